@@ -1,0 +1,39 @@
+"""Annotations: a person's masks, immutable revisions, never written by a model."""
+
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from backend.auth.tables import User
+from backend.db.base import Base, EnumText, Identified, one_of
+
+
+class Source(StrEnum):
+    """Where a person began: the proposal as it was, the proposal corrected, or an empty mask."""
+
+    PROPOSAL = "proposal"
+    EDITED = "edited"
+    SCRATCH = "scratch"
+
+
+class Annotation(Identified, Base):
+    __tablename__ = "annotations"
+    __table_args__ = (
+        one_of("source", Source),
+        UniqueConstraint("patch_id", "revision"),
+        CheckConstraint("revision = base_revision + 1", name="follows_its_base"),
+        CheckConstraint("seconds_spent IS NULL OR seconds_spent >= 0", name="seconds_spent"),
+    )
+
+    patch_id: Mapped[str] = mapped_column(ForeignKey("patches.id", ondelete="CASCADE"))
+    revision: Mapped[int]
+    base_revision: Mapped[int]
+    author_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    mask_sha256: Mapped[str] = mapped_column(String(64), doc="Key of the PNG blob.")
+    source: Mapped[Source] = mapped_column(EnumText(Source))
+    seconds_spent: Mapped[float | None]
+    model_version_id: Mapped[str | None] = mapped_column(
+        ForeignKey("model_versions.id"), doc="Whose proposal the person saw."
+    )
+    author: Mapped[User] = relationship(lazy="raise")

@@ -1,0 +1,38 @@
+"""All tables in one place, for Alembic and for a complete metadata."""
+
+from backend.annotations.tables import Annotation
+from backend.audit.tables import AuditEntry
+from backend.auth.tables import ApiToken, BrowserSession, SignInLink, User
+from backend.db.base import Base
+from backend.events.tables import Event
+from backend.jobs.tables import Job
+from backend.model_versions.tables import ModelVersion
+from backend.patches.tables import Patch
+from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
+from backend.review.tables import Review
+from backend.rounds.tables import Round, RoundCurve, RoundPatch
+from backend.slides.tables import Slide
+from backend.uploads.tables import Upload
+
+__all__ = [
+    "Annotation",
+    "ApiToken",
+    "AuditEntry",
+    "Base",
+    "BrowserSession",
+    "Event",
+    "Job",
+    "ModelVersion",
+    "Patch",
+    "PatchPrediction",
+    "Prediction",
+    "PredictionShard",
+    "Review",
+    "Round",
+    "RoundCurve",
+    "RoundPatch",
+    "SignInLink",
+    "Slide",
+    "Upload",
+    "User",
+]

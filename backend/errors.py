@@ -1,0 +1,84 @@
+"""Errors a person can act on: each knows its HTTP status and a stable code (RFC 9457)."""
+
+from typing import Any, ClassVar
+
+
+class MembranaError(Exception):
+    """Base of every error shown to people. `extra` adds members to the problem document."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "The service failed"
+
+    def __init__(self, detail: str, *, code: str | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problem_code = code or type(self).code
+        self.extra = extra
+
+    def problem(self) -> dict[str, Any]:
+        """The `application/problem+json` body."""
+        return {
+            "type": f"urn:membrana:problem:{self.problem_code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.problem_code,
+            **self.extra,
+        }
+
+
+class BadRequest(MembranaError):
+    status, code, title = 400, "bad_request", "The request can't be understood"
+
+
+class Unauthenticated(MembranaError):
+    status, code, title = 401, "not_signed_in", "Sign in first"
+
+
+class Forbidden(MembranaError):
+    status, code, title = 403, "not_allowed", "Your role does not allow this"
+
+
+class NotFound(MembranaError):
+    status, code, title = 404, "not_found", "There is no such thing here"
+
+
+class Conflict(MembranaError):
+    status, code, title = 409, "conflict", "The present state does not allow this"
+
+
+class Gone(MembranaError):
+    status, code, title = 410, "gone", "This is no longer here"
+
+
+class PreconditionFailed(MembranaError):
+    status, code, title = 412, "stale", "Somebody changed this meanwhile"
+
+
+class TooLarge(MembranaError):
+    status, code, title = 413, "too_large", "This is larger than the installation allows"
+
+
+class UnsupportedMedia(MembranaError):
+    status, code, title = 415, "unsupported_media_type", "This kind of content is not taken here"
+
+
+class Unprocessable(MembranaError):
+    status, code, title = 422, "invalid", "The content is not valid"
+
+
+class PreconditionRequired(MembranaError):
+    status, code, title = 428, "precondition_required", "Say which version you change"
+
+
+class TooManyRequests(MembranaError):
+    status, code, title = 429, "too_many_requests", "Too many tries; wait a little"
+
+
+class Unavailable(MembranaError):
+    status, code, title = 503, "unavailable", "A part of the service is not ready"
+
+
+class NoSpace(MembranaError):
+    status, code, title = 507, "no_space", "The disk is too full"

@@ -1,0 +1,29 @@
+"""Write events beside the change they tell of; read them in order for the stream."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from backend.events.tables import Event
+
+
+def announce(session: Session, topic: str, subject_id: str, data: dict[str, Any]) -> None:
+    """Add an event to the caller's transaction: seen only if the change itself is."""
+    session.add(Event(topic=topic, subject_id=subject_id, data=data))
+
+
+def since(session: Session, last_id: int, *, limit: int = 500) -> Sequence[Event]:
+    return session.scalars(
+        select(Event).where(Event.id > last_id).order_by(Event.id).limit(limit)
+    ).all()
+
+
+def newest_id(session: Session) -> int:
+    return session.scalar(select(func.max(Event.id))) or 0
+
+
+def forget_before(session: Session, moment: datetime) -> None:
+    session.execute(delete(Event).where(Event.created_at < moment))

@@ -1,0 +1,91 @@
+"""A job is a row: the broker only rings the bell (architecture.md, the job protocol)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import CheckConstraint, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.db.base import Base, EnumText, Identified, UtcDateTime, one_of
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobKind(StrEnum):
+    INGEST = "ingest"
+    PREDICT = "predict"
+    PREDICT_VIEWPORT = "predict_viewport"
+    TRAIN = "train"
+    CLEANUP = "cleanup"
+
+
+class Queue(StrEnum):
+    INTERACTIVE = "interactive"
+    GPU = "gpu"
+    CPU = "cpu"
+
+
+QUEUE_OF: Mapping[JobKind, Queue] = {
+    JobKind.INGEST: Queue.CPU,
+    JobKind.PREDICT: Queue.GPU,
+    JobKind.PREDICT_VIEWPORT: Queue.INTERACTIVE,
+    JobKind.TRAIN: Queue.GPU,
+    JobKind.CLEANUP: Queue.CPU,
+}
+
+ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Job(Identified, Base):
+    __tablename__ = "jobs"
+    TOPIC: ClassVar[str] = "job"
+    TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
+        JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
+        JobState.RUNNING: frozenset(
+            {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.QUEUED}
+        ),
+    }
+    __table_args__ = (
+        one_of("state", JobState),
+        one_of("kind", JobKind),
+        CheckConstraint(
+            "(state = 'running') = (owner IS NOT NULL AND lease_until IS NOT NULL)",
+            name="running_has_lease",
+        ),
+        CheckConstraint("progress >= 0 AND progress <= 1", name="progress"),
+        Index(
+            "uq_jobs_active",
+            "kind",
+            "subject",
+            unique=True,
+            sqlite_where=text("state IN ('queued', 'running')"),
+            postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+        Index("ix_jobs_state", "state", "lease_until"),
+    )
+
+    kind: Mapped[JobKind] = mapped_column(EnumText(JobKind))
+    subject: Mapped[str] = mapped_column(String(100), doc="What it works on: a slide's id, …")
+    state: Mapped[JobState] = mapped_column(EnumText(JobState), default=JobState.QUEUED)
+    params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    progress: Mapped[float] = mapped_column(default=0.0)
+    message: Mapped[str] = mapped_column(Text, default="")
+    attempts: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int]
+    owner: Mapped[str | None] = mapped_column(String(100))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    problem: Mapped[dict[str, Any] | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    requested_by: Mapped[str | None] = mapped_column(String(36))
+    rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,74 @@
+"""Patches: 256×256 windows of the analysis grid, what a model reads and a person corrects."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.db.base import Base, EnumText, Identified, UtcDateTime, one_of
+
+
+class PatchState(StrEnum):
+    UNREVIEWED = "unreviewed"
+    PROPOSED = "proposed"
+    IN_ANNOTATION = "in_annotation"
+    ANNOTATED = "annotated"
+    RETURNED = "returned"
+    APPROVED = "approved"
+    SKIPPED = "skipped"
+
+
+class PatchRole(StrEnum):
+    """What a person's mask of this patch is for; fixed at its first annotation, for ever."""
+
+    TRAINING = "training"
+    GOLD = "gold"
+
+
+class Patch(Identified, Base):
+    __tablename__ = "patches"
+    TOPIC: ClassVar[str] = "patch"
+    TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
+        PatchState.UNREVIEWED: frozenset(
+            {PatchState.PROPOSED, PatchState.IN_ANNOTATION, PatchState.ANNOTATED}
+        ),
+        PatchState.PROPOSED: frozenset(
+            {PatchState.IN_ANNOTATION, PatchState.ANNOTATED, PatchState.SKIPPED}
+        ),
+        PatchState.IN_ANNOTATION: frozenset(
+            {PatchState.ANNOTATED, PatchState.PROPOSED, PatchState.SKIPPED}
+        ),
+        PatchState.ANNOTATED: frozenset(
+            {PatchState.ANNOTATED, PatchState.APPROVED, PatchState.RETURNED}
+        ),
+        PatchState.RETURNED: frozenset({PatchState.IN_ANNOTATION, PatchState.ANNOTATED}),
+        PatchState.SKIPPED: frozenset({PatchState.IN_ANNOTATION, PatchState.ANNOTATED}),
+    }
+    __table_args__ = (
+        one_of("state", PatchState),
+        one_of("role", PatchRole),
+        UniqueConstraint("slide_id", "row", "column"),
+        # what a round's snapshot points at, so that gold can never be filed as training
+        UniqueConstraint("id", "role"),
+        CheckConstraint(
+            "(lease_user_id IS NULL) = (lease_until IS NULL)", name="lease_has_owner_and_end"
+        ),
+        Index("ix_patches_slide_state", "slide_id", "state"),
+    )
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id", ondelete="CASCADE"))
+    column: Mapped[int]
+    row: Mapped[int]
+    x0: Mapped[float] = mapped_column(doc="Left edge in level-0 px; not whole if resampled.")
+    y0: Mapped[float]
+    size0: Mapped[float]
+    tissue_fraction: Mapped[float]
+    state: Mapped[PatchState] = mapped_column(EnumText(PatchState), default=PatchState.UNREVIEWED)
+    problem: Mapped[dict[str, Any] | None] = mapped_column(doc="Why its pixels can't be read.")
+    role: Mapped[PatchRole | None] = mapped_column(EnumText(PatchRole))
+    revision: Mapped[int] = mapped_column(default=0, doc="Newest annotation revision; 0: none.")
+    lease_user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,94 @@
+"""Everything an installation may choose, read once from `MEMBRANA_*` and handed down as values."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 1024**3
+
+
+class Settings(BaseSettings):
+    """The installation. Derived defaults (database, broker) live inside the data folder."""
+
+    model_config = SettingsConfigDict(env_prefix="MEMBRANA_", frozen=True, extra="ignore")
+
+    data: Path = Field(Path("data"), description="Folder that holds everything that must survive.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder.")
+    broker_url: str = Field("", description="Celery broker; empty: files in the data folder.")
+    host: str = Field("127.0.0.1", description="Address the service listens on.")
+    port: int = Field(8000, description="Port the service listens on.")
+    admin_password: str = Field("", description="Password of `admin` at an unattended first start.")
+    public_url: str = Field("", description="Address people type, if a proxy stands in front.")
+
+    max_upload_bytes: int = Field(200 * GIB, description="Largest slide file taken.")
+    free_space_reserve_bytes: int = Field(2 * GIB, description="Disk space never filled.")
+    upload_ttl_hours: int = Field(72, description="An unfinished upload is forgotten after this.")
+    max_archive_entries: int = Field(20_000, description="Files allowed in an MRXS/DICOM zip.")
+    max_image_pixels: int = Field(
+        4_000_000_000, description="Largest plain image (PNG, JPEG, TIFF) converted to a pyramid."
+    )
+
+    analysis_mpp: float = Field(0.25, description="Micrometres per pixel of the analysis grid.")
+    min_tissue_fraction: float = Field(0.1, description="Patches with less tissue are not made.")
+
+    lease_seconds: float = Field(60, description="A job whose worker is silent this long is free.")
+    heartbeat_seconds: float = Field(20, description="How often a worker renews its lease.")
+    reaper_seconds: float = Field(10, description="How often each worker looks for lost jobs.")
+    ring_again_seconds: float = Field(60, description="Queued jobs older than this ring again.")
+    max_attempts: int = Field(3, description="Tries of one job before it fails.")
+    patch_lease_minutes: float = Field(15, description="A patch in a person's hands stays theirs.")
+
+    round_annotations: int = Field(
+        10, description="New annotated patches that start a round; 0: only on request."
+    )
+    preset: str = Field("eugmt-plus", description="Training preset of a round.")
+    architecture: str = Field("unet-small", description="Network of a round.")
+    encoder: str = Field("", description="Encoder name (segmentation-models-pytorch or timm).")
+    encoder_weights: str = Field(
+        "scratch", description="Path to pretrained encoder weights, or the word `scratch`."
+    )
+    round_iterations: int = Field(0, description="Training steps of a round; 0: the preset's own.")
+    round_unlabelled: int = Field(200, description="Unlabelled patches drawn for a round.")
+    round_seed: int = Field(0, description="Seed of a round's snapshot, training and selection.")
+    checkpoint_steps: int = Field(25, description="Training steps between two checkpoints.")
+    threads: int = Field(0, description="CPU threads of one worker's network; 0: torch's choice.")
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'membrana.db'}"
+
+    @property
+    def celery_broker(self) -> str:
+        return self.broker_url or "filesystem://"
+
+    @property
+    def broker_folder(self) -> Path:
+        return self.data / "broker"
+
+    @property
+    def blob_folder(self) -> Path:
+        return self.data / "blobs"
+
+    @property
+    def upload_folder(self) -> Path:
+        return self.data / "uploads"
+
+    @property
+    def pyramid_folder(self) -> Path:
+        return self.data / "pyramids"
+
+    @property
+    def slide_folder(self) -> Path:
+        """Unpacked archives and pyramids made at ingest: can be rebuilt from the blobs."""
+        return self.data / "slides"
+
+    @property
+    def training_folder(self) -> Path:
+        return self.data / "training"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    return Settings()
