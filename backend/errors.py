@@ -1,5 +1,6 @@
 """Errors a person can act on: each knows its HTTP status and a stable code (RFC 9457)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -10,8 +11,16 @@ class MembranaError(Exception):
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "The service failed"
 
-    def __init__(self, detail: str, *, code: str | None = None, **extra: Any) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
         super().__init__(detail)
+        self.headers = dict(headers or {})
         self.detail = detail
         self.problem_code = code or type(self).code
         self.extra = extra

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import update
+from sqlalchemy import CursorResult, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend.errors import Conflict
@@ -31,15 +31,16 @@ def move(
     The event that people see is written in the same transaction.
     """
     allowed = [state for state, targets in table.TRANSITIONS.items() if to in targets]
-    won = session.execute(
+    result = session.execute(
         update(table)
         .where(table.id == row_id, table.state.in_(allowed), *where)
         .values(state=to, **values)
         .execution_options(synchronize_session="fetch")
-    ).rowcount
+    )
+    won = cast("CursorResult[Any]", result).rowcount == 1
     if won:
         announce(session, table.TOPIC, row_id, {"state": str(to)})
-    return bool(won)
+    return won
 
 
 def move_or_conflict(

@@ -5,7 +5,7 @@ from backend.audit.tables import AuditEntry
 from backend.auth.tables import ApiToken, BrowserSession, SignInLink, User
 from backend.db.base import Base
 from backend.events.tables import Event
-from backend.jobs.tables import Job
+from backend.jobs.tables import Job, WorkerHeartbeat
 from backend.model_versions.tables import ModelVersion
 from backend.patches.tables import Patch
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
@@ -35,4 +35,5 @@ __all__ = [
     "Slide",
     "Upload",
     "User",
+    "WorkerHeartbeat",
 ]

@@ -1,0 +1,63 @@
+"""The bell: one Celery message that says "look at this job". It carries no truth.
+
+Jobs are sent by the task's name, so the API never imports a handler.
+"""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from backend.jobs.tables import Queue
+from backend.settings import Settings, get_settings
+
+TASK = "membrana.run_job"
+log = logging.getLogger(__name__)
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Make the Celery application that API and workers share; tasks are known by name."""
+    app = Celery("membrana", broker=settings.celery_broker)
+    app.conf.update(
+        task_default_queue=Queue.CPU,
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2,
+    )
+    if settings.celery_broker.startswith("filesystem"):
+        app.conf.broker_transport_options = filesystem_folders(settings.broker_folder.resolve())
+    return app
+
+
+def filesystem_folders(folder: Path) -> dict[str, str]:
+    """Make the folders of Celery's filesystem transport and return its options."""
+    messages, control = folder / "messages", folder / "control"
+    for path in (messages, control):
+        path.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(messages),
+        "data_folder_out": str(messages),
+        "control_folder": str(control),
+    }
+
+
+@lru_cache
+def sender(settings: Settings) -> Celery:
+    return celery_app(settings)
+
+
+def ring(job_id: str, queue: Queue) -> None:
+    """Tell a worker. A broker that is away is not an error: the reaper rings again."""
+    try:
+        sender(get_settings()).send_task(
+            TASK, args=[job_id], queue=str(queue), retry=False, ignore_result=True
+        )
+    except (OperationalError, OSError) as error:
+        log.warning("the broker does not answer; job %s waits for the reaper: %s", job_id, error)

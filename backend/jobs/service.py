@@ -1,0 +1,245 @@
+"""The job protocol, SQL side: enqueue, claim, renew, end, re-queue what was lost.
+
+SQL is the truth and the broker only the bell: a message that is lost, doubled or late changes
+nothing, because a job is run by whoever wins its row, while its lease lasts.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.db.base import now
+from backend.db.outbox import after_commit
+from backend.db.states import move
+from backend.errors import Conflict, NotFound
+from backend.events.service import announce
+from backend.jobs.bell import ring
+from backend.jobs.tables import ACTIVE, QUEUE_OF, Job, JobKind, JobState
+from backend.settings import Settings, get_settings
+
+log = logging.getLogger(__name__)
+Problem = Mapping[str, Any]
+OnFailure = Callable[[Session, Job, dict[str, Any]], None]
+ON_FAILURE: dict[JobKind, OnFailure] = {}
+
+LOST = {
+    "code": "worker_lost",
+    "detail": "The worker that ran this stopped without a word, more often than is tried again.",
+}
+CANCELLED = {"code": "cancelled", "detail": "Somebody cancelled this."}
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
+class LeaseLost(Exception):
+    """The job belongs to somebody else now: write nothing."""
+
+
+def on_failure(kind: JobKind) -> Callable[[OnFailure], OnFailure]:
+    """Register what else must change, in the same transaction, when such a job fails for good."""
+
+    def register(function: OnFailure) -> OnFailure:
+        ON_FAILURE[kind] = function
+        return function
+
+    return register
+
+
+def enqueue(
+    session: Session,
+    kind: JobKind,
+    subject: str,
+    *,
+    params: dict[str, Any] | None = None,
+    requested_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Job:
+    """Return the active job of this kind and subject, or a new one that rings after the commit."""
+    if idempotency_key is not None:
+        same = session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
+        if same is not None:
+            if (same.kind, same.subject) != (kind, subject):
+                raise Conflict(
+                    "This Idempotency-Key was used for another request.",
+                    code="idempotency_key_reused",
+                )
+            return same
+    job = Job(
+        kind=kind,
+        subject=subject,
+        params=params or {},
+        max_attempts=get_settings().max_attempts,
+        requested_by=requested_by,
+        idempotency_key=idempotency_key,
+        rung_at=now(),
+    )
+    try:
+        with session.begin_nested():
+            session.add(job)
+    except IntegrityError:
+        active = active_job(session, kind, subject)
+        if active is None:
+            raise
+        return active
+    announce_job(session, job)
+    after_commit(session, partial(ring, job.id, QUEUE_OF[kind]))
+    return job
+
+
+def active_job(session: Session, kind: JobKind, subject: str) -> Job | None:
+    return session.scalar(
+        select(Job).where(Job.kind == kind, Job.subject == subject, Job.state.in_(ACTIVE))
+    )
+
+
+def get(session: Session, job_id: str) -> Job:
+    job = session.get(Job, job_id)
+    if job is None:
+        raise JobNotFound("There is no job with this id.")
+    return job
+
+
+def cancel(session: Session, job_id: str) -> Job:
+    """Cancel a queued job now; ask a running one to stop at its next batch."""
+    job = get(session, job_id)
+    if move(session, Job, job_id, JobState.CANCELLED, Job.state == JobState.QUEUED, **ended()):
+        settle_failure(session, job_id, CANCELLED)
+    else:
+        session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.state == JobState.RUNNING)
+            .values(cancel_requested=True)
+        )
+    session.refresh(job)
+    return job
+
+
+def claim(session: Session, job_id: str, *, owner: str, lease_seconds: float) -> Job | None:
+    """Make a queued job the caller's, or return None: somebody else won, or it is over."""
+    won = move(
+        session,
+        Job,
+        job_id,
+        JobState.RUNNING,
+        attempts=Job.attempts + 1,
+        owner=owner,
+        lease_until=now() + timedelta(seconds=lease_seconds),
+        started_at=now(),
+    )
+    return session.get(Job, job_id, populate_existing=True) if won else None
+
+
+def renew(session: Session, job_id: str, *, owner: str, lease_seconds: float) -> bool:
+    """Lengthen the lease; return whether a cancel was asked for. Raise LeaseLost if not ours."""
+    job = session.scalar(
+        update(Job)
+        .where(Job.id == job_id, Job.owner == owner, Job.state == JobState.RUNNING)
+        .values(lease_until=now() + timedelta(seconds=lease_seconds))
+        .returning(Job)
+        .execution_options(populate_existing=True)
+    )
+    if job is None:
+        raise LeaseLost
+    return job.cancel_requested
+
+
+def report(session: Session, job_id: str, *, owner: str, progress: float, message: str) -> None:
+    """Write the progress people see."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.owner == owner)
+        .values(progress=min(max(progress, 0.0), 1.0), message=message)
+    )
+    announce_job(session, session.get_one(Job, job_id, populate_existing=True))
+
+
+def succeed(session: Session, job_id: str, *, owner: str) -> None:
+    values = {"progress": 1.0, "problem": None, **ended()}
+    if not move(session, Job, job_id, JobState.SUCCEEDED, Job.owner == owner, **values):
+        raise LeaseLost
+
+
+def fail(session: Session, job_id: str, *, owner: str, problem: Problem, state: JobState) -> None:
+    """End a job as failed or cancelled, and let its domain follow."""
+    values = {"problem": dict(problem), **ended()}
+    if not move(session, Job, job_id, state, Job.owner == owner, **values):
+        raise LeaseLost
+    settle_failure(session, job_id, problem)
+
+
+def put_back(session: Session, job: Job, problem: Problem, *, now_if: Any) -> None:
+    """Queue a lost or stumbled job again, or fail it when it was tried often enough.
+
+    `now_if` is the condition under which the caller may: its own lease, or an expired one.
+    """
+    if job.attempts >= job.max_attempts:
+        values = {"problem": dict(problem), **ended()}
+        if move(session, Job, job.id, JobState.FAILED, now_if, **values):
+            settle_failure(session, job.id, problem)
+        return
+    free = {"owner": None, "lease_until": None, "rung_at": now()}
+    if move(session, Job, job.id, JobState.QUEUED, now_if, **free):
+        after_commit(session, partial(ring, job.id, QUEUE_OF[job.kind]))
+
+
+def hand_over(session: Session, job_id: str, *, owner: str) -> None:
+    """Give a job back untried: this worker is asked to shut down."""
+    job = get(session, job_id)
+    free = {"owner": None, "lease_until": None, "rung_at": now(), "attempts": Job.attempts - 1}
+    if move(session, Job, job_id, JobState.QUEUED, Job.owner == owner, **free):
+        after_commit(session, partial(ring, job_id, QUEUE_OF[job.kind]))
+
+
+def recover(session: Session, settings: Settings) -> None:
+    """Queue jobs whose lease ran out; ring again for queued ones nobody has come for."""
+    moment = now()
+    for job in session.scalars(
+        select(Job).where(Job.state == JobState.RUNNING, Job.lease_until < moment)
+    ).all():
+        log.warning("job %s lost its worker (attempt %d)", job.id, job.attempts)
+        put_back(session, job, LOST, now_if=Job.lease_until < moment)
+    waiting = moment - timedelta(seconds=settings.ring_again_seconds)
+    for job in queued_since(session, waiting):
+        job.rung_at = moment
+        after_commit(session, partial(ring, job.id, QUEUE_OF[job.kind]))
+
+
+def queued_since(session: Session, moment: Any) -> Sequence[Job]:
+    return session.scalars(
+        select(Job).where(
+            Job.state == JobState.QUEUED, or_(Job.rung_at.is_(None), Job.rung_at < moment)
+        )
+    ).all()
+
+
+def settle_failure(session: Session, job_id: str, problem: Problem) -> None:
+    job = session.get_one(Job, job_id, populate_existing=True)
+    if job.kind in ON_FAILURE:
+        ON_FAILURE[job.kind](session, job, dict(problem))
+
+
+def ended() -> dict[str, Any]:
+    return {"owner": None, "lease_until": None, "finished_at": now()}
+
+
+def announce_job(session: Session, job: Job) -> None:
+    announce(
+        session,
+        Job.TOPIC,
+        job.id,
+        {
+            "kind": str(job.kind),
+            "subject": job.subject,
+            "state": str(job.state),
+            "progress": job.progress,
+            "message": job.message,
+        },
+    )

@@ -1,0 +1,83 @@
+"""Blobs: immutable bytes named by their sha256. Blob first, row second, so no row points at nothing."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from backend.errors import NotFound
+
+
+class BlobMissing(NotFound):
+    code, title = "blob_missing", "A stored file is gone"
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Blobs:
+    """A folder of blobs: `ab/abcdef…`. Writers never see half a blob, whoever dies when."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        return self.folder / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        return self.path(sha256).is_file()
+
+    def put(self, data: bytes) -> str:
+        """Store bytes and return their sha256."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if self.has(sha256):
+            return sha256
+        target = self.path(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(target)
+        sync_folder(target.parent)
+        return sha256
+
+    def adopt(self, source: Path, sha256: str) -> Path:
+        """Move a finished file of the same file system in; its sha256 is the caller's word."""
+        target = self.path(sha256)
+        if target.is_file():
+            source.unlink()
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as file:
+            os.fsync(file.fileno())
+        source.replace(target)
+        sync_folder(target.parent)
+        return target
+
+    def read(self, sha256: str) -> bytes:
+        try:
+            return self.path(sha256).read_bytes()
+        except FileNotFoundError:
+            raise BlobMissing(f"The stored file {sha256[:12]}… is not on disk.") from None
+
+    def delete(self, sha256: str) -> None:
+        self.path(sha256).unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the sha256 of every blob."""
+        for path in self.folder.glob("??/*"):
+            if not path.name.startswith("."):
+                yield path.name

@@ -1,0 +1,25 @@
+"""The annotator's files at `/`: built by npm into `static/`, served with names that never go stale."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from backend.errors import Unavailable
+
+
+def serve_annotator(app: FastAPI, folder: Path) -> None:
+    """Serve index.html at `/` (never cached) and its hashed assets (cached for ever)."""
+
+    @app.get("/", include_in_schema=False)
+    def index() -> Response:
+        page = folder / "index.html"
+        if not page.is_file():
+            raise Unavailable(
+                "The annotator's page is not built on this server. Run `make annotator`.",
+                code="annotator_not_built",
+            )
+        return FileResponse(page, headers={"Cache-Control": "no-cache"})
+
+    app.mount("/", StaticFiles(directory=folder, check_dir=False), name="annotator")

@@ -1,0 +1,57 @@
+"""The Celery application of the workers: one task, whose argument is a job's id.
+
+Started as `celery -A worker.app worker -Q gpu`. The parent process watches (reaper); its pool
+processes work. The parent never imports torch: handlers are loaded in the pool.
+"""
+
+import os
+from typing import Any
+
+from celery import signals
+
+from backend.db.session import get_database
+from backend.jobs.bell import TASK, celery_app
+from backend.settings import get_settings
+from backend.storage.blobs import Blobs
+from worker.context import stop_file
+from worker.predictors import register_cold_start
+from worker.reaper import Reaper
+from worker.run import run_job
+
+app = celery_app(get_settings())
+app.conf.update(
+    worker_pool="prefork",
+    worker_pool_start_method="spawn",
+    worker_concurrency=1,
+    # a pool process that grew is replaced between two jobs
+    worker_max_memory_per_child=8_000_000,
+    worker_send_task_events=False,
+)
+
+
+@app.task(name=TASK)
+def run(job_id: str) -> None:
+    run_job(job_id, get_settings())
+
+
+@signals.worker_ready.connect
+def start_watch(sender: Any, **_: Any) -> None:
+    stop_file(os.getpid()).unlink(missing_ok=True)
+    settings = get_settings()
+    database = get_database(settings.sqlalchemy_url)
+    with database.writing() as session:
+        register_cold_start(session, Blobs(settings.blob_folder))
+    queues = ",".join(sorted(app.amqp.queues.consume_from))
+    app.reaper = Reaper(database, settings, name=sender.hostname, queues=queues)
+    app.reaper.start()
+
+
+@signals.worker_shutting_down.connect
+def tell_pool(**_: Any) -> None:
+    stop_file(os.getpid()).touch()
+
+
+@signals.worker_shutdown.connect
+def end_watch(**_: Any) -> None:
+    app.reaper.stop()
+    stop_file(os.getpid()).unlink(missing_ok=True)

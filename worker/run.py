@@ -1,0 +1,61 @@
+"""Run one job: claim it, let its handler work under a lease, write how it ended."""
+
+import logging
+import os
+import socket
+
+from backend.db.base import new_id
+from backend.db.session import get_database
+from backend.errors import MembranaError
+from backend.jobs import service as jobs
+from backend.jobs.service import LeaseLost
+from backend.jobs.tables import Job, JobState
+from backend.settings import Settings
+from worker.context import Cancelled, JobContext, ShuttingDown
+from worker.handlers import handler_of
+
+log = logging.getLogger(__name__)
+STUMBLED = {
+    "code": "internal_error",
+    "detail": "This failed for a reason that is ours; the server's log has the details.",
+}
+
+
+def run_job(job_id: str, settings: Settings) -> None:
+    """Run the job if it is still queued; a doubled or late message finds nothing to do."""
+    database = get_database(settings.sqlalchemy_url)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
+    with database.writing() as session:
+        job = jobs.claim(session, job_id, owner=owner, lease_seconds=settings.lease_seconds)
+    if job is None:
+        return
+    context = JobContext(job, owner=owner, database=database, settings=settings)
+    try:
+        with context.heartbeat():
+            handler_of(job.kind)(context)
+            if not context.finished:
+                with context.finishing():
+                    pass
+    except LeaseLost:
+        log.warning("job %s went to another worker; nothing of this attempt is kept", job_id)
+    except ShuttingDown:
+        with database.writing() as session:
+            jobs.hand_over(session, job_id, owner=owner)
+    except Cancelled:
+        end(context, jobs.CANCELLED, JobState.CANCELLED)
+    except MembranaError as error:
+        log.warning("job %s failed: %s", job_id, error.problem_code)
+        end(context, error.problem(), JobState.FAILED)
+    except Exception:
+        log.exception("job %s stumbled at attempt %d", job_id, job.attempts)
+        with database.writing() as session:
+            mine = session.get_one(Job, job_id)
+            jobs.put_back(session, mine, STUMBLED, now_if=Job.owner == owner)
+
+
+def end(context: JobContext, problem: jobs.Problem, state: JobState) -> None:
+    try:
+        with context.database.writing() as session:
+            jobs.fail(session, context.job_id, owner=context.owner, problem=problem, state=state)
+    except LeaseLost:
+        log.warning("job %s went to another worker before it could fail", context.job_id)
