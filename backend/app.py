@@ -1,4 +1,4 @@
-"""The web application: every domain's routes under /api/v1, the annotator at /, errors as RFC 9457."""
+"""The web application: routes under /api/v1, the annotator at /, errors as RFC 9457."""
 
 import logging
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The annotator's files at `/`: built by npm into `static/`, served with names that never go stale."""
+"""The annotator's files at `/`, built by npm into `static/`; hashed names never go stale."""
 
 from pathlib import Path
 

@@ -1,10 +1,22 @@
 """Alembic's environment: the installation's own engine and all its tables."""
 
+from typing import Any, Literal
+
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy.types import TypeDecorator
 
 from backend.db.session import get_database
 from backend.db.tables import Base
 from backend.settings import get_settings
+
+
+def as_plain_type(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:
+    """Render our column types as what they are in SQL: a migration outlives our classes."""
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return f"sa.{item.impl!r}"
+    return False
+
 
 database = get_database(get_settings().sqlalchemy_url)
 
@@ -16,6 +28,7 @@ with database.engine.execution_options(writes=True).connect() as connection:
         render_as_batch=connection.dialect.name == "sqlite",
         transactional_ddl=True,
         compare_type=True,
+        render_item=as_plain_type,
     )
     with context.begin_transaction():
         context.run_migrations()

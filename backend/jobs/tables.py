@@ -73,14 +73,14 @@ class Job(Identified, Base):
     )
 
     kind: Mapped[JobKind] = mapped_column(EnumText(JobKind))
-    subject: Mapped[str] = mapped_column(String(100), doc="What it works on: a slide's id, …")
+    subject: Mapped[str] = mapped_column(String(200), doc="What it works on: a slide's id, …")
     state: Mapped[JobState] = mapped_column(EnumText(JobState), default=JobState.QUEUED)
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     progress: Mapped[float] = mapped_column(default=0.0)
     message: Mapped[str] = mapped_column(Text, default="")
     attempts: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]
-    owner: Mapped[str | None] = mapped_column(String(100))
+    owner: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     problem: Mapped[dict[str, Any] | None]

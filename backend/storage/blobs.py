@@ -1,4 +1,7 @@
-"""Blobs: immutable bytes named by their sha256. Blob first, row second, so no row points at nothing."""
+"""Blobs: immutable bytes named by their sha256.
+
+Blob first, row second: a crash leaves an orphan to sweep, never a row that points at nothing.
+"""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Which module does which kind of job; loaded when first needed, so ingest never waits for torch."""
+"""Which module does which job; loaded when first needed, so ingest never waits for torch."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module

