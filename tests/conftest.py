@@ -31,8 +31,8 @@ def shared_data() -> Path:
     folder = Path(os.environ.get("MEMBRANA_TEST_DATA", "../shared/data"))
     if not (folder / "MANIFEST.csv").is_file():
         pytest.fail(
-            f"No test data at {folder.resolve()}: set MEMBRANA_TEST_DATA to the folder that "
-            "holds MANIFEST.csv, or leave these tests out with `-m 'not shared_data'`."
+            f"No test data at {folder.resolve()}: set MEMBRANA_TEST_DATA to the folder of real "
+            "images and slides that holds MANIFEST.csv."
         )
     return folder
 
