@@ -23,7 +23,7 @@ class Page(BaseModel, Generic[T]):
 
 def paginate(
     session: Session,
-    statement: Select[tuple[Row]],
+    statement: Select[Row],
     column: InstrumentedAttribute[str],
     *,
     limit: int,

@@ -8,7 +8,7 @@ from sqlalchemy import delete
 from backend.db.base import now
 from backend.db.session import Database
 from backend.jobs import service as jobs
-from backend.jobs.tables import WorkerHeartbeat
+from backend.jobs.tables import JobKind, WorkerHeartbeat
 from backend.rounds import service as _rounds
 from backend.settings import Settings
 from backend.slides import service as _slides
@@ -45,6 +45,13 @@ class Reaper(threading.Thread):
                 WorkerHeartbeat(name=self.worker.name, queues=self.worker.queues, seen_at=now())
             )
             jobs.recover(session, self.settings)
+            # the key makes it one an hour, however many workers look
+            jobs.enqueue(
+                session,
+                JobKind.CLEANUP,
+                "installation",
+                idempotency_key=f"cleanup {now():%Y-%m-%dT%H}",
+            )
 
     def stop(self) -> None:
         self.done.set()

@@ -63,15 +63,8 @@ def enqueue(
     idempotency_key: str | None = None,
 ) -> Job:
     """Return the active job of this kind and subject, or a new one that rings after the commit."""
-    if idempotency_key is not None:
-        same = session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
-        if same is not None:
-            if (same.kind, same.subject) != (kind, subject):
-                raise Conflict(
-                    "This Idempotency-Key was used for another request.",
-                    code="idempotency_key_reused",
-                )
-            return same
+    if known := same_request(session, kind, subject, idempotency_key):
+        return known
     job = Job(
         kind=kind,
         subject=subject,
@@ -85,12 +78,28 @@ def enqueue(
         with session.begin_nested():
             session.add(job)
     except IntegrityError:
-        active = active_job(session, kind, subject)
-        if active is None:
+        twin = same_request(session, kind, subject, idempotency_key) or active_job(
+            session, kind, subject
+        )
+        if twin is None:
             raise
-        return active
+        return twin
     announce_job(session, job)
     after_commit(session, partial(ring, job.id, QUEUE_OF[kind]))
+    return job
+
+
+def same_request(
+    session: Session, kind: JobKind, subject: str, idempotency_key: str | None
+) -> Job | None:
+    """Return the job that this key has named before."""
+    if idempotency_key is None:
+        return None
+    job = session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
+    if job is not None and (job.kind, job.subject) != (kind, subject):
+        raise Conflict(
+            "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
+        )
     return job
 
 
