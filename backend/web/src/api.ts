@@ -1,0 +1,204 @@
+/** The service, typed: one function an endpoint; what goes wrong arrives as an ApiError. */
+
+import type {
+  Annotation,
+  ModelVersion,
+  Page,
+  Patch,
+  Problem,
+  QueueItem,
+  Round,
+  RoundPage,
+  Session,
+  Slide,
+  Source,
+} from "./types";
+
+export type OverlayKind = "probability" | "proposal" | "uncertainty" | "annotation";
+
+/** What the service refused, or that it could not be reached (`status` 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  get offline(): boolean {
+    return this.status === 0;
+  }
+
+  /** Worth trying again later: nothing was decided about the content. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** Where the service lives, beside this page. */
+export function apiUrl(path: string): string {
+  return new URL(`api/v1/${path}`, document.baseURI).href;
+}
+
+let csrfToken = "";
+let signedOut: () => void = () => undefined;
+
+export function useCsrfToken(token: string): void {
+  csrfToken = token;
+}
+
+export function csrfHeaders(): Record<string, string> {
+  return { "X-CSRF-Token": csrfToken };
+}
+
+/** Call `listener` whenever the service says that nobody is signed in. */
+export function onSignedOut(listener: () => void): void {
+  signedOut = listener;
+}
+
+/** A problem document as one sentence a person can read. */
+export function sentence(problem: Partial<Problem>, status: number): string {
+  const title = problem.title?.trim();
+  const detail = problem.detail?.trim();
+  if (title && detail && detail !== title) return `${title.replace(/[.:]$/, "")}: ${detail}`;
+  return detail || title || `The service answered ${status} without saying why.`;
+}
+
+export async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  const safe = !init.method || init.method === "GET";
+  let response: Response;
+  try {
+    response = await fetch(apiUrl(path), {
+      credentials: "same-origin",
+      ...init,
+      headers: { ...(safe ? {} : csrfHeaders()), ...init.headers },
+    });
+  } catch {
+    throw new ApiError(0, "offline", "The service can't be reached. Check the connection.");
+  }
+  if (response.ok) return response;
+  const error = await problemOf(response);
+  if (error.status === 401 && path !== "session") signedOut();
+  throw error;
+}
+
+export async function problemOf(response: Response): Promise<ApiError> {
+  let problem: Partial<Problem> = {};
+  if ((response.headers.get("Content-Type") ?? "").includes("json")) {
+    problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+  }
+  const text = sentence(problem, response.status);
+  return new ApiError(response.status, problem.code ?? "unknown", text);
+}
+
+async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  return (await (await request(path, init)).json()) as T;
+}
+
+function sending(method: string, body: unknown): RequestInit {
+  return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+}
+
+async function all<T>(path: string, atMost = Number.POSITIVE_INFINITY): Promise<T[]> {
+  const items: T[] = [];
+  let cursor = "";
+  do {
+    const page: Page<T> = await json(cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path);
+    items.push(...page.items);
+    cursor = page.next_cursor ?? "";
+  } while (cursor && items.length < atMost);
+  return items;
+}
+
+// --- people
+export const readSession = (): Promise<Session> => json("session");
+export const signIn = (username: string, password: string): Promise<Session> =>
+  json("session", sending("POST", { username, password }));
+export const signInByLink = (link: string): Promise<Session> =>
+  json("session", sending("POST", { link }));
+export const signOut = (): Promise<Response> => request("session", { method: "DELETE" });
+
+// --- slides
+export const listSlides = (): Promise<Slide[]> => all("slides?limit=100");
+export const readSlide = (id: string): Promise<Slide> => json(`slides/${id}`);
+export const setPixelSize = (id: string, mpp: number): Promise<Slide> =>
+  json(`slides/${id}`, sending("PATCH", { mpp }));
+export const deleteSlide = (id: string): Promise<Response> =>
+  request(`slides/${id}`, { method: "DELETE" });
+export const thumbnailUrl = (id: string): string => apiUrl(`slides/${id}/thumbnail.jpeg`);
+export const deepZoomUrl = (id: string): string => apiUrl(`slides/${id}.dzi`);
+
+export function overlayTileUrl(
+  slide: string,
+  kind: OverlayKind,
+  tile: { level: number; column: number; row: number },
+  version: { model: string | null; reading: number },
+): string {
+  const query = new URLSearchParams({ v: String(version.reading) });
+  if (kind !== "annotation" && version.model) query.set("model_version", version.model);
+  const place = `${kind}_files/${tile.level}/${tile.column}_${tile.row}.png`;
+  return apiUrl(`slides/${slide}/overlays/${place}?${query}`);
+}
+
+// --- patches
+/** At most 20,000: more would only blacken the grid. */
+export const listPatches = (slide: string): Promise<Patch[]> =>
+  all(`slides/${slide}/patches?order=uncertainty&limit=500`, 20_000);
+
+export async function nextPatch(slide: string, after: string | null): Promise<QueueItem | null> {
+  const query = new URLSearchParams({ slide_id: slide });
+  if (after) query.set("after", after);
+  const response = await request(`queue/next?${query}`);
+  return response.status === 204 ? null : ((await response.json()) as QueueItem);
+}
+
+export async function readPatch(id: string): Promise<{ patch: Patch; etag: string }> {
+  const response = await request(`patches/${id}`);
+  const patch = (await response.json()) as Patch;
+  return { patch, etag: response.headers.get("ETag") ?? `"r${patch.revision}"` };
+}
+
+export const patchImageUrl = (id: string): string => apiUrl(`patches/${id}/image.png`);
+
+/** A patch's mask as PNG bytes; null when there is none. */
+export async function readPatchMask(
+  id: string,
+  kind: "proposal" | "uncertain_pixels" | "annotation",
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  try {
+    const response = await request(`patches/${id}/${kind}.png`, { cache: "no-cache" });
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
+}
+
+export const listAnnotations = async (patch: string): Promise<Annotation[]> =>
+  (await json<Page<Annotation>>(`patches/${patch}/annotations?limit=20`)).items;
+
+/** Write a new revision on top of `etag`; the new ETag. Throws ApiError 412 when it is stale. */
+export async function putAnnotation(
+  patch: string,
+  png: Uint8Array<ArrayBuffer>,
+  about: { etag: string; source: Source; seconds: number },
+): Promise<string> {
+  const query = new URLSearchParams({
+    seconds_spent: about.seconds.toFixed(1),
+    source: about.source,
+  });
+  const response = await request(`patches/${patch}/annotation?${query}`, {
+    method: "PUT",
+    headers: { "Content-Type": "image/png", "If-Match": about.etag },
+    body: png,
+  });
+  return response.headers.get("ETag") ?? (await readPatch(patch)).etag;
+}
+
+// --- learning
+export const listRounds = (): Promise<RoundPage> => json("rounds?limit=20");
+export const startRound = (): Promise<{ round?: Round; already_running?: boolean }> =>
+  json("rounds", sending("POST", {}));
+export const listModelVersions = async (): Promise<ModelVersion[]> =>
+  (await json<Page<ModelVersion>>("model-versions?limit=50")).items;

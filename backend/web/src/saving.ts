@@ -1,0 +1,96 @@
+/**
+ * Saving a patch so that nobody's pixels are lost: what the service's answer means for the
+ * draft, and what each way out of a conflict writes. No DOM, so every branch is tested.
+ */
+
+import { ApiError } from "./api";
+import type { Annotation } from "./types";
+
+/** What is known about the server's newest revision of a patch. */
+export interface Current {
+  etag: string;
+  revision: number;
+  annotation: Annotation | null;
+}
+
+export type Outcome =
+  | { kind: "saved"; etag: string }
+  | { kind: "conflict"; current: Current }
+  | { kind: "waiting"; message: string }
+  | { kind: "refused"; message: string };
+
+/** The number in an ETag `"r7"`; 0 for anything else, which no newest revision equals. */
+export function revisionOf(etag: string): number {
+  const match = /^(?:W\/)?"r(\d+)"$/.exec(etag);
+  return match ? Number(match[1]) : 0;
+}
+
+/**
+ * Try to write; turn whatever happens into an outcome. A 412 asks the service what is there now.
+ * A 412 whose newest revision is already our own content (`isOurs`) is a save whose answer was
+ * lost on the way: it counts as saved.
+ */
+export async function attempt(
+  write: () => Promise<string>,
+  readCurrent: () => Promise<Current>,
+  isOurs: (current: Current) => Promise<boolean>,
+): Promise<Outcome> {
+  try {
+    return { kind: "saved", etag: await write() };
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.passing) return { kind: "waiting", message: error.message };
+    if (error.status !== 412) return { kind: "refused", message: error.message };
+  }
+  try {
+    const current = await readCurrent();
+    if (await isOurs(current)) return { kind: "saved", etag: current.etag };
+    return { kind: "conflict", current };
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return { kind: error.passing ? "waiting" : "refused", message: error.message };
+  }
+}
+
+/** Say what happened in a conflict, for the person whose save was not taken. */
+export function conflictSentence(current: Current, now: Date): string {
+  const who = current.annotation?.author?.username ?? "Somebody else";
+  const since = current.annotation ? ago(current.annotation.created_at, now) : "meanwhile";
+  return `${who} saved revision ${current.revision} of this patch ${since}. Your pixels are kept here.`;
+}
+
+export function ago(time: string, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - new Date(time).getTime()) / 1000);
+  if (seconds < 45) return "just now";
+  if (seconds < 90 * 60) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
+  if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h ago`;
+  return `on ${new Date(time).toISOString().slice(0, 10)}`;
+}
+
+/** Seconds a person really worked: pauses longer than `idleAfter` seconds do not count. */
+export interface ActivityClock {
+  /** The person did something at `now` (milliseconds). */
+  touch(now: number): void;
+  /** The person left (page hidden): the pause until the next touch does not count. */
+  pause(now: number): void;
+  seconds(): number;
+}
+
+export function createActivityClock(already = 0, idleAfter = 30): ActivityClock {
+  let total = already;
+  let last: number | null = null;
+  const settle = (now: number): void => {
+    if (last !== null) total += Math.min(Math.max(0, (now - last) / 1000), idleAfter);
+  };
+  return {
+    touch(now) {
+      settle(now);
+      last = now;
+    },
+    pause(now) {
+      settle(now);
+      last = null;
+    },
+    seconds: () => total,
+  };
+}

@@ -1,0 +1,114 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import * as api from "../src/api";
+
+interface Call {
+  url: string;
+  init: RequestInit;
+}
+let calls: Call[] = [];
+
+/** A server at the edge of the page: answers in order, records what was asked. */
+function answers(...responses: (Response | Error)[]): void {
+  vi.stubGlobal("fetch", (url: string, init: RequestInit = {}) => {
+    calls.push({ url, init });
+    const next = responses.shift();
+    return next instanceof Error || !next ? Promise.reject(next ?? new Error("no answer left")) : Promise.resolve(next);
+  });
+}
+const problem = (status: number, body: object): Response =>
+  new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/problem+json" } });
+const ok = (body: object, headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify(body), { headers: { "Content-Type": "application/json", ...headers } });
+const header = (call: Call | undefined, name: string): string | null => new Headers(call?.init.headers).get(name);
+
+beforeEach(() => {
+  calls = [];
+  vi.stubGlobal("document", { baseURI: "https://lab.example/membrana/" });
+  api.useCsrfToken("token-1");
+});
+afterEach(() => vi.unstubAllGlobals());
+
+describe("errors", () => {
+  test("of the service are its title and detail in one sentence, with the code", async () => {
+    answers(problem(422, { title: "The content is not valid", detail: "mpp must be positive", code: "invalid" }));
+    const error = await api.setPixelSize("s", -1).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({
+      status: 422,
+      code: "invalid",
+      message: "The content is not valid: mpp must be positive",
+      passing: false,
+    });
+  });
+
+  test("of a broken line are passing and say so", async () => {
+    answers(new TypeError("Failed to fetch"));
+    await expect(api.listSlides()).rejects.toMatchObject({ status: 0, offline: true, passing: true });
+  });
+
+  test("of a proxy that speaks HTML still make a sentence", async () => {
+    answers(new Response("<h1>Bad gateway</h1>", { status: 502 }));
+    await expect(api.listSlides()).rejects.toMatchObject({
+      message: "The service answered 502 without saying why.",
+      passing: true,
+    });
+  });
+
+  test("401 tells the page that nobody is signed in, except when asking just that", async () => {
+    const told = vi.fn();
+    api.onSignedOut(told);
+    answers(problem(401, { title: "Sign in first" }), problem(401, { title: "Sign in first" }));
+    await expect(api.readSession()).rejects.toMatchObject({ status: 401 });
+    expect(told).not.toHaveBeenCalled();
+    await expect(api.readSlide("s")).rejects.toMatchObject({ status: 401 });
+    expect(told).toHaveBeenCalledOnce();
+  });
+});
+
+describe("requests", () => {
+  test("that change something carry the CSRF token, the others do not", async () => {
+    answers(ok({ items: [], next_cursor: null }), ok({}));
+    await api.listSlides();
+    await api.startRound();
+    expect(header(calls[0], "X-CSRF-Token")).toBeNull();
+    expect(header(calls[1], "X-CSRF-Token")).toBe("token-1");
+    expect(calls[1]?.url).toBe("https://lab.example/membrana/api/v1/rounds");
+  });
+
+  test("for lists follow the cursor to the end", async () => {
+    answers(ok({ items: [{ id: "a" }], next_cursor: "a/1" }), ok({ items: [{ id: "b" }], next_cursor: null }));
+    expect((await api.listSlides()).map((slide) => slide.id)).toEqual(["a", "b"]);
+    expect(calls[1]?.url).toContain("limit=100&cursor=a%2F1");
+  });
+
+  test("to save send the bytes, the revision, the seconds and the source", async () => {
+    answers(ok({}, { ETag: '"r3"' }));
+    const png = Uint8Array.of(1, 2, 3);
+    const etag = await api.putAnnotation("p", png, { etag: '"r2"', source: "edited", seconds: 12.345 });
+    expect(etag).toBe('"r3"');
+    expect(calls[0]?.url).toContain("patches/p/annotation?seconds_spent=12.3&source=edited");
+    expect(header(calls[0], "If-Match")).toBe('"r2"');
+    expect(header(calls[0], "Content-Type")).toBe("image/png");
+    expect(calls[0]?.init.body).toBe(png);
+  });
+
+  test("for a mask that is not there give null; other failures are thrown", async () => {
+    answers(problem(404, { title: "There is no such thing here" }), problem(503, { title: "Not ready" }));
+    expect(await api.readPatchMask("p", "annotation")).toBeNull();
+    await expect(api.readPatchMask("p", "annotation")).rejects.toMatchObject({ status: 503 });
+  });
+
+  test("for the next patch give null when the queue is empty", async () => {
+    answers(new Response(null, { status: 204 }));
+    expect(await api.nextPatch("s", "p0")).toBeNull();
+    expect(calls[0]?.url).toContain("queue/next?slide_id=s&after=p0");
+  });
+});
+
+test("an overlay tile names its model version, people's annotations do not", () => {
+  const tile = { level: 12, column: 3, row: 4 };
+  const version = { model: "m1", reading: 2 };
+  expect(api.overlayTileUrl("s", "proposal", tile, version)).toBe(
+    "https://lab.example/membrana/api/v1/slides/s/overlays/proposal_files/12/3_4.png?v=2&model_version=m1",
+  );
+  expect(api.overlayTileUrl("s", "annotation", tile, version)).not.toContain("model_version");
+});

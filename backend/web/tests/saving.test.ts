@@ -1,0 +1,87 @@
+import { describe, expect, test } from "vitest";
+import { ApiError } from "../src/api";
+import { ago, attempt, conflictSentence, createActivityClock, revisionOf, type Current } from "../src/saving";
+
+const theirs: Current = {
+  etag: '"r4"',
+  revision: 4,
+  annotation: {
+    id: "a",
+    revision: 4,
+    base_revision: 3,
+    author: { id: "u", username: "noor" },
+    source: "edited",
+    created_at: "2026-11-23T09:00:00Z",
+  },
+};
+const fails = (status: number) => () => Promise.reject(new ApiError(status, "x", "a sentence"));
+const reads = () => Promise.resolve(theirs);
+const foreign = () => Promise.resolve(false);
+
+describe("an attempt to save", () => {
+  test("taken by the service carries the new ETag", async () => {
+    const outcome = await attempt(() => Promise.resolve('"r1"'), reads, foreign);
+    expect(outcome).toEqual({ kind: "saved", etag: '"r1"' });
+  });
+
+  test.each([0, 429, 500, 503])("failing with %i waits to be tried again", async (status) => {
+    expect((await attempt(fails(status), reads, foreign)).kind).toBe("waiting");
+  });
+
+  test.each([400, 401, 403, 404, 422, 428])("failing with %i is refused with its sentence", async (status) => {
+    expect(await attempt(fails(status), reads, foreign)).toEqual({ kind: "refused", message: "a sentence" });
+  });
+
+  test("on a stale revision is a conflict that knows the other's work", async () => {
+    expect(await attempt(fails(412), reads, foreign)).toEqual({ kind: "conflict", current: theirs });
+  });
+
+  test("whose first answer was lost finds its own pixels there: saved", async () => {
+    const outcome = await attempt(fails(412), reads, (current) => Promise.resolve(current === theirs));
+    expect(outcome).toEqual({ kind: "saved", etag: '"r4"' });
+  });
+
+  test("that can't read the other's work waits, it does not decide", async () => {
+    expect((await attempt(fails(412), fails(0), foreign)).kind).toBe("waiting");
+  });
+
+  test("lets programming errors through", async () => {
+    await expect(attempt(() => Promise.reject(new TypeError("bug")), reads, foreign)).rejects.toThrow("bug");
+  });
+});
+
+test("an ETag names a revision", () => {
+  expect([revisionOf('"r12"'), revisionOf('W/"r3"'), revisionOf("nonsense")]).toEqual([12, 3, 0]);
+});
+
+test("a conflict is told with who and when", () => {
+  const said = conflictSentence(theirs, new Date("2026-11-23T09:03:10Z"));
+  expect(said).toBe("noor saved revision 4 of this patch 3 min ago. Your pixels are kept here.");
+  expect(conflictSentence({ ...theirs, annotation: null }, new Date())).toContain("Somebody else saved revision 4");
+});
+
+test("ages are told in words", () => {
+  const now = new Date("2026-11-23T12:00:00Z");
+  expect(ago("2026-11-23T11:59:40Z", now)).toBe("just now");
+  expect(ago("2026-11-23T09:00:00Z", now)).toBe("3 h ago");
+  expect(ago("2026-11-01T09:00:00Z", now)).toBe("on 2026-11-01");
+  expect(ago("2026-11-23T12:00:09Z", now)).toBe("just now"); // a server clock that runs ahead
+});
+
+describe("the clock of active seconds", () => {
+  test("counts work, and at most the idle limit of a pause", () => {
+    const clock = createActivityClock(0, 30);
+    for (const second of [0, 10, 25]) clock.touch(second * 1000);
+    clock.touch(1000_000);
+    expect(clock.seconds()).toBe(55);
+  });
+
+  test("stops while the page is hidden and goes on from a draft's seconds", () => {
+    const clock = createActivityClock(7);
+    clock.touch(0);
+    clock.pause(5000);
+    clock.touch(20_000);
+    clock.touch(21_000);
+    expect(clock.seconds()).toBe(7 + 5 + 1);
+  });
+});
