@@ -55,6 +55,12 @@ def empty_database(url: str) -> None:
     database.dispose()
 
 
+@pytest.fixture
+def fresh_postgresql(postgresql: str) -> str:
+    empty_database(postgresql)
+    return postgresql
+
+
 @pytest.fixture(params=ENGINES)
 def settings(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -67,9 +73,7 @@ def settings(
     monkeypatch.setenv("MEMBRANA_CHECKPOINT_STEPS", "2")
     monkeypatch.setenv("MEMBRANA_THREADS", "1")
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql")
-        empty_database(url)
-        monkeypatch.setenv("MEMBRANA_DATABASE_URL", url)
+        monkeypatch.setenv("MEMBRANA_DATABASE_URL", request.getfixturevalue("fresh_postgresql"))
     (tmp_path / "data").mkdir()
     get_settings.cache_clear()
     upgrade()
