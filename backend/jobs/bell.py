@@ -6,6 +6,7 @@ Jobs are sent by the task's name, so the API never imports a handler.
 import logging
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -36,7 +37,7 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-def filesystem_folders(folder: Path) -> dict[str, str]:
+def filesystem_folders(folder: Path) -> dict[str, Any]:
     """Make the folders of Celery's filesystem transport and return its options."""
     messages, control = folder / "messages", folder / "control"
     for path in (messages, control):
@@ -45,6 +46,8 @@ def filesystem_folders(folder: Path) -> dict[str, str]:
         "data_folder_in": str(messages),
         "data_folder_out": str(messages),
         "control_folder": str(control),
+        # a viewport should not wait the default second before anyone looks
+        "polling_interval": 0.2,
     }
 
 

@@ -1,4 +1,4 @@
-"""The product in one test: slides in, patches corrected, a better model out; nothing overwritten."""
+"""The product in one test: slides in, patches corrected, a better model; nothing overwritten."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +38,7 @@ def test_twelve_corrections_make_a_better_model(
     seed: int,
     make_phantom: Callable[..., Phantom],
     shared_data: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     path, truth = make_phantom(seed, SIDE)
     with installation.running(), installation.client() as client:
@@ -71,7 +72,7 @@ def test_twelve_corrections_make_a_better_model(
         untouched = [p for p in patches_of(client, slide["id"]) if p["id"] not in masks]
         before = pathologist.dice(cold["id"], untouched)
         after = pathologist.dice(active["id"], untouched)
-        print(f"seed {seed}: Dice {before:.3f} -> {after:.3f} on {len(untouched)} patches; {gold}")
+        record_property("dice", {"cold start": before, "promoted": after, "gold": gold})
         assert after >= before + MARGIN
 
         assert pathologist.masks(list(masks)) == masks
