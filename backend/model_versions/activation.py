@@ -1,0 +1,42 @@
+"""What follows when another model version becomes active: every slide is predicted again.
+
+Apart from service.py, because predictions ask that one for the active version.
+"""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.audit import service as audit
+from backend.auth.tables import User
+from backend.model_versions import service
+from backend.model_versions.tables import ModelVersion, ModelVersionState
+from backend.predictions import service as predictions
+from backend.slides.tables import Slide, SlideState
+
+
+def activate(session: Session, model_version_id: str, *, by: User) -> ModelVersion:
+    """Make a version active on a person's word, forward or back."""
+    version = service.get(session, model_version_id)
+    if version.state == ModelVersionState.ACTIVE:
+        return version
+    old = service.active(session)
+    switch(session, version, requested_by=by.id)
+    audit.record(
+        session,
+        user_id=by.id,
+        action="model_version.activated",
+        subject_type="model_version",
+        subject_id=version.id,
+        details={"name": version.name, "instead_of": old.name},
+    )
+    return version
+
+
+def switch(session: Session, version: ModelVersion, *, requested_by: str | None) -> None:
+    """Make a version active and ask for its predictions; people's masks stay as they are."""
+    service.make_active(session, version)
+    ready = select(Slide.id).where(Slide.state == SlideState.READY).order_by(Slide.id)
+    for slide_id in session.scalars(ready).all():
+        predictions.request(
+            session, slide_id, model_version_id=version.id, requested_by=requested_by
+        )

@@ -1,0 +1,58 @@
+"""Rounds over REST."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, status
+
+from backend.auth.guards import Pathologist, Viewer
+from backend.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.paging import Cursor, Limit
+from backend.rounds import service
+from backend.rounds.schemas import RoundDetail, RoundJob, RoundList, RoundOut, RoundStarted
+
+router = APIRouter(prefix="/rounds", tags=["learning"])
+IdempotencyKey = Annotated[str | None, Header(max_length=200)]
+
+
+@router.post("", status_code=status.HTTP_202_ACCEPTED)
+def start_round(
+    session: WriteSession,
+    settings: CurrentSettings,
+    user: Pathologist,
+    idempotency_key: IdempotencyKey = None,
+) -> RoundStarted:
+    """Start a round on everything annotated so far; a live one is returned instead of a second."""
+    row, running = service.start(
+        session, settings, requested_by=user.id, idempotency_key=idempotency_key
+    )
+    [view] = service.views(session, [row])
+    return RoundStarted(
+        round=RoundOut.of(view),
+        job=RoundJob.of(view.job) if view.job else None,
+        already_running=running,
+    )
+
+
+@router.get("")
+def list_rounds(
+    session: ReadSession,
+    settings: CurrentSettings,
+    user: Viewer,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> RoundList:
+    """List rounds, newest first, and say how many annotations wait for the next one."""
+    rows, next_cursor = service.listing(session, limit=limit, cursor=cursor)
+    return RoundList(
+        items=[RoundOut.of(view) for view in rows],
+        next_cursor=next_cursor,
+        annotations_since=service.annotations_since(session),
+        threshold=settings.round_annotations,
+    )
+
+
+@router.get("/{round_id}")
+def get_round(session: ReadSession, user: Viewer, round_id: str) -> RoundDetail:
+    """Show a round: state and reason, snapshot, metrics on gold, curves."""
+    [view] = service.views(session, [service.get(session, round_id)])
+    return RoundDetail.with_curves(view, service.curves(session, round_id))

@@ -1,0 +1,281 @@
+"""Rounds: when one starts, on what exactly, and how it ends when it can't finish."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.annotations.tables import Annotation
+from backend.db.base import now
+from backend.db.outbox import after_commit
+from backend.db.states import move
+from backend.errors import Conflict, NotFound, Unprocessable
+from backend.events.service import announce
+from backend.jobs import service as jobs
+from backend.jobs.tables import Job, JobKind
+from backend.model_versions import service as model_versions
+from backend.paging import paginate
+from backend.patches.tables import Patch, PatchRole
+from backend.rounds.snapshot import ACCEPTED, Snapshot, take
+from backend.rounds.tables import LIVE, Round, RoundCurve, RoundPatch, RoundState
+from backend.settings import Settings, get_settings
+from backend.storage.blobs import Blobs
+
+SCRATCH = "scratch"
+
+
+class RoundNotFound(NotFound):
+    code = "round_not_found"
+
+
+class TooFewAnnotations(Unprocessable):
+    code = "too_few_annotations"
+    title = "There is not enough to learn from yet"
+
+
+class EncoderWeightsMissing(Unprocessable):
+    code = "encoder_weights_missing"
+    title = "The pretrained encoder's weights are not there"
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """A round with its job and the size of its snapshot."""
+
+    round: Round
+    job: Job | None
+    training_count: int
+    gold_count: int
+
+
+def get(session: Session, round_id: str) -> Round:
+    row = session.get(Round, round_id)
+    if row is None:
+        raise RoundNotFound("There is no round with this id.")
+    return row
+
+
+def live(session: Session) -> Round | None:
+    """Return the one round that is not over."""
+    return session.scalar(select(Round).where(Round.state.in_(LIVE)))
+
+
+def listing(
+    session: Session, *, limit: int, cursor: str | None
+) -> tuple[list[RoundView], str | None]:
+    """Return a page of rounds, newest first."""
+    rows, next_cursor = paginate(
+        session, select(Round), Round.id, limit=limit, cursor=cursor, newest_first=True
+    )
+    return views(session, rows), next_cursor
+
+
+def views(session: Session, rounds: Sequence[Round]) -> list[RoundView]:
+    """Add jobs and counts to rounds, in two statements however many there are."""
+    job_ids = [row.job_id for row in rounds if row.job_id]
+    job_of = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(job_ids)))}
+    counts = {
+        (round_id, role): count
+        for round_id, role, count in session.execute(
+            select(RoundPatch.round_id, RoundPatch.role, func.count())
+            .where(RoundPatch.round_id.in_([row.id for row in rounds]))
+            .group_by(RoundPatch.round_id, RoundPatch.role)
+        )
+    }
+    return [
+        RoundView(
+            row,
+            job_of.get(row.job_id or ""),
+            counts.get((row.id, PatchRole.TRAINING), 0),
+            counts.get((row.id, PatchRole.GOLD), 0),
+        )
+        for row in rounds
+    ]
+
+
+def curves(session: Session, round_id: str) -> list[RoundCurve]:
+    statement = select(RoundCurve).where(RoundCurve.round_id == round_id).order_by(RoundCurve.step)
+    return list(session.scalars(statement))
+
+
+def start(
+    session: Session,
+    settings: Settings,
+    *,
+    requested_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> tuple[Round, bool]:
+    """Start a round on what is annotated now; return it, and whether it was running already."""
+    if known := started_by(session, idempotency_key):
+        return known, False
+    if running := live(session):
+        return running, True
+    require_encoder_weights(settings.encoder_weights)
+    snapshot = take(session)
+    require_enough(snapshot)
+    try:
+        with session.begin_nested():
+            row = open_round(session, settings, snapshot, requested_by)
+    except IntegrityError:
+        running = live(session)
+        if running is None:
+            raise
+        return running, True
+    job = jobs.enqueue(
+        session,
+        JobKind.TRAIN,
+        row.id,
+        requested_by=requested_by,
+        idempotency_key=idempotency_key,
+    )
+    row.job_id = job.id
+    announce(session, Round.TOPIC, row.id, {"state": str(row.state)})
+    return row, False
+
+
+def started_by(session: Session, idempotency_key: str | None) -> Round | None:
+    """Return the round that a request with this key has started before."""
+    if idempotency_key is None:
+        return None
+    job = session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
+    if job is None:
+        return None
+    if job.kind != JobKind.TRAIN:
+        raise Conflict(
+            "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
+        )
+    return get(session, job.subject)
+
+
+def require_encoder_weights(encoder_weights: str) -> None:
+    """Refuse at once what training would refuse later."""
+    if encoder_weights != SCRATCH and not Path(encoder_weights).is_file():
+        raise EncoderWeightsMissing(
+            f"MEMBRANA_ENCODER_WEIGHTS names {encoder_weights}, and there is no such file. Put the "
+            "weights there, or set it to `scratch` to train without pretraining."
+        )
+
+
+def require_enough(snapshot: Snapshot) -> None:
+    """Refuse to train on nothing, or without anything to judge the result on."""
+    training = len(snapshot.of_role(PatchRole.TRAINING))
+    gold = len(snapshot.of_role(PatchRole.GOLD))
+    if training and gold:
+        return
+    missing = []
+    if not training:
+        missing.append("an annotated patch to learn from")
+    if not gold:
+        missing.append("an annotated patch that is held out to judge the result")
+    raise TooFewAnnotations(
+        f"A round needs {' and '.join(missing)}. There are {training} training and {gold} held-out "
+        "annotations now; go on annotating, the held-out ones are chosen by themselves.",
+        training=training,
+        gold=gold,
+    )
+
+
+def open_round(
+    session: Session, settings: Settings, snapshot: Snapshot, requested_by: str | None
+) -> Round:
+    """Write the round and its snapshot's rows; the settings are frozen with them."""
+    row = Round(
+        requested_by=requested_by,
+        parent_model_version_id=model_versions.active(session).id,
+        snapshot_sha256=Blobs(settings.blob_folder).put(snapshot.document()),
+        held_out=snapshot.held_out,
+        config=frozen(settings),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(
+        RoundPatch(
+            round_id=row.id,
+            patch_id=patch.patch_id,
+            annotation_id=patch.annotation_id,
+            role=patch.role,
+        )
+        for patch in snapshot.patches
+    )
+    session.flush()
+    return row
+
+
+def frozen(settings: Settings) -> dict[str, Any]:
+    """Return what training depends on: a restart with other settings changes no running round."""
+    return {
+        "preset": settings.preset,
+        "architecture": settings.architecture,
+        "encoder": settings.encoder,
+        "encoder_weights": settings.encoder_weights,
+        "iterations": settings.round_iterations,
+        "unlabelled": settings.round_unlabelled,
+        "seed": settings.round_seed,
+        "checkpoint_steps": settings.checkpoint_steps,
+        "analysis_mpp": settings.analysis_mpp,
+        "min_tissue_fraction": settings.min_tissue_fraction,
+    }
+
+
+def annotations_since(session: Session) -> int:
+    """Count the training patches whose newest annotation no round has seen.
+
+    The newest round counts however it ended: one that failed is not started again by the next
+    brush stroke, a person can do that.
+    """
+    newest = select(Round.id).order_by(Round.id.desc()).limit(1).scalar_subquery()
+    seen = select(RoundPatch.annotation_id).where(RoundPatch.round_id == newest)
+    count = session.scalar(
+        select(func.count())
+        .select_from(Annotation)
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .where(
+            Annotation.revision == Patch.revision,
+            Patch.role == PatchRole.TRAINING,
+            Patch.state.in_(ACCEPTED),
+            Patch.problem.is_(None),
+            Annotation.id.not_in(seen),
+        )
+    )
+    return count or 0
+
+
+def consider(session: Session, settings: Settings) -> Round | None:
+    """Start a round if enough was annotated since the last one; called after each annotation.
+
+    Saving a mask never fails because a round can't start: then there is simply none.
+    """
+    threshold = settings.round_annotations
+    if threshold == 0 or live(session) or annotations_since(session) < threshold:
+        return None
+    try:
+        row, running = start(session, settings)
+    except (TooFewAnnotations, EncoderWeightsMissing, model_versions.NoActiveModel):
+        return None
+    return None if running else row
+
+
+@jobs.on_failure(JobKind.TRAIN)
+def abandon(session: Session, job: Job, problem: dict[str, Any]) -> None:
+    """End the round of a job that failed or was cancelled, and its half-trained version."""
+    reason = str(problem.get("detail", "Training failed."))
+    move(session, Round, job.subject, RoundState.ABANDONED, reason=reason, finished_at=now())
+    row = session.get(Round, job.subject, populate_existing=True)
+    if row is not None and row.model_version_id is not None:
+        model_versions.give_up_training(session, row.model_version_id, reason)
+    after_commit(session, partial(forget_training, get_settings(), job.subject))
+
+
+def training_folder(settings: Settings, round_id: str) -> Path:
+    """Return where a round keeps its checkpoints while it lives."""
+    return settings.training_folder / round_id
+
+
+def forget_training(settings: Settings, round_id: str) -> None:
+    shutil.rmtree(training_folder(settings, round_id), ignore_errors=True)
