@@ -1,0 +1,200 @@
+"""What a pathologist does on the page, in a real browser against the real service."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.installation import Installation, finished, until
+from tests.e2e.pathologist import pixels
+
+pytestmark = pytest.mark.slow
+PATIENCE = 60_000
+
+
+def open_slide(page: Page, slide_id: str) -> None:
+    card = page.locator(f'[data-testid="slide-card"][data-slide-id="{slide_id}"]')
+    expect(card).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+    card.get_by_test_id("slide-open").click()
+    expect(page.get_by_test_id("viewer")).to_have_attribute("data-ready", "true", timeout=PATIENCE)
+
+
+def open_next(page: Page) -> str:
+    """Ask for the most uncertain patch; return its id once its mask is on the screen."""
+    page.get_by_test_id("next-patch").click()
+    editor = page.get_by_test_id("editor")
+    expect(editor).to_have_attribute("data-state", "clean", timeout=PATIENCE)
+    return str(editor.get_attribute("data-patch-id"))
+
+
+def membrane_px(page: Page) -> int:
+    return int(page.evaluate("window.membrana.maskCounts().membrane"))
+
+
+def stroke(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
+    """Draw a straight stroke between two pixels of the open patch."""
+    points = [
+        page.evaluate("([x, y]) => window.membrana.patchToScreen(x, y)", p) for p in (start, end)
+    ]
+    page.mouse.move(points[0]["x"], points[0]["y"])
+    page.mouse.down()
+    page.mouse.move(points[1]["x"], points[1]["y"], steps=12)
+    page.mouse.up()
+
+
+def annotation(installation: Installation, patch_id: str) -> httpx.Response:
+    with installation.client() as client:
+        return client.get(f"/patches/{patch_id}/annotation.png")
+
+
+def test_a_wrong_password_is_said_in_words(page: Page) -> None:
+    page.get_by_test_id("sign-out").click()
+    page.get_by_test_id("username").fill("admin")
+    page.get_by_test_id("password").fill("wrong")
+    page.get_by_test_id("sign-in-submit").click()
+    expect(page.get_by_test_id("sign-in-error")).not_to_be_empty()
+
+
+def test_upload_shows_progress_and_ends_ready(page: Page, slide_file: Path) -> None:
+    page.get_by_test_id("upload-input").set_input_files(slide_file)
+    card = page.get_by_test_id("slide-card").filter(has_text="phantom")
+    expect(card.first).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+    expect(card.first.get_by_test_id("slide-synthetic")).to_be_visible()
+
+
+def test_a_file_that_is_no_slide_is_refused_in_words(page: Page, tmp_path: Path) -> None:
+    wrong = tmp_path / "letter.svs"
+    wrong.write_text("Dear colleague, this is not a slide.\n" * 50)
+    page.get_by_test_id("upload-input").set_input_files(wrong)
+    item = page.get_by_test_id("upload-item").filter(has_text="letter.svs")
+    expect(item).to_have_attribute("data-state", "failed", timeout=PATIENCE)
+
+
+def test_a_missing_pixel_size_is_asked_for(page: Page, shared_data: Path) -> None:
+    page.get_by_test_id("upload-input").set_input_files(shared_data / "wsi_her2/tma_0_nompp.svs")
+    card = page.get_by_test_id("slide-card").filter(has_text="nompp")
+    expect(card).to_have_attribute("data-state", "needs_mpp", timeout=PATIENCE)
+    card.get_by_test_id("mpp-input").fill("0.25")
+    card.get_by_test_id("mpp-submit").click()
+    expect(card).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+
+
+def test_brush_eraser_undo_and_save(page: Page, slide_id: str, installation: Installation) -> None:
+    open_slide(page, slide_id)
+    patch_id = open_next(page)
+    expect(page.get_by_test_id("reason")).not_to_be_empty()
+    before = membrane_px(page)
+
+    page.get_by_test_id("clear-mask").click()
+    assert membrane_px(page) == 0
+    page.get_by_test_id("tool-brush").click()
+    stroke(page, (60, 60), (180, 60))
+    painted = membrane_px(page)
+    assert painted > 100
+    page.get_by_test_id("tool-eraser").click()
+    stroke(page, (60, 60), (110, 60))
+    erased = membrane_px(page)
+    assert 0 < erased < painted
+    page.get_by_test_id("undo").click()
+    assert membrane_px(page) == painted
+    page.get_by_test_id("redo").click()
+    assert membrane_px(page) == erased
+
+    page.get_by_test_id("save").click()
+    expect(page.get_by_test_id("editor")).to_have_attribute("data-revision", "1", timeout=PATIENCE)
+    saved = pixels(annotation(installation, patch_id).raise_for_status().content)
+    assert saved.shape == (256, 256)
+    assert int((saved == 255).sum()) == erased
+    assert saved[60, 170] == 255
+    assert saved[60, 70] == 0
+    assert before != erased
+
+
+def test_accept_keeps_the_proposal_and_next_goes_on(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    open_slide(page, slide_id)
+    patch_id = open_next(page)
+    page.get_by_test_id("accept").click()
+    until(lambda: annotation(installation, patch_id).status_code == 200, "the accepted mask", 60)
+    with installation.client() as client:
+        proposed = client.get(f"/patches/{patch_id}/proposal.png").raise_for_status().content
+        revisions = client.get(f"/patches/{patch_id}/annotations").raise_for_status().json()
+    assert (pixels(annotation(installation, patch_id).content) == pixels(proposed)).all()
+    assert revisions["items"][0]["source"] == "proposal"
+    editor = page.get_by_test_id("editor")
+    if editor.get_attribute("data-patch-id") == patch_id:
+        assert open_next(page) != patch_id
+
+
+def test_two_people_on_one_patch_lose_nothing(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    open_slide(page, slide_id)
+    patch_id = open_next(page)
+    page.get_by_test_id("tool-brush").click()
+    stroke(page, (30, 200), (220, 200))
+    mine = membrane_px(page)
+    with installation.client() as client:
+        etag = client.get(f"/patches/{patch_id}").headers["ETag"]
+        theirs = client.get(f"/patches/{patch_id}/proposal.png").content
+        client.put(
+            f"/patches/{patch_id}/annotation",
+            content=theirs,
+            params={"source": "proposal"},
+            headers={"If-Match": etag},
+        ).raise_for_status()
+    page.get_by_test_id("save").click()
+    expect(page.get_by_test_id("conflict")).to_be_visible(timeout=PATIENCE)
+    assert membrane_px(page) == mine
+    page.get_by_test_id("conflict-mine").click()
+    expect(page.get_by_test_id("editor")).to_have_attribute("data-revision", "2", timeout=PATIENCE)
+    assert int((pixels(annotation(installation, patch_id).content) == 255).sum()) == mine
+
+
+def test_overlays_can_be_shown_and_hidden(page: Page, slide_id: str) -> None:
+    asked: list[str] = []
+    page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url}"))
+    open_slide(page, slide_id)
+    for layer in ("probability", "uncertainty", "annotation", "proposal"):
+        page.get_by_test_id(f"layer-{layer}").click()
+        expect_tile = f"overlays/{layer}_files"
+        until(lambda tile=expect_tile: any(tile in each for each in asked), f"{layer} tiles", 30)
+    page.get_by_test_id("layer-opacity").fill("40")
+    tiles = [each for each in asked if "_files/" in each]
+    assert tiles
+    assert all(each.startswith(("200", "304")) for each in tiles), tiles
+
+
+def test_a_round_from_the_page(page: Page, slide_id: str, installation: Installation) -> None:
+    with installation.client() as client:
+        while True:
+            shown = client.get("/queue/next", params={"slide_id": slide_id}).raise_for_status()
+            patch = shown.json()["patch"]
+            etag = client.get(f"/patches/{patch['id']}").headers["ETag"]
+            mask = client.get(f"/patches/{patch['id']}/proposal.png").content
+            client.put(
+                f"/patches/{patch['id']}/annotation",
+                content=mask,
+                params={"source": "proposal"},
+                headers={"If-Match": etag},
+            ).raise_for_status()
+            roles = [
+                item["role"]
+                for item in client.get(
+                    f"/slides/{slide_id}/patches", params={"state": "annotated"}
+                ).json()["items"]
+            ]
+            if {"training", "gold"} <= set(roles):
+                break
+    open_slide(page, slide_id)
+    page.get_by_test_id("round-start").click()
+    item = page.get_by_test_id("round-item").first
+    expect(item).to_be_visible(timeout=PATIENCE)
+    with installation.client() as client:
+        newest = client.get("/rounds").json()["items"][0]["id"]
+        end = {"promoted", "kept_back", "abandoned"}
+        done = until(finished(client, f"/rounds/{newest}", end), "the round to end")
+    expect(item).to_have_attribute("data-state", done["state"], timeout=PATIENCE)
+    assert done["state"] in {"promoted", "kept_back"}, done
