@@ -1,4 +1,4 @@
-"""The cells of a phantom: a jittered hexagonal lattice whose Voronoi cells are bent by smooth noise.
+"""The cells of a phantom: a jittered hexagonal lattice, its Voronoi cells bent by smooth noise.
 
 A node's kind, size, stain and nucleus are hashes of its lattice index, so any tile knows them.
 """
@@ -22,7 +22,7 @@ _HALF_WIDTH_UM = np.array([0.0, 0.5, 0.55, 0.68, 0.85], np.float32)
 
 @dataclass(frozen=True)
 class Nodes:
-    """Attributes of a block of lattice nodes, each float32 (R, C) unless said; µm in warped space."""
+    """Attributes of a block of lattice nodes, float32 (R, C) unless said; µm in warped space."""
 
     row0: int
     col0: int

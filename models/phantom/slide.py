@@ -1,12 +1,11 @@
 """Write a phantom as a pyramidal TIFF with its truth beside it, in bounded memory.
 
-Bands of tiles are drawn by a few threads and piped as PPM to libvips, which writes the pyramid.
+Bands of tiles are drawn by a few threads and spooled to disk; libvips streams the pyramid from it.
 """
 
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -58,52 +57,42 @@ def _bands(
             yield image, mask
 
 
-class _TiffPipe:
-    """A libvips TIFF writer fed row band by row band through a pipe."""
+class _Raw:
+    """Pixels spooled row band by row band to a file beside the slide, then saved as a pyramid."""
 
-    def __init__(self, path: Path, spec: PhantomSpec, bands: int, **options: Any) -> None:
-        self._failure: BaseException | None = None
-        read_end, write_end = os.pipe()
-        self._sink = os.fdopen(write_end, "wb", buffering=0)
-        head = f"P{6 if bands == 3 else 5}\n{spec.width} {spec.height}\n255\n".encode()
+    def __init__(self, path: Path, spec: PhantomSpec, bands: int) -> None:
+        self._path, self._spec, self._bands = path, spec, bands
+        self._raw = path.with_name(f".{path.name}.raw")
+        self._file = self._raw.open("wb")
 
-        def run() -> None:
-            try:
-                source = pyvips.Source.new_from_descriptor(read_end)
-                os.close(read_end)
-                image = pyvips.Image.new_from_source(source, "", access="sequential").copy()
-                note = json.dumps({"label": LABEL, "synthetic": True, **asdict(spec)})
-                image.set_type(pyvips.GValue.gstr_type, "image-description", note)
-                per_mm = 1000 / spec.mpp
-                image.tiffsave(
-                    str(path),
-                    tile=True,
-                    tile_width=256,
-                    tile_height=256,
-                    pyramid=True,
-                    xres=per_mm,
-                    yres=per_mm,
-                    resunit="cm",
-                    bigtiff=True,
-                    **options,
-                )
-            except BaseException as error:  # noqa: BLE001 - handed to the drawing thread
-                self._failure = error
+    def append(self, rows: npt.NDArray[np.uint8]) -> None:
+        self._file.write(rows.tobytes())
 
-        self._thread = threading.Thread(target=run, name=f"tiff {path.name}", daemon=True)
-        self._thread.start()
-        self._sink.write(head)
+    def save(self, **options: Any) -> None:
+        self._file.close()
+        spec = self._spec
+        image = pyvips.Image.rawload(
+            str(self._raw), spec.width, spec.height, self._bands, access="sequential"
+        ).copy(interpretation="srgb" if self._bands == 3 else "b-w")
+        note = json.dumps({"label": LABEL, "synthetic": True, **asdict(spec)})
+        image.set_type(pyvips.GValue.gstr_type, "image-description", note)
+        per_mm = 1000 / spec.mpp
+        image.tiffsave(
+            str(self._path),
+            tile=True,
+            tile_width=256,
+            tile_height=256,
+            pyramid=True,
+            bigtiff=True,
+            xres=per_mm,
+            yres=per_mm,
+            resunit="cm",
+            **options,
+        )
 
-    def write(self, rows: npt.NDArray[np.uint8]) -> None:
-        data = memoryview(np.ascontiguousarray(rows)).cast("B")
-        while data:
-            data = data[self._sink.write(data) :]
-
-    def close(self) -> None:
-        self._sink.close()
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
+    def discard(self) -> None:
+        self._file.close()
+        self._raw.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:
@@ -146,19 +135,20 @@ def write(
     """
     truth_path = truth_path or path.with_name(f"{path.stem}.truth.tif")
     json_path = truth_path.with_suffix(".json")
-    slide = _TiffPipe(path, spec, 3, compression="jpeg", Q=spec.jpeg_quality)
-    truth = _TiffPipe(truth_path, spec, 1, compression="deflate", region_shrink="nearest")
+    slide, truth = _Raw(path, spec, 3), _Raw(truth_path, spec, 1)
     try:
         done = 0
         for image, mask in _bands(spec, threads or min(8, os.cpu_count() or 1)):
-            slide.write(image)
-            truth.write(mask)
+            slide.append(image)
+            truth.append(mask)
             done += len(image)
             if progress is not None:
                 progress(done / spec.height)
+        slide.save(compression="jpeg", Q=spec.jpeg_quality)
+        truth.save(compression="deflate", region_shrink="nearest")
     finally:
-        slide.close()
-        truth.close()
+        slide.discard()
+        truth.discard()
     facts = _truth(spec)
     facts["slide_sha256"] = _sha256(path)
     facts["truth_mask_sha256"] = _sha256(truth_path)
