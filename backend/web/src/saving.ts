@@ -39,7 +39,8 @@ export async function attempt(
     return { kind: "saved", etag: await write() };
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.passing) return { kind: "waiting", message: error.message };
+    // 401: the session ended; after signing in again the draft is sent
+    if (error.passing || error.status === 401) return { kind: "waiting", message: error.message };
     if (error.status !== 412) return { kind: "refused", message: error.message };
   }
   try {

@@ -24,11 +24,11 @@ describe("an attempt to save", () => {
     expect(outcome).toEqual({ kind: "saved", etag: '"r1"' });
   });
 
-  test.each([0, 429, 500, 503])("failing with %i waits to be tried again", async (status) => {
+  test.each([0, 401, 429, 500, 503])("failing with %i waits to be tried again", async (status) => {
     expect((await attempt(fails(status), reads, foreign)).kind).toBe("waiting");
   });
 
-  test.each([400, 401, 403, 404, 422, 428])("failing with %i is refused with its sentence", async (status) => {
+  test.each([400, 403, 404, 422, 428])("failing with %i is refused with its sentence", async (status) => {
     expect(await attempt(fails(status), reads, foreign)).toEqual({ kind: "refused", message: "a sentence" });
   });
 

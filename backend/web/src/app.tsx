@@ -1,0 +1,156 @@
+/** The page: who is signed in, which screen the address names, and the frame around it. */
+
+import { useCallback, useEffect, useState } from "preact/hooks";
+import { ApiError, onSignedOut, readSession, signInByLink, signOut, useCsrfToken } from "./api";
+import { connect, disconnect } from "./events";
+import { useLearning } from "./learning";
+import { Mark } from "./mark";
+import { Notices, notify } from "./notices";
+import { startOutbox } from "./outbox";
+import { useRoute } from "./route";
+import { RoundsPanel } from "./rounds";
+import { SignIn } from "./sign_in";
+import { useSlideList } from "./slide_list";
+import { SlidesPage } from "./slides";
+import type { Session } from "./types";
+import { Workbench } from "./workbench";
+
+/** Sign in by the one-time link in the address, if there is one, and take it out of the address. */
+async function begin(): Promise<Session> {
+  const address = new URL(location.href);
+  const link = address.searchParams.get("sign_in");
+  if (!link) return readSession();
+  address.searchParams.delete("sign_in");
+  history.replaceState(null, "", address);
+  try {
+    return await signInByLink(link);
+  } catch (error) {
+    // the link was used already, perhaps by this very browser: its session still counts
+    return readSession().catch(() => Promise.reject(error));
+  }
+}
+
+export function App() {
+  const [session, setSession] = useState<Session | null>(null);
+  const [said, setSaid] = useState<string | null>(null);
+
+  const enter = useCallback((entered: Session) => {
+    useCsrfToken(entered.csrf_token);
+    setSession(entered);
+  }, []);
+  useEffect(() => {
+    onSignedOut(() => {
+      setSession(null);
+      setSaid("Your session has ended. Sign in again; unsaved work is kept.");
+    });
+    begin().then(enter, (error: unknown) => {
+      const expected = error instanceof ApiError && error.code === "not_signed_in";
+      setSaid(expected ? "" : (error as Error).message);
+    });
+  }, [enter]);
+
+  return (
+    <>
+      {session ? (
+        <SignedIn session={session} onLeave={() => (setSession(null), setSaid(""))} />
+      ) : (
+        said !== null && <SignIn said={said} onSession={enter} />
+      )}
+      <Notices />
+      <footer data-testid="research-use">
+        Research use only. Not for diagnosis or any clinical decision.
+      </footer>
+    </>
+  );
+}
+
+function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void }) {
+  const { user } = session;
+  const route = useRoute();
+  const learning = useLearning();
+  const list = useSlideList();
+  const [roundsOpen, setRoundsOpen] = useState(false);
+
+  useEffect(() => {
+    connect();
+    const stop = startOutbox(user.id, (draft, outcome) => {
+      dispatchEvent(new CustomEvent("membrana-delivered", { detail: { draft, outcome } }));
+      if (outcome.kind === "saved") notify("A patch that was waiting is saved now.", "good");
+      else if (outcome.kind === "conflict") {
+        notify("A waiting patch was changed by somebody else meanwhile. Open it to decide.", "bad");
+      } else if (outcome.kind === "refused") notify(outcome.message, "bad");
+    });
+    return () => {
+      stop();
+      disconnect();
+    };
+  }, [user.id]);
+
+  const slide = list.slides?.find((other) => other.id === route.slide);
+  return (
+    <>
+      <header class="app-header" data-testid="app-header">
+        <a class="brand" href="#/" data-testid="back-to-slides">
+          <Mark />
+          <span>Membrana</span>
+        </a>
+        {slide && (
+          <nav class="crumb" aria-label="Place">
+            <a href="#/">Slides</a>
+            <span aria-hidden="true">/</span>
+            <span class="crumb-name">{slide.name}</span>
+            {slide.synthetic && <span class="tag synthetic">synthetic</span>}
+          </nav>
+        )}
+        <span class="grow" />
+        <span class="model" title="The model version whose proposals are shown">
+          Model{" "}
+          <strong data-testid="active-model">{learning.active?.name ?? "none yet"}</strong>
+        </span>
+        <button
+          type="button"
+          class="plain"
+          aria-expanded={roundsOpen}
+          data-testid="rounds-open"
+          onClick={() => setRoundsOpen(!roundsOpen)}
+        >
+          Rounds
+          {learning.threshold > 0 && (
+            <span class="count">
+              {learning.annotationsSince}/{learning.threshold}
+            </span>
+          )}
+        </button>
+        <span class="user" data-testid="user-name" title={user.role}>
+          {user.username}
+        </span>
+        <button
+          type="button"
+          class="plain"
+          data-testid="sign-out"
+          onClick={() => {
+            signOut().then(onLeave, (error: Error) => notify(error.message, "bad"));
+          }}
+        >
+          Sign out
+        </button>
+      </header>
+      {route.slide ? (
+        slide && (
+          <Workbench key={slide.id} slide={slide} patchId={route.patch} user={user} learning={learning} />
+        )
+      ) : (
+        <SlidesPage list={list} user={user} />
+      )}
+      {route.slide && !slide && list.slides && (
+        <main class="empty-page">
+          <p>This slide is not here (any more).</p>
+          <a href="#/">Back to the slides</a>
+        </main>
+      )}
+      {roundsOpen && (
+        <RoundsPanel learning={learning} mayStart={user.role !== "viewer"} onClose={() => setRoundsOpen(false)} />
+      )}
+    </>
+  );
+}

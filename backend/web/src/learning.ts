@@ -1,0 +1,54 @@
+/** Rounds and model versions as hooks: read once, read again when the service says so. */
+
+import { useCallback, useEffect, useState } from "preact/hooks";
+import { listModelVersions, listRounds } from "./api";
+import { subscribe } from "./events";
+import type { ModelVersion, Round, RoundPage, RoundState } from "./types";
+
+const LIVE: readonly RoundState[] = ["open", "training", "evaluating"];
+
+export interface Learning {
+  rounds: Round[];
+  annotationsSince: number;
+  threshold: number;
+  versions: ModelVersion[];
+  active: ModelVersion | null;
+  reload(): void;
+}
+
+export const isLive = (round: Round): boolean => LIVE.includes(round.state);
+
+export function useLearning(): Learning {
+  const [page, setPage] = useState<RoundPage | null>(null);
+  const [versions, setVersions] = useState<ModelVersion[]>([]);
+  const reload = useCallback(() => {
+    listRounds().then(setPage, () => undefined);
+    listModelVersions().then(setVersions, () => undefined);
+  }, []);
+  useEffect(() => {
+    reload();
+    return subscribe((topic, event) => {
+      if (topic === "round" || topic === "model_version" || topic === "connected") reload();
+      if (topic === "job" && event.kind === "train") {
+        setPage((old) => old && { ...old, items: old.items.map((round) => withProgress(round, event)) });
+      }
+    });
+  }, [reload]);
+  return {
+    rounds: page?.items ?? [],
+    annotationsSince: page?.annotations_since ?? 0,
+    threshold: page?.threshold ?? 0,
+    versions,
+    active: versions.find((version) => version.state === "active") ?? null,
+    reload,
+  };
+}
+
+function withProgress(
+  round: Round,
+  event: { id: string; subject?: string; progress?: number | null; message?: string | null },
+): Round {
+  if (!isLive(round) || (round.job?.id !== event.id && round.id !== event.subject)) return round;
+  const { progress = null, message = null } = event;
+  return { ...round, job: { ...round.job, id: event.id, state: "running", progress, message } };
+}

@@ -1,0 +1,51 @@
+/** Choices that survive a reload, kept in this browser. */
+
+import { useEffect, useState } from "preact/hooks";
+import type { Layers } from "./viewer";
+
+export interface Preferences {
+  layers: Layers;
+  grid: boolean;
+  diameter: number;
+  maskOpacity: number;
+  uncertain: boolean;
+  advance: boolean;
+}
+
+const KEY = "membrana.preferences";
+const DEFAULTS: Preferences = {
+  layers: {
+    proposal: { shown: true, opacity: 0.6 },
+    probability: { shown: false, opacity: 0.6 },
+    uncertainty: { shown: false, opacity: 0.6 },
+    annotation: { shown: true, opacity: 0.8 },
+  },
+  grid: true,
+  diameter: 5,
+  maskOpacity: 0.35,
+  uncertain: true,
+  advance: false,
+};
+
+function stored(): Preferences {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Preferences>;
+    return { ...DEFAULTS, ...kept, layers: { ...DEFAULTS.layers, ...kept.layers } };
+  } catch {
+    return DEFAULTS;
+  }
+}
+
+export type SetPreferences = (part: Partial<Preferences>) => void;
+
+export function usePreferences(): [Preferences, SetPreferences] {
+  const [preferences, setPreferences] = useState(stored);
+  useEffect(() => {
+    try {
+      localStorage.setItem(KEY, JSON.stringify(preferences));
+    } catch {
+      // a full or forbidden storage only forgets choices
+    }
+  }, [preferences]);
+  return [preferences, (part) => setPreferences((old) => ({ ...old, ...part }))];
+}

@@ -1,0 +1,125 @@
+/** The rounds panel: how many corrections wait, what training does, and what came of it. */
+
+import { useState } from "preact/hooks";
+import { startRound } from "./api";
+import { isLive, type Learning } from "./learning";
+import { notify } from "./notices";
+import { ago } from "./saving";
+import type { Round, RoundState } from "./types";
+
+const STATE_WORDS: Record<RoundState, string> = {
+  open: "Waiting to train",
+  training: "Training",
+  evaluating: "Evaluating",
+  promoted: "Promoted",
+  kept_back: "Kept back",
+  abandoned: "Ended early",
+};
+
+export function RoundsPanel(props: { learning: Learning; mayStart: boolean; onClose: () => void }) {
+  const { learning, mayStart } = props;
+  const { annotationsSince, threshold, rounds, versions } = learning;
+  const [busy, setBusy] = useState(false);
+  const live = rounds.some(isLive);
+
+  async function start(): Promise<void> {
+    setBusy(true);
+    try {
+      const { already_running } = await startRound();
+      notify(already_running ? "A round is under way already." : "A round has started.", "good");
+      learning.reload();
+    } catch (error) {
+      notify((error as Error).message, "bad");
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return (
+    <aside class="rounds" data-testid="rounds-panel" aria-label="Rounds of learning">
+      <div class="panel-head">
+        <h2>Rounds</h2>
+        <button type="button" class="plain" aria-label="Close" onClick={props.onClose}>
+          ×
+        </button>
+      </div>
+      <p class="rounds-count" data-testid="round-count">
+        <strong>{annotationsSince}</strong>{" "}
+        {annotationsSince === 1 ? "annotation" : "annotations"} since the last round
+        {threshold > 0 && `; the next starts by itself at ${threshold}`}.
+      </p>
+      {threshold > 0 && (
+        <progress value={Math.min(annotationsSince, threshold)} max={threshold} aria-hidden="true" />
+      )}
+      {mayStart && (
+        <button
+          type="button"
+          class="primary wide"
+          data-testid="round-start"
+          disabled={busy || live}
+          onClick={() => void start()}
+        >
+          {live ? "A round is under way" : "Start a round now"}
+        </button>
+      )}
+      <p class="quiet">You can go on correcting while a round trains.</p>
+      <ol class="round-list" aria-live="polite">
+        {rounds.map((round) => (
+          <RoundItem
+            key={round.id}
+            round={round}
+            model={versions.find((version) => version.id === round.model_version_id)?.name}
+          />
+        ))}
+      </ol>
+      {rounds.length === 0 && <p class="quiet">No round has run yet.</p>}
+    </aside>
+  );
+}
+
+function RoundItem({ round, model }: { round: Round; model: string | undefined }) {
+  const active = round.metrics?.gold?.active?.dice;
+  const candidate = round.metrics?.gold?.candidate?.dice;
+  return (
+    <li data-testid="round-item" data-round-id={round.id} data-state={round.state}>
+      <div class="round-head">
+        <span class={`tag ${round.state}`}>{STATE_WORDS[round.state]}</span>
+        {model && <strong>{model}</strong>}
+        <time class="quiet" dateTime={round.created_at}>
+          {ago(round.created_at, new Date())}
+        </time>
+      </div>
+      {isLive(round) && (
+        <div class="job" data-testid="round-progress">
+          <progress value={round.job?.progress ?? 0} max={1} aria-label="Progress of the round" />
+          <span class="quiet">{round.job?.message || "In the queue"}</span>
+        </div>
+      )}
+      {typeof candidate === "number" && (
+        <dl class="dice" data-testid="round-dice">
+          <Dice name="Active" value={active ?? null} />
+          <Dice name="Candidate" value={candidate} />
+        </dl>
+      )}
+      {round.reason && <p data-testid="round-reason">{round.reason}</p>}
+      {round.training_count != null && round.gold_count != null && (
+        <p class="quiet">
+          {round.training_count} patches to learn from, {round.gold_count} gold
+          {round.held_out && ` (held out by ${round.held_out})`}
+        </p>
+      )}
+    </li>
+  );
+}
+
+function Dice({ name, value }: { name: string; value: number | null }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>
+        <span class="bar" style={{ width: `${100 * (value ?? 0)}%` }} />
+        <span class="number">{value === null ? "–" : `Dice ${value.toFixed(3)}`}</span>
+      </dd>
+    </div>
+  );
+}

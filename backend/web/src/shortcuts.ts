@@ -1,0 +1,75 @@
+/** The keyboard map in one place: what runs, and what the help shows. */
+
+export interface Shortcut {
+  keys: string[];
+  label: string;
+  /** Runs once at key down; `release` at key up makes it a held key. */
+  run: () => void;
+  release?: () => void;
+  repeats?: boolean;
+}
+
+/** The name of a pressed key: `z`, `shift+z`, `ctrl+z`, `space`; Cmd counts as Ctrl. */
+export function keyName(event: {
+  key: string;
+  code: string;
+  shiftKey: boolean;
+  ctrlKey: boolean;
+  metaKey: boolean;
+  altKey: boolean;
+}): string {
+  const name = event.code === "Space" ? "space" : event.key.toLowerCase();
+  const letter = /^[a-z]$/.test(name) || name.length > 1;
+  return [
+    event.ctrlKey || event.metaKey ? "ctrl+" : "",
+    event.altKey ? "alt+" : "",
+    event.shiftKey && letter ? "shift+" : "",
+    name,
+  ].join("");
+}
+
+function typing(target: EventTarget | null): boolean {
+  const element = target as HTMLElement | null;
+  if (!element?.tagName) return false;
+  if (element.tagName === "INPUT") {
+    return !["range", "checkbox", "radio", "button"].includes((element as HTMLInputElement).type);
+  }
+  return element.tagName === "TEXTAREA" || element.tagName === "SELECT";
+}
+
+/** Listen on the window; returns the stop. `shortcuts` is asked at each key, so it may change. */
+export function listenToKeys(shortcuts: () => Shortcut[]): () => void {
+  const held = new Map<string, Shortcut>();
+
+  function down(event: KeyboardEvent): void {
+    if (typing(event.target)) return;
+    const name = keyName(event);
+    const shortcut = shortcuts().find((candidate) => candidate.keys.includes(name));
+    if (!shortcut) return;
+    // Enter and Space still press a focused button unless the map says otherwise
+    event.preventDefault();
+    if (event.repeat && !shortcut.repeats) return;
+    if (shortcut.release) held.set(event.code, shortcut);
+    shortcut.run();
+  }
+  function up(event: KeyboardEvent): void {
+    const shortcut = held.get(event.code);
+    if (!shortcut) return;
+    event.preventDefault(); // else a focused button is pressed when Space is let go
+    held.delete(event.code);
+    shortcut.release?.();
+  }
+  function letGo(): void {
+    for (const shortcut of held.values()) shortcut.release?.();
+    held.clear();
+  }
+  window.addEventListener("keydown", down);
+  window.addEventListener("keyup", up);
+  window.addEventListener("blur", letGo);
+  return () => {
+    letGo();
+    window.removeEventListener("keydown", down);
+    window.removeEventListener("keyup", up);
+    window.removeEventListener("blur", letGo);
+  };
+}

@@ -1,0 +1,149 @@
+/** The hook that keeps the viewer, the mask layer and the pointer in step with the page's state. */
+
+import type { RefObject } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Editing } from "./editing";
+import { createMaskLayer, type MaskLayer } from "./mask_layer";
+import { createPainting, type Hand, type Painting } from "./painting";
+import type { Preferences } from "./preferences";
+import { scaleBar, type ScaleBar } from "./scale_bar";
+import type { Patch, Slide } from "./types";
+import { createViewer, type SlideViewer } from "./viewer";
+
+export interface StageState {
+  model: string | null;
+  preferences: Preferences;
+  patches: Patch[];
+  editing: Editing | null;
+  hand: Hand;
+  peeking: boolean;
+  onPick: (patch: Patch) => void;
+}
+
+export interface Stage {
+  changed(what: "mask" | "state"): void;
+  reread(): void;
+  show(patch: Patch): void;
+  zoomBy(factor: number): void;
+  home(): void;
+}
+
+interface Parts {
+  viewer: SlideViewer;
+  layer: MaskLayer;
+  painting: Painting;
+}
+
+/** Room around a patch when it is shown, as a share of its size. */
+const MARGIN = 0.12;
+
+function patchAt(patches: Patch[], x: number, y: number): Patch | undefined {
+  return patches.find(
+    (patch) => x >= patch.x && y >= patch.y && x < patch.x + patch.size && y < patch.y + patch.size,
+  );
+}
+
+export function useStage(
+  host: RefObject<HTMLDivElement | null>,
+  canvas: RefObject<HTMLCanvasElement | null>,
+  slide: Slide,
+  state: StageState,
+): { stage: Stage; ready: boolean; problem: string; scale: number; bar: ScaleBar | null } {
+  const [ready, setReady] = useState(false);
+  const [problem, setProblem] = useState("");
+  const [scale, setScale] = useState(0);
+  const parts = useRef<Parts | null>(null);
+  const latest = useRef(state);
+  latest.current = state;
+  const waiting = useRef<Patch | null>(null);
+
+  const stage = useMemo<Stage>(() => {
+    const zoomTo = (patch: Patch, immediately: boolean): void => {
+      const room = patch.size * MARGIN;
+      const side = patch.size + 2 * room;
+      const box = { x: patch.x - room, y: patch.y - room, width: side, height: side };
+      parts.current?.viewer.fit(box, immediately);
+    };
+    return {
+      changed: (what) => parts.current?.layer.redraw(what === "mask" ? "mask" : "view"),
+      reread: () => parts.current?.viewer.setVersion(latest.current.model),
+      show(patch) {
+        if (parts.current && parts.current.viewer.scale() > 0) zoomTo(patch, false);
+        else waiting.current = patch;
+      },
+      zoomBy: (factor) => parts.current?.viewer.zoomBy(factor),
+      home: () => parts.current?.viewer.home(),
+    };
+  }, []);
+
+  useEffect(() => {
+    const element = host.current!;
+    const viewer = createViewer(element, slide.id, {
+      opened: () => {
+        setReady(true);
+        if (waiting.current) stage.show(waiting.current);
+        waiting.current = null;
+      },
+      failed: setProblem,
+    });
+    const layer = createMaskLayer(canvas.current!, viewer);
+    const painting = createPainting(element, layer, () => latest.current.hand);
+    viewer.setHeld(painting.holds);
+    viewer.onMove(() => setScale(viewer.scale()));
+    viewer.onClick(({ x, y }) => {
+      const patch = patchAt(latest.current.patches, x, y);
+      if (patch && patch.id !== latest.current.editing?.patch.id) latest.current.onPick(patch);
+    });
+    parts.current = { viewer, layer, painting };
+    // read-only aids for tests in a browser: where a patch pixel is, and what the mask holds
+    Object.assign(window, {
+      membrana: {
+        patchToScreen(x: number, y: number) {
+          const box = element.getBoundingClientRect();
+          const at = layer.fromPatch({ x: x + 0.5, y: y + 0.5 });
+          return { x: box.left + at.x, y: box.top + at.y };
+        },
+        maskCounts: () => latest.current.editing?.counts() ?? null,
+      },
+    });
+    return () => {
+      parts.current = null;
+      painting.destroy();
+      layer.destroy();
+      viewer.destroy();
+    };
+  }, [host, canvas, slide.id, stage]);
+
+  useEffect(() => parts.current?.viewer.setVersion(state.model), [state.model]);
+  useEffect(() => {
+    const { layers } = state.preferences;
+    const off = { shown: false, opacity: 0 };
+    // peeking hides everything that was drawn over the tissue
+    parts.current?.viewer.setLayers(
+      state.peeking
+        ? { proposal: off, probability: off, uncertainty: off, annotation: off }
+        : layers,
+    );
+  }, [state.preferences.layers, state.peeking]);
+  useEffect(() => {
+    const layer = parts.current?.layer;
+    if (!layer) return;
+    const { editing, preferences } = state;
+    layer.scene.patches = state.patches;
+    layer.scene.gridShown = preferences.grid && !state.peeking;
+    layer.scene.open = editing && {
+      patch: editing.patch,
+      image: editing.image.naturalWidth > 0 ? editing.image : null,
+      mask: editing.mask,
+      uncertain: preferences.uncertain ? editing.uncertain : null,
+      theirs: editing.theirs,
+      opacity: preferences.maskOpacity,
+      hidden: state.peeking,
+    };
+    layer.redraw("mask");
+    parts.current?.painting.refresh();
+  }, [state.editing, state.editing?.theirs, state.patches, state.preferences, state.peeking]);
+  useEffect(() => parts.current?.painting.refresh(), [state.hand.tool, state.hand.panning]);
+
+  return { stage, ready, problem, scale, bar: slide.mpp ? scaleBar(slide.mpp, scale) : null };
+}

@@ -1,0 +1,207 @@
+/** The slide in OpenSeadragon: its tiles, the overlays on the same grid, and coordinates. */
+
+import OpenSeadragon from "openseadragon";
+import { deepZoomUrl, overlayTileUrl, type OverlayKind } from "./api";
+import type { Point } from "./mask";
+
+export const OVERLAYS: readonly OverlayKind[] = [
+  "proposal",
+  "probability",
+  "uncertainty",
+  "annotation",
+];
+
+export interface Layer {
+  shown: boolean;
+  opacity: number;
+}
+export type Layers = Record<OverlayKind, Layer>;
+
+/** A rectangle in level-0 px. */
+export interface Box0 {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export interface SlideViewer {
+  readonly element: HTMLElement;
+  /** Level-0 px → CSS px of the viewer element, and back. */
+  toScreen(point0: Point): Point;
+  toSlide(screen: Point): Point;
+  /** CSS px per level-0 px. */
+  scale(): number;
+  fit(box0: Box0, immediately?: boolean): void;
+  zoomBy(factor: number): void;
+  home(): void;
+  setLayers(layers: Layers): void;
+  /** Read the overlays anew: another model version, or new pixels of the same. */
+  setVersion(model: string | null): void;
+  /** Whether a drag or click now belongs to somebody else than the viewer. */
+  setHeld(held: () => boolean): void;
+  onMove(listener: () => void): void;
+  onClick(listener: (point0: Point) => void): void;
+  destroy(): void;
+}
+
+export function createViewer(
+  element: HTMLElement,
+  slide: string,
+  hear: { opened: () => void; failed: (message: string) => void },
+): SlideViewer {
+  const osd = OpenSeadragon({
+    element,
+    drawer: "canvas",
+    tileSources: deepZoomUrl(slide),
+    showNavigationControl: false,
+    showNavigator: true,
+    navigatorPosition: "TOP_RIGHT",
+    navigatorSizeRatio: 0.14,
+    navigatorBackground: "#14171a",
+    navigatorBorderColor: "#3a4147",
+    navigatorDisplayRegionColor: "#27d3b5",
+    animationTime: 0.35,
+    springStiffness: 9,
+    maxZoomPixelRatio: 24,
+    minZoomImageRatio: 0.6,
+    visibilityRatio: 0.3,
+    zoomPerScroll: 1.3,
+    immediateRender: false,
+    imageLoaderLimit: 8,
+    crossOriginPolicy: false,
+    gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true, flickEnabled: false },
+  });
+  const images = new Map<OverlayKind, OpenSeadragon.TiledImage>();
+  let layers: Layers | null = null;
+  let model: string | null = null;
+  let reading = 0;
+  let held = (): boolean => false;
+  let open = false;
+
+  const base = (): OpenSeadragon.TiledImage | undefined => osd.world.getItemAt(0);
+
+  function addOverlay(kind: OverlayKind, opacity: number): void {
+    const source = base()?.source;
+    if (!source) return;
+    const tileSource = {
+      width: source.dimensions.x,
+      height: source.dimensions.y,
+      tileSize: source.getTileWidth(source.maxLevel),
+      tileOverlap: source.tileOverlap,
+      minLevel: source.minLevel,
+      maxLevel: source.maxLevel,
+      getTileUrl: (level: number, column: number, row: number): string =>
+        overlayTileUrl(slide, kind, { level, column, row }, { model, reading }),
+    };
+    osd.addTiledImage({
+      tileSource: tileSource as never,
+      opacity,
+      success: (event: unknown) => {
+        const added = (event as { item: OpenSeadragon.TiledImage }).item;
+        const wanted = layers?.[kind];
+        if (!wanted?.shown || images.has(kind)) {
+          osd.world.removeItem(added);
+          return;
+        }
+        images.set(kind, added);
+        added.setOpacity(wanted.opacity);
+      },
+    });
+  }
+
+  function show(): void {
+    if (!open || !layers) return;
+    for (const kind of OVERLAYS) {
+      const { shown, opacity } = layers[kind];
+      const image = images.get(kind);
+      if (image && !shown) {
+        osd.world.removeItem(image);
+        images.delete(kind);
+      } else if (image) image.setOpacity(opacity);
+      else if (shown) addOverlay(kind, opacity);
+    }
+  }
+
+  osd.addHandler("open", () => {
+    open = true;
+    show();
+    hear.opened();
+  });
+  osd.addHandler("open-failed", () => hear.failed("The slide's tiles can't be read."));
+  // past the slide's own resolution its pixels are shown as they are, not smeared
+  osd.addHandler("zoom", () => {
+    const zoom = base()?.viewportToImageZoom(osd.viewport.getZoom()) ?? 1;
+    osd.drawer.setImageSmoothingEnabled(zoom < 2);
+  });
+  // one keyboard map for the page: letters are the editor's, not rotate or flip
+  osd.addHandler("canvas-key", (event) => {
+    event.preventDefaultAction = true;
+  });
+  const yieldIfHeld = (event: { preventDefaultAction?: boolean }): void => {
+    if (held()) event.preventDefaultAction = true;
+  };
+  osd.addHandler("canvas-drag", yieldIfHeld);
+  osd.addHandler("canvas-drag-end", yieldIfHeld);
+  osd.addHandler("canvas-double-click", yieldIfHeld);
+
+  return {
+    element,
+    toScreen(point0) {
+      const image = base();
+      if (!image) return { x: 0, y: 0 };
+      const at = image.imageToViewportCoordinates(point0.x, point0.y, true);
+      return osd.viewport.pixelFromPoint(at, true);
+    },
+    toSlide(screen) {
+      const image = base();
+      if (!image) return { x: 0, y: 0 };
+      const at = osd.viewport.pointFromPixel(new OpenSeadragon.Point(screen.x, screen.y), true);
+      return image.viewportToImageCoordinates(at.x, at.y, true);
+    },
+    scale() {
+      return base()?.viewportToImageZoom(osd.viewport.getZoom(true)) ?? 0;
+    },
+    fit(box0, immediately = false) {
+      const image = base();
+      if (!image) return;
+      osd.viewport.fitBounds(
+        image.imageToViewportRectangle(box0.x, box0.y, box0.width, box0.height),
+        immediately,
+      );
+    },
+    zoomBy(factor) {
+      osd.viewport.zoomBy(factor);
+      osd.viewport.applyConstraints();
+    },
+    home: () => void osd.viewport.goHome(),
+    setLayers(wanted) {
+      layers = wanted;
+      show();
+    },
+    setVersion(wanted) {
+      model = wanted;
+      reading += 1;
+      for (const image of images.values()) osd.world.removeItem(image);
+      images.clear();
+      show();
+    },
+    setHeld(asked) {
+      held = asked;
+    },
+    onMove(listener) {
+      for (const event of ["update-viewport", "resize", "open"] as const) {
+        osd.addHandler(event, listener);
+      }
+    },
+    onClick(listener) {
+      osd.addHandler("canvas-click", (event) => {
+        if (!event.quick || held()) return;
+        const at = osd.viewport.pointFromPixel(event.position, true);
+        const point = base()?.viewportToImageCoordinates(at.x, at.y, true);
+        if (point) listener(point);
+      });
+    },
+    destroy: () => osd.destroy(),
+  };
+}

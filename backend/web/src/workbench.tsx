@@ -1,0 +1,225 @@
+/** A slide on the bench: the viewer, its overlays, and the patch in the person's hands. */
+
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { listPatches, nextPatch } from "./api";
+import type { Draft } from "./drafts";
+import { openEditing, type Editing } from "./editing";
+import { EditorPanel } from "./editor";
+import { subscribe } from "./events";
+import { LayersPanel } from "./layers";
+import type { Learning } from "./learning";
+import { notify } from "./notices";
+import type { Tool } from "./painting";
+import { usePreferences } from "./preferences";
+import { go } from "./route";
+import type { Outcome } from "./saving";
+import { listenToKeys } from "./shortcuts";
+import { benchShortcuts } from "./bench_keys";
+import type { Patch, QueueItem, Session, Slide } from "./types";
+import { useStage } from "./stage";
+
+export interface WorkbenchProps {
+  slide: Slide;
+  patchId: string | null;
+  user: Session["user"];
+  learning: Learning;
+}
+
+export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
+  const mayEdit = user.role !== "viewer";
+  const [preferences, setPreferences] = usePreferences();
+  const [patches, setPatches] = useState<Patch[]>([]);
+  const [editing, setEditing] = useState<Editing | null>(null);
+  const [offer, setOffer] = useState<QueueItem | null>(null);
+  const [queueEmpty, setQueueEmpty] = useState(false);
+  const [busy, setBusy] = useState("");
+  const [tool, setTool] = useState<Tool>("brush");
+  const [peeking, setPeeking] = useState(false);
+  const [panning, setPanning] = useState(false);
+  const [help, setHelp] = useState(false);
+  const [, tick] = useState(0);
+  const wanted = useRef<string | null>(null);
+
+  const host = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { stage, ...view } = useStage(host, canvas, slide, {
+    model: learning.active?.id ?? null,
+    preferences,
+    patches,
+    editing,
+    hand: { editing, tool, diameter: preferences.diameter, panning, mayEdit },
+    peeking,
+    onPick: (patch) => go(slide.id, patch.id),
+  });
+
+  const reloadPatches = useCallback(() => {
+    listPatches(slide.id).then(setPatches, (error: Error) => notify(error.message, "bad"));
+  }, [slide.id]);
+
+  useEffect(() => {
+    reloadPatches();
+    return subscribe((topic, event) => {
+      if (topic !== "proposals" || (event.subject ?? event.id) !== slide.id) return;
+      stage.reread();
+      reloadPatches();
+    });
+  }, [slide.id, reloadPatches, stage]);
+
+  // the address says which patch is open
+  useEffect(() => {
+    wanted.current = patchId;
+    if (!patchId) {
+      setEditing(null);
+      return;
+    }
+    setBusy("Opening the patch…");
+    openEditing(patchId, user.id, (what) => {
+      stage.changed(what);
+      tick((count) => count + 1);
+    })
+      .then((opened) => {
+        if (wanted.current === patchId) setEditing(opened);
+      })
+      .catch((error: Error) => notify(error.message, "bad"))
+      .finally(() => setBusy(""));
+  }, [patchId, user.id, stage]);
+
+  useEffect(() => {
+    if (editing) stage.show(editing.patch);
+  }, [editing, stage]);
+
+  useEffect(() => {
+    const delivered = (event: Event): void => {
+      const { draft, outcome } = (event as CustomEvent<{ draft: Draft; outcome: Outcome }>).detail;
+      if (editing?.patch.id === draft.patchId) void editing.settle(draft, outcome);
+    };
+    const visibility = (): void => (document.hidden ? editing?.pause() : editing?.touch());
+    const leaving = (event: BeforeUnloadEvent): void => {
+      if (editing?.isUnsaved()) event.preventDefault();
+    };
+    const working = (): void => editing?.touch();
+    addEventListener("membrana-delivered", delivered);
+    addEventListener("beforeunload", leaving);
+    addEventListener("keydown", working);
+    document.addEventListener("visibilitychange", visibility);
+    return () => {
+      removeEventListener("membrana-delivered", delivered);
+      removeEventListener("beforeunload", leaving);
+      removeEventListener("keydown", working);
+      document.removeEventListener("visibilitychange", visibility);
+    };
+  }, [editing]);
+
+  // a saved patch turns green on the grid at once
+  const saved = editing?.state === "saved" ? editing.patch.id : null;
+  useEffect(() => {
+    if (!saved) return;
+    setPatches((old) =>
+      old.map((patch) => (patch.id === saved ? { ...patch, state: "annotated" } : patch)),
+    );
+  }, [saved]);
+
+  const next = useCallback(async () => {
+    setBusy("Looking for the next patch…");
+    try {
+      const item = await nextPatch(slide.id, wanted.current);
+      setOffer(item);
+      setQueueEmpty(item === null);
+      if (item) go(slide.id, item.patch.id);
+    } catch (error) {
+      notify((error as Error).message, "bad");
+    } finally {
+      setBusy("");
+    }
+  }, [slide.id]);
+
+  const save = useCallback(async () => {
+    if (!editing) return;
+    await editing.save();
+    if (editing.state === "saved" && preferences.advance) await next();
+  }, [editing, next, preferences.advance]);
+
+  const accept = useCallback(async () => {
+    if (!editing) return;
+    if (!editing.isProposal()) {
+      notify("You have changed the proposal: save it, or go back to the proposal first.");
+      return;
+    }
+    await save();
+  }, [editing, save]);
+
+  const actions = useMemo(
+    () => ({
+      setTool,
+      setPeeking,
+      setPanning,
+      setPreferences,
+      next: () => void next(),
+      save: () => void save(),
+      accept: () => void accept(),
+      help: () => setHelp((shown) => !shown),
+      zoomIn: () => stage.zoomBy(1.6),
+      zoomOut: () => stage.zoomBy(1 / 1.6),
+      home: () => stage.home(),
+      close: () => go(slide.id),
+    }),
+    [next, save, accept, stage, slide.id],
+  );
+  const shortcuts = benchShortcuts({ editing, mayEdit, preferences, ...actions });
+  const current = useRef(shortcuts);
+  current.current = shortcuts;
+  useEffect(() => listenToKeys(() => current.current), []);
+
+  return (
+    <main class="workbench" data-testid="workbench">
+      <div class="stage">
+        <div
+          ref={host}
+          class="viewer"
+          data-testid="viewer"
+          data-ready={view.ready}
+          data-zoom={view.scale.toFixed(4)}
+        />
+        <canvas ref={canvas} class="mask-layer" data-testid="mask-layer" aria-hidden="true" />
+        {view.problem && (
+          <p class="viewer-problem problem" role="alert">
+            {view.problem}
+          </p>
+        )}
+        <LayersPanel preferences={preferences} setPreferences={setPreferences} />
+        <div class="zoom over-viewer" role="group" aria-label="Zoom">
+          <button type="button" aria-label="Zoom in" data-testid="zoom-in" onClick={actions.zoomIn}>
+            +
+          </button>
+          <button type="button" aria-label="Zoom out" data-testid="zoom-out" onClick={actions.zoomOut}>
+            −
+          </button>
+          <button type="button" aria-label="Whole slide" data-testid="zoom-home" onClick={actions.home}>
+            ⤢
+          </button>
+        </div>
+        {view.bar && (
+          <div
+            class={view.bar.beyond ? "scale-bar beyond" : "scale-bar"}
+            data-testid="scale-bar"
+            title={view.bar.beyond ? "Larger than the slide's own resolution" : undefined}
+          >
+            <span>{view.bar.text}</span>
+            <i style={{ width: `${view.bar.width}px` }} />
+          </div>
+        )}
+      </div>
+      <EditorPanel
+        editing={editing}
+        mayEdit={mayEdit}
+        busy={busy}
+        offer={offer && editing && offer.patch.id === editing.patch.id ? offer : null}
+        queueEmpty={queueEmpty}
+        tool={tool}
+        preferences={preferences}
+        actions={actions}
+        shortcuts={help ? shortcuts : null}
+      />
+    </main>
+  );
+}
