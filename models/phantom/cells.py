@@ -14,9 +14,13 @@ from models.phantom.spec import CLASSES, MIXES, PhantomSpec
 GLASS, LUMEN, STROMA, TUMOUR = range(4)
 _ROW = 0.8660254
 _JITTER = 0.30
-_WARPS = ((11, 12, 45.0, 7.0), (13, 14, 14.0, 1.6))  # salts x and y, scale µm, amplitude µm
-_LEVELS = np.array([0.0, 0.12, 0.24, 0.44, 0.68], np.float32)
-_SPANS = np.array([0.0, 0.09, 0.16, 0.2, 0.4], np.float32)
+_WARPS = (
+    (11, 12, 45.0, 7.0),
+    (13, 14, 14.0, 1.7),
+    (15, 16, 4.2, 0.45),
+)  # salts x and y, scale µm, amplitude µm
+_LEVELS = np.array([0.0, 0.15, 0.26, 0.44, 0.68], np.float32)
+_SPANS = np.array([0.0, 0.09, 0.15, 0.2, 0.35], np.float32)
 _HALF_WIDTH_UM = np.array([0.0, 0.5, 0.55, 0.68, 0.85], np.float32)
 
 
@@ -143,7 +147,9 @@ def nodes(spec: PhantomSpec, rows: Index, cols: Index) -> Nodes:
         lobes=np.floor(1 + 2.999 * u(13)).astype(f),
         phase=u(14),
         half_width=(_HALF_WIDTH_UM[intensity] * (f(0.85) + f(0.3) * u(15))).astype(f),
-        cytoplasm=(spec.cytoplasm * (0.05 + 0.30 * around * u(17) + 0.08 * u(18))).astype(f),
+        cytoplasm=(
+            spec.cytoplasm * (0.05 + 0.34 * around * u(17) + 0.08 * u(18) + 0.4 * level * u(23))
+        ).astype(f),
         axis_a=np.where(none, 0.01, big / np.sqrt(slim)).astype(f),
         axis_b=np.where(none, 0.01, big * np.sqrt(slim)).astype(f),
         cos=np.cos(turn).astype(f),

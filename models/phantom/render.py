@@ -16,7 +16,7 @@ from models.phantom.noise import Float, Grain, smooth
 from models.phantom.spec import PhantomSpec
 
 _HALO_PX = 24
-_SEEN_OD = 0.06
+_SEEN_OD = 0.08
 """A membrane thinner than this in own optical density is not drawn by a person: no truth there."""
 
 
@@ -147,24 +147,30 @@ def _stains(
     clumps = smooth(seed, 41, x, y, 2.6)
     grit = smooth(seed, 42, x, y, 0.9)
     wander = smooth(seed, 43, x, y, 30.0)
-    wall = np.clip(g.wall * 3.0 + 0.5 + 0.25 * grit, 0, 1)
-    strength = np.clip(1 - spec.broken * 0.55 + spec.broken * 0.9 * clumps + 0.12 * wander, 0, 1.4)
+    wall_um = g.wall + 0.10 * grit + 0.16 * clumps
+    wall = np.clip(wall_um * 3.0 + 0.5, 0, 1)
+    strength = np.clip(1 - spec.broken * 0.5 + spec.broken * 1.0 * clumps + 0.12 * wander, 0, 1.4)
     own = g.membrane * strength
-    mask = ((g.wall > 0) & (own >= _SEEN_OD)).astype(np.uint8) * 255
+    mask = ((wall_um > 0) & (own >= _SEEN_OD)).astype(np.uint8) * 255
     inside = np.clip(g.nucleus * 2.2 + 0.5, 0, 1)
     rim = np.exp(-((g.nucleus - 0.35) ** 2) * 5)
     chromatin = 0.8 + 0.3 * clumps + 0.35 * grit + 0.35 * rim
-    fibre_phase = smooth(seed, 44, x, y, 65.0) * 14 + smooth(seed, 45, x, y, 17.0) * 2.2
-    fibres = np.abs(np.sin(np.pi * fibre_phase)) ** 3
-    brown_patch = np.clip(smooth(seed, 46, x, y, 140.0) * 1.3 + 0.1, 0, 1)
-    loose = np.clip(0.55 + 0.9 * smooth(seed, 47, x, y, 9.0), 0, 1)
-    h = g.tumour * (0.045 + 0.02 * grit + 0.015 * wander) + g.stroma * loose * (
-        0.03 + 0.07 * fibres + 0.02 * grit
-    )
+    fibre_phase = smooth(seed, 44, x, y, 65.0) * 9 + smooth(seed, 45, x, y, 17.0) * 2.4
+    fibre_phase += 0.35 * smooth(seed, 48, x, y, 6.0)
+    loose = np.clip(0.5 + 0.9 * smooth(seed, 47, x, y, 9.0), 0, 1)
+    fibres = np.abs(np.sin(np.pi * fibre_phase)) ** 4 * loose
+    brown_patch = np.clip(smooth(seed, 46, x, y, 140.0) * 1.3 + 0.25, 0, 1)
+    h = g.tumour * (0.045 + 0.02 * grit + 0.015 * wander)
+    h += g.stroma * (0.035 + 0.03 * loose + 0.07 * fibres + 0.02 * grit)
     h = h * (1 - inside) + inside * g.nucleus_h * chromatin
-    texture = np.clip(0.85 + 0.5 * clumps + 0.35 * grit + 0.12 * granular, 0.1, 2.2)
+    # brown that is no membrane: granules and short streaks of the cytoplasm, a halo along strong
+    # membranes, fibres, nuclei, the tissue's edge
+    worms = np.exp(-((smooth(seed, 49, x, y, 4.6) * 6.5) ** 2)) * np.clip(0.5 + clumps, 0, 1)
+    texture = np.clip(0.7 + 0.5 * clumps + 0.35 * grit + 0.12 * granular + 2.4 * worms, 0.1, 4)
     d = g.cytoplasm * texture * (1 - 0.75 * inside)
-    d += g.stroma * spec.stroma * brown_patch * (0.05 + 0.42 * fibres * loose) * (1 - inside)
+    halo = np.exp(np.minimum(g.wall, 0) * 0.9) * (0.75 + 0.6 * clumps + 0.5 * worms)
+    d += spec.cytoplasm * 0.8 * g.membrane * halo * (1 - 0.6 * inside)
+    d += g.stroma * spec.stroma * brown_patch * (0.06 + 0.8 * fibres) * (1 - inside)
     d += inside * g.nucleus_d * (0.75 + 0.25 * clumps + 0.6 * rim)
     d += g.open_edge * spec.edge_artefact * np.clip(0.25 + 0.6 * wander, 0, 1)
     d = np.maximum(d, 0) + own * wall
@@ -180,7 +186,7 @@ def _artefacts(
     if spec.dust > 0:
         speck = smooth(spec.seed, 61, x, y, 9.0) * 0.5 + smooth(spec.seed, 62, x, y, 3.0) * 0.5
         near = smooth(spec.seed, 63, x, y, 180.0)
-        dust = np.clip((speck - (0.80 - 0.1 * spec.dust)) * 12, 0, 1) * (near > 0.1)
+        dust = np.clip((speck - (0.78 - 0.1 * spec.dust)) * 12, 0, 1) * (near > 0.35)
         od += (dust * 0.9)[..., None]
     if spec.pen:
         w, h = spec.width * spec.mpp, spec.height * spec.mpp
