@@ -8,7 +8,6 @@ import { Mark } from "./mark";
 import { Notices, notify } from "./notices";
 import { startOutbox } from "./outbox";
 import { useRoute } from "./route";
-import { RoundsPanel } from "./rounds";
 import { SignIn } from "./sign_in";
 import { useSlideList } from "./slide_list";
 import { SlidesPage } from "./slides";
@@ -69,7 +68,6 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
   const route = useRoute();
   const learning = useLearning();
   const list = useSlideList();
-  const [roundsOpen, setRoundsOpen] = useState(false);
 
   useEffect(() => {
     connect();
@@ -107,20 +105,6 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
           Model{" "}
           <strong data-testid="active-model">{learning.active?.name ?? "none yet"}</strong>
         </span>
-        <button
-          type="button"
-          class="plain"
-          aria-expanded={roundsOpen}
-          data-testid="rounds-open"
-          onClick={() => setRoundsOpen(!roundsOpen)}
-        >
-          Rounds
-          {learning.threshold > 0 && (
-            <span class="count">
-              {learning.annotationsSince}/{learning.threshold}
-            </span>
-          )}
-        </button>
         <span class="user" data-testid="user-name" title={user.role}>
           {user.username}
         </span>
@@ -140,16 +124,13 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
           <Workbench key={slide.id} slide={slide} patchId={route.patch} user={user} learning={learning} />
         )
       ) : (
-        <SlidesPage list={list} user={user} />
+        <SlidesPage list={list} user={user} learning={learning} />
       )}
       {route.slide && !slide && list.slides && (
         <main class="empty-page">
           <p>This slide is not here (any more).</p>
           <a href="#/">Back to the slides</a>
         </main>
-      )}
-      {roundsOpen && (
-        <RoundsPanel learning={learning} mayStart={user.role !== "viewer"} onClose={() => setRoundsOpen(false)} />
       )}
     </>
   );

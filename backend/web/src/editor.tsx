@@ -2,8 +2,10 @@
 
 import { LARGEST_BRUSH, SMALLEST_BRUSH, type BenchActions } from "./bench_keys";
 import type { Editing, SaveState } from "./editing";
+import type { Learning } from "./learning";
 import type { Tool } from "./painting";
 import type { Preferences } from "./preferences";
+import { RoundsPanel } from "./rounds";
 import { ago, revisionOf } from "./saving";
 import type { Shortcut } from "./shortcuts";
 import type { Patch, QueueItem } from "./types";
@@ -18,6 +20,7 @@ interface EditorProps {
   preferences: Preferences;
   actions: BenchActions;
   shortcuts: Shortcut[] | null;
+  learning: Learning;
 }
 
 const TOOLS: [Tool, string, string][] = [
@@ -78,6 +81,7 @@ export function EditorPanel(props: EditorProps) {
             : "Click a patch on the slide to see what was drawn. Your role only reads."}
         </p>
       )}
+      <RoundsPanel learning={props.learning} mayStart={mayEdit} open={!editing} />
       <button type="button" class="plain help-toggle" onClick={actions.help} aria-expanded={props.shortcuts !== null}>
         Keys <kbd>?</kbd>
       </button>

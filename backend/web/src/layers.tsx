@@ -16,51 +16,44 @@ export function LayersPanel(props: {
   setPreferences: SetPreferences;
 }) {
   const { preferences, setPreferences } = props;
-  const { layers } = preferences;
-  const set = (kind: OverlayKind, part: Partial<(typeof layers)[OverlayKind]>): void =>
-    setPreferences({ layers: { ...layers, [kind]: { ...layers[kind], ...part } } });
-
+  const { layers, opacity } = preferences;
   return (
     <fieldset class="layers over-viewer">
       <legend class="unseen">Overlays</legend>
       {OVERLAYS.map((kind) => (
-        <div key={kind} class="layer">
-          <label title={WORDS[kind][1]}>
-            <input
-              type="checkbox"
-              checked={layers[kind].shown}
-              data-testid={`layer-${kind}`}
-              onChange={(event) => set(kind, { shown: event.currentTarget.checked })}
-            />
-            <span class={`swatch ${kind}`} aria-hidden="true" />
-            {WORDS[kind][0]}
-          </label>
-          {layers[kind].shown && (
-            <input
-              type="range"
-              min="0"
-              max="1"
-              step="0.05"
-              value={layers[kind].opacity}
-              data-testid={`layer-opacity-${kind}`}
-              aria-label={`Opacity of ${WORDS[kind][0].toLowerCase()}`}
-              onInput={(event) => set(kind, { opacity: Number(event.currentTarget.value) })}
-            />
-          )}
-        </div>
-      ))}
-      <div class="layer">
-        <label title="256 × 256 patches with tissue; reviewed ones are green">
+        <label key={kind} title={WORDS[kind][1]}>
           <input
             type="checkbox"
-            checked={preferences.grid}
-            data-testid="layer-grid"
-            onChange={(event) => setPreferences({ grid: event.currentTarget.checked })}
+            checked={layers[kind]}
+            data-testid={`layer-${kind}`}
+            onChange={(event) =>
+              setPreferences({ layers: { ...layers, [kind]: event.currentTarget.checked } })
+            }
           />
-          <span class="swatch grid" aria-hidden="true" />
-          Patches
+          <span class={`swatch ${kind}`} aria-hidden="true" />
+          {WORDS[kind][0]}
         </label>
-      </div>
+      ))}
+      <label title="256 × 256 patches with tissue; reviewed ones are green">
+        <input
+          type="checkbox"
+          checked={preferences.grid}
+          data-testid="layer-grid"
+          onChange={(event) => setPreferences({ grid: event.currentTarget.checked })}
+        />
+        <span class="swatch grid" aria-hidden="true" />
+        Patches
+      </label>
+      <input
+        type="range"
+        min="0"
+        max="100"
+        step="5"
+        value={opacity}
+        data-testid="layer-opacity"
+        aria-label="Opacity of the overlays"
+        onInput={(event) => setPreferences({ opacity: Number(event.currentTarget.value) })}
+      />
     </fieldset>
   );
 }

@@ -1,10 +1,12 @@
 /** Choices that survive a reload, kept in this browser. */
 
 import { useEffect, useState } from "preact/hooks";
-import type { Layers } from "./viewer";
+import type { OverlayKind } from "./api";
 
 export interface Preferences {
-  layers: Layers;
+  layers: Record<OverlayKind, boolean>;
+  /** Of the overlays, percent. */
+  opacity: number;
   grid: boolean;
   diameter: number;
   maskOpacity: number;
@@ -14,12 +16,8 @@ export interface Preferences {
 
 const KEY = "membrana.preferences";
 const DEFAULTS: Preferences = {
-  layers: {
-    proposal: { shown: true, opacity: 0.6 },
-    probability: { shown: false, opacity: 0.6 },
-    uncertainty: { shown: false, opacity: 0.6 },
-    annotation: { shown: true, opacity: 0.8 },
-  },
+  layers: { proposal: true, probability: false, uncertainty: false, annotation: true },
+  opacity: 60,
   grid: true,
   diameter: 5,
   maskOpacity: 0.35,

@@ -16,7 +16,7 @@ const STATE_WORDS: Record<RoundState, string> = {
   abandoned: "Ended early",
 };
 
-export function RoundsPanel(props: { learning: Learning; mayStart: boolean; onClose: () => void }) {
+export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open: boolean }) {
   const { learning, mayStart } = props;
   const { annotationsSince, threshold, rounds, versions } = learning;
   const [busy, setBusy] = useState(false);
@@ -36,13 +36,16 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; onCl
   }
 
   return (
-    <aside class="rounds" data-testid="rounds-panel" aria-label="Rounds of learning">
-      <div class="panel-head">
+    <details class="rounds" data-testid="rounds-panel" open={props.open}>
+      <summary>
         <h2>Rounds</h2>
-        <button type="button" class="plain" aria-label="Close" onClick={props.onClose}>
-          ×
-        </button>
-      </div>
+        {live && <span class="tag training">training</span>}
+        {threshold > 0 && (
+          <span class="count">
+            {annotationsSince}/{threshold}
+          </span>
+        )}
+      </summary>
       <p class="rounds-count" data-testid="round-count">
         <strong>{annotationsSince}</strong>{" "}
         {annotationsSince === 1 ? "annotation" : "annotations"} since the last round
@@ -73,7 +76,7 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; onCl
         ))}
       </ol>
       {rounds.length === 0 && <p class="quiet">No round has run yet.</p>}
-    </aside>
+    </details>
   );
 }
 

@@ -2,7 +2,9 @@
 
 import { useState } from "preact/hooks";
 import { deleteSlide, readSlide, setPixelSize, thumbnailUrl } from "./api";
+import type { Learning } from "./learning";
 import { notify } from "./notices";
+import { RoundsPanel } from "./rounds";
 import { go } from "./route";
 import type { SlideList } from "./slide_list";
 import type { Session, Slide, SlideState } from "./types";
@@ -17,32 +19,44 @@ const STATE_WORDS: Record<SlideState, string> = {
   archived: "Archived",
 };
 
-export function SlidesPage({ list, user }: { list: SlideList; user: Session["user"] }) {
+interface SlidesPageProps {
+  list: SlideList;
+  user: Session["user"];
+  learning: Learning;
+}
+
+export function SlidesPage({ list, user, learning }: SlidesPageProps) {
   const { slides } = list;
+  const mayChange = user.role !== "viewer";
   return (
-    <main class="slides-page">
-      <div class="page-title">
-        <h1>Slides</h1>
-        <span class="quiet">{slides && slides.length > 0 ? slides.length : ""}</span>
-      </div>
-      {user.role !== "viewer" && (
-        <UploadBox onSlide={(id) => void readSlide(id).then(list.put, list.reload)} />
-      )}
-      {list.error && (
-        <p class="problem" role="alert">
-          {list.error}{" "}
-          <button type="button" onClick={list.reload}>
-            Try again
-          </button>
-        </p>
-      )}
-      {slides?.length === 0 && <p class="quiet">No slides yet. The first one starts with an upload.</p>}
-      <ul class="slide-grid" data-testid="slide-list">
-        {slides?.map((slide) => (
-          <SlideCard key={slide.id} slide={slide} list={list} user={user} />
-        ))}
-      </ul>
-    </main>
+    <div class="slides-page">
+      <main>
+        <div class="page-title">
+          <h1>Slides</h1>
+          <span class="quiet">{slides && slides.length > 0 ? slides.length : ""}</span>
+        </div>
+        {mayChange && (
+          <UploadBox onSlide={(id) => void readSlide(id).then(list.put, list.reload)} />
+        )}
+        {list.error && (
+          <p class="problem" role="alert">
+            {list.error}{" "}
+            <button type="button" onClick={list.reload}>
+              Try again
+            </button>
+          </p>
+        )}
+        {slides?.length === 0 && <p class="quiet">No slides yet. The first one starts with an upload.</p>}
+        <ul class="slide-grid" data-testid="slide-list">
+          {slides?.map((slide) => (
+            <SlideCard key={slide.id} slide={slide} list={list} user={user} />
+          ))}
+        </ul>
+      </main>
+      <aside aria-label="Learning">
+        <RoundsPanel learning={learning} mayStart={mayChange} open />
+      </aside>
+    </div>
   );
 }
 

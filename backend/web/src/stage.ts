@@ -116,15 +116,10 @@ export function useStage(
 
   useEffect(() => parts.current?.viewer.setVersion(state.model), [state.model]);
   useEffect(() => {
-    const { layers } = state.preferences;
-    const off = { shown: false, opacity: 0 };
-    // peeking hides everything that was drawn over the tissue
-    parts.current?.viewer.setLayers(
-      state.peeking
-        ? { proposal: off, probability: off, uncertainty: off, annotation: off }
-        : layers,
-    );
-  }, [state.preferences.layers, state.peeking]);
+    const { layers, opacity } = state.preferences;
+    // peeking hides everything that was drawn over the tissue; the tiles stay loaded
+    parts.current?.viewer.setLayers({ shown: layers, opacity: state.peeking ? 0 : opacity / 100 });
+  }, [state.preferences.layers, state.preferences.opacity, state.peeking]);
   useEffect(() => {
     const layer = parts.current?.layer;
     if (!layer) return;

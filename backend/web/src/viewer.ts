@@ -11,11 +11,11 @@ export const OVERLAYS: readonly OverlayKind[] = [
   "annotation",
 ];
 
-export interface Layer {
-  shown: boolean;
+/** Which overlays are shown, and the opacity of all of them, 0-1. */
+export interface Layers {
+  shown: Record<OverlayKind, boolean>;
   opacity: number;
 }
-export type Layers = Record<OverlayKind, Layer>;
 
 /** A rectangle in level-0 px. */
 export interface Box0 {
@@ -99,13 +99,12 @@ export function createViewer(
       opacity,
       success: (event: unknown) => {
         const added = (event as { item: OpenSeadragon.TiledImage }).item;
-        const wanted = layers?.[kind];
-        if (!wanted?.shown || images.has(kind)) {
+        if (!layers?.shown[kind] || images.has(kind)) {
           osd.world.removeItem(added);
           return;
         }
         images.set(kind, added);
-        added.setOpacity(wanted.opacity);
+        added.setOpacity(layers.opacity);
       },
     });
   }
@@ -113,13 +112,13 @@ export function createViewer(
   function show(): void {
     if (!open || !layers) return;
     for (const kind of OVERLAYS) {
-      const { shown, opacity } = layers[kind];
       const image = images.get(kind);
+      const shown = layers.shown[kind];
       if (image && !shown) {
         osd.world.removeItem(image);
         images.delete(kind);
-      } else if (image) image.setOpacity(opacity);
-      else if (shown) addOverlay(kind, opacity);
+      } else if (image) image.setOpacity(layers.opacity);
+      else if (shown) addOverlay(kind, layers.opacity);
     }
   }
 

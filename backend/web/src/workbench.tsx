@@ -219,6 +219,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
         preferences={preferences}
         actions={actions}
         shortcuts={help ? shortcuts : null}
+        learning={learning}
       />
     </main>
   );
