@@ -1,19 +1,73 @@
 """From a model version's row to something that predicts."""
 
 import json
-from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
+from backend.errors import MembranaError
 from backend.model_versions import service as model_versions
+from backend.model_versions.tables import ModelKind, ModelVersion
+from backend.settings import Settings
 from backend.storage.blobs import Blobs
-from models.cold_start import ColdStartParameters
+from models.cold_start import ColdStart, ColdStartParameters
+from models.prediction import Predictor
+
+KEPT = 2
+"""Predictors kept in a process: the active version, and the one a round compares it with."""
+
+
+class NoWeights(MembranaError):
+    status, code, title = 409, "model_version_without_weights", "This model version can't predict"
+
+
+class Installation(Protocol):
+    """Where weights lie: a JobContext, or anything else with settings and blobs."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def blobs(self) -> Blobs: ...
 
 
 def register_cold_start(session: Session, blobs: Blobs) -> None:
     """Make sure that a model version predicts from the very first start. Safe to call anywhere."""
-    parameters = asdict(ColdStartParameters())
-    document = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
+    document = ColdStart().parameters_json()
     model_versions.ensure_cold_start(
-        session, weights_sha256=blobs.put(document.encode()), config=parameters
+        session, weights_sha256=blobs.put(document), config=json.loads(document)
     )
+
+
+def predictor_for(installation: Installation, version: ModelVersion) -> Predictor:
+    """Return the predictor of a model version; kept in this process by the weights' sha256."""
+    if version.weights_sha256 is None:
+        raise NoWeights(f"{version.name} has no weights: it is {version.state}.")
+    path = installation.blobs.path(version.weights_sha256)
+    if version.kind == ModelKind.COLD_START:
+        return cold_start(installation.blobs.read(version.weights_sha256))
+    return trained(path, version.weights_sha256, installation.settings.threads)
+
+
+def cold_start(document: bytes) -> ColdStart:
+    """Return the cold start of a parameters' document (not of this version's defaults)."""
+    content = json.loads(document)
+    parameters: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in content.items()
+        if name != "kind"
+    }
+    return ColdStart(ColdStartParameters(**parameters))
+
+
+@lru_cache(KEPT)
+def trained(path: Path, sha256: str, threads: int) -> Predictor:
+    """Load a trained network. Torch is imported here: the cold start never waits for it."""
+    import torch
+
+    from models.inference import TorchPredictor
+
+    if threads:
+        torch.set_num_threads(threads)
+    return TorchPredictor(path)

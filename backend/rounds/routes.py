@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, status
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.paging import Cursor, Limit
-from backend.rounds import service
+from backend.rounds import course, service
 from backend.rounds.schemas import RoundDetail, RoundJob, RoundList, RoundOut, RoundStarted
 
 router = APIRouter(prefix="/rounds", tags=["learning"])
@@ -55,4 +55,4 @@ def list_rounds(
 def get_round(session: ReadSession, user: Viewer, round_id: str) -> RoundDetail:
     """Show a round: state and reason, snapshot, metrics on gold, curves."""
     [view] = service.views(session, [service.get(session, round_id)])
-    return RoundDetail.with_curves(view, service.curves(session, round_id))
+    return RoundDetail.with_curves(view, course.curves(session, round_id))

@@ -1,9 +1,7 @@
-"""Rounds: when one starts, on what exactly, and how it ends when it can't finish."""
+"""Rounds: when one starts, and on what exactly. What becomes of it: course.py."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+# loaded with this module: whoever can end a training job must also end its round
+import backend.rounds.course  # noqa: F401
 from backend.annotations.tables import Annotation
-from backend.db.base import now
-from backend.db.outbox import after_commit
-from backend.db.states import move
 from backend.errors import Conflict, NotFound, Unprocessable
 from backend.events.service import announce
 from backend.jobs import service as jobs
@@ -23,8 +20,8 @@ from backend.model_versions import service as model_versions
 from backend.paging import paginate
 from backend.patches.tables import Patch, PatchRole
 from backend.rounds.snapshot import ACCEPTED, Snapshot, take
-from backend.rounds.tables import LIVE, Round, RoundCurve, RoundPatch, RoundState
-from backend.settings import Settings, get_settings
+from backend.rounds.tables import LIVE, Round, RoundPatch
+from backend.settings import Settings
 from backend.storage.blobs import Blobs
 
 SCRATCH = "scratch"
@@ -97,11 +94,6 @@ def views(session: Session, rounds: Sequence[Round]) -> list[RoundView]:
         )
         for row in rounds
     ]
-
-
-def curves(session: Session, round_id: str) -> list[RoundCurve]:
-    statement = select(RoundCurve).where(RoundCurve.round_id == round_id).order_by(RoundCurve.step)
-    return list(session.scalars(statement))
 
 
 def start(
@@ -259,23 +251,3 @@ def consider(session: Session, settings: Settings) -> Round | None:
     except (TooFewAnnotations, EncoderWeightsMissing, model_versions.NoActiveModel):
         return None
     return None if running else row
-
-
-@jobs.on_failure(JobKind.TRAIN)
-def abandon(session: Session, job: Job, problem: dict[str, Any]) -> None:
-    """End the round of a job that failed or was cancelled, and its half-trained version."""
-    reason = str(problem.get("detail", "Training failed."))
-    move(session, Round, job.subject, RoundState.ABANDONED, reason=reason, finished_at=now())
-    row = session.get(Round, job.subject, populate_existing=True)
-    if row is not None and row.model_version_id is not None:
-        model_versions.give_up_training(session, row.model_version_id, reason)
-    after_commit(session, partial(forget_training, get_settings(), job.subject))
-
-
-def training_folder(settings: Settings, round_id: str) -> Path:
-    """Return where a round keeps its checkpoints while it lives."""
-    return settings.training_folder / round_id
-
-
-def forget_training(settings: Settings, round_id: str) -> None:
-    shutil.rmtree(training_folder(settings, round_id), ignore_errors=True)
