@@ -94,4 +94,5 @@ def _ridge(density: Float, sigma: float) -> Float:
     xy = cv2.Sobel(smooth, cv2.CV_32F, 1, 1, ksize=3, scale=0.25)
     root = np.sqrt((xx - yy) ** 2 * 0.25 + xy * xy)
     smaller = (xx + yy) * 0.5 - root
-    return np.maximum(-smaller * np.float32(sigma * sigma), 0).astype(np.float32)
+    line: Float = np.maximum(-smaller * np.float32(sigma * sigma), 0).astype(np.float32)
+    return line

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.phantom.noise import Float, Index, smooth, smooth_at, uniform
+from models.phantom.noise import Float, Index, Places, smooth, smooth_at, uniform
 from models.phantom.spec import CLASSES, MIXES, PhantomSpec
 
 GLASS, LUMEN, STROMA, TUMOUR = range(4)
@@ -54,9 +54,7 @@ class Nodes:
     share: Float
 
 
-def warp(
-    spec: PhantomSpec, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-) -> tuple[Float, Float]:
+def warp(spec: PhantomSpec, x: Places, y: Places) -> tuple[Float, Float]:
     """Map the grid of columns x and rows y (µm) into the lattice's space: two float32 (H, W)."""
     wx = np.broadcast_to(x.astype(np.float32), (len(y), len(x))).copy()
     wy = np.broadcast_to(y.astype(np.float32)[:, None], (len(y), len(x))).copy()
@@ -89,7 +87,9 @@ def tissue_depth(spec: PhantomSpec, x: Float, y: Float) -> Float:
     wobble += smooth_at(spec.seed, 22, x, y, size / 11) * np.float32(0.07)
     wobble += smooth_at(spec.seed, 23, x, y, 60.0) * np.float32(min(0.05, 12 / size))
     out: Float = np.float32(0.80) + wobble - np.sqrt(u * u + v * v)
-    return np.minimum(out, (0.97 - np.maximum(np.abs(u), np.abs(v))).astype(np.float32))
+    margin = (0.97 - np.maximum(np.abs(u), np.abs(v))).astype(np.float32)
+    depth: Float = np.minimum(out, margin)
+    return depth
 
 
 def _kinds(spec: PhantomSpec, x: Float, y: Float, chance: Float) -> npt.NDArray[np.int8]:

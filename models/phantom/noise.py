@@ -4,11 +4,14 @@ Every draw of the phantom is a hash of (seed, salt, lattice index), so a region 
 alone and still fit its neighbours to the bit.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Float = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
+Places = npt.NDArray[np.floating[Any]]
 
 _GRAIN_PX = 1021  # prime, so that the repeat never lines up with tiles
 
@@ -27,7 +30,7 @@ def uniform(seed: int, salt: int, row: Index, col: Index) -> Float:
     return ((h >> np.uint64(40)).astype(np.float32)) * np.float32(2.0**-24)
 
 
-def _weights(position: npt.NDArray[np.float64], scale: float) -> tuple[Index, Float]:
+def _weights(position: Places, scale: float) -> tuple[Index, Float]:
     index = np.floor(position / scale)
     t = (position / scale - index).astype(np.float32)
     return index.astype(np.int64), t * t * t * (t * (t * 6 - 15) + 10)
@@ -36,8 +39,8 @@ def _weights(position: npt.NDArray[np.float64], scale: float) -> tuple[Index, Fl
 def smooth(
     seed: int,
     salt: int,
-    x_um: npt.NDArray[np.float64],
-    y_um: npt.NDArray[np.float64],
+    x_um: Places,
+    y_um: Places,
     scale_um: float | tuple[float, float],
 ) -> Float:
     """Value noise in [-1, 1] on the grid of columns x_um (W,) and rows y_um (H,): float32 (H, W).
@@ -53,7 +56,8 @@ def smooth(
     left = lattice[:, col - col[0]]
     along = left + (lattice[:, col - col[0] + 1] - left) * tx
     top = along[row - row[0]]
-    return top + (along[row - row[0] + 1] - top) * ty[:, None]
+    out: Float = top + (along[row - row[0] + 1] - top) * ty[:, None]
+    return out
 
 
 def smooth_at(seed: int, salt: int, x_um: Float, y_um: Float, scale_um: float) -> Float:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models.phantom import cells as lattice
 from models.phantom.cells import GLASS, LUMEN, STROMA, TUMOUR, Cells, Nodes
-from models.phantom.noise import Float, Grain, smooth
+from models.phantom.noise import Float, Grain, Places, smooth
 from models.phantom.spec import PhantomSpec
 
 _HALO_PX = 24
@@ -88,7 +88,8 @@ def _arc(block: Nodes, owner: npt.NDArray[np.int32], dx: Float, dy: Float) -> Fl
     turn = np.arctan2(dy, dx) * np.float32(0.5 / np.pi) + block.phase.ravel()[owner]
     wave = (turn * block.lobes.ravel()[owner]) % 1
     wave = np.abs(2 * wave - 1)
-    return np.clip((block.complete.ravel()[owner] - wave) * 8 + 0.5, 0, 1)
+    stained: Float = np.clip((block.complete.ravel()[owner] - wave) * 8 + 0.5, 0, 1)
+    return stained
 
 
 def _geometry(spec: PhantomSpec, x0: int, y0: int, width: int, height: int) -> _Geometry | None:
@@ -137,8 +138,8 @@ def _geometry(spec: PhantomSpec, x0: int, y0: int, width: int, height: int) -> _
 def _stains(
     spec: PhantomSpec,
     g: _Geometry,
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
+    x: Places,
+    y: Places,
     fine: Float,
     granular: Float,
 ) -> tuple[Float, Float, npt.NDArray[np.uint8]]:
@@ -179,9 +180,7 @@ def _stains(
     return np.maximum(h, 0), d, mask
 
 
-def _artefacts(
-    spec: PhantomSpec, od: Float, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-) -> None:
+def _artefacts(spec: PhantomSpec, od: Float, x: Places, y: Places) -> None:
     """Add dust and the pen's stroke to optical density (H, W, 3), in place."""
     if spec.dust > 0:
         speck = smooth(spec.seed, 61, x, y, 9.0) * 0.5 + smooth(spec.seed, 62, x, y, 3.0) * 0.5
@@ -196,9 +195,7 @@ def _artefacts(
         od += ink[..., None] * np.array([0.9, 0.55, 0.12], np.float32)
 
 
-def _light(
-    spec: PhantomSpec, h: Float, d: Float, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-) -> Float:
+def _light(spec: PhantomSpec, h: Float, d: Float, x: Places, y: Places) -> Float:
     look = _look(spec.seed, spec.stain_variation)
     od = (h * look.h_gain)[..., None] * look.haematoxylin
     od += (d * look.d_gain)[..., None] * look.dab
@@ -251,7 +248,8 @@ def region(
     if jpeg:
         flags = [cv2.IMWRITE_JPEG_QUALITY, spec.jpeg_quality]
         _, code = cv2.imencode(".jpg", image[..., ::-1], flags)
-        image = np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+        image = np.ascontiguousarray(decoded[..., ::-1])
     return Phantom(image, mask, lattice.cells_in(spec, x0, y0, width, height), x0, y0)
 
 
