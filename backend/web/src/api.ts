@@ -44,7 +44,7 @@ export function apiUrl(path: string): string {
 let csrfToken = "";
 let signedOut: () => void = () => undefined;
 
-export function useCsrfToken(token: string): void {
+export function setCsrfToken(token: string): void {
   csrfToken = token;
 }
 
@@ -61,7 +61,8 @@ export function onSignedOut(listener: () => void): void {
 export function sentence(problem: Partial<Problem>, status: number): string {
   const title = problem.title?.trim();
   const detail = problem.detail?.trim();
-  if (title && detail && detail !== title) return `${title.replace(/[.:]$/, "")}: ${detail}`;
+  // a detail that is a sentence stands alone; a fragment needs its title
+  if (title && detail && !/[.!?]$/.test(detail)) return `${title.replace(/[.:]$/, "")}: ${detail}`;
   return detail || title || `The service answered ${status} without saying why.`;
 }
 

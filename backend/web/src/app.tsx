@@ -1,7 +1,7 @@
 /** The page: who is signed in, which screen the address names, and the frame around it. */
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { ApiError, onSignedOut, readSession, signInByLink, signOut, useCsrfToken } from "./api";
+import { ApiError, onSignedOut, readSession, signInByLink, signOut, setCsrfToken } from "./api";
 import { connect, disconnect } from "./events";
 import { useLearning } from "./learning";
 import { Mark } from "./mark";
@@ -34,7 +34,7 @@ export function App() {
   const [said, setSaid] = useState<string | null>(null);
 
   const enter = useCallback((entered: Session) => {
-    useCsrfToken(entered.csrf_token);
+    setCsrfToken(entered.csrf_token);
     setSession(entered);
   }, []);
   useEffect(() => {

@@ -248,7 +248,7 @@ function Saving({ editing, actions, preferences }: OpenProps) {
   return (
     <section class="saving" aria-label="Save">
       {editing.state === "conflict" ? (
-        <div class="conflict" role="alert" data-testid="conflict">
+        <div class="conflict-box" role="alert" data-testid="conflict">
           <p>{editing.message}</p>
           <p class="quiet">Theirs is the dashed pink outline. Both stay in the history.</p>
           <div class="button-row">

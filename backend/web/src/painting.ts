@@ -36,6 +36,16 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
     return editing !== null && mayEdit && tool !== "pan" && !panning;
   };
 
+  /** Outside the open patch a drag still moves the slide, whatever the tool. */
+  function overPatch(): boolean {
+    const { editing, diameter } = hand();
+    if (!hover || !editing) return false;
+    const { x, y } = layer.toPatch(hover);
+    const room = diameter / 2;
+    const { width, height } = editing.mask;
+    return x >= -room && y >= -room && x < width + room && y < height + room;
+  }
+
   function at(event: PointerEvent): Point {
     const box = element.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
@@ -43,7 +53,7 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
 
   function showBrush(): void {
     const { tool, diameter } = hand();
-    const shown = hover && ready();
+    const shown = ready() && (stroke !== null || overPatch());
     layer.scene.brush = shown
       ? { at: layer.toPatch(hover!), diameter, erases: (stroke ?? tool) === "eraser" }
       : null;
@@ -53,7 +63,8 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
 
   function down(event: PointerEvent): void {
     const { editing, tool, diameter } = hand();
-    if (event.button !== PRIMARY || !editing || !ready() || tool === "pan") return;
+    hover = at(event);
+    if (event.button !== PRIMARY || !editing || !ready() || tool === "pan" || !overPatch()) return;
     if ((event.target as Element).closest(".navigator, .over-viewer")) return;
     stroke = event.altKey && tool === "brush" ? "eraser" : tool;
     last = layer.toPatch(at(event));
@@ -97,7 +108,7 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
   window.addEventListener("pointercancel", up, true);
   element.addEventListener("pointerleave", leave);
   return {
-    holds: () => stroke !== null || ready(),
+    holds: () => stroke !== null || (ready() && overPatch()),
     refresh: showBrush,
     destroy() {
       element.removeEventListener("pointerdown", down, true);

@@ -17,7 +17,7 @@ export interface Preferences {
 const KEY = "membrana.preferences";
 const DEFAULTS: Preferences = {
   layers: { proposal: true, probability: false, uncertainty: false, annotation: true },
-  opacity: 60,
+  opacity: 50,
   grid: true,
   diameter: 5,
   maskOpacity: 0.35,

@@ -36,7 +36,12 @@ export function SlidesPage({ list, user, learning }: SlidesPageProps) {
           <span class="quiet">{slides && slides.length > 0 ? slides.length : ""}</span>
         </div>
         {mayChange && (
-          <UploadBox onSlide={(id) => void readSlide(id).then(list.put, list.reload)} />
+          <UploadBox
+          onSlide={(id) => {
+            if (id) readSlide(id).then(list.put, list.reload);
+            else list.reload();
+          }}
+        />
         )}
         {list.error && (
           <p class="problem" role="alert">

@@ -37,6 +37,9 @@ interface Parts {
 /** Room around a patch when it is shown, as a share of its size. */
 const MARGIN = 0.12;
 
+/** How strongly overlays show around an open patch: its neighbours step back. */
+const NEIGHBOURS = 0.35;
+
 function patchAt(patches: Patch[], x: number, y: number): Patch | undefined {
   return patches.find(
     (patch) => x >= patch.x && y >= patch.y && x < patch.x + patch.size && y < patch.y + patch.size,
@@ -115,11 +118,13 @@ export function useStage(
   }, [host, canvas, slide.id, stage]);
 
   useEffect(() => parts.current?.viewer.setVersion(state.model), [state.model]);
+  const editingNow = state.editing !== null;
   useEffect(() => {
     const { layers, opacity } = state.preferences;
     // peeking hides everything that was drawn over the tissue; the tiles stay loaded
-    parts.current?.viewer.setLayers({ shown: layers, opacity: state.peeking ? 0 : opacity / 100 });
-  }, [state.preferences.layers, state.preferences.opacity, state.peeking]);
+    const share = state.peeking ? 0 : editingNow ? NEIGHBOURS : 1;
+    parts.current?.viewer.setLayers({ shown: layers, opacity: (share * opacity) / 100 });
+  }, [state.preferences.layers, state.preferences.opacity, state.peeking, editingNow]);
   useEffect(() => {
     const layer = parts.current?.layer;
     if (!layer) return;

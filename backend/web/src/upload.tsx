@@ -31,6 +31,7 @@ function whyFailed(error: Error): string {
   return "The service can't be reached. The upload goes on from where it stopped.";
 }
 
+/** `onSlide` gets the new slide's id, or "" when the service did not say it (a resumed end). */
 export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
   const [items, setItems] = useState<Item[]>([]);
   const [over, setOver] = useState(false);
@@ -63,7 +64,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
       onProgress: (sent) => change(id, { sent }),
       onSuccess: () => {
         change(id, { state: "done", sent: file.size, message: "Received" });
-        if (slide) onSlide(slide);
+        onSlide(slide);
         setTimeout(() => setItems((old) => old.filter((item) => item.id !== id)), 4000);
       },
       onError: (error) => change(id, { state: "failed", message: whyFailed(error) }),

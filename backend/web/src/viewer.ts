@@ -17,6 +17,8 @@ export interface Layers {
   opacity: number;
 }
 
+const CHANGE_MS = 1200;
+
 /** A rectangle in level-0 px. */
 export interface Box0 {
   x: number;
@@ -78,6 +80,7 @@ export function createViewer(
   let reading = 0;
   let held = (): boolean => false;
   let open = false;
+  let smooth = true;
 
   const base = (): OpenSeadragon.TiledImage | undefined => osd.world.getItemAt(0);
 
@@ -124,6 +127,8 @@ export function createViewer(
 
   osd.addHandler("open", () => {
     open = true;
+    // the small map shows the slide alone: overlays would only cover it, and cost tiles
+    osd.navigator.addTiledImage = () => undefined;
     show();
     hear.opened();
   });
@@ -131,7 +136,9 @@ export function createViewer(
   // past the slide's own resolution its pixels are shown as they are, not smeared
   osd.addHandler("zoom", () => {
     const zoom = base()?.viewportToImageZoom(osd.viewport.getZoom()) ?? 1;
-    osd.drawer.setImageSmoothingEnabled(zoom < 2);
+    if (smooth === zoom < 2) return;
+    smooth = zoom < 2;
+    osd.drawer.setImageSmoothingEnabled(smooth);
   });
   // one keyboard map for the page: letters are the editor's, not rotate or flip
   osd.addHandler("canvas-key", (event) => {
@@ -181,9 +188,13 @@ export function createViewer(
     setVersion(wanted) {
       model = wanted;
       reading += 1;
-      for (const image of images.values()) osd.world.removeItem(image);
+      const old = [...images.values()];
       images.clear();
       show();
+      // the old pixels stay until the new ones had time to come: no flicker
+      setTimeout(() => {
+        if (open) for (const image of old) osd.world.removeItem(image);
+      }, CHANGE_MS);
     },
     setHeld(asked) {
       held = asked;
@@ -201,6 +212,9 @@ export function createViewer(
         if (point) listener(point);
       });
     },
-    destroy: () => osd.destroy(),
+    destroy() {
+      open = false;
+      osd.destroy();
+    },
   };
 }

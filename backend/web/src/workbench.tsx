@@ -18,6 +18,8 @@ import { benchShortcuts } from "./bench_keys";
 import type { Patch, QueueItem, Session, Slide } from "./types";
 import { useStage } from "./stage";
 
+const REREAD_MS = 1500;
+
 export interface WorkbenchProps {
   slide: Slide;
   patchId: string | null;
@@ -58,11 +60,20 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
 
   useEffect(() => {
     reloadPatches();
-    return subscribe((topic, event) => {
+    let soon: ReturnType<typeof setTimeout> | undefined;
+    const stop = subscribe((topic, event) => {
       if (topic !== "proposals" || (event.subject ?? event.id) !== slide.id) return;
-      stage.reread();
-      reloadPatches();
+      // a slide's proposals come piece by piece: read once for several
+      soon ??= setTimeout(() => {
+        soon = undefined;
+        stage.reread();
+        reloadPatches();
+      }, REREAD_MS);
     });
+    return () => {
+      stop();
+      clearTimeout(soon);
+    };
   }, [slide.id, reloadPatches, stage]);
 
   // the address says which patch is open
@@ -114,10 +125,20 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   const saved = editing?.state === "saved" ? editing.patch.id : null;
   useEffect(() => {
     if (!saved) return;
+    learning.reload();
     setPatches((old) =>
       old.map((patch) => (patch.id === saved ? { ...patch, state: "annotated" } : patch)),
     );
-  }, [saved]);
+  }, [saved, learning.reload]);
+
+  const model = learning.active?.name;
+  const before = useRef(model);
+  useEffect(() => {
+    if (before.current && model && before.current !== model) {
+      notify(`${model} is the active model now. New proposals follow; your masks stay.`, "good");
+    }
+    before.current = model;
+  }, [model]);
 
   const next = useCallback(async () => {
     setBusy("Looking for the next patch…");

@@ -24,7 +24,7 @@ const header = (call: Call | undefined, name: string): string | null => new Head
 beforeEach(() => {
   calls = [];
   vi.stubGlobal("document", { baseURI: "https://lab.example/membrana/" });
-  api.useCsrfToken("token-1");
+  api.setCsrfToken("token-1");
 });
 afterEach(() => vi.unstubAllGlobals());
 
@@ -38,6 +38,11 @@ describe("errors", () => {
       message: "The content is not valid: mpp must be positive",
       passing: false,
     });
+  });
+
+  test("whose detail is a sentence of its own are that sentence", async () => {
+    answers(problem(401, { title: "Sign in first", detail: "User name or password is wrong.", code: "wrong" }));
+    await expect(api.signIn("a", "b")).rejects.toMatchObject({ message: "User name or password is wrong." });
   });
 
   test("of a broken line are passing and say so", async () => {
