@@ -1,0 +1,53 @@
+"""Slides as people see them: the row, how far its patches are, and the job that works on it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.jobs.tables import ACTIVE, Job
+from backend.patches.tables import Patch, PatchState
+from backend.slides.schemas import LiveJob, SlideRead
+from backend.slides.service import JOBS_OF_A_SLIDE
+from backend.slides.tables import Slide
+
+REVIEWED = (PatchState.ANNOTATED, PatchState.RETURNED, PatchState.APPROVED)
+
+
+def describe(session: Session, slides: Sequence[Slide]) -> list[SlideRead]:
+    """Describe slides with their patches' states and their live jobs."""
+    ids = [slide.id for slide in slides]
+    counts, live = patch_counts(session, ids), live_jobs(session, ids)
+    shown = []
+    for slide in slides:
+        view = SlideRead.model_validate(slide)
+        view.patch_counts = counts.get(slide.id, {})
+        view.annotated_count = sum(view.patch_counts.get(str(state), 0) for state in REVIEWED)
+        if slide.id in live:
+            view.job = LiveJob.model_validate(live[slide.id])
+        shown.append(view)
+    return shown
+
+
+def patch_counts(session: Session, slide_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return how many patches of each slide are in each state."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    rows = session.execute(
+        select(Patch.slide_id, Patch.state, func.count())
+        .where(Patch.slide_id.in_(slide_ids))
+        .group_by(Patch.slide_id, Patch.state)
+    )
+    for slide_id, state, number in rows:
+        counts[slide_id][str(state)] = number
+    return counts
+
+
+def live_jobs(session: Session, slide_ids: Sequence[str]) -> dict[str, Job]:
+    """Return the oldest active job of each slide that has one."""
+    rows = session.scalars(
+        select(Job)
+        .where(Job.subject.in_(slide_ids), Job.kind.in_(JOBS_OF_A_SLIDE), Job.state.in_(ACTIVE))
+        .order_by(Job.id.desc())
+    )
+    return {job.subject: job for job in rows}

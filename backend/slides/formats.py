@@ -1,0 +1,144 @@
+"""What a file is, by its content. A name is never believed; it is only heard as a contradiction.
+
+Sniffing is cheap and runs as soon as the last byte has come, so that what can never become a
+slide is refused at once; whether its pixels can be read is found out at ingest.
+"""
+
+import struct
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+import openslide
+
+from backend.errors import Unprocessable
+from backend.settings import Settings
+from backend.slides import archives
+
+ZIP = b"PK\x03\x04"
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+HEAD_BYTES = 4096
+SCANNER_SUFFIXES = frozenset(
+    {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".czi", ".dcm", ".vms", ".vmu"}
+)
+MANY_PAGES = 10_000
+TEXT_CONTROLS = frozenset(b"\t\n\r\f")
+
+
+class Content(StrEnum):
+    """What a file holds, as far as its treatment differs."""
+
+    SLIDE = "slide"
+    DICOM = "dicom"
+    ARCHIVE = "archive"
+    PICTURE = "picture"
+
+
+class EmptyFile(Unprocessable):
+    code, title = "empty_file", "The file is empty"
+
+
+class NotAnImage(Unprocessable):
+    code, title = "not_an_image", "The file is not an image"
+
+
+class UnsupportedFormat(Unprocessable):
+    code, title = "unsupported_format", "This kind of file is not supported"
+
+
+class SlideTruncated(Unprocessable):
+    code, title = "slide_truncated", "The file is not complete"
+
+
+class RenamedFile(Unprocessable):
+    code, title = "renamed_file", "The file is not what its name says"
+
+
+KNOWN = (
+    "Taken are Aperio SVS, Hamamatsu NDPI, Leica SCN, Ventana BIF, Zeiss CZI, Philips and other "
+    "tiled TIFF, MIRAX or DICOM in a zip, and PNG, JPEG or TIFF fields."
+)
+
+
+def sniff(path: Path, *, name: str, settings: Settings) -> Content:
+    """Say what a file holds, or raise why it is not taken here."""
+    size = path.stat().st_size
+    if size == 0:
+        raise EmptyFile("The file has no bytes. Copy it again from the scanner's disk.")
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        if head.startswith(ZIP):
+            archives.inspect(path, settings)
+            return Content.ARCHIVE
+        if head.startswith((PNG, JPEG)):
+            return picture(head, name)
+        vendor = openslide.OpenSlide.detect_format(path)
+        if vendor == "dicom":
+            return Content.DICOM
+        if vendor is not None:
+            return Content.SLIDE
+        if head.startswith(TIFF):
+            if not tiff_complete(file, size):
+                raise SlideTruncated(
+                    "The file ends before its own table of contents: the copy or the export was "
+                    "interrupted. Copy it again from the scanner's disk."
+                )
+            return Content.PICTURE
+    if is_text(head):
+        raise NotAnImage(
+            "The file holds text, not an image; a download page may have been saved in its place. "
+            + KNOWN
+        )
+    raise UnsupportedFormat("The file's content is not a slide format known here. " + KNOWN)
+
+
+def picture(head: bytes, name: str) -> Content:
+    """Take a plain picture, unless its name claims a scanner made it."""
+    suffix = Path(name).suffix.lower()
+    if suffix in SCANNER_SUFFIXES:
+        kind = "PNG" if head.startswith(PNG) else "JPEG"
+        raise RenamedFile(
+            f"The file is called {suffix} but holds a plain {kind} picture without the scanner's "
+            f"levels and pixel size. Upload the original slide; or, if the picture itself is "
+            f"meant, name it .{kind.lower()}."
+        )
+    return Content.PICTURE
+
+
+def is_text(head: bytes) -> bool:
+    """Say whether the beginning of a file reads as text."""
+    try:
+        # a character may be cut at the end of what was read
+        head[: len(head) - 3 if len(head) == HEAD_BYTES else None].decode()
+    except UnicodeDecodeError:
+        return False
+    return all(byte >= ord(" ") or byte in TEXT_CONTROLS for byte in head)
+
+
+def tiff_complete(file: BinaryIO, size: int) -> bool:
+    """Say whether every directory of a TIFF or BigTIFF lies inside the file, and has pixels."""
+    file.seek(0)
+    head = file.read(16)
+    order = "<" if head.startswith(b"II") else ">"
+    big = head[2:4] in {b"+\0", b"\0+"}
+    form, count, entry = (f"{order}Q", f"{order}Q", 20) if big else (f"{order}I", f"{order}H", 12)
+    start = 8 if big else 4
+    if len(head) < start + struct.calcsize(form):
+        return False
+    (offset,) = struct.unpack_from(form, head, start)
+    seen: set[int] = set()
+    while offset and offset not in seen and len(seen) < MANY_PAGES:
+        seen.add(offset)
+        file.seek(min(offset, size))
+        number = file.read(struct.calcsize(count))
+        if len(number) < struct.calcsize(count):
+            return False
+        end = offset + len(number) + struct.unpack(count, number)[0] * entry
+        file.seek(min(end, size))
+        after = file.read(struct.calcsize(form))
+        if len(after) < struct.calcsize(form):
+            return False
+        (offset,) = struct.unpack(form, after)
+    return bool(seen)

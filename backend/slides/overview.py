@@ -1,0 +1,61 @@
+"""The whole slide, small: read piece by piece, so that a damaged piece leaves only a gap."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.slides.geometry import Region0, SizePx
+from backend.slides.reader import GLASS, RegionUnreadable, Rgb, SlideReader, blocks
+
+BLOCK_PX = 512
+"""Side of a piece in overview pixels, for slides with coarse levels."""
+READ_PX0 = 2048
+"""Most level pixels one piece reads a side, whatever the slide's levels: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A slide at low power. `unreadable` marks pixels whose source is damaged (shown as glass)."""
+
+    image: Rgb  # (H, W, 3)
+    unreadable: npt.NDArray[np.bool_]  # (H, W)
+    downsample: float
+    """Level-0 px per overview px."""
+
+    @property
+    def nothing_readable(self) -> bool:
+        return bool(self.unreadable.all())
+
+
+def fitting(dimensions: SizePx, longest: int) -> float:
+    """Return the downsample at which the longer side has at most `longest` pixels."""
+    return max(1.0, max(dimensions) / longest)
+
+
+def read_overview(reader: SlideReader, downsample: float) -> Overview:
+    """Read the whole slide at a downsample ≥ 1, in bounded memory."""
+    width0, height0 = reader.dimensions
+    width, height = max(1, math.ceil(width0 / downsample)), max(1, math.ceil(height0 / downsample))
+    image = np.full((height, width, 3), GLASS, np.uint8)
+    unreadable = np.zeros((height, width), np.bool_)
+    for box in blocks(width, height, piece_px(reader, downsample)):
+        rows = slice(int(box.y), int(box.bottom))
+        columns = slice(int(box.x), int(box.right))
+        try:
+            image[rows, columns] = read_piece(reader, box, downsample)
+        except RegionUnreadable:
+            unreadable[rows, columns] = True
+    return Overview(image, unreadable, downsample)
+
+
+def read_piece(reader: SlideReader, box: Region0, downsample: float) -> Rgb:
+    return reader.read(box.scaled(downsample), (int(box.width), int(box.height)))
+
+
+def piece_px(reader: SlideReader, downsample: float) -> int:
+    """Return the side of a piece, so that no reading takes more than READ_PX0 level pixels."""
+    fits = [each for each in reader.level_downsamples if each <= downsample * 1.01]
+    ratio = downsample / max(fits, default=1.0)
+    return max(1, min(BLOCK_PX, int(READ_PX0 / ratio)))

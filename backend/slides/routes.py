@@ -1,0 +1,106 @@
+"""Slides over HTTP: rows, thumbnails and Deep Zoom tiles."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from backend.auth.guards import Admin, Pathologist, Viewer
+from backend.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.paging import Cursor, Limit, Page, paginate
+from backend.slides import pictures, service
+from backend.slides.description import describe
+from backend.slides.reader import open_slides, slide_path
+from backend.slides.schemas import SlideChange, SlideRead
+from backend.slides.tables import Slide, SlideState
+from backend.slides.tiles import dzi, tile_box
+
+router = APIRouter(tags=["slides"])
+
+
+@router.get("/slides")
+def list_slides(
+    user: Viewer,
+    session: ReadSession,
+    state: SlideState | None = None,
+    case_id: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[SlideRead]:
+    """List slides, newest first."""
+    rows, next_cursor = paginate(
+        session,
+        service.listing(state, case_id),
+        Slide.id,
+        limit=limit,
+        cursor=cursor,
+        newest_first=True,
+    )
+    return Page(items=describe(session, rows), next_cursor=next_cursor)
+
+
+@router.get("/slides/{slide_id}.dzi", response_class=Response)
+def describe_pyramid(user: Viewer, session: ReadSession, slide_id: str) -> Response:
+    """Return the Deep Zoom descriptor."""
+    _, width, height = service.visible(session, slide_id)
+    return Response(
+        dzi(width, height),
+        media_type="application/xml",
+        headers={"Cache-Control": "private, no-cache"},
+    )
+
+
+@router.get("/slides/{slide_id}_files/{level}/{col}_{row}.{tile_format}", response_class=Response)
+def tile(
+    user: Viewer,
+    request: Request,
+    session: ReadSession,
+    settings: CurrentSettings,
+    slide_id: str,
+    level: int,
+    col: int,
+    row: int,
+    tile_format: Literal["jpeg", "jpg", "png"],
+) -> Response:
+    """Return a Deep Zoom tile; browsers may keep it for ever."""
+    slide, width, height = service.visible(session, slide_id)
+    box = tile_box(width, height, level, col, row)
+    kind = "png" if tile_format == "png" else "jpeg"
+    etag = pictures.etag_of(slide, level, col, row, kind)
+    if pictures.known(request, etag):
+        return pictures.not_modified(etag)
+    reader = open_slides.get(slide_path(slide, settings))
+    return pictures.picture(reader.read(box.region, box.size), kind, etag)
+
+
+@router.get("/slides/{slide_id}/thumbnail.jpeg", response_class=Response)
+def thumbnail(
+    user: Viewer, request: Request, session: ReadSession, settings: CurrentSettings, slide_id: str
+) -> Response:
+    """Return the tissue, small; never the label or macro image."""
+    slide, _, _ = service.visible(session, slide_id)
+    etag = pictures.etag_of(slide, "thumbnail")
+    if pictures.known(request, etag):
+        return pictures.not_modified(etag)
+    reader = open_slides.get(slide_path(slide, settings))
+    return pictures.picture(pictures.thumbnail(reader), "jpeg", etag)
+
+
+@router.get("/slides/{slide_id}")
+def read_slide(user: Viewer, session: ReadSession, slide_id: str) -> SlideRead:
+    return describe(session, [service.get(session, slide_id)])[0]
+
+
+@router.patch("/slides/{slide_id}")
+def change_slide(
+    user: Pathologist, session: WriteSession, slide_id: str, changes: SlideChange
+) -> SlideRead:
+    """Set the pixel size, case, stain or archive flag; a pixel size makes ingest go on."""
+    return describe(session, [service.change(session, slide_id, changes.named())])[0]
+
+
+@router.delete("/slides/{slide_id}", status_code=204)
+def delete_slide(
+    user: Admin, session: WriteSession, settings: CurrentSettings, slide_id: str
+) -> None:
+    """Delete a slide, its annotations, predictions and files."""
+    service.remove(session, slide_id, settings)

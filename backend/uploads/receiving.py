@@ -1,0 +1,121 @@
+"""Bytes on their way to disk: streamed, counted, hashed, synced; never a whole file in memory."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from backend.errors import NoSpace
+from backend.settings import Settings
+from backend.uploads.tus import ChecksumMismatch, Hash, UploadLocked, UploadTooLarge
+
+BUFFER_BYTES = 1 << 20
+CHECKPOINT_BYTES = 64 << 20
+"""How much one long request may lose when the power goes."""
+
+
+def upload_path(settings: Settings, upload_id: str) -> Path:
+    return settings.upload_folder / f"{upload_id}.part"
+
+
+def check_space(settings: Settings, wanted: int) -> None:
+    """Raise NoSpace unless so many bytes fit beside the reserve."""
+    settings.upload_folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.upload_folder).free
+    if wanted > free - settings.free_space_reserve_bytes:
+        raise NoSpace(
+            "The server's disk has no room for this file. Delete slides that are no longer "
+            "needed, or ask the administrator for a larger disk."
+        )
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that no other request or process of the service writes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UploadLocked("Another request writes this upload; try again soon.") from None
+        yield file
+
+
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in pieces of about a megabyte."""
+    held = bytearray()
+    try:
+        async for chunk in request.stream():
+            held += chunk
+            if len(held) >= BUFFER_BYTES:
+                yield bytes(held)
+                held.clear()
+    except ClientDisconnect:
+        # what came before the line broke is kept: that is what resumable means
+        if held:
+            yield bytes(held)
+        raise
+    if held:
+        yield bytes(held)
+
+
+async def receive(
+    request: Request,
+    file: BinaryIO,
+    *,
+    offset: int,
+    length: int,
+    checksum: tuple[Hash, bytes] | None,
+    advance: Callable[[int, int], None],
+) -> int:
+    """Append a request's body at `offset`; return the new offset.
+
+    `advance(before, after)` writes the offset to SQL, after the bytes are synced. With a checksum
+    the offset moves only if it holds; without one, whatever came before a broken line counts.
+    """
+    written = committed = offset
+
+    def keep() -> None:
+        nonlocal committed
+        file.flush()
+        os.fsync(file.fileno())
+        if written > committed:
+            advance(committed, written)
+            committed = written
+
+    def append(piece: bytes) -> None:
+        nonlocal written
+        if checksum:
+            checksum[0].update(piece)
+        file.write(piece)
+        written += len(piece)
+        if checksum is None and written - committed >= CHECKPOINT_BYTES:
+            keep()
+
+    def start() -> None:
+        file.truncate(offset)
+        file.seek(offset)
+
+    await run_in_threadpool(start)
+    try:
+        async for piece in pieces(request):
+            if written + len(piece) > length:
+                raise UploadTooLarge("More bytes came than the upload was announced to have.")
+            await run_in_threadpool(append, piece)
+    except (ClientDisconnect, asyncio.CancelledError):
+        if checksum is None:
+            keep()
+        raise
+    if checksum and checksum[0].digest() != checksum[1]:
+        raise ChecksumMismatch("The bytes are not those that were sent. Send this part again.")
+    await run_in_threadpool(keep)
+    return written

@@ -1,0 +1,210 @@
+"""Uploads: rows that say how far each file has come, and the step from bytes to slide."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from backend.auth.tables import Role, User
+from backend.db.base import now
+from backend.db.outbox import after_commit
+from backend.db.session import Database
+from backend.db.states import move
+from backend.errors import Conflict, NotFound, Unprocessable
+from backend.settings import Settings
+from backend.slides import service as slides
+from backend.slides.formats import EmptyFile, sniff
+from backend.slides.tables import Slide
+from backend.storage.blobs import Blobs, file_sha256
+from backend.uploads.receiving import check_space, upload_path
+from backend.uploads.tables import Upload, UploadState
+from backend.uploads.tus import OffsetConflict, UploadGone, UploadTooLarge
+
+log = logging.getLogger(__name__)
+OPEN = (UploadState.RECEIVING, UploadState.COMPLETE)
+
+
+class UploadNotFound(NotFound):
+    code = "upload_not_found"
+
+
+@dataclass(frozen=True)
+class Received:
+    """What is said of a file that came in one request, beside its bytes."""
+
+    filename: str
+    stain: str | None
+    case_id: str | None
+    mpp: float | None
+    created_by: str
+
+
+def create(
+    session: Session,
+    settings: Settings,
+    *,
+    length: int,
+    filename: str,
+    stain: str | None,
+    case_id: str | None,
+    mpp: float | None,
+    by: User,
+) -> Upload:
+    """Announce a file; room for it is promised against all that is still to come."""
+    if length == 0:
+        raise EmptyFile("The file has no bytes. Copy it again from the scanner's disk.")
+    if length > settings.max_upload_bytes:
+        raise UploadTooLarge(
+            f"The file has {length} bytes; this installation takes {settings.max_upload_bytes}."
+        )
+    check_space(settings, length + still_to_come(session))
+    upload = Upload(
+        length=length,
+        filename=filename,
+        stain=stain or "HER2",
+        case_id=case_id,
+        mpp=mpp,
+        expires_at=now() + timedelta(hours=settings.upload_ttl_hours),
+        created_by=by.id,
+    )
+    session.add(upload)
+    session.flush()
+    return upload
+
+
+def still_to_come(session: Session) -> int:
+    """Return the bytes promised to uploads that are on their way."""
+    found = session.scalar(
+        select(func.sum(Upload.length - Upload.received)).where(
+            Upload.state == UploadState.RECEIVING, Upload.expires_at > now()
+        )
+    )
+    return int(found or 0)
+
+
+def get(session: Session, upload_id: str, *, by: User) -> Upload:
+    """Return an upload of one's own; an administrator sees all. Others learn nothing of it."""
+    upload = session.get(Upload, upload_id)
+    if upload is None or (upload.created_by != by.id and by.role != Role.ADMIN):
+        raise UploadNotFound("There is no upload with this id.")
+    return upload
+
+
+def open_upload(session: Session, upload_id: str, *, by: User) -> Upload:
+    """Return an upload that is not over; raise UploadGone if it is."""
+    upload = get(session, upload_id, by=by)
+    late = upload.state in OPEN and upload.expires_at < now()
+    if late or upload.state == UploadState.EXPIRED:
+        raise UploadGone("The upload expired, was ended or refused. Start it anew.")
+    return upload
+
+
+def advance(session: Session, settings: Settings, upload_id: str, before: int, after: int) -> None:
+    """Move the offset; whoever comes with an old one changes nothing."""
+    moved = session.scalar(
+        update(Upload)
+        .where(
+            Upload.id == upload_id,
+            Upload.state == UploadState.RECEIVING,
+            Upload.received == before,
+        )
+        .values(received=after, expires_at=now() + timedelta(hours=settings.upload_ttl_hours))
+        .returning(Upload.id)
+    )
+    if moved is None:
+        raise OffsetConflict("The upload moved on or ended meanwhile; ask for its offset.")
+    move(session, Upload, upload_id, UploadState.COMPLETE, Upload.received == Upload.length)
+
+
+def terminate(session: Session, settings: Settings, upload_id: str, *, by: User) -> None:
+    """End an upload and forget its bytes; a slide made of it stays."""
+    upload = open_upload(session, upload_id, by=by)
+    if not move(session, Upload, upload.id, UploadState.EXPIRED):
+        raise Conflict("The upload is a slide already.", code="upload_consumed")
+    after_commit(session, partial(forget, upload_path(settings, upload.id)))
+
+
+def finish(database: Database, settings: Settings, upload: Upload) -> tuple[str, bool]:
+    """Make the slide of a complete upload; return its id and whether it was known.
+
+    May be repeated after a crash at any point: the bytes go away only when the row is written.
+    """
+    path = upload_path(settings, upload.id)
+
+    def settle(session: Session, slide: Slide) -> None:
+        move(session, Upload, upload.id, UploadState.CONSUMED, slide_id=slide.id)
+
+    def refuse() -> None:
+        with database.writing() as session:
+            move(session, Upload, upload.id, UploadState.EXPIRED)
+
+    try:
+        return make_slide(database, settings, path, upload, settle)
+    except Unprocessable:
+        refuse()
+        forget(path)
+        raise
+
+
+def make_slide(
+    database: Database,
+    settings: Settings,
+    path: Path,
+    facts: Upload | Received,
+    settle: Callable[[Session, Slide], None] = lambda _session, _slide: None,
+) -> tuple[str, bool]:
+    """Sniff, hash and keep a received file, then write its slide."""
+    content = sniff(path, name=facts.filename, settings=settings)
+    sha256 = file_sha256(path)
+    byte_size = path.stat().st_size
+    keep = path.with_suffix(".keep")
+    keep.unlink(missing_ok=True)
+    os.link(path, keep)
+    Blobs(settings.blob_folder).adopt(keep, sha256)
+    with database.writing() as session:
+        slide, known = slides.create(
+            session,
+            sha256=sha256,
+            byte_size=byte_size,
+            name=facts.filename,
+            stain=facts.stain,
+            case_id=facts.case_id,
+            mpp=facts.mpp,
+            created_by=facts.created_by,
+        )
+        settle(session, slide)
+    forget(path)
+    log.info("slide %s received: %s, %d bytes, known: %s", slide.id, content, byte_size, known)
+    return slide.id, known
+
+
+def forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def overdue(session: Session) -> Sequence[Upload]:
+    return session.scalars(
+        select(Upload).where(Upload.state.in_(OPEN), Upload.expires_at < now())
+    ).all()
+
+
+def expire(session: Session, settings: Settings) -> None:
+    """Move overdue uploads to expired; delete their bytes, and files no upload owns any more."""
+    for upload in overdue(session):
+        if move(session, Upload, upload.id, UploadState.EXPIRED):
+            after_commit(session, partial(forget, upload_path(settings, upload.id)))
+    oldest = now() - timedelta(hours=settings.upload_ttl_hours)
+    for path in settings.upload_folder.glob("*.*"):
+        if path.stat().st_mtime < oldest.timestamp() and not is_open(session, path.stem):
+            after_commit(session, partial(forget, path))
+
+
+def is_open(session: Session, upload_id: str) -> bool:
+    upload = session.get(Upload, upload_id)
+    return upload is not None and upload.state in OPEN
