@@ -105,7 +105,9 @@ async function all<T>(path: string, atMost = Number.POSITIVE_INFINITY): Promise<
   const items: T[] = [];
   let cursor = "";
   do {
-    const page: Page<T> = await json(cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path);
+    const page: Page<T> = await json(
+      cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path,
+    );
     items.push(...page.items);
     cursor = page.next_cursor ?? "";
   } while (cursor && items.length < atMost);

@@ -102,8 +102,7 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
         )}
         <span class="grow" />
         <span class="model" title="The model version whose proposals are shown">
-          Model{" "}
-          <strong data-testid="active-model">{learning.active?.name ?? "none yet"}</strong>
+          Model <strong data-testid="active-model">{learning.active?.name ?? "none yet"}</strong>
         </span>
         <span class="user" data-testid="user-name" title={user.role}>
           {user.username}
@@ -121,7 +120,13 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
       </header>
       {route.slide ? (
         slide && (
-          <Workbench key={slide.id} slide={slide} patchId={route.patch} user={user} learning={learning} />
+          <Workbench
+            key={slide.id}
+            slide={slide}
+            patchId={route.patch}
+            user={user}
+            learning={learning}
+          />
         )
       ) : (
         <SlidesPage list={list} user={user} learning={learning} />

@@ -36,16 +36,32 @@ export function benchShortcuts(
   const resize = (direction: 1 | -1) => (): void =>
     setPreferences({ diameter: nextDiameter(preferences.diameter, direction) });
   const looking: Shortcut[] = [
-    { keys: ["h"], label: "Hide the overlays while held", run: () => bench.setPeeking(true), release: () => bench.setPeeking(false) },
-    { keys: ["space"], label: "Pan while held", run: () => bench.setPanning(true), release: () => bench.setPanning(false) },
-    { keys: ["u"], label: "Uncertain pixels on or off", run: () => setPreferences({ uncertain: !preferences.uncertain }) },
+    {
+      keys: ["h"],
+      label: "Hide the overlays while held",
+      run: () => bench.setPeeking(true),
+      release: () => bench.setPeeking(false),
+    },
+    {
+      keys: ["space"],
+      label: "Pan while held",
+      run: () => bench.setPanning(true),
+      release: () => bench.setPanning(false),
+    },
+    {
+      keys: ["u"],
+      label: "Uncertain pixels on or off",
+      run: () => setPreferences({ uncertain: !preferences.uncertain }),
+    },
     { keys: ["+", "="], label: "Zoom in", run: bench.zoomIn, repeats: true },
     { keys: ["-"], label: "Zoom out", run: bench.zoomOut, repeats: true },
     { keys: ["0"], label: "Whole slide", run: bench.home },
     { keys: ["?"], label: "This list", run: bench.help },
   ];
   if (!bench.mayEdit) return looking;
-  const finding: Shortcut[] = [{ keys: ["n"], label: "Next most uncertain patch", run: bench.next }];
+  const finding: Shortcut[] = [
+    { keys: ["n"], label: "Next most uncertain patch", run: bench.next },
+  ];
   if (!editing) return [...finding, ...looking];
   return [
     ...finding,
@@ -58,7 +74,12 @@ export function benchShortcuts(
     { keys: ["["], label: "Smaller brush", run: resize(-1), repeats: true },
     { keys: ["]"], label: "Larger brush", run: resize(1), repeats: true },
     { keys: ["z", "ctrl+z"], label: "Undo", run: () => editing.undo(), repeats: true },
-    { keys: ["shift+z", "ctrl+shift+z", "ctrl+y"], label: "Redo", run: () => editing.redo(), repeats: true },
+    {
+      keys: ["shift+z", "ctrl+shift+z", "ctrl+y"],
+      label: "Redo",
+      run: () => editing.redo(),
+      repeats: true,
+    },
     { keys: ["escape"], label: "Close the patch", run: bench.close },
     ...looking,
   ];

@@ -52,7 +52,9 @@ export async function keepDraft(draft: Draft): Promise<void> {
 }
 
 export async function findDraft(userId: string, patchId: string): Promise<Draft | null> {
-  return (await run<Draft | undefined>("readonly", (store) => store.get([userId, patchId]))) ?? null;
+  return (
+    (await run<Draft | undefined>("readonly", (store) => store.get([userId, patchId]))) ?? null
+  );
 }
 
 export async function forgetDraft(userId: string, patchId: string): Promise<void> {

@@ -33,13 +33,7 @@ import type { Annotation, Patch, Source } from "./types";
 export const PATCH_PX = 256;
 export type PaintTool = "brush" | "eraser" | "ignore";
 export type SaveState =
-  | "clean"
-  | "unsaved"
-  | "saving"
-  | "saved"
-  | "waiting"
-  | "conflict"
-  | "refused";
+  "clean" | "unsaved" | "saving" | "saved" | "waiting" | "conflict" | "refused";
 
 const LABEL_OF: Record<PaintTool, Label> = {
   brush: MEMBRANE,
@@ -109,7 +103,9 @@ export async function openEditing(
     ? await Promise.all([readMask(patchId, "annotation"), listAnnotations(patchId)])
     : [null, []];
   const baseline = annotation ?? proposal ?? emptyMask(PATCH_PX, PATCH_PX);
-  const mask = draft ? { width: draft.width, height: draft.height, data: draft.data } : copyMask(baseline);
+  const mask = draft
+    ? { width: draft.width, height: draft.height, data: draft.data }
+    : copyMask(baseline);
   const history = createHistory();
   let clock = createActivityClock(draft?.seconds ?? 0);
   let fromScratch = draft ? draft.source === "scratch" : !annotation && !proposal;
@@ -152,7 +148,8 @@ export async function openEditing(
     }
     changed("mask");
     keepDraft(draftNow(false)).catch(() => {
-      if (editing.state === "unsaved") say("unsaved", "Not saved yet, and this browser keeps no copy.");
+      if (editing.state === "unsaved")
+        say("unsaved", "Not saved yet, and this browser keeps no copy.");
     });
   }
 

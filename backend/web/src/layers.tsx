@@ -11,10 +11,7 @@ const WORDS: Record<OverlayKind, [string, string]> = {
   annotation: ["Annotation", "what people have drawn"],
 };
 
-export function LayersPanel(props: {
-  preferences: Preferences;
-  setPreferences: SetPreferences;
-}) {
+export function LayersPanel(props: { preferences: Preferences; setPreferences: SetPreferences }) {
   const { preferences, setPreferences } = props;
   const { layers, opacity } = preferences;
   return (

@@ -1,11 +1,21 @@
 /** Rounds and model versions as hooks: read once, read again when the service says so. */
 
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { listModelVersions, listRounds } from "./api";
 import { subscribe } from "./events";
+import { notify } from "./notices";
 import type { ModelVersion, Round, RoundPage, RoundState } from "./types";
 
 const LIVE: readonly RoundState[] = ["open", "training", "evaluating"];
+
+export const ROUND_WORDS: Record<RoundState, string> = {
+  open: "Waiting to train",
+  training: "Training",
+  evaluating: "Evaluating",
+  promoted: "Promoted",
+  kept_back: "Kept back",
+  abandoned: "Ended early",
+};
 
 export interface Learning {
   rounds: Round[];
@@ -30,10 +40,26 @@ export function useLearning(): Learning {
     return subscribe((topic, event) => {
       if (topic === "round" || topic === "model_version" || topic === "connected") reload();
       if (topic === "job" && event.kind === "train") {
-        setPage((old) => old && { ...old, items: old.items.map((round) => withProgress(round, event)) });
+        setPage(
+          (old) => old && { ...old, items: old.items.map((round) => withProgress(round, event)) },
+        );
       }
     });
   }, [reload]);
+
+  const watched = useRef<string | null>(null);
+  useEffect(() => {
+    const rounds = page?.items ?? [];
+    const ended = rounds.find((round) => round.id === watched.current && !isLive(round));
+    if (ended) {
+      notify(
+        `The round has ended. ${ended.reason || ROUND_WORDS[ended.state]}`,
+        ended.state === "promoted" ? "good" : "info",
+      );
+    }
+    watched.current = rounds.find(isLive)?.id ?? null;
+  }, [page]);
+
   return {
     rounds: page?.items ?? [],
     annotationsSince: page?.annotations_since ?? 0,

@@ -117,7 +117,12 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
       context.globalAlpha = open.opacity;
       context.drawImage(fill, x, y, size, size);
       context.globalAlpha = 1;
-      const stroke = (line: Path2D | null, colour: string, weight: number, dash: number[]): void => {
+      const stroke = (
+        line: Path2D | null,
+        colour: string,
+        weight: number,
+        dash: number[],
+      ): void => {
         if (!line) return;
         context.save();
         context.translate(x, y);
@@ -160,7 +165,10 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     frame = 0;
     const { clientWidth: width, clientHeight: height } = canvas;
     const ratio = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    if (
+      canvas.width !== Math.round(width * ratio) ||
+      canvas.height !== Math.round(height * ratio)
+    ) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }

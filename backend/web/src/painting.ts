@@ -76,6 +76,7 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
   function move(event: PointerEvent): void {
     hover = at(event);
     const { editing, diameter } = hand();
+    editing?.touch();
     if (stroke && last && editing) {
       const steps = event.getCoalescedEvents?.() ?? [];
       for (const step of steps.length > 0 ? steps : [event]) {

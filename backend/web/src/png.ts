@@ -37,7 +37,7 @@ export async function decodeGray(png: Uint8Array<ArrayBuffer>): Promise<Mask> {
   let bits = 8;
   let channels = 1;
   const parts: Uint8Array<ArrayBuffer>[] = [];
-  for (let at = 8; at + 8 <= png.length; ) {
+  for (let at = 8; at + 8 <= png.length;) {
     const length = view.getUint32(at);
     const kind = String.fromCharCode(...png.subarray(at + 4, at + 8));
     const body = png.subarray(at + 8, at + 8 + length);
@@ -78,7 +78,15 @@ function unfiltered(raw: Uint8Array, stride: number, height: number, reach: numb
       const b = y > 0 ? rows[(y - 1) * stride + i]! : 0;
       const c = i >= reach && y > 0 ? rows[(y - 1) * stride + i - reach]! : 0;
       const guess =
-        filter === 1 ? a : filter === 2 ? b : filter === 3 ? (a + b) >> 1 : filter === 4 ? paeth(a, b, c) : 0;
+        filter === 1
+          ? a
+          : filter === 2
+            ? b
+            : filter === 3
+              ? (a + b) >> 1
+              : filter === 4
+                ? paeth(a, b, c)
+                : 0;
       rows[y * stride + i] = raw[y * (stride + 1) + 1 + i]! + guess;
     }
   }

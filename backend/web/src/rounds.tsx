@@ -2,19 +2,10 @@
 
 import { useState } from "preact/hooks";
 import { startRound } from "./api";
-import { isLive, type Learning } from "./learning";
+import { isLive, ROUND_WORDS, type Learning } from "./learning";
 import { notify } from "./notices";
 import { ago } from "./saving";
-import type { Round, RoundState } from "./types";
-
-const STATE_WORDS: Record<RoundState, string> = {
-  open: "Waiting to train",
-  training: "Training",
-  evaluating: "Evaluating",
-  promoted: "Promoted",
-  kept_back: "Kept back",
-  abandoned: "Ended early",
-};
+import type { Round } from "./types";
 
 export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open: boolean }) {
   const { learning, mayStart } = props;
@@ -47,12 +38,16 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
         )}
       </summary>
       <p class="rounds-count" data-testid="round-count">
-        <strong>{annotationsSince}</strong>{" "}
-        {annotationsSince === 1 ? "annotation" : "annotations"} since the last round
+        <strong>{annotationsSince}</strong> {annotationsSince === 1 ? "annotation" : "annotations"}{" "}
+        since the last round
         {threshold > 0 && `; the next starts by itself at ${threshold}`}.
       </p>
       {threshold > 0 && (
-        <progress value={Math.min(annotationsSince, threshold)} max={threshold} aria-hidden="true" />
+        <progress
+          value={Math.min(annotationsSince, threshold)}
+          max={threshold}
+          aria-hidden="true"
+        />
       )}
       {mayStart && (
         <button
@@ -66,7 +61,7 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
         </button>
       )}
       <p class="quiet">You can go on correcting while a round trains.</p>
-      <ol class="round-list" aria-live="polite">
+      <ol class="round-list">
         {rounds.map((round) => (
           <RoundItem
             key={round.id}
@@ -86,7 +81,7 @@ function RoundItem({ round, model }: { round: Round; model: string | undefined }
   return (
     <li data-testid="round-item" data-round-id={round.id} data-state={round.state}>
       <div class="round-head">
-        <span class={`tag ${round.state}`}>{STATE_WORDS[round.state]}</span>
+        <span class={`tag ${round.state}`}>{ROUND_WORDS[round.state]}</span>
         {model && <strong>{model}</strong>}
         <time class="quiet" dateTime={round.created_at}>
           {ago(round.created_at, new Date())}

@@ -27,7 +27,13 @@ export function SignIn(props: { said: string; onSession: (session: Session) => v
         <h1>Sign in to Membrana</h1>
         <label>
           User name
-          <input name="username" data-testid="username" autocomplete="username" required autofocus />
+          <input
+            name="username"
+            data-testid="username"
+            autocomplete="username"
+            required
+            autofocus
+          />
         </label>
         <label>
           Password

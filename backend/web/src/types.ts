@@ -54,13 +54,7 @@ export interface Slide {
 }
 
 export type PatchState =
-  | "unreviewed"
-  | "proposed"
-  | "in_annotation"
-  | "annotated"
-  | "returned"
-  | "approved"
-  | "skipped";
+  "unreviewed" | "proposed" | "in_annotation" | "annotated" | "returned" | "approved" | "skipped";
 
 /** A 256×256 window of the analysis grid; x, y, size in level-0 px. */
 export interface Patch {
@@ -74,6 +68,7 @@ export interface Patch {
   uncertainty?: number | null;
   role?: "training" | "gold" | null;
   revision: number;
+  reason?: Reason | null;
 }
 
 export interface Reason {
@@ -109,12 +104,7 @@ export interface ModelVersion {
 }
 
 export type RoundState =
-  | "open"
-  | "training"
-  | "evaluating"
-  | "promoted"
-  | "kept_back"
-  | "abandoned";
+  "open" | "training" | "evaluating" | "promoted" | "kept_back" | "abandoned";
 
 export interface Round {
   id: string;

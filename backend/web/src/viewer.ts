@@ -72,6 +72,7 @@ export function createViewer(
     immediateRender: false,
     imageLoaderLimit: 8,
     crossOriginPolicy: false,
+    smoothTileEdgesMinZoom: Number.POSITIVE_INFINITY, // else a smoothing canvas comes between
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true, flickEnabled: false },
   });
   const images = new Map<OverlayKind, OpenSeadragon.TiledImage>();

@@ -212,10 +212,20 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
           <button type="button" aria-label="Zoom in" data-testid="zoom-in" onClick={actions.zoomIn}>
             +
           </button>
-          <button type="button" aria-label="Zoom out" data-testid="zoom-out" onClick={actions.zoomOut}>
+          <button
+            type="button"
+            aria-label="Zoom out"
+            data-testid="zoom-out"
+            onClick={actions.zoomOut}
+          >
             −
           </button>
-          <button type="button" aria-label="Whole slide" data-testid="zoom-home" onClick={actions.home}>
+          <button
+            type="button"
+            aria-label="Whole slide"
+            data-testid="zoom-home"
+            onClick={actions.home}
+          >
             ⤢
           </button>
         </div>

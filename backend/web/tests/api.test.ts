@@ -12,14 +12,22 @@ function answers(...responses: (Response | Error)[]): void {
   vi.stubGlobal("fetch", (url: string, init: RequestInit = {}) => {
     calls.push({ url, init });
     const next = responses.shift();
-    return next instanceof Error || !next ? Promise.reject(next ?? new Error("no answer left")) : Promise.resolve(next);
+    return next instanceof Error || !next
+      ? Promise.reject(next ?? new Error("no answer left"))
+      : Promise.resolve(next);
   });
 }
 const problem = (status: number, body: object): Response =>
-  new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/problem+json" } });
+  new Response(JSON.stringify(body), {
+    status,
+    headers: { "Content-Type": "application/problem+json" },
+  });
 const ok = (body: object, headers: Record<string, string> = {}): Response =>
-  new Response(JSON.stringify(body), { headers: { "Content-Type": "application/json", ...headers } });
-const header = (call: Call | undefined, name: string): string | null => new Headers(call?.init.headers).get(name);
+  new Response(JSON.stringify(body), {
+    headers: { "Content-Type": "application/json", ...headers },
+  });
+const header = (call: Call | undefined, name: string): string | null =>
+  new Headers(call?.init.headers).get(name);
 
 beforeEach(() => {
   calls = [];
@@ -30,7 +38,13 @@ afterEach(() => vi.unstubAllGlobals());
 
 describe("errors", () => {
   test("of the service are its title and detail in one sentence, with the code", async () => {
-    answers(problem(422, { title: "The content is not valid", detail: "mpp must be positive", code: "invalid" }));
+    answers(
+      problem(422, {
+        title: "The content is not valid",
+        detail: "mpp must be positive",
+        code: "invalid",
+      }),
+    );
     const error = await api.setPixelSize("s", -1).catch((caught: unknown) => caught);
     expect(error).toMatchObject({
       status: 422,
@@ -41,13 +55,25 @@ describe("errors", () => {
   });
 
   test("whose detail is a sentence of its own are that sentence", async () => {
-    answers(problem(401, { title: "Sign in first", detail: "User name or password is wrong.", code: "wrong" }));
-    await expect(api.signIn("a", "b")).rejects.toMatchObject({ message: "User name or password is wrong." });
+    answers(
+      problem(401, {
+        title: "Sign in first",
+        detail: "User name or password is wrong.",
+        code: "wrong",
+      }),
+    );
+    await expect(api.signIn("a", "b")).rejects.toMatchObject({
+      message: "User name or password is wrong.",
+    });
   });
 
   test("of a broken line are passing and say so", async () => {
     answers(new TypeError("Failed to fetch"));
-    await expect(api.listSlides()).rejects.toMatchObject({ status: 0, offline: true, passing: true });
+    await expect(api.listSlides()).rejects.toMatchObject({
+      status: 0,
+      offline: true,
+      passing: true,
+    });
   });
 
   test("of a proxy that speaks HTML still make a sentence", async () => {
@@ -80,7 +106,10 @@ describe("requests", () => {
   });
 
   test("for lists follow the cursor to the end", async () => {
-    answers(ok({ items: [{ id: "a" }], next_cursor: "a/1" }), ok({ items: [{ id: "b" }], next_cursor: null }));
+    answers(
+      ok({ items: [{ id: "a" }], next_cursor: "a/1" }),
+      ok({ items: [{ id: "b" }], next_cursor: null }),
+    );
     expect((await api.listSlides()).map((slide) => slide.id)).toEqual(["a", "b"]);
     expect(calls[1]?.url).toContain("limit=100&cursor=a%2F1");
   });
@@ -88,7 +117,11 @@ describe("requests", () => {
   test("to save send the bytes, the revision, the seconds and the source", async () => {
     answers(ok({}, { ETag: '"r3"' }));
     const png = Uint8Array.of(1, 2, 3);
-    const etag = await api.putAnnotation("p", png, { etag: '"r2"', source: "edited", seconds: 12.345 });
+    const etag = await api.putAnnotation("p", png, {
+      etag: '"r2"',
+      source: "edited",
+      seconds: 12.345,
+    });
     expect(etag).toBe('"r3"');
     expect(calls[0]?.url).toContain("patches/p/annotation?seconds_spent=12.3&source=edited");
     expect(header(calls[0], "If-Match")).toBe('"r2"');
@@ -97,7 +130,10 @@ describe("requests", () => {
   });
 
   test("for a mask that is not there give null; other failures are thrown", async () => {
-    answers(problem(404, { title: "There is no such thing here" }), problem(503, { title: "Not ready" }));
+    answers(
+      problem(404, { title: "There is no such thing here" }),
+      problem(503, { title: "Not ready" }),
+    );
     expect(await api.readPatchMask("p", "annotation")).toBeNull();
     await expect(api.readPatchMask("p", "annotation")).rejects.toMatchObject({ status: 503 });
   });

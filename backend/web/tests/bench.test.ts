@@ -4,7 +4,11 @@ import { parseRoute } from "../src/route";
 import { scaleBar } from "../src/scale_bar";
 import { keyName } from "../src/shortcuts";
 
-const key = (key: string, code: string, held: Partial<Record<"shiftKey" | "ctrlKey" | "metaKey" | "altKey", boolean>> = {}) =>
+const key = (
+  key: string,
+  code: string,
+  held: Partial<Record<"shiftKey" | "ctrlKey" | "metaKey" | "altKey", boolean>> = {},
+) =>
   keyName({ key, code, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, ...held });
 
 describe("keys", () => {

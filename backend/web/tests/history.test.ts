@@ -2,7 +2,11 @@ import { expect, test } from "vitest";
 import { createHistory } from "../src/history";
 import { emptyMask, MEMBRANE, paintSegment } from "../src/mask";
 
-function stroke(history: ReturnType<typeof createHistory>, mask: ReturnType<typeof emptyMask>, x: number) {
+function stroke(
+  history: ReturnType<typeof createHistory>,
+  mask: ReturnType<typeof emptyMask>,
+  x: number,
+) {
   const before = mask.data.slice();
   const rect = paintSegment(mask, { x, y: 10 }, { x: x + 5, y: 20 }, 5, MEMBRANE);
   return history.record(before, mask, rect);
@@ -52,5 +56,9 @@ test("only the newest steps are kept", () => {
   const mask = emptyMask(64, 32);
   const history = createHistory(2);
   for (const x of [5, 20, 40]) stroke(history, mask, x);
-  expect([history.undo(mask), history.undo(mask), history.undo(mask)].map(Boolean)).toEqual([true, true, false]);
+  expect([history.undo(mask), history.undo(mask), history.undo(mask)].map(Boolean)).toEqual([
+    true,
+    true,
+    false,
+  ]);
 });

@@ -97,5 +97,10 @@ test("a copy is equal until one of them changes", () => {
 test("rectangles unite", () => {
   const a = { left: 1, top: 2, right: 3, bottom: 4 };
   expect(union(a, null)).toEqual(a);
-  expect(union(a, { left: 0, top: 3, right: 2, bottom: 9 })).toEqual({ left: 0, top: 2, right: 3, bottom: 9 });
+  expect(union(a, { left: 0, top: 3, right: 2, bottom: 9 })).toEqual({
+    left: 0,
+    top: 2,
+    right: 3,
+    bottom: 9,
+  });
 });

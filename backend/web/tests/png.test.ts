@@ -41,19 +41,58 @@ describe("a mask through PNG", () => {
 
 /** The same 8×6 ramp, written by Pillow in several modes and with each row filter. */
 const PILLOW: [string, string, string][] = [
-  ["mode L", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAIElEQVR4nGNkUIUARl0ogwXC0IUydKEiuqqqqowPoWoAwTUHz++AgTQAAAAASUVORK5CYII=", "gray"],
-  ["mode 1", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGAQAAAADWfuJWAAAAFElEQVR4nGPgY+JjkmH4yPSJaQkACkcCyISUdAYAAAAASUVORK5CYII=", "bits"],
-  ["mode RGB", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAIAAABxZ0isAAAATklEQVR4nFXMwQnAMAwDwATylAnY0Eygp5d1h/F6faRt8FNCp95ao4IGqtBABU0Y2f2aJ+9FJE2Gr1lEpK9JlVHE26KK0+ITd1KxH379ALQaFAsxFwxQAAAAAElFTkSuQmCC", "gray"],
-  ["mode LA", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAQAAABUDBdwAAAAJ0lEQVR4nGNk+K96Gxky6l5CFWDRvYzg6F5GEYCw4AIwmvGhHKoZAIMWMA34L9eyAAAAAElFTkSuQmCC", "gray"],
-  ["filter none", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAQUlEQVR4nAE2AMn/AAAlSm+Uud4DAC1Sd5zB5gswAFp/pMnuEzhdAIes0fYbQGWKALTZ/iNIbZK3AOEGK1B1mr/kTYwXYb2FZAMAAAAASUVORK5CYII=", "gray"],
-  ["filter sub", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAG0lEQVR4nGNkUIUARl0YIwrGaIcxtsAYD6EMANaMCLxMjlAhAAAAAElFTkSuQmCC", "gray"],
-  ["filter up", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAF0lEQVR4nGNiUPXKn7LzHjOTLhQQwwAANDMKIYxmzjoAAAAASUVORK5CYII=", "gray"],
-  ["filter average", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAI0lEQVR4nGNmULXwis1vmsKsqwkBzC4wRhSMUQhjtGuuBDMAIOYKejYbUuQAAAAASUVORK5CYII=", "gray"],
-  ["filter paeth", "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAHUlEQVR4nGNhUIUAFl0IrQtl6EJFdKFSulA1YEEAvikHNA0ZV3EAAAAASUVORK5CYII=", "gray"],
+  [
+    "mode L",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAIElEQVR4nGNkUIUARl0ogwXC0IUydKEiuqqqqowPoWoAwTUHz++AgTQAAAAASUVORK5CYII=",
+    "gray",
+  ],
+  [
+    "mode 1",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGAQAAAADWfuJWAAAAFElEQVR4nGPgY+JjkmH4yPSJaQkACkcCyISUdAYAAAAASUVORK5CYII=",
+    "bits",
+  ],
+  [
+    "mode RGB",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAIAAABxZ0isAAAATklEQVR4nFXMwQnAMAwDwATylAnY0Eygp5d1h/F6faRt8FNCp95ao4IGqtBABU0Y2f2aJ+9FJE2Gr1lEpK9JlVHE26KK0+ITd1KxH379ALQaFAsxFwxQAAAAAElFTkSuQmCC",
+    "gray",
+  ],
+  [
+    "mode LA",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAQAAABUDBdwAAAAJ0lEQVR4nGNk+K96Gxky6l5CFWDRvYzg6F5GEYCw4AIwmvGhHKoZAIMWMA34L9eyAAAAAElFTkSuQmCC",
+    "gray",
+  ],
+  [
+    "filter none",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAQUlEQVR4nAE2AMn/AAAlSm+Uud4DAC1Sd5zB5gswAFp/pMnuEzhdAIes0fYbQGWKALTZ/iNIbZK3AOEGK1B1mr/kTYwXYb2FZAMAAAAASUVORK5CYII=",
+    "gray",
+  ],
+  [
+    "filter sub",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAG0lEQVR4nGNkUIUARl0YIwrGaIcxtsAYD6EMANaMCLxMjlAhAAAAAElFTkSuQmCC",
+    "gray",
+  ],
+  [
+    "filter up",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAF0lEQVR4nGNiUPXKn7LzHjOTLhQQwwAANDMKIYxmzjoAAAAASUVORK5CYII=",
+    "gray",
+  ],
+  [
+    "filter average",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAI0lEQVR4nGNmULXwis1vmsKsqwkBzC4wRhSMUQhjtGuuBDMAIOYKejYbUuQAAAAASUVORK5CYII=",
+    "gray",
+  ],
+  [
+    "filter paeth",
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAAAAADbboAnAAAAHUlEQVR4nGNhUIUAFl0IrQtl6EJFdKFSulA1YEEAvikHNA0ZV3EAAAAASUVORK5CYII=",
+    "gray",
+  ],
 ];
 
 describe("PNGs of other writers (Pillow)", () => {
-  const expected = Uint8Array.from({ length: 48 }, (_, i) => (i * 37 + Math.floor(i / 8) * 5) % 256);
+  const expected = Uint8Array.from(
+    { length: 48 },
+    (_, i) => (i * 37 + Math.floor(i / 8) * 5) % 256,
+  );
   test.each(PILLOW)("%s", async (_name, png, kind) => {
     const mask = await decodeGray(bytes(png));
     expect([mask.width, mask.height]).toEqual([8, 6]);

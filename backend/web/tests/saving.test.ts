@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../src/api";
-import { ago, attempt, conflictSentence, createActivityClock, revisionOf, type Current } from "../src/saving";
+import {
+  ago,
+  attempt,
+  conflictSentence,
+  createActivityClock,
+  revisionOf,
+  type Current,
+} from "../src/saving";
 
 const theirs: Current = {
   etag: '"r4"',
@@ -28,16 +35,27 @@ describe("an attempt to save", () => {
     expect((await attempt(fails(status), reads, foreign)).kind).toBe("waiting");
   });
 
-  test.each([400, 403, 404, 422, 428])("failing with %i is refused with its sentence", async (status) => {
-    expect(await attempt(fails(status), reads, foreign)).toEqual({ kind: "refused", message: "a sentence" });
-  });
+  test.each([400, 403, 404, 422, 428])(
+    "failing with %i is refused with its sentence",
+    async (status) => {
+      expect(await attempt(fails(status), reads, foreign)).toEqual({
+        kind: "refused",
+        message: "a sentence",
+      });
+    },
+  );
 
   test("on a stale revision is a conflict that knows the other's work", async () => {
-    expect(await attempt(fails(412), reads, foreign)).toEqual({ kind: "conflict", current: theirs });
+    expect(await attempt(fails(412), reads, foreign)).toEqual({
+      kind: "conflict",
+      current: theirs,
+    });
   });
 
   test("whose first answer was lost finds its own pixels there: saved", async () => {
-    const outcome = await attempt(fails(412), reads, (current) => Promise.resolve(current === theirs));
+    const outcome = await attempt(fails(412), reads, (current) =>
+      Promise.resolve(current === theirs),
+    );
     expect(outcome).toEqual({ kind: "saved", etag: '"r4"' });
   });
 
@@ -46,7 +64,9 @@ describe("an attempt to save", () => {
   });
 
   test("lets programming errors through", async () => {
-    await expect(attempt(() => Promise.reject(new TypeError("bug")), reads, foreign)).rejects.toThrow("bug");
+    await expect(
+      attempt(() => Promise.reject(new TypeError("bug")), reads, foreign),
+    ).rejects.toThrow("bug");
   });
 });
 
@@ -57,7 +77,9 @@ test("an ETag names a revision", () => {
 test("a conflict is told with who and when", () => {
   const said = conflictSentence(theirs, new Date("2026-11-23T09:03:10Z"));
   expect(said).toBe("noor saved revision 4 of this patch 3 min ago. Your pixels are kept here.");
-  expect(conflictSentence({ ...theirs, annotation: null }, new Date())).toContain("Somebody else saved revision 4");
+  expect(conflictSentence({ ...theirs, annotation: null }, new Date())).toContain(
+    "Somebody else saved revision 4",
+  );
 });
 
 test("ages are told in words", () => {

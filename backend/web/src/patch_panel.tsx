@@ -1,0 +1,204 @@
+/** The parts of an open patch's panel: tools, display, saving. */
+
+import { LARGEST_BRUSH, SMALLEST_BRUSH, type BenchActions } from "./bench_keys";
+import type { Editing, SaveState } from "./editing";
+import type { Tool } from "./painting";
+import type { Preferences } from "./preferences";
+
+export interface PatchProps {
+  editing: Editing;
+  tool: Tool;
+  preferences: Preferences;
+  actions: BenchActions;
+}
+
+const TOOLS: [Tool, string, string][] = [
+  ["brush", "Brush", "B"],
+  ["eraser", "Eraser", "E"],
+  ["ignore", "Ignore", "I"],
+  ["pan", "Pan", "V"],
+];
+
+const STATE_WORDS: Record<SaveState, string> = {
+  clean: "Nothing to save",
+  unsaved: "Not saved",
+  saving: "Saving…",
+  saved: "Saved",
+  waiting: "Waiting for the service",
+  conflict: "Changed by somebody else",
+  refused: "Not taken",
+};
+
+export function Tools({ editing, tool, preferences, actions }: PatchProps) {
+  return (
+    <section class="tools" aria-label="Tools">
+      <div class="tool-row" role="group" aria-label="Tool">
+        {TOOLS.map(([name, label, key]) => (
+          <button
+            key={name}
+            type="button"
+            class={tool === name ? "tool chosen" : "tool"}
+            aria-pressed={tool === name}
+            data-testid={`tool-${name}`}
+            onClick={() => actions.setTool(name)}
+          >
+            {label} <kbd>{key}</kbd>
+          </button>
+        ))}
+      </div>
+      <label class="slider">
+        <span>Size</span>
+        <input
+          type="range"
+          min={SMALLEST_BRUSH}
+          max={LARGEST_BRUSH}
+          value={preferences.diameter}
+          data-testid="brush-size"
+          onInput={(event) =>
+            actions.setPreferences({ diameter: Number(event.currentTarget.value) })
+          }
+        />
+        <output>{preferences.diameter} px</output>
+      </label>
+      <div class="button-row">
+        <button
+          type="button"
+          data-testid="undo"
+          disabled={!editing.canUndo()}
+          onClick={editing.undo}
+        >
+          Undo <kbd>Z</kbd>
+        </button>
+        <button
+          type="button"
+          data-testid="redo"
+          disabled={!editing.canRedo()}
+          onClick={editing.redo}
+        >
+          Redo <kbd>⇧Z</kbd>
+        </button>
+        <button
+          type="button"
+          data-testid="reset-mask"
+          disabled={!editing.proposal}
+          onClick={editing.reset}
+        >
+          Proposal
+        </button>
+        <button type="button" data-testid="clear-mask" onClick={editing.clear}>
+          Empty
+        </button>
+      </div>
+    </section>
+  );
+}
+
+export function Outlines({ editing, preferences, actions }: PatchProps) {
+  return (
+    <section class="tools" aria-label="Display">
+      <label class="slider">
+        <span>Mask</span>
+        <input
+          type="range"
+          min="0"
+          max="1"
+          step="0.05"
+          value={preferences.maskOpacity}
+          aria-label="Opacity of the mask"
+          data-testid="mask-opacity"
+          onInput={(event) =>
+            actions.setPreferences({ maskOpacity: Number(event.currentTarget.value) })
+          }
+        />
+        <output>{Math.round(preferences.maskOpacity * 100)} %</output>
+      </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={preferences.uncertain}
+          disabled={!editing.uncertain}
+          data-testid="toggle-uncertain"
+          onChange={(event) => actions.setPreferences({ uncertain: event.currentTarget.checked })}
+        />
+        <span class="swatch uncertain" aria-hidden="true" />
+        {editing.uncertain ? "Uncertain pixels" : "No uncertain pixels are known here"}
+      </label>
+      <p class="quiet">
+        Hold <kbd>H</kbd> to see bare tissue, <kbd>Space</kbd> to pan.
+      </p>
+    </section>
+  );
+}
+
+export function Saving({ editing, actions, preferences }: PatchProps) {
+  const saving = editing.state === "saving";
+  return (
+    <section class="saving" aria-label="Save">
+      {editing.state === "conflict" ? (
+        <div class="conflict-box" role="alert" data-testid="conflict">
+          <p>{editing.message}</p>
+          <p class="quiet">Theirs is the dashed pink outline. Both stay in the history.</p>
+          <div class="button-row">
+            <button
+              type="button"
+              data-testid="conflict-theirs"
+              disabled={!editing.theirs}
+              onClick={editing.takeTheirs}
+            >
+              Use theirs
+            </button>
+            <button
+              type="button"
+              class="primary"
+              data-testid="conflict-mine"
+              onClick={() => void editing.keepMine()}
+            >
+              Save mine on top
+            </button>
+          </div>
+        </div>
+      ) : (
+        <div class="button-row main-row">
+          <button
+            type="button"
+            data-testid="accept"
+            disabled={saving || !editing.isProposal()}
+            title={editing.isProposal() ? "" : "Only an unchanged proposal can be accepted"}
+            onClick={actions.accept}
+          >
+            Accept <kbd>A</kbd>
+          </button>
+          <button
+            type="button"
+            class="primary"
+            data-testid="save"
+            disabled={saving}
+            onClick={actions.save}
+          >
+            Save <kbd>S</kbd>
+          </button>
+        </div>
+      )}
+      <p
+        class={`save-state ${editing.state}`}
+        data-testid="save-state"
+        data-state={editing.state}
+        role="status"
+      >
+        <i aria-hidden="true" />
+        {editing.state === "conflict"
+          ? STATE_WORDS.conflict
+          : editing.message || STATE_WORDS[editing.state]}
+      </p>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={preferences.advance}
+          data-testid="auto-advance"
+          onChange={(event) => actions.setPreferences({ advance: event.currentTarget.checked })}
+        />
+        Go on to the next patch after saving
+      </label>
+    </section>
+  );
+}

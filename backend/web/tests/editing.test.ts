@@ -1,0 +1,203 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { openEditing, type Editing } from "../src/editing";
+import { emptyMask, MEMBRANE, paintSegment, type Mask } from "../src/mask";
+import { decodeGray, encodeGray } from "../src/png";
+
+/** One patch on a server: revisions with If-Match, a line that can break. The network edge only. */
+interface Server {
+  proposal: Mask;
+  revisions: { author: string; source: string; mask: Mask }[];
+  broken: boolean;
+  /** The next PUT is taken but its answer never arrives. */
+  losesAnswer: boolean;
+  puts: number;
+}
+let server: Server;
+
+const someMask = (y: number): Mask => {
+  const mask = emptyMask(256, 256);
+  paintSegment(mask, { x: 20, y }, { x: 200, y }, 7, MEMBRANE);
+  return mask;
+};
+const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify(body), {
+    status,
+    headers: { "Content-Type": "application/problem+json", ...headers },
+  });
+
+async function answer(url: string, init: RequestInit = {}): Promise<Response> {
+  if (server.broken) throw new TypeError("Failed to fetch");
+  const { pathname, searchParams } = new URL(url);
+  const revision = server.revisions.length;
+  const newest = server.revisions.at(-1);
+  const etag = { ETag: `"r${revision}"` };
+  const png = async (mask: Mask | undefined) =>
+    mask ? new Response(await encodeGray(mask)) : json({ title: "Nothing here" }, 404);
+  if (pathname.endsWith("/proposal.png")) return png(server.proposal);
+  if (pathname.endsWith("/uncertain_pixels.png")) return png(undefined);
+  if (pathname.endsWith("/annotation.png")) return png(newest?.mask);
+  if (pathname.endsWith("/annotations")) {
+    const items = server.revisions.map(({ author, source }, i) => ({
+      id: `a${i + 1}`,
+      revision: i + 1,
+      base_revision: i,
+      author: { id: author, username: author },
+      source,
+      created_at: "2026-11-23T09:00:00Z",
+    }));
+    return json({ items: items.reverse(), next_cursor: null });
+  }
+  if (init.method === "PUT") {
+    server.puts += 1;
+    if (new Headers(init.headers).get("If-Match") !== etag.ETag)
+      return json({ title: "Stale", code: "stale" }, 412);
+    const mask = await decodeGray(init.body as Uint8Array<ArrayBuffer>);
+    server.revisions.push({ author: "me", source: searchParams.get("source")!, mask });
+    if (server.losesAnswer) {
+      server.losesAnswer = false;
+      throw new TypeError("Failed to fetch");
+    }
+    return json({}, 200, { ETag: `"r${revision + 1}"` });
+  }
+  return json(
+    { id: "p", slide_id: "s", x: 0, y: 0, size: 256, state: "proposed", revision },
+    200,
+    etag,
+  );
+}
+
+const open = (): Promise<Editing> => openEditing("p", "me", () => undefined);
+const draw = (editing: Editing, y: number): void => {
+  editing.stroke("brush", { x: 30, y }, { x: 120, y }, 5);
+  editing.endStroke();
+};
+const byNoor = (y: number): number =>
+  server.revisions.push({ author: "noor", source: "edited", mask: someMask(y) });
+
+beforeEach(() => {
+  server = { proposal: someMask(50), revisions: [], broken: false, losesAnswer: false, puts: 0 };
+  vi.stubGlobal("document", { baseURI: "http://lab.example/" });
+  vi.stubGlobal("fetch", answer);
+  vi.stubGlobal(
+    "Image",
+    class {
+      src = "";
+      decode = () => Promise.resolve();
+    },
+  );
+  vi.stubGlobal("indexedDB", undefined); // as in a browser that keeps nothing: saving still works
+  vi.spyOn(console, "warn").mockImplementation(() => undefined);
+});
+afterEach(() => vi.unstubAllGlobals());
+
+describe("what a save says of its origin", () => {
+  test("the proposal as it was is accepted bit for bit", async () => {
+    const editing = await open();
+    expect(editing.isProposal()).toBe(true);
+    await editing.save();
+    expect(editing.state).toBe("saved");
+    expect(server.revisions).toEqual([{ author: "me", source: "proposal", mask: server.proposal }]);
+  });
+
+  test("a corrected proposal is edited; all strokes undone, it is the proposal again", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    await editing.save();
+    editing.undo();
+    await editing.save();
+    expect(server.revisions.map(({ source }) => source)).toEqual(["edited", "proposal"]);
+  });
+
+  test("a mask drawn on an empty patch is from scratch", async () => {
+    const editing = await open();
+    editing.clear();
+    draw(editing, 10);
+    await editing.save();
+    expect(server.revisions[0]?.source).toBe("scratch");
+    expect(server.revisions[0]?.mask).toEqual(editing.mask);
+  });
+});
+
+describe("two people on one patch", () => {
+  test("mine on top: both revisions stay, mine the newest", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    const mine = editing.mask.data.slice();
+    byNoor(80);
+    await editing.save();
+    expect(editing.state).toBe("conflict");
+    expect(editing.message).toContain("noor saved revision 1");
+    expect(editing.theirs).toEqual(someMask(80));
+    expect(editing.mask.data).toEqual(mine);
+    await editing.keepMine();
+    expect(editing.state).toBe("saved");
+    expect(server.revisions.map(({ author }) => author)).toEqual(["noor", "me"]);
+    expect(server.revisions[1]?.mask.data).toEqual(mine);
+  });
+
+  test("theirs: shown at once, one undo brings mine back, and a save goes on top of theirs", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    const mine = editing.mask.data.slice();
+    byNoor(80);
+    await editing.save();
+    editing.takeTheirs();
+    expect(editing.mask).toEqual(someMask(80));
+    expect(server.revisions).toHaveLength(1);
+    editing.undo();
+    expect(editing.mask.data).toEqual(mine);
+    await editing.save();
+    expect(editing.state).toBe("saved");
+  });
+
+  test("somebody faster again during the decision: asked again, nothing overwritten", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    byNoor(80);
+    await editing.save();
+    byNoor(90);
+    await editing.keepMine();
+    expect(editing.state).toBe("conflict");
+    expect(editing.theirs).toEqual(someMask(90));
+    expect(server.revisions.map(({ author }) => author)).toEqual(["noor", "noor"]);
+  });
+});
+
+describe("a broken line", () => {
+  test("keeps the pixels and says so; the next try saves them", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    const mine = editing.mask.data.slice();
+    server.broken = true;
+    await editing.save();
+    expect(editing.state).toBe("waiting");
+    expect(editing.isUnsaved()).toBe(true);
+    server.broken = false;
+    await editing.save();
+    expect(server.revisions.map(({ mask }) => mask.data)).toEqual([mine]);
+  });
+
+  test("that swallows the answer makes no second revision", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    server.losesAnswer = true;
+    await editing.save();
+    expect(editing.state).toBe("waiting");
+    await editing.save();
+    expect(editing.state).toBe("saved");
+    expect([server.puts, server.revisions.length]).toEqual([2, 1]);
+  });
+});
+
+test("strokes made while a save is under way stay unsaved and go into the next", async () => {
+  const editing = await open();
+  draw(editing, 120);
+  const saving = editing.save();
+  draw(editing, 200);
+  await saving;
+  expect(editing.state).toBe("unsaved");
+  await editing.save();
+  expect(editing.state).toBe("saved");
+  expect(server.revisions).toHaveLength(2);
+  expect(server.revisions[1]?.mask).toEqual(editing.mask);
+});
