@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.jobs.tables import ACTIVE, Job
+from backend.jobs.tables import Job
 from backend.patches.tables import Patch, PatchState
 from backend.slides.schemas import LiveJob, SlideRead
-from backend.slides.service import JOBS_OF_A_SLIDE
+from backend.slides.service import active_jobs, slide_of
 from backend.slides.tables import Slide
 
 REVIEWED = (PatchState.ANNOTATED, PatchState.RETURNED, PatchState.APPROVED)
@@ -45,9 +45,7 @@ def patch_counts(session: Session, slide_ids: Sequence[str]) -> dict[str, dict[s
 
 def live_jobs(session: Session, slide_ids: Sequence[str]) -> dict[str, Job]:
     """Return the oldest active job of each slide that has one."""
-    rows = session.scalars(
-        select(Job)
-        .where(Job.subject.in_(slide_ids), Job.kind.in_(JOBS_OF_A_SLIDE), Job.state.in_(ACTIVE))
-        .order_by(Job.id.desc())
-    )
-    return {job.subject: job for job in rows}
+    found: dict[str, Job] = {}
+    for job in active_jobs(session):
+        found.setdefault(slide_of(job), job)
+    return {slide_id: found[slide_id] for slide_id in slide_ids if slide_id in found}

@@ -1,6 +1,7 @@
 """Slides: made from a received file, measured by ingest, described and changed by people."""
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -67,6 +68,18 @@ def listing(state: SlideState | None = None, case_id: str | None = None) -> Sele
     if case_id is not None:
         statement = statement.where(Slide.case_id == case_id)
     return statement
+
+
+def slide_of(job: Job) -> str:
+    """Return the slide a job works on: its subject begins with the slide's id."""
+    return job.subject.partition(":")[0]
+
+
+def active_jobs(session: Session) -> Sequence[Job]:
+    """Return the jobs that work on any slide now, oldest first."""
+    return session.scalars(
+        select(Job).where(Job.kind.in_(JOBS_OF_A_SLIDE), Job.state.in_(ACTIVE)).order_by(Job.id)
+    ).all()
 
 
 def create(
@@ -181,12 +194,9 @@ def archive(session: Session, slide: Slide, *, archived: bool) -> None:
 def remove(session: Session, slide_id: str, settings: Settings) -> None:
     """Delete a slide with all that was drawn and computed on it; files go after the commit."""
     slide = get(session, slide_id)
-    for job in session.scalars(
-        select(Job).where(
-            Job.subject == slide_id, Job.kind.in_(JOBS_OF_A_SLIDE), Job.state.in_(ACTIVE)
-        )
-    ).all():
-        jobs.cancel(session, job.id)
+    for job in active_jobs(session):
+        if slide_of(job) == slide_id:
+            jobs.cancel(session, job.id)
     try:
         with session.begin_nested():
             session.execute(delete(Slide).where(Slide.id == slide_id))

@@ -1,0 +1,246 @@
+"""Turn a picture, or a slide without usable levels, into a tiled pyramidal TIFF, in a stream.
+
+Nothing here holds a whole picture: libvips reads rows as it writes tiles. Kinds of files that
+can only be read whole (interlaced PNG, progressive JPEG) are taken up to a bound.
+"""
+
+import itertools
+import os
+import select
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyvips
+
+from backend.errors import Unprocessable
+from backend.slides.formats import SlideTruncated, UnsupportedFormat
+from backend.slides.geometry import Region0, SizePx
+from backend.slides.overview import read_overview
+from backend.slides.reader import SlideReader, SlideUnreadable
+from backend.storage.blobs import sync_folder
+
+TILE_PX = 256
+LOSSLESS_PIXELS = 100_000_000
+"""Up to here a converted picture keeps every grey level; beyond, JPEG at a high quality."""
+WHOLE_PIXELS = 60_000_000
+"""Pixels of a kind of file that a decoder holds whole: about 360 MB of coefficients."""
+STRIP_PX = 512
+LARGEST_GAP = 8.5
+"""A level this much smaller than the next finer one still serves all between them quickly."""
+COARSEST_PX = 4096
+"""A slide whose coarsest level is larger than this needs smaller ones."""
+UNKNOWN_RESOLUTION = 1.0
+"""Pixels per mm that libvips gives to a file that says nothing: no pixel size."""
+
+POLL_SECONDS = 0.2
+
+Watch = Callable[[float], bool]
+"""Told how far it is, 0 to 1; says whether to go on."""
+
+# one file is converted once: remembered operations would only hold memory and open files
+pyvips.cache_set_max(0)
+
+
+class ImageTooLarge(Unprocessable):
+    code, title = "image_too_large", "The picture has too many pixels"
+
+
+class ConversionStopped(Exception):
+    """The watch said stop; the draft is gone."""
+
+
+def has_usable_levels(levels: Sequence[SizePx]) -> bool:
+    """Say whether tiles of every zoom can be read quickly from these level sizes."""
+    longest = [max(size) for size in levels]
+    gaps = [fine / coarse for fine, coarse in itertools.pairwise(longest)]
+    return longest[-1] <= COARSEST_PX and all(gap <= LARGEST_GAP for gap in gaps)
+
+
+def open_picture(path: Path, *, most_pixels: int) -> pyvips.Image:
+    """Open a PNG, JPEG or TIFF by its content; only its head is read. Raise what is wrong."""
+    try:
+        image = loader_of(path)(str(path), access="sequential", fail_on="truncated")
+    except pyvips.Error as error:
+        raise SlideUnreadable(f"The picture can't be opened: {first_line(error)}") from error
+    pixels = image.width * image.height
+    whole = "interlaced" in image.get_fields() and image.get("interlaced") == 1
+    if pixels > (min(WHOLE_PIXELS, most_pixels) if whole else most_pixels):
+        raise ImageTooLarge(
+            f"The picture has {image.width} × {image.height} pixels, more than this installation "
+            f"converts{' of an interlaced or progressive file' if whole else ''}."
+        )
+    return image
+
+
+def loader_of(path: Path) -> Any:
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head == b"\x89PNG":
+        return pyvips.Image.pngload
+    if head[:3] == b"\xff\xd8\xff":
+        return pyvips.Image.jpegload
+    return pyvips.Image.tiffload
+
+
+def convert_picture(path: Path, target: Path, *, most_pixels: int, watch: Watch) -> None:
+    """Write a picture as a pyramid. Its resolution and description go with it."""
+    image = open_picture(path, most_pixels=most_pixels)
+    lossless = image.width * image.height <= LOSSLESS_PIXELS
+    write_pyramid(as_rgb(image), target, lossless=lossless, watch=watch)
+
+
+def as_rgb(image: pyvips.Image) -> pyvips.Image:
+    """Return 8-bit RGB over white glass; refuse what has no plain colours."""
+    try:
+        if image.bands > 4 or image.format not in {"uchar", "ushort"}:
+            raise UnsupportedFormat(
+                f"The picture has {image.bands} channels of type {image.format}; taken are 8- and "
+                "16-bit grey or RGB pictures."
+            )
+        if image.format == "ushort" and image.interpretation not in {"rgb16", "grey16"}:
+            image = image.copy(interpretation="rgb16" if image.bands >= 3 else "grey16")
+        image = image.colourspace("srgb")
+        if image.hasalpha():
+            image = image.flatten(background=255)
+        if image.bands != 3:
+            raise UnsupportedFormat("The picture is neither grey nor RGB.")
+        return image.cast("uchar")
+    except pyvips.Error as error:
+        raise UnsupportedFormat(f"The picture's colours: {first_line(error)}") from error
+
+
+def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch: Watch) -> None:
+    """Write a slide that has no usable levels as a pyramid; damaged parts become bare glass."""
+    read_end, write_end = os.pipe()
+    feeder = Feeder(reader, write_end)
+    feeder.start()
+    try:
+        source = pyvips.Source.new_from_descriptor(read_end)
+        os.close(read_end)
+        image = pyvips.Image.new_from_source(source, "", access="sequential")
+        per_mm = 1000 / mpp if mpp else UNKNOWN_RESOLUTION
+        image = image.copy(xres=per_mm, yres=per_mm, interpretation="srgb")
+        write_pyramid(image, target, lossless=False, watch=watch)
+    finally:
+        feeder.stop()
+    if feeder.failure is not None:
+        target.unlink(missing_ok=True)
+        raise feeder.failure
+
+
+class Feeder(threading.Thread):
+    """Reads a slide strip by strip and writes it as PPM into a pipe, until told to stop."""
+
+    def __init__(self, reader: SlideReader, descriptor: int) -> None:
+        super().__init__(name="strips", daemon=True)
+        self.failure: Exception | None = None
+        self._reader = reader
+        self._descriptor = descriptor
+        self._done = threading.Event()
+        # libvips may stop reading without closing its end: a blocked write would never return
+        os.set_blocking(descriptor, False)
+
+    def run(self) -> None:
+        try:
+            self._feed()
+        except BrokenPipeError:
+            # libvips let go, and says itself why
+            return
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+            self.failure = error
+        finally:
+            os.close(self._descriptor)
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+
+    def _feed(self) -> None:
+        width, height = self._reader.dimensions
+        self._write(f"P6\n{width} {height}\n255\n".encode())
+        for top in range(0, height, STRIP_PX):
+            strip = Strip(self._reader, top, min(STRIP_PX, height - top))
+            self._write(read_overview(strip, 1.0).image.tobytes())
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left and not self._done.is_set():
+            _, writable, _ = select.select([], [self._descriptor], [], POLL_SECONDS)
+            if writable:
+                left = left[os.write(self._descriptor, left) :]
+
+
+class Strip:
+    """Some rows of a slide as a slide of its own."""
+
+    level_downsamples = (1.0,)
+
+    def __init__(self, reader: SlideReader, top: int, rows: int) -> None:
+        self._reader = reader
+        self._top = top
+        self.dimensions = (reader.dimensions[0], rows)
+
+    def read(self, region: Region0, size: SizePx) -> Any:
+        return self._reader.read(
+            Region0(region.x, region.y + self._top, region.width, region.height), size
+        )
+
+    def close(self) -> None:
+        """Nothing is held open here."""
+
+
+def write_pyramid(image: pyvips.Image, target: Path, *, lossless: bool, watch: Watch) -> None:
+    """Write beside the target and rename: a pyramid is there whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    stopped = False
+
+    def told(_image: pyvips.Image, progress: Any) -> None:
+        nonlocal stopped
+        if not watch(progress.percent / 100):
+            stopped = True
+            image.set_kill(True)
+
+    image = image.copy()
+    image.set_progress(True)
+    image.signal_connect("eval", told)
+    how = {"compression": "deflate"} if lossless else {"compression": "jpeg", "Q": 95}
+    try:
+        image.tiffsave(
+            str(draft),
+            tile=True,
+            tile_width=TILE_PX,
+            tile_height=TILE_PX,
+            pyramid=True,
+            bigtiff=True,
+            resunit="cm",
+            **how,
+        )
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(target)
+        sync_folder(target.parent)
+    except pyvips.Error as error:
+        if stopped:
+            raise ConversionStopped from None
+        raise broken(error) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def broken(error: pyvips.Error) -> Unprocessable:
+    """Say in a person's words why libvips stopped."""
+    text = str(error).lower()
+    if any(word in text for word in ("truncated", "premature", "end of file", "not enough data")):
+        return SlideTruncated(
+            "The picture ends too early: the copy or the export was interrupted. Copy it again."
+        )
+    return SlideUnreadable(f"The picture can't be read to its end: {first_line(error)}")
+
+
+def first_line(error: pyvips.Error) -> str:
+    """Return what the library says, without paths of this server."""
+    lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
+    return lines[0] if lines and "/" not in lines[0] else "the file is damaged."

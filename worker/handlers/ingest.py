@@ -1,0 +1,130 @@
+"""From a received file to patches: open, measure, look, write the grid, ask for proposals.
+
+Every step may be repeated: a worker that dies leaves whole files and whole batches of rows, and
+the next one goes on from there to the same end.
+"""
+
+import shutil
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from backend.db.states import move, move_or_conflict
+from backend.patches.tables import Patch
+from backend.predictions import service as predictions
+from backend.predictions.tables import Prediction
+from backend.slides import service as slides
+from backend.slides.tables import Slide, SlideState
+from worker.context import JobContext
+from worker.opening import Opened, opened
+from worker.survey import Survey, survey
+
+BATCH = 1000
+SURVEYED = 0.8
+"""How much of an ingest is over when the patches are known, for the progress shown."""
+
+
+def run(ctx: JobContext) -> None:
+    slide = begin(ctx)
+    if slide is None:
+        return
+    with opened(ctx, slide) as found:
+        slide = record(ctx, found)
+        if slide.mpp is None:
+            ask_pixel_size(ctx)
+            return
+        ctx.check()
+        seen = survey(
+            found.reader,
+            slide,
+            analysis_mpp=ctx.settings.analysis_mpp,
+            min_tissue_fraction=ctx.settings.min_tissue_fraction,
+        )
+    write_patches(ctx, slide, seen.rows)
+    finish(ctx, seen)
+
+
+def begin(ctx: JobContext) -> Slide | None:
+    """Mark the slide as being read; None if there is nothing left to do."""
+    with ctx.writing() as session:
+        slide = slides.get(session, ctx.subject)
+        if slide.state != SlideState.INGESTING and not move(
+            session, Slide, slide.id, SlideState.INGESTING, problem=None
+        ):
+            return None
+        session.refresh(slide)
+        return slide
+
+
+def record(ctx: JobContext, found: Opened) -> Slide:
+    """Write what the file says of itself; a pixel size that a person gave stays."""
+    facts = found.facts
+    with ctx.writing() as session:
+        slide = slides.get(session, ctx.subject)
+        values: dict[str, Any] = {
+            "width": facts.width,
+            "height": facts.height,
+            "vendor": facts.vendor,
+            "objective_power": facts.objective_power,
+            "synthetic": facts.synthetic,
+            "derived_key": found.derived_key,
+        }
+        if slide.mpp_source != "person":
+            values |= {"mpp": facts.mpp, "mpp_source": "file" if facts.mpp else None}
+        session.execute(update(Slide).where(Slide.id == slide.id).values(**values))
+        session.refresh(slide)
+        return slide
+
+
+def ask_pixel_size(ctx: JobContext) -> None:
+    with ctx.finishing() as session:
+        move_or_conflict(
+            session, Slide, ctx.subject, SlideState.NEEDS_MPP, "The slide changed meanwhile."
+        )
+
+
+def write_patches(ctx: JobContext, slide: Slide, rows: list[dict[str, Any]]) -> None:
+    """Insert the patches that are not there yet, in batches."""
+    known = known_places(ctx, slide, rows)
+    missing = [row for row in rows if (row["row"], row["column"]) not in known]
+    for start in range(0, len(missing), BATCH):
+        ctx.check()
+        batch = [{**row, "slide_id": slide.id} for row in missing[start : start + BATCH]]
+        with ctx.writing() as session:
+            session.execute(insert(Patch), batch)
+        share = (start + len(batch)) / len(missing)
+        ctx.progress(SURVEYED + (1 - SURVEYED) * share, "Writing patches")
+
+
+def known_places(ctx: JobContext, slide: Slide, rows: list[dict[str, Any]]) -> set[tuple[int, int]]:
+    """Return where the slide has patches; ones of another grid go, with what was seen on them."""
+    wanted = {(row["row"], row["column"]): row["size0"] for row in rows}
+    with ctx.writing() as session:
+        found = session.execute(
+            select(Patch.row, Patch.column, Patch.size0).where(Patch.slide_id == slide.id)
+        ).all()
+        if all(wanted.get((row, column)) == size0 for row, column, size0 in found):
+            return {(row, column) for row, column, _ in found}
+        session.execute(delete(Prediction).where(Prediction.slide_id == slide.id))
+        session.execute(delete(Patch).where(Patch.slide_id == slide.id))
+    shutil.rmtree(ctx.settings.pyramid_folder / slide.sha256, ignore_errors=True)
+    return set()
+
+
+def finish(ctx: JobContext, seen: Survey) -> None:
+    """Make the slide ready and ask for its proposals, in one transaction."""
+    with ctx.finishing() as session:
+        move_or_conflict(
+            session,
+            Slide,
+            ctx.subject,
+            SlideState.READY,
+            "The slide changed meanwhile.",
+            patch_count=len(seen.rows),
+            tissue_fraction=seen.tissue_fraction,
+            white_point=seen.white_point,
+            qc=seen.qc,
+            problem=None,
+        )
+        if seen.rows:
+            predictions.request(session, ctx.subject)

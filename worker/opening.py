@@ -1,0 +1,260 @@
+"""From a received file to a slide that can be read: opened, unpacked or converted.
+
+What is derived lies in the slide folder under the file's sha256, whole or not at all; a second
+try finds it and does not make it again.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from backend.errors import NoSpace, Unprocessable
+from backend.settings import Settings
+from backend.slides import archives
+from backend.slides.formats import TIFF, Content, sniff
+from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from backend.slides.schemas import plausible
+from backend.slides.tables import Slide
+from backend.storage.blobs import BlobMissing, sync_folder
+from worker.context import JobContext
+from worker.conversion import (
+    ConversionStopped,
+    Watch,
+    convert_picture,
+    convert_slide,
+    has_usable_levels,
+)
+
+MOST_SKEW = 1.05
+"""Pixels may be this much wider than high and still have one size."""
+OME_PIXEL = re.compile(r'PhysicalSizeX="([0-9.eE+-]+)"(?!.*PhysicalSizeXUnit="(?!µm|um|&#181;))')
+NAME_IN_FOLDER = "slide.dcm"
+CONVERSION_SHARE = 0.7
+"""How much of an ingest a conversion is, for the progress shown."""
+SPACE_FACTOR = 2
+"""A pyramid may be this much larger than the file it is made of."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a slide file says of itself."""
+
+    width: int
+    height: int
+    vendor: str | None
+    mpp: float | None
+    objective_power: float | None
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class Opened:
+    reader: OpenSlideReader
+    facts: Facts
+    derived_key: str | None
+
+
+@contextmanager
+def opened(ctx: JobContext, slide: Slide) -> Iterator[Opened]:
+    """Open a slide's file, making what is missing to read it. Raise a MembranaError."""
+    found = open_file(ctx, slide)
+    try:
+        yield found
+    finally:
+        found.reader.close()
+
+
+def open_file(ctx: JobContext, slide: Slide) -> Opened:
+    blob = ctx.blobs.path(slide.sha256)
+    if not blob.is_file():
+        raise BlobMissing("The slide's file is gone from the server's disk. Upload it again.")
+    content = sniff(blob, name=slide.name, settings=ctx.settings)
+    if content is Content.PICTURE:
+        return open_picture(ctx, slide, blob)
+    key = None
+    path = blob
+    if content is Content.ARCHIVE:
+        key = unpacked(ctx, slide, blob)
+    elif content is Content.DICOM:
+        key = alone(ctx.settings, slide, blob)
+    if key is not None:
+        path = ctx.settings.slide_folder / key
+    try:
+        reader = OpenSlideReader(path)
+    except SlideUnreadable as reason:
+        return open_otherwise(ctx, slide, blob, reason)
+    return with_levels(ctx, slide, Opened(reader, facts_of(reader), key))
+
+
+def open_picture(ctx: JobContext, slide: Slide, blob: Path) -> Opened:
+    """Convert a plain picture, once, and open the pyramid."""
+    key = f"{slide.sha256}.tif"
+    target = ctx.settings.slide_folder / key
+    if not target.is_file():
+        check_space(ctx.settings, blob)
+        with stoppable(ctx):
+            convert_picture(
+                blob, target, most_pixels=ctx.settings.max_image_pixels, watch=watch_of(ctx)
+            )
+    reader = OpenSlideReader(target)
+    return Opened(reader, facts_of(reader, vendor=None), key)
+
+
+def open_otherwise(ctx: JobContext, slide: Slide, blob: Path, reason: SlideUnreadable) -> Opened:
+    """Give a TIFF that OpenSlide can't decode to libvips, which knows more compressions."""
+    with blob.open("rb") as file:
+        if not file.read(4).startswith(TIFF):
+            raise reason
+    try:
+        return open_picture(ctx, slide, blob)
+    except Unprocessable:
+        raise reason from None
+
+
+def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:
+    """Give a slide without usable levels a pyramid of its own; its facts stay the file's."""
+    if has_usable_levels(found.reader.level_dimensions):
+        return found
+    key = f"{slide.sha256}.tif"
+    target = ctx.settings.slide_folder / key
+    with_reader = found.reader
+    try:
+        if not target.is_file():
+            check_space(ctx.settings, ctx.blobs.path(slide.sha256))
+            with stoppable(ctx):
+                convert_slide(with_reader, target, mpp=found.facts.mpp, watch=watch_of(ctx))
+    finally:
+        with_reader.close()
+    return Opened(OpenSlideReader(target), found.facts, key)
+
+
+def unpacked(ctx: JobContext, slide: Slide, blob: Path) -> str:
+    """Unpack an archive, once, and return the key of the file that OpenSlide opens."""
+    folder = ctx.settings.slide_folder / slide.sha256
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(mkdtemp(dir=folder.parent, prefix="."))
+        try:
+            archives.unpack(blob, draft, ctx.settings, check=ctx.check)
+            draft.rename(folder)
+            sync_folder(folder.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    best = max(openable(folder), key=lambda found: found[0], default=None)
+    if best is None:
+        raise SlideUnreadable(
+            "The zip holds no slide that can be opened. A MIRAX zip needs the .mrxs file and its "
+            "folder of the same name; a DICOM zip all files of the slide."
+        )
+    return str(best[1].relative_to(ctx.settings.slide_folder))
+
+
+def openable(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Yield the level-0 pixel count and path of what OpenSlide opens in an unpacked archive."""
+    for path in candidates(folder):
+        with suppress(SlideUnreadable):
+            reader = OpenSlideReader(path)
+            yield reader.dimensions[0] * reader.dimensions[1], path
+            reader.close()
+
+
+def candidates(folder: Path) -> Iterator[Path]:
+    """Yield MIRAX index files, and one DICOM file of each folder: OpenSlide finds the others."""
+    for index in sorted(folder.rglob("*")):
+        if index.name.lower() == archives.MIRAX_INDEX and index.parent != folder:
+            slide = index.parent.with_name(f"{index.parent.name}.mrxs")
+            # its own content is only a preview, and often left behind
+            slide.touch()
+            yield slide
+    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
+    for each in folders:
+        files = sorted(path for path in each.iterdir() if path.is_file())
+        yield from [path for path in files if is_dicom(path)][:1]
+
+
+def is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(archives.DICOM_AT)
+        return file.read(len(archives.DICOM_MAGIC)) == archives.DICOM_MAGIC
+
+
+def alone(settings: Settings, slide: Slide, blob: Path) -> str:
+    """Put one DICOM file into a folder of its own: OpenSlide reads its neighbours too."""
+    target = settings.slide_folder / slide.sha256 / NAME_IN_FOLDER
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_file():
+        try:
+            os.link(blob, target)
+        except OSError:
+            shutil.copyfile(blob, target)
+    return str(target.relative_to(settings.slide_folder))
+
+
+def facts_of(reader: OpenSlideReader, *, vendor: str | None = "file") -> Facts:
+    """Read a slide's facts; a pixel size that can't be one is left out, never guessed."""
+    properties = reader.properties
+    description = properties.get("tiff.ImageDescription", "")
+    width, height = reader.dimensions
+    return Facts(
+        width=width,
+        height=height,
+        vendor=properties.get("openslide.vendor") if vendor == "file" else vendor,
+        mpp=pixel_size(properties),
+        objective_power=number(properties.get("openslide.objective-power")),
+        synthetic="synthetic" in description.lower(),
+    )
+
+
+def pixel_size(properties: Mapping[str, str]) -> float | None:
+    """Return the file's µm per pixel, if it says one that a microscope can have."""
+    across = number(properties.get("openslide.mpp-x"))
+    down = number(properties.get("openslide.mpp-y")) or across
+    if across and down and max(across, down) <= MOST_SKEW * min(across, down):
+        mean = (across + down) / 2
+        if plausible(mean):
+            return mean
+    ome = OME_PIXEL.search(properties.get("tiff.ImageDescription", ""))
+    said = number(ome.group(1)) if ome else None
+    return said if said and plausible(said) else None
+
+
+def number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None
+
+
+def check_space(settings: Settings, blob: Path) -> None:
+    settings.slide_folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.slide_folder).free - settings.free_space_reserve_bytes
+    if SPACE_FACTOR * blob.stat().st_size > free:
+        raise NoSpace("There is no room on the server's disk to convert this file.")
+
+
+def watch_of(ctx: JobContext) -> Watch:
+    """Report a conversion's progress as the first part of the job, and stop it when asked."""
+
+    def watch(share: float) -> bool:
+        if ctx.stopping():
+            return False
+        ctx.progress(CONVERSION_SHARE * share, "Making the slide's levels")
+        return True
+
+    return watch
+
+
+@contextmanager
+def stoppable(ctx: JobContext) -> Iterator[None]:
+    """Turn a conversion that was told to stop into what ended the job."""
+    try:
+        yield
+    except ConversionStopped:
+        ctx.check()
+        raise
