@@ -162,6 +162,10 @@ export async function readPatch(id: string): Promise<{ patch: Patch; etag: strin
   return { patch, etag: response.headers.get("ETag") ?? `"r${patch.revision}"` };
 }
 
+/** Put a patch aside: the queue offers it to nobody any more. */
+export const skipPatch = (id: string): Promise<Response> =>
+  request(`patches/${id}/skip`, { method: "POST" });
+
 export const patchImageUrl = (id: string): string => apiUrl(`patches/${id}/image.png`);
 
 /** A patch's mask as PNG bytes; null when there is none. */

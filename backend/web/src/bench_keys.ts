@@ -16,6 +16,7 @@ export interface BenchActions {
   next(): void;
   save(): void;
   accept(): void;
+  skip(): void;
   help(): void;
   zoomIn(): void;
   zoomOut(): void;
@@ -66,6 +67,7 @@ export function benchShortcuts(
   return [
     ...finding,
     { keys: ["a"], label: "Accept the proposal as it is", run: bench.accept },
+    { keys: ["x"], label: "Put the patch aside, take the next", run: bench.skip },
     { keys: ["s", "ctrl+s"], label: "Save", run: bench.save },
     { keys: ["b"], label: "Brush (Alt erases)", run: () => bench.setTool("brush") },
     { keys: ["e"], label: "Eraser", run: () => bench.setTool("eraser") },

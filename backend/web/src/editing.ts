@@ -41,6 +41,9 @@ const LABEL_OF: Record<PaintTool, Label> = {
   ignore: IGNORE,
 };
 
+/** A stroke under way touches pixels only; the others concern the panel too. */
+export type Changed = "stroke" | "mask" | "state";
+
 export interface Editing {
   readonly patch: Patch;
   readonly image: HTMLImageElement;
@@ -89,7 +92,7 @@ async function readImage(id: string): Promise<HTMLImageElement> {
 export async function openEditing(
   patchId: string,
   userId: string,
-  changed: (what: "mask" | "state") => void,
+  changed: (what: Changed) => void,
 ): Promise<Editing> {
   const [{ patch, etag }, image, proposal, uncertain, draft] = await Promise.all([
     readPatch(patchId),
@@ -207,7 +210,7 @@ export async function openEditing(
     stroke(tool, from, to, diameter) {
       before ??= mask.data.slice();
       touched = union(touched, paintSegment(mask, from, to, diameter, LABEL_OF[tool]));
-      changed("mask");
+      changed("stroke");
     },
     endStroke() {
       const recorded = before && history.record(before, mask, touched);

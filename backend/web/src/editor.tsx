@@ -99,6 +99,7 @@ function keyLabel(key: string): string {
 function OpenPatch(props: EditorProps & { editing: Editing }) {
   const { editing, offer, mayEdit, actions } = props;
   const reason = offer?.reason ?? editing.patch.reason;
+  const { lease } = editing.patch;
   return (
     <>
       <section class="about">
@@ -120,9 +121,24 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
           </p>
         )}
         <p class="facts">{facts(editing.patch)}</p>
+        {lease?.mine === false && (
+          <p class="note" data-testid="leased-by-other">
+            Somebody else has this patch open until {clock(lease.expires_at)}.
+          </p>
+        )}
         {offer?.lease && (
           <p class="quiet" data-testid="lease">
-            Yours until {clock(offer.lease.expires_at)}.
+            Yours until {clock(offer.lease.expires_at)}.{" "}
+            {editing.patch.revision === 0 && (
+              <button
+                type="button"
+                class="plain inline"
+                data-testid="skip-patch"
+                onClick={actions.skip}
+              >
+                Put aside <kbd>X</kbd>
+              </button>
+            )}
           </p>
         )}
       </section>

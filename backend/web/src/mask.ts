@@ -119,13 +119,20 @@ function paintUnder(mask: Mask, at: Point, label: Label): void {
  */
 export function outline(mask: Mask, inside: (value: number) => boolean): number[] {
   const { width, height, data } = mask;
-  const at = (x: number, y: number): boolean =>
-    x >= 0 && y >= 0 && x < width && y < height && inside(data[y * width + x]!);
+  // one empty pixel all around, so that no neighbour needs a bounds check
+  const stride = width + 2;
+  const filled = new Uint8Array(stride * (height + 2));
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (inside(data[y * width + x]!)) filled[(y + 1) * stride + x + 1] = 1;
+    }
+  }
   const edges: number[] = [];
   for (let y = 0; y <= height; y++) {
     let start = -1;
     for (let x = 0; x <= width; x++) {
-      const edge = x < width && at(x, y) !== at(x, y - 1);
+      const i = (y + 1) * stride + x + 1;
+      const edge = filled[i] !== filled[i - stride];
       if (edge && start < 0) start = x;
       if (!edge && start >= 0) {
         edges.push(start, y, x, y);
@@ -136,7 +143,8 @@ export function outline(mask: Mask, inside: (value: number) => boolean): number[
   for (let x = 0; x <= width; x++) {
     let start = -1;
     for (let y = 0; y <= height; y++) {
-      const edge = y < height && at(x, y) !== at(x - 1, y);
+      const i = (y + 1) * stride + x + 1;
+      const edge = filled[i] !== filled[i - 1];
       if (edge && start < 0) start = y;
       if (!edge && start >= 0) {
         edges.push(x, start, x, y);

@@ -7,8 +7,8 @@ import { MEMBRANE, IGNORE, outline, type Mask, type Point } from "./mask";
 import type { Patch, PatchState } from "./types";
 import type { SlideViewer } from "./viewer";
 
-const FILL_MEMBRANE = [0, 214, 178];
-const FILL_IGNORE = [150, 160, 170];
+const FILL_MEMBRANE = rgba(0, 214, 178);
+const FILL_IGNORE = rgba(150, 160, 170);
 const LINE_MEMBRANE = "#00f0c8";
 const LINE_IGNORE = "#dfe5ea";
 const LINE_UNCERTAIN = "#ffe14a";
@@ -62,22 +62,30 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     return { ...pick(viewer.toScreen(patch)), size: patch.size * viewer.scale() };
   }
 
+  /** The outline of a mask that does not change while it is shown: made once. */
+  const outlines = new WeakMap<Mask, Path2D>();
+  function still(mask: Mask | null): Path2D | null {
+    if (!mask) return null;
+    const known = outlines.get(mask) ?? path(outline(mask, (value) => value === MEMBRANE));
+    outlines.set(mask, known);
+    return known;
+  }
+
   function prepare(open: NonNullable<Scene["open"]>): void {
     const { mask } = open;
     fill.width = mask.width;
     fill.height = mask.height;
     const pixels = new ImageData(mask.width, mask.height);
+    const words = new Uint32Array(pixels.data.buffer);
     mask.data.forEach((value, i) => {
-      if (value === 0) return;
-      const [red, green, blue] = value === MEMBRANE ? FILL_MEMBRANE : FILL_IGNORE;
-      pixels.data.set([red!, green!, blue!, 255], i * 4);
+      if (value !== 0) words[i] = value === MEMBRANE ? FILL_MEMBRANE : FILL_IGNORE;
     });
     fill.getContext("2d")!.putImageData(pixels, 0, 0);
     lines = {
       membrane: path(outline(mask, (value) => value === MEMBRANE)),
       ignore: path(outline(mask, (value) => value === IGNORE)),
-      uncertain: open.uncertain && path(outline(open.uncertain, Boolean)),
-      theirs: open.theirs && path(outline(open.theirs, (value) => value === MEMBRANE)),
+      uncertain: still(open.uncertain),
+      theirs: still(open.theirs),
     };
     stale = false;
   }
@@ -206,6 +214,11 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
   };
   viewer.onMove(() => layer.redraw());
   return layer;
+}
+
+/** An opaque colour as a word of ImageData, in this machine's byte order. */
+function rgba(red: number, green: number, blue: number): number {
+  return new Uint32Array(Uint8Array.of(red, green, blue, 255).buffer)[0]!;
 }
 
 function pick({ x, y }: Point): Point {

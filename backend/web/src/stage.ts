@@ -2,7 +2,7 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Editing } from "./editing";
+import type { Changed, Editing } from "./editing";
 import { createMaskLayer, type MaskLayer } from "./mask_layer";
 import { createPainting, type Hand, type Painting } from "./painting";
 import type { Preferences } from "./preferences";
@@ -21,7 +21,7 @@ export interface StageState {
 }
 
 export interface Stage {
-  changed(what: "mask" | "state"): void;
+  changed(what: Changed): void;
   reread(): void;
   show(patch: Patch): void;
   zoomBy(factor: number): void;
@@ -68,7 +68,7 @@ export function useStage(
       parts.current?.viewer.fit(box, immediately);
     };
     return {
-      changed: (what) => parts.current?.layer.redraw(what === "mask" ? "mask" : "view"),
+      changed: (what) => parts.current?.layer.redraw(what === "state" ? "view" : "mask"),
       reread: () => parts.current?.viewer.setVersion(latest.current.model),
       show(patch) {
         if (parts.current && parts.current.viewer.scale() > 0) zoomTo(patch, false);

@@ -69,6 +69,7 @@ export interface Patch {
   role?: "training" | "gold" | null;
   revision: number;
   reason?: Reason | null;
+  lease?: { expires_at: string; mine: boolean } | null;
 }
 
 export interface Reason {

@@ -1,7 +1,7 @@
 /** A slide on the bench: the viewer, its overlays, and the patch in the person's hands. */
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { listPatches, nextPatch } from "./api";
+import { listPatches, nextPatch, skipPatch } from "./api";
 import type { Draft } from "./drafts";
 import { openEditing, type Editing } from "./editing";
 import { EditorPanel } from "./editor";
@@ -86,7 +86,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     setBusy("Opening the patch…");
     openEditing(patchId, user.id, (what) => {
       stage.changed(what);
-      tick((count) => count + 1);
+      if (what !== "stroke") tick((count) => count + 1);
     })
       .then((opened) => {
         if (wanted.current === patchId) setEditing(opened);
@@ -154,6 +154,16 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     }
   }, [slide.id]);
 
+  const skip = useCallback(async () => {
+    if (!editing) return;
+    try {
+      await skipPatch(editing.patch.id);
+      await next();
+    } catch (error) {
+      notify((error as Error).message, "bad");
+    }
+  }, [editing, next]);
+
   const save = useCallback(async () => {
     if (!editing) return;
     await editing.save();
@@ -178,13 +188,14 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
       next: () => void next(),
       save: () => void save(),
       accept: () => void accept(),
+      skip: () => void skip(),
       help: () => setHelp((shown) => !shown),
       zoomIn: () => stage.zoomBy(1.6),
       zoomOut: () => stage.zoomBy(1 / 1.6),
       home: () => stage.home(),
       close: () => go(slide.id),
     }),
-    [next, save, accept, stage, slide.id],
+    [next, save, accept, skip, stage, slide.id],
   );
   const shortcuts = benchShortcuts({ editing, mayEdit, preferences, ...actions });
   const current = useRef(shortcuts);
