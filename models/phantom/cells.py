@@ -119,7 +119,11 @@ def nodes(spec: PhantomSpec, rows: Index, cols: Index) -> Nodes:
     y = ((r + 0.5) * pitch * _ROW).astype(np.float32) + (u(2) - 0.5) * jitter
     kind = _kinds(spec, x, y, u(3))
     tumour = kind == TUMOUR
-    patchy = np.clip(u(4) * 0.75 + 0.125 * (1 + smooth_at(seed, 35, x, y, 150.0)), 0, 0.999999)
+    # a third of the cells follow their neighbourhood's draw: clones, and shares that stay as asked
+    clone = uniform(
+        seed, 35, np.floor(y / 110).astype(np.int64), np.floor(x / 110).astype(np.int64)
+    )
+    patchy = np.where(u(21) < 0.33, (clone + 0.15 * u(4)) % 1, u(4))
     label = np.searchsorted(np.cumsum(MIXES[spec.her2])[:-1], patchy, side="right")
     intensity = (label + 1) // 2
     complete = np.where(label % 2 == 0, 0.9 + 0.1 * u(6), 0.25 + 0.45 * u(6))

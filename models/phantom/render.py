@@ -213,9 +213,10 @@ def _light(spec: PhantomSpec, h: Float, d: Float, x: Places, y: Places) -> Float
     return light
 
 
-def _pixels(
+def pixels(
     spec: PhantomSpec, x0: int, y0: int, width: int, height: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Image uint8 (H, W, 3) and mask uint8 (H, W) of a level-0 box."""
     left, top = x0 - _HALO_PX - x0 % 2, y0 - _HALO_PX - y0 % 2
     w = width + 2 * _HALO_PX + (x0 + width) % 2 + x0 % 2
     h = height + 2 * _HALO_PX + (y0 + height) % 2 + y0 % 2
@@ -244,7 +245,7 @@ def region(
     spec: PhantomSpec, x0: int, y0: int, width: int, height: int, *, jpeg: bool = False
 ) -> Phantom:
     """Draw a level-0 box of the slide; without JPEG any two boxes agree where they overlap."""
-    image, mask = _pixels(spec, x0, y0, width, height)
+    image, mask = pixels(spec, x0, y0, width, height)
     if jpeg:
         flags = [cv2.IMWRITE_JPEG_QUALITY, spec.jpeg_quality]
         _, code = cv2.imencode(".jpg", image[..., ::-1], flags)

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyvips
 
 from models.phantom.cells import cells_in
-from models.phantom.render import region
+from models.phantom.render import pixels
 from models.phantom.spec import CLASSES, PhantomSpec, score
+from models.phantom.spool import Spool
 
 _TILE_PX = 512
 _BAND_PX = 512
@@ -49,50 +50,11 @@ def _bands(
                 left: int, top: int = top, rows: int = rows, image: Any = image, mask: Any = mask
             ) -> None:
                 columns = min(_TILE_PX, spec.width - left)
-                tile = region(spec, left, top, columns, rows)
-                image[:, left : left + columns] = tile.image
-                mask[:, left : left + columns] = tile.mask
+                tile = pixels(spec, left, top, columns, rows)
+                image[:, left : left + columns], mask[:, left : left + columns] = tile
 
             list(pool.map(draw, range(0, spec.width, _TILE_PX)))
             yield image, mask
-
-
-class _Raw:
-    """Pixels spooled row band by row band to a file beside the slide, then saved as a pyramid."""
-
-    def __init__(self, path: Path, spec: PhantomSpec, bands: int) -> None:
-        self._path, self._spec, self._bands = path, spec, bands
-        self._raw = path.with_name(f".{path.name}.raw")
-        self._file = self._raw.open("wb")
-
-    def append(self, rows: npt.NDArray[np.uint8]) -> None:
-        self._file.write(rows.tobytes())
-
-    def save(self, **options: Any) -> None:
-        self._file.close()
-        spec = self._spec
-        image = pyvips.Image.rawload(
-            str(self._raw), spec.width, spec.height, self._bands, access="sequential"
-        ).copy(interpretation="srgb" if self._bands == 3 else "b-w")
-        note = json.dumps({"label": LABEL, "synthetic": True, **asdict(spec)})
-        image.set_type(pyvips.GValue.gstr_type, "image-description", note)
-        per_mm = 1000 / spec.mpp
-        image.tiffsave(
-            str(self._path),
-            tile=True,
-            tile_width=256,
-            tile_height=256,
-            pyramid=True,
-            bigtiff=True,
-            xres=per_mm,
-            yres=per_mm,
-            resunit="cm",
-            **options,
-        )
-
-    def discard(self) -> None:
-        self._file.close()
-        self._raw.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:
@@ -135,7 +97,9 @@ def write(
     """
     truth_path = truth_path or path.with_name(f"{path.stem}.truth.tif")
     json_path = truth_path.with_suffix(".json")
-    slide, truth = _Raw(path, spec, 3), _Raw(truth_path, spec, 1)
+    size = spec.width, spec.height
+    slide, truth = Spool(path, *size, 3), Spool(truth_path, *size, 1)
+    note = {"label": LABEL, "synthetic": True, **asdict(spec)}
     try:
         done = 0
         for image, mask in _bands(spec, threads or min(8, os.cpu_count() or 1)):
@@ -144,8 +108,8 @@ def write(
             done += len(image)
             if progress is not None:
                 progress(done / spec.height)
-        slide.save(compression="jpeg", Q=spec.jpeg_quality)
-        truth.save(compression="deflate", region_shrink="nearest")
+        slide.save(note, spec.mpp, compression="jpeg", Q=spec.jpeg_quality)
+        truth.save(note, spec.mpp, compression="deflate", region_shrink="nearest")
     finally:
         slide.discard()
         truth.discard()
