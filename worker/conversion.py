@@ -206,7 +206,11 @@ def write_pyramid(image: pyvips.Image, target: Path, *, lossless: bool, watch: W
     image = image.copy()
     image.set_progress(True)
     image.signal_connect("eval", told)
-    how = {"compression": "deflate"} if lossless else {"compression": "jpeg", "Q": 95}
+    how = (
+        {"compression": "lzw", "predictor": "horizontal"}
+        if lossless
+        else {"compression": "jpeg", "Q": 95}
+    )
     try:
         image.tiffsave(
             str(draft),

@@ -14,6 +14,11 @@ BLOCK_PX = 512
 READ_PX0 = 2048
 """Most level pixels one piece reads a side, whatever the slide's levels: bounds the memory."""
 
+SMALLEST_PX0 = 256
+"""A damaged piece is looked at in parts down to about a tile, so that what is whole is seen."""
+MOST_REFUSALS = 500
+"""Every refusal costs opening the file again: past this many, whole pieces are given up."""
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -40,14 +45,33 @@ def read_overview(reader: SlideReader, downsample: float) -> Overview:
     width, height = max(1, math.ceil(width0 / downsample)), max(1, math.ceil(height0 / downsample))
     image = np.full((height, width, 3), GLASS, np.uint8)
     unreadable = np.zeros((height, width), np.bool_)
-    for box in blocks(width, height, piece_px(reader, downsample)):
+    pieces = list(blocks(width, height, piece_px(reader, downsample)))
+    smallest = max(1, round(SMALLEST_PX0 / downsample))
+    refusals = 0
+    while pieces:
+        box = pieces.pop()
         rows = slice(int(box.y), int(box.bottom))
         columns = slice(int(box.x), int(box.right))
         try:
             image[rows, columns] = read_piece(reader, box, downsample)
         except RegionUnreadable:
-            unreadable[rows, columns] = True
+            refusals += 1
+            if max(box.width, box.height) <= smallest or refusals > MOST_REFUSALS:
+                unreadable[rows, columns] = True
+            else:
+                pieces += quarters(box)
     return Overview(image, unreadable, downsample)
+
+
+def quarters(box: Region0) -> list[Region0]:
+    """Return a piece in four (or two), on whole pixels."""
+    half_width, half_height = math.ceil(box.width / 2), math.ceil(box.height / 2)
+    return [
+        Region0(x, y, min(half_width, box.right - x), min(half_height, box.bottom - y))
+        for y in (box.y, box.y + half_height)
+        for x in (box.x, box.x + half_width)
+        if x < box.right and y < box.bottom
+    ]
 
 
 def read_piece(reader: SlideReader, box: Region0, downsample: float) -> Rgb:

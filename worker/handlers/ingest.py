@@ -4,7 +4,6 @@ Every step may be repeated: a worker that dies leaves whole files and whole batc
 the next one goes on from there to the same end.
 """
 
-import shutil
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -12,7 +11,6 @@ from sqlalchemy import delete, insert, select, update
 from backend.db.states import move, move_or_conflict
 from backend.patches.tables import Patch
 from backend.predictions import service as predictions
-from backend.predictions.tables import Prediction
 from backend.slides import service as slides
 from backend.slides.tables import Slide, SlideState
 from worker.context import JobContext
@@ -105,9 +103,8 @@ def known_places(ctx: JobContext, slide: Slide, rows: list[dict[str, Any]]) -> s
         ).all()
         if all(wanted.get((row, column)) == size0 for row, column, size0 in found):
             return {(row, column) for row, column, _ in found}
-        session.execute(delete(Prediction).where(Prediction.slide_id == slide.id))
+        predictions.forget(session, slide, ctx.settings)
         session.execute(delete(Patch).where(Patch.slide_id == slide.id))
-    shutil.rmtree(ctx.settings.pyramid_folder / slide.sha256, ignore_errors=True)
     return set()
 
 
