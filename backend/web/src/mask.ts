@@ -122,11 +122,15 @@ export function outline(mask: Mask, inside: (value: number) => boolean): number[
   // one empty pixel all around, so that no neighbour needs a bounds check
   const stride = width + 2;
   const filled = new Uint8Array(stride * (height + 2));
+  let any = false;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      if (inside(data[y * width + x]!)) filled[(y + 1) * stride + x + 1] = 1;
+      if (!inside(data[y * width + x]!)) continue;
+      filled[(y + 1) * stride + x + 1] = 1;
+      any = true;
     }
   }
+  if (!any) return [];
   const edges: number[] = [];
   for (let y = 0; y <= height; y++) {
     let start = -1;

@@ -37,6 +37,24 @@ function typing(target: EventTarget | null): boolean {
   return element.tagName === "TEXTAREA" || element.tagName === "SELECT";
 }
 
+/** Space belongs to a control that the keyboard has reached. */
+function pressable(target: EventTarget | null): boolean {
+  const element = target as HTMLElement | null;
+  return element?.matches?.("button, a, summary, input") === true;
+}
+
+/**
+ * Give the keyboard back to the page after a control was clicked with the pointer: the next Space
+ * is to pan, not to press that button again.
+ */
+export function releaseFocus(event: MouseEvent): void {
+  const byPointer = event.detail > 0;
+  const active = document.activeElement;
+  if (byPointer && active instanceof HTMLElement && pressable(active) && !typing(active)) {
+    active.blur();
+  }
+}
+
 /** Listen on the window; returns the stop. `shortcuts` is asked at each key, so it may change. */
 export function listenToKeys(shortcuts: () => Shortcut[]): () => void {
   const held = new Map<string, Shortcut>();
@@ -45,8 +63,7 @@ export function listenToKeys(shortcuts: () => Shortcut[]): () => void {
     if (typing(event.target)) return;
     const name = keyName(event);
     const shortcut = shortcuts().find((candidate) => candidate.keys.includes(name));
-    if (!shortcut) return;
-    // Enter and Space still press a focused button unless the map says otherwise
+    if (!shortcut || (name === "space" && pressable(event.target))) return;
     event.preventDefault();
     if (event.repeat && !shortcut.repeats) return;
     if (shortcut.release) held.set(event.code, shortcut);

@@ -13,7 +13,7 @@ import type { Tool } from "./painting";
 import { usePreferences } from "./preferences";
 import { go } from "./route";
 import type { Outcome } from "./saving";
-import { listenToKeys } from "./shortcuts";
+import { listenToKeys, releaseFocus } from "./shortcuts";
 import { benchShortcuts } from "./bench_keys";
 import type { Patch, QueueItem, Session, Slide } from "./types";
 import { useStage } from "./stage";
@@ -203,7 +203,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   useEffect(() => listenToKeys(() => current.current), []);
 
   return (
-    <main class="workbench" data-testid="workbench">
+    <main class="workbench" data-testid="workbench" onClick={releaseFocus}>
       <div class="stage">
         <div
           ref={host}
