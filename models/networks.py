@@ -1,0 +1,188 @@
+"""Networks: built by name, saved as one safetensors file that says what it is."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+CLASSES = 2
+SCRATCH = "scratch"
+ARCHITECTURES = ("unet-small", "unet", "deeplabv3plus")
+
+
+class NetworkError(ValueError):
+    """A network that can't be built or loaded; `code` is stable, the text says what to do."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What is needed to build a network again.
+
+    encoder_weights: a local file of pretrained weights (safetensors or a torch state dict), or
+    the word `scratch`. Nothing is ever downloaded. output_stride and encoder are those of
+    segmentation-models-pytorch; `unet-small` has neither.
+    """
+
+    architecture: str = "unet-small"
+    encoder: str = "resnet50"
+    encoder_weights: str = SCRATCH
+    output_stride: int = 16
+    plain_aspp: bool = False
+
+
+class Block(nn.Sequential):
+    """Two 3x3 convolutions. Group norm: batches of two or three images are too few for BN."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            nn.GroupNorm(8, outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.GroupNorm(8, outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class SmallUNet(nn.Module):
+    """A U-Net that trains in minutes on two CPU cores: 4 levels, 0.5 M parameters."""
+
+    WIDTHS = (16, 32, 64, 96)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(
+            Block(inputs, outputs)
+            for inputs, outputs in zip((3, *self.WIDTHS), self.WIDTHS, strict=False)
+        )
+        wide = self.WIDTHS[::-1]
+        self.up = nn.ModuleList(Block(below + here, here) for below, here in pairwise(wide))
+        self.head = nn.Conv2d(self.WIDTHS[0], CLASSES, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, 2, H, W) of images (B, 3, H, W); H and W are multiples of 8."""
+        skips: list[Tensor] = []
+        features = images
+        for level, block in enumerate(self.down):
+            features = block(nn.functional.max_pool2d(features, 2) if level else features)
+            skips.append(features)
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
+            features = nn.functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = block(torch.cat([features, skip], dim=1))
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def build(config: NetworkConfig) -> nn.Module:
+    """Build a network that maps images (B, 3, H, W) to logits (B, 2, H, W)."""
+    if config.architecture == "unet-small":
+        return SmallUNet()
+    import segmentation_models_pytorch as smp
+
+    choices: dict[str, Any] = {"encoder_name": config.encoder, "encoder_weights": None}
+    if config.architecture == "unet":
+        network = smp.Unet(classes=CLASSES, **choices)
+    elif config.architecture == "deeplabv3plus":
+        if config.plain_aspp:
+            choices |= {"decoder_aspp_separable": False, "decoder_aspp_dropout": 0.5}
+        network = smp.DeepLabV3Plus(
+            classes=CLASSES, encoder_output_stride=config.output_stride, **choices
+        )
+    else:
+        raise NetworkError(
+            "unknown_architecture",
+            f"There is no architecture {config.architecture!r}; choose one of "
+            f"{', '.join(ARCHITECTURES)}.",
+        )
+    if config.encoder_weights != SCRATCH:
+        load_encoder(network.encoder, Path(config.encoder_weights))
+    return network  # type: ignore[no-any-return]
+
+
+def check_encoder_weights(choice: str) -> None:
+    """Raise NetworkError `encoder_weights_missing` unless it is `scratch` or a file."""
+    if choice != SCRATCH and not Path(choice).is_file():
+        raise NetworkError(
+            "encoder_weights_missing",
+            f"There are no encoder weights at {choice}. Mount the file there, or set the encoder "
+            f"weights to the word {SCRATCH!r} to train from random weights on purpose.",
+        )
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Fill an encoder from a file of an ImageNet classifier's or the encoder's own weights."""
+    check_encoder_weights(str(path))
+    if path.suffix == ".safetensors":
+        state = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    wanted = encoder.state_dict().keys()
+    missing = [name for name in wanted if name not in state and "num_batches" not in name]
+    if missing:
+        raise NetworkError(
+            "encoder_weights_mismatch",
+            f"The weights at {path} are of another encoder: {len(missing)} of {len(wanted)} "
+            f"tensors are absent, such as {missing[0]}.",
+        )
+    encoder.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What a method leaves behind: the teacher predicts, the students tell where to look."""
+
+    config: NetworkConfig
+    teacher: nn.Module
+    students: tuple[nn.Module, ...]
+
+    def named(self) -> dict[str, nn.Module]:
+        numbered = {f"student_{number}": net for number, net in enumerate(self.students, 1)}
+        return {"teacher": self.teacher, **numbered}
+
+
+def save_ensemble(ensemble: Ensemble, path: Path) -> str:
+    """Write the weights with their configuration; return the file's sha256. Same in, same out."""
+    tensors = {
+        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        for name, network in ensemble.named().items()
+        for key, tensor in network.state_dict().items()
+    }
+    # where the encoder's first weights lay on some machine is no part of the model
+    config = asdict(ensemble.config) | {"encoder_weights": SCRATCH}
+    document = json.dumps({"network": config, "students": len(ensemble.students)}, sort_keys=True)
+    content = save(tensors, metadata={"membrana": document})
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_ensemble(path: Path) -> Ensemble:
+    """Read what `save_ensemble` wrote. Raises NetworkError for any other file."""
+    try:
+        with safe_open(path, "pt") as file:
+            document = json.loads((file.metadata() or {})["membrana"])
+        tensors = load_file(path)
+    except (KeyError, OSError, ValueError) as error:
+        raise NetworkError("weights_unreadable", f"{path} holds no Membrana weights.") from error
+    config = NetworkConfig(**document["network"])
+
+    def filled(name: str) -> nn.Module:
+        network = build(config)
+        prefix = f"{name}."
+        network.load_state_dict(
+            {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+        )
+        return network
+
+    students = tuple(filled(f"student_{n}") for n in range(1, document["students"] + 1))
+    return Ensemble(config, filled("teacher"), students)

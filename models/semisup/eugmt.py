@@ -1,0 +1,176 @@
+"""EUGMT and, without its consistency term, UCMT (eugmt.md §1.2).
+
+Two students teach each other on unlabelled images, an average of them teaches both, and where
+confident learning doubts a student's label against the teacher the two must agree (step 1).
+Then the least certain cells are replaced by the most certain and all is learned again (step 2).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.semisup.doubt import flagged
+from models.semisup.exchange import exchange, sources
+from models.semisup.losses import (
+    dice_and_cross_entropy,
+    dice_loss,
+    masked_consistency,
+    mean_entropy,
+)
+from models.semisup.method import Batch, Losses
+from models.semisup.schedules import ema_decay, ramp
+from models.semisup.teacher import follow
+
+
+@dataclass(frozen=True)
+class MeanTeacherOptions:
+    """The switches of eugmt.md §1.3; defaults are the paper's (`eugmt-paper`)."""
+
+    unsupervised_weight: float = 1.0
+    consistency_weight: float = 1.0
+    ramp_share: float = 1.0
+    """Share of the training over which the unsupervised losses rise."""
+    ema_limit: float = 0.99
+    student_mix: float = 0.99
+    """Share of student 1 in the teacher's target (beta, gap 12)."""
+    exchanged: int = 2
+    grid: int = 16
+    loss: str = "dice"
+    """`dice` (per image) or `dice+ce` (whole batch Dice and cross entropy)."""
+    steady_teacher: bool = False
+    """EMA of the buffers too, and the teacher in eval mode (eugmt.md §4.1)."""
+    strong_labelled: bool = False
+    """Show the students the strong view of labelled images as well."""
+    drop_agreeing: bool = True
+    least_share: float = 0.001
+    """A class with a smaller share of the pixels is not judged by the selector."""
+
+
+def segmentation_loss(
+    options: MeanTeacherOptions, logits: Tensor, labels: Tensor, valid: Tensor | None = None
+) -> Tensor:
+    chosen = dice_loss if options.loss == "dice" else dice_and_cross_entropy
+    return chosen(logits, labels, valid)
+
+
+class MeanTeacher:
+    """Two students and their teacher; with `consistency_weight` 0 this is UCMT."""
+
+    def __init__(
+        self,
+        students: tuple[nn.Module, nn.Module],
+        teacher: nn.Module,
+        options: MeanTeacherOptions,
+        *,
+        steps: int,
+    ) -> None:
+        self.students = students
+        self.teacher = teacher.requires_grad_(requires_grad=False)
+        self.teacher.train(not options.steady_teacher)
+        self.options = options
+        self.ramp_length = round(steps * options.ramp_share)
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
+        options, rising = self.options, ramp(step, self.ramp_length)
+        seen = batch.labelled_strong if options.strong_labelled else batch.labelled
+        on_labelled = [student(seen) for student in self.students]
+        on_unlabelled = [
+            student(view)
+            for student, view in zip(self.students, batch.unlabelled_strong, strict=True)
+        ]
+        with torch.no_grad():
+            teacher_labelled = self.teacher(batch.labelled)
+            teacher_unlabelled = self.teacher(batch.unlabelled)
+            teacher_labels = teacher_unlabelled.argmax(1)
+        supervised = self.supervised(on_labelled, batch.labels, batch.valid)
+        cross = self.cross_pseudo(on_unlabelled)
+        from_teacher = self.from_teacher(on_unlabelled, teacher_labels)
+        consistency = self.consistency(batch, on_unlabelled, teacher_unlabelled)
+        unsupervised = options.unsupervised_weight * (cross + from_teacher)
+        yield {
+            "total": supervised
+            + rising * (unsupervised + options.consistency_weight * consistency),
+            "supervised": supervised,
+            "cross_pseudo": cross,
+            "from_teacher": from_teacher,
+            "consistency": consistency,
+        }
+        if not options.exchanged:
+            return
+        with torch.no_grad():
+            labelled_map = self.exchange_map(on_labelled, teacher_labelled)
+            unlabelled_map = self.exchange_map(on_unlabelled, teacher_unlabelled)
+
+        def mixed(maps: Tensor, index: Tensor) -> Tensor:
+            return exchange(maps, index, grid=options.grid)
+
+        labelled = mixed(batch.labelled_strong, labelled_map)
+        unlabelled = mixed(batch.unlabelled_strong[0], unlabelled_map)
+        supervised = self.supervised(
+            [student(labelled) for student in self.students],
+            mixed(batch.labels, labelled_map),
+            mixed(batch.valid, labelled_map),
+        )
+        again = [student(unlabelled) for student in self.students]
+        cross = self.cross_pseudo(again)
+        from_teacher = self.from_teacher(again, mixed(teacher_labels, unlabelled_map))
+        yield {
+            "total": supervised + rising * options.unsupervised_weight * (cross + from_teacher),
+            "exchanged_supervised": supervised,
+            "exchanged_cross_pseudo": cross,
+            "exchanged_from_teacher": from_teacher,
+        }
+
+    def after_update(self, step: int) -> None:
+        options = self.options
+        follow(
+            self.teacher,
+            self.students,
+            decay=ema_decay(step, options.ema_limit),
+            mix=options.student_mix,
+            buffers=options.steady_teacher,
+        )
+
+    def supervised(self, logits: list[Tensor], labels: Tensor, valid: Tensor) -> Tensor:
+        first, second = (segmentation_loss(self.options, each, labels, valid) for each in logits)
+        return first + second
+
+    def cross_pseudo(self, logits: list[Tensor]) -> Tensor:
+        """Each student learns the other's hard labels (eq. 10, halved)."""
+        first, second = logits
+        loss = segmentation_loss(self.options, first, second.detach().argmax(1))
+        return 0.5 * (loss + segmentation_loss(self.options, second, first.detach().argmax(1)))
+
+    def from_teacher(self, logits: list[Tensor], labels: Tensor) -> Tensor:
+        """Both students learn the teacher's hard labels (eq. 12, halved)."""
+        first, second = (segmentation_loss(self.options, each, labels) for each in logits)
+        return 0.5 * (first + second)
+
+    def consistency(self, batch: Batch, logits: list[Tensor], teacher: Tensor) -> Tensor:
+        """Agreement with the teacher on a noisy image, at the pixels that CLSC doubts (eq. 14)."""
+        options = self.options
+        if not options.consistency_weight:
+            return teacher.new_zeros(())
+        with torch.no_grad():
+            noisy = self.teacher(batch.unlabelled_noisy)
+            probability = teacher.float().softmax(1)[:, 1]
+            doubts = [
+                flagged(
+                    each.argmax(1).bool(),
+                    probability,
+                    drop_agreeing=options.drop_agreeing,
+                    least_count=round(options.least_share * probability.numel()),
+                )
+                for each in logits
+            ]
+        first, second = (
+            masked_consistency(each, noisy, doubt)
+            for each, doubt in zip(logits, doubts, strict=True)
+        )
+        return 0.5 * (first + second)
+
+    def exchange_map(self, logits: list[Tensor], teacher: Tensor) -> Tensor:
+        first, second = (mean_entropy(each, teacher) for each in logits)
+        return sources(first, second, count=self.options.exchanged, grid=self.options.grid)
