@@ -1,0 +1,84 @@
+"""Annotations over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
+
+from backend import conditional
+from backend.annotations import masks, service
+from backend.annotations.schemas import AnnotationOut, Saved
+from backend.annotations.service import Draft
+from backend.annotations.tables import Annotation, Source
+from backend.auth.guards import Pathologist, Viewer
+from backend.dependencies import BlobStore, CurrentSettings, ReadSession, WriteSession
+from backend.paging import Cursor, Limit, Page, paginate
+from backend.patches import service as patches
+from backend.patches.schemas import PatchOut
+
+router = APIRouter(tags=["annotations"])
+A_DAY = 24 * 3600
+
+
+async def body_of(request: Request) -> bytes:
+    """Read a mask's bytes, and no more of them than a mask may have."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > masks.MAX_BYTES:
+            raise masks.MaskTooLarge(f"A mask may have {masks.MAX_BYTES} bytes.")
+    return bytes(body)
+
+
+@router.put(
+    "/patches/{patch_id}/annotation",
+    openapi_extra={"requestBody": {"required": True, "content": {"image/png": {}}}},
+)
+def put_annotation(
+    session: WriteSession,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    user: Pathologist,
+    patch_id: str,
+    response: Response,
+    body: Annotated[bytes, Depends(body_of)],
+    seconds_spent: Annotated[float | None, Query(ge=0, le=A_DAY, allow_inf_nan=False)] = None,
+    source: Source = Source.EDITED,
+    if_match: Annotated[str | None, Header()] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Saved:
+    """Save a mask (PNG body) as the next immutable revision; 412 if somebody was faster."""
+    base = conditional.base_revision(if_match, if_none_match)
+    draft = Draft(masks.decode(body), base, source, seconds_spent)
+    annotation, new = service.submit(session, blobs, settings, patch_id, draft, by=user)
+    response.status_code = status.HTTP_201_CREATED if new else status.HTTP_200_OK
+    response.headers["ETag"] = conditional.revision_etag(annotation.revision)
+    patch = patches.get(session, patch_id)
+    return Saved(
+        patch=PatchOut.of(patches.view(session, patch), user),
+        annotation=AnnotationOut.of(annotation),
+    )
+
+
+@router.get("/patches/{patch_id}/annotation.png", response_class=Response)
+def get_annotation(
+    request: Request, session: ReadSession, blobs: BlobStore, user: Viewer, patch_id: str
+) -> Response:
+    """Return the newest revision's mask; 404 `no_annotation` if there is none."""
+    sha256 = service.newest_of(session, patch_id).mask_sha256
+    return conditional.picture(request, sha256, lambda: blobs.read(sha256))
+
+
+@router.get("/patches/{patch_id}/annotations")
+def list_annotations(
+    session: ReadSession, user: Viewer, patch_id: str, limit: Limit = 100, cursor: Cursor = None
+) -> Page[AnnotationOut]:
+    """List every revision of a patch, newest first: who and when."""
+    rows, next_cursor = paginate(
+        session,
+        service.revisions(session, patch_id),
+        Annotation.id,
+        limit=limit,
+        cursor=cursor,
+        newest_first=True,
+    )
+    return Page(items=[AnnotationOut.of(row) for row in rows], next_cursor=next_cursor)

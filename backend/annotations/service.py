@@ -1,0 +1,202 @@
+"""Annotations: a person's mask becomes the next revision of its patch; a model never writes one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, joinedload
+
+from backend.annotations import gold, masks
+from backend.annotations.masks import Mask
+from backend.annotations.tables import Annotation, Source
+from backend.audit import service as audit
+from backend.auth.tables import User
+from backend.conditional import revision_etag
+from backend.db.states import move
+from backend.errors import Conflict, NotFound, PreconditionFailed
+from backend.patches import pictures
+from backend.patches import service as patches
+from backend.patches.tables import Patch, PatchState
+from backend.predictions import service as predictions
+from backend.predictions.service import NoPrediction
+from backend.predictions.tables import Prediction
+from backend.rounds import service as rounds
+from backend.settings import Settings
+from backend.slides import service as slides
+from backend.slides.tables import Slide
+from backend.storage.blobs import Blobs
+from backend.storage.pyramids import Channel
+
+
+class NoAnnotation(NotFound):
+    code, title = "no_annotation", "Nobody has annotated this patch"
+
+
+class AnnotationStale(PreconditionFailed):
+    code = "stale"
+
+
+class PatchUnreadable(Conflict):
+    code, title = "patch_unreadable", "This patch can't be annotated"
+
+
+class NotAnnotatable(Conflict):
+    code = "patch_state"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person sends: the mask, where they began and how long they took."""
+
+    mask: Mask
+    base_revision: int
+    source: Source
+    seconds_spent: float | None
+
+
+def submit(
+    session: Session, blobs: Blobs, settings: Settings, patch_id: str, draft: Draft, *, by: User
+) -> tuple[Annotation, bool]:
+    """Write the next revision; return it, and whether it is new.
+
+    A repeated request returns what the first one wrote. Raise AnnotationStale if somebody else
+    was faster: nothing is lost, both masks are there.
+    """
+    # before the first statement: on SQLite a writing transaction keeps others waiting
+    sha256 = blobs.put(masks.encode(draft.mask))
+    patch = patches.get(session, patch_id)
+    if repeated := same_again(session, patch, draft, sha256, by):
+        return repeated, False
+    if draft.base_revision != patch.revision:
+        raise stale(session, patch)
+    if patch.problem is not None:
+        raise PatchUnreadable("The slide file is damaged here: nobody can see what they draw.")
+    slide = slides.get(session, patch.slide_id)
+    seen = predictions.of_patch(session, patch.id)
+    advance(session, patch)
+    if patch.role is None:
+        gold.assign(session, patch, slide)
+    annotation = Annotation(
+        patch_id=patch.id,
+        revision=patch.revision,
+        base_revision=patch.revision - 1,
+        author_id=by.id,
+        author=by,
+        mask_sha256=sha256,
+        source=honest_source(draft, slide, patch, seen[1] if seen else None, settings),
+        seconds_spent=draft.seconds_spent,
+        model_version_id=seen[1].model_version_id if seen else None,
+    )
+    session.add(annotation)
+    session.flush()
+    audit.record(
+        session,
+        user_id=by.id,
+        action="annotation.saved",
+        subject_type="patch",
+        subject_id=patch.id,
+        details={"revision": annotation.revision, "mask_sha256": sha256, "role": str(patch.role)},
+    )
+    rounds.consider(session, settings)
+    return annotation, True
+
+
+def same_again(
+    session: Session, patch: Patch, draft: Draft, sha256: str, by: User
+) -> Annotation | None:
+    """Return the newest revision if this is the request that wrote it, sent once more."""
+    if patch.revision == 0 or draft.base_revision != patch.revision - 1:
+        return None
+    newest_one = of_revision(session, patch.id, patch.revision)
+    mine = newest_one.author_id == by.id and newest_one.mask_sha256 == sha256
+    return newest_one if mine else None
+
+
+def advance(session: Session, patch: Patch) -> None:
+    """Count the patch's revision up and take it out of everybody's hands, if it is still ours."""
+    base = patch.revision
+    values: dict[str, Any] = {"lease_user_id": None, "lease_until": None, "revision": base + 1}
+    won = move(session, Patch, patch.id, PatchState.ANNOTATED, Patch.revision == base, **values)
+    session.refresh(patch)
+    if won:
+        return
+    if patch.revision != base:
+        raise stale(session, patch)
+    raise NotAnnotatable(
+        f"This patch is {patch.state}: a second person has approved its mask, so it stays."
+        if patch.state == PatchState.APPROVED
+        else f"A patch that is {patch.state} can't be annotated."
+    )
+
+
+def stale(session: Session, patch: Patch) -> AnnotationStale:
+    """Return the error that shows what is there now."""
+    current: dict[str, Any] = {"revision": patch.revision, "state": str(patch.state)}
+    if patch.revision:
+        there = of_revision(session, patch.id, patch.revision)
+        current |= {
+            "annotation_id": there.id,
+            "author": {"id": there.author.id, "username": there.author.name},
+            "created_at": there.created_at.isoformat(),
+            "mask_sha256": there.mask_sha256,
+        }
+    return AnnotationStale(
+        f"The patch is at revision {patch.revision} now. Your mask was not saved over it; look at "
+        "the newer one, then save again.",
+        headers={"ETag": revision_etag(patch.revision)},
+        current=current,
+    )
+
+
+def honest_source(
+    draft: Draft, slide: Slide, patch: Patch, seen: Prediction | None, settings: Settings
+) -> Source:
+    """Return the source; a mask that is not the model's, pixel for pixel, was edited."""
+    if draft.source != Source.PROPOSAL:
+        return draft.source
+    if seen is None:
+        return Source.EDITED
+    try:
+        probability = pictures.channel(slide, patch, seen, Channel.PROBABILITY, settings)
+    except NoPrediction:
+        return Source.EDITED
+    same = np.array_equal(pictures.proposal_of(probability), draft.mask)
+    return Source.PROPOSAL if same else Source.EDITED
+
+
+def of_revision(session: Session, patch_id: str, revision: int) -> Annotation:
+    return session.scalars(
+        select(Annotation)
+        .where(Annotation.patch_id == patch_id, Annotation.revision == revision)
+        .options(joinedload(Annotation.author))
+    ).one()
+
+
+def newest_of(session: Session, patch_id: str) -> Annotation:
+    """Return the newest revision of a patch; raise NoAnnotation."""
+    patch = patches.get(session, patch_id)
+    if patch.revision == 0:
+        raise NoAnnotation("There is no annotation of this patch yet.")
+    return of_revision(session, patch.id, patch.revision)
+
+
+def newest(session: Session, patch_ids: Sequence[str]) -> dict[str, Annotation]:
+    """Return the newest revision of each patch that has one."""
+    rows = session.scalars(
+        select(Annotation)
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .where(Patch.id.in_(patch_ids), Annotation.revision == Patch.revision)
+    )
+    return {row.patch_id: row for row in rows}
+
+
+def revisions(session: Session, patch_id: str) -> Select[Annotation]:
+    """Return the statement of all revisions of a patch, with their authors."""
+    patch = patches.get(session, patch_id)
+    return (
+        select(Annotation)
+        .where(Annotation.patch_id == patch.id)
+        .options(joinedload(Annotation.author))
+    )

@@ -1,0 +1,67 @@
+"""Predictions and overlays over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+
+from backend import conditional
+from backend.auth.guards import Pathologist, Viewer
+from backend.dependencies import BlobStore, CurrentSettings, ReadSession, WriteSession
+from backend.jobs.schemas import JobOut
+from backend.predictions import service, tiles
+from backend.predictions.overlays import Overlay
+from backend.predictions.schemas import PredictionIn
+from backend.slides import service as slides
+
+router = APIRouter(tags=["predictions"])
+
+
+@router.post("/slides/{slide_id}/predictions", status_code=status.HTTP_202_ACCEPTED)
+def request_prediction(
+    session: WriteSession,
+    user: Pathologist,
+    slide_id: str,
+    wanted: PredictionIn,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> JobOut:
+    """Run a model version over a slide, or over a box first."""
+    service.require_measured(slides.get(session, slide_id))
+    job = service.request(
+        session,
+        slide_id,
+        model_version_id=wanted.model_version,
+        box=wanted.box(),
+        requested_by=user.id,
+        idempotency_key=idempotency_key,
+    )
+    return JobOut.model_validate(job)
+
+
+@router.get(
+    "/slides/{slide_id}/overlays/{kind}_files/{level}/{col}_{row}.png", response_class=Response
+)
+def get_overlay_tile(
+    request: Request,
+    session: ReadSession,
+    settings: CurrentSettings,
+    blobs: BlobStore,
+    user: Viewer,
+    slide_id: str,
+    kind: Overlay,
+    level: int,
+    col: int,
+    row: int,
+    model_version: Annotated[str | None, Query(description="Its id.")] = None,
+) -> Response:
+    """Return an overlay tile, RGBA, on the grid of the slide's own Deep Zoom tiles."""
+    etag, render = tiles.tile(
+        session,
+        settings,
+        blobs,
+        slide_id=slide_id,
+        kind=kind,
+        level=level,
+        place=(col, row),
+        model_version_id=model_version,
+    )
+    return conditional.picture(request, etag, render)

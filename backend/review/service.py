@@ -1,0 +1,60 @@
+"""Review: a second person approves an annotation, or returns it for correction."""
+
+from sqlalchemy.orm import Session
+
+from backend.annotations import service as annotations
+from backend.audit import service as audit
+from backend.auth.tables import User
+from backend.db.states import move
+from backend.errors import Conflict, Forbidden
+from backend.patches import service as patches
+from backend.patches.tables import Patch, PatchState
+from backend.review.tables import Review, Verdict
+
+STATE_OF = {Verdict.APPROVED: PatchState.APPROVED, Verdict.RETURNED: PatchState.RETURNED}
+
+
+class OwnAnnotation(Forbidden):
+    code, title = "own_annotation", "Somebody else has to review this"
+
+
+class NotReviewable(Conflict):
+    code = "patch_state"
+
+
+def review(
+    session: Session,
+    patch_id: str,
+    *,
+    by: User,
+    verdict: Verdict,
+    comment: str,
+    base_revision: int | None,
+) -> Review:
+    """Give a verdict on the newest annotation of a patch.
+
+    `base_revision` is the one that the reviewer has seen, if they say so.
+    """
+    annotation = annotations.newest_of(session, patch_id)
+    if annotation.author_id == by.id:
+        raise OwnAnnotation("You drew this mask; a second person gives the verdict.")
+    patch = patches.get(session, patch_id)
+    if base_revision is not None and base_revision != annotation.revision:
+        raise annotations.stale(session, patch)
+    seen = Patch.revision == annotation.revision
+    if not move(session, Patch, patch_id, STATE_OF[verdict], seen):
+        session.refresh(patch)
+        raise NotReviewable(f"The patch is {patch.state}; only an annotated one is reviewed.")
+    session.refresh(patch)
+    row = Review(annotation_id=annotation.id, reviewer_id=by.id, verdict=verdict, comment=comment)
+    session.add(row)
+    session.flush()
+    audit.record(
+        session,
+        user_id=by.id,
+        action=f"annotation.{verdict}",
+        subject_type="patch",
+        subject_id=patch_id,
+        details={"revision": annotation.revision, "annotation_id": annotation.id},
+    )
+    return row

@@ -1,0 +1,151 @@
+"""Predict a slide, or the part a person looks at, shard by shard; then order the patches.
+
+Pixels first, rows second: a shard counts when its row is there, and then it is never computed
+again. A model version that is retired meanwhile is still finished: its shards are cheap, and
+two versions can be compared only where both have seen the slide. What people drew is not touched.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import select
+
+from backend.jobs.tables import JobKind
+from backend.model_versions import service as model_versions
+from backend.model_versions.tables import ModelVersion
+from backend.patches.grid import analysis_size
+from backend.patches.tables import Patch
+from backend.predictions import results
+from backend.predictions.results import Place, Shard
+from backend.predictions.service import ShardRange
+from backend.predictions.tables import Prediction
+from backend.slides import service as slides
+from backend.slides.reader import open_slide
+from backend.slides.tables import Slide
+from backend.storage import pyramids
+from backend.storage.pyramids import Pyramid
+from models import selection
+from models.prediction import Prediction as BatchPrediction
+from worker import shards
+from worker.context import JobContext
+from worker.predictors import predictor_for
+from worker.shards import Judged, ShardPlan, Spot
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one job has to do: the shards that are wanted and not finished."""
+
+    slide: Slide
+    version: ModelVersion
+    prediction: Prediction
+    wanted: list[ShardPlan]
+
+
+def run(context: JobContext) -> None:
+    work = prepare(context)
+    width, height = analysis_size(work.slide, context.settings.analysis_mpp)
+    pyramid = pyramids.create(
+        pyramids.folder_of(context.settings.pyramid_folder, work.slide.sha256, work.version.id),
+        (width, height),
+        context.settings.analysis_mpp,
+    )
+    if work.wanted:
+        predict(context, work, pyramid)
+    if context.kind == JobKind.PREDICT_VIEWPORT:
+        with context.finishing() as session:
+            results.announce_proposals(session, work.prediction, finished=False)
+        return
+    pyramid.build_coarse_levels()
+    order(context, work)
+
+
+def prepare(context: JobContext) -> Work:
+    slide_id, version_id = context.subject.split(":")[:2]
+    with context.reading() as session:
+        slide = slides.get(session, slide_id)
+        version = model_versions.get(session, version_id)
+        # a patch that ingest could not read has no pixels to predict
+        rows = session.execute(
+            select(Patch.id, Patch.row, Patch.column).where(
+                Patch.slide_id == slide_id, Patch.problem.is_(None)
+            )
+        )
+        plans = shards.plan(Spot(*row) for row in rows)
+    with context.writing() as session:
+        prediction = results.begin(
+            session, slide_id=slide_id, model_version_id=version_id, shard_count=len(plans)
+        )
+        finished = results.finished_shards(session, prediction.id)
+    wanted = [each for each in plans if each.place not in finished]
+    if text := context.params.get("shards"):
+        wanted = [each for each in wanted if each.place in ShardRange.from_text(text)]
+    return Work(slide, version, prediction, wanted)
+
+
+def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
+    """Read, predict and write at the same time: one shard ahead, one shard behind."""
+    predictor = predictor_for(context, work.version)
+    reader = open_slide(work.slide, context.settings)
+    total = sum(len(each.spots) for each in work.wanted)
+    done = 0
+
+    def between(batch_end: int) -> None:
+        context.check()
+        seen = done + batch_end
+        context.progress(seen / (total + 1), f"{seen} of {total} patches")
+
+    def read(shard: ShardPlan) -> shards.Images:
+        return shards.read_images(reader, work.slide, shard, context.settings.analysis_mpp)
+
+    def finish(images: shards.Images, seen: BatchPrediction | None) -> None:
+        keep(context, work, pyramid, shards.judged(images, seen))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="behind") as behind:
+        writing: Future[None] | None = None
+        for images in shards.ahead(work.wanted, read):
+            context.check()
+            seen = shards.predicted(predictor, images, between)
+            if writing is not None:
+                writing.result()
+            writing = behind.submit(finish, images, seen)
+            done += len(images.plan.spots)
+        if writing is not None:
+            writing.result()
+    reader.close()
+
+
+def keep(context: JobContext, work: Work, pyramid: Pyramid, judged: Judged) -> None:
+    """Write a shard's pixels, then in one fenced transaction its rows."""
+    shard = judged.plan
+    sha256 = pyramid.write_shard(shard.row, shard.column, judged.channels)
+    with context.writing() as session:
+        results.keep(
+            session,
+            work.prediction.id,
+            Shard(shard.row, shard.column, sha256, judged.scores, dict(judged.unreadable)),
+        )
+
+
+def order(context: JobContext, work: Work) -> None:
+    """Rank the patches that wait for a person, and end the job."""
+    with context.reading() as session:
+        candidates = results.candidates(session, work.prediction.id)
+    places = []
+    if candidates:
+        ranked = selection.rank(
+            np.array([each.score for each in candidates]),
+            np.array([each.descriptor for each in candidates]),
+            [work.slide.id] * len(candidates),
+            cap=len(candidates),
+            seed=0,
+        )
+        places = [
+            Place(candidates[each.index].patch_id, rank, {**each.reason})
+            for rank, each in enumerate(ranked, start=1)
+        ]
+    with context.finishing() as session:
+        results.rank(session, work.prediction.id, places)
+        results.finish(session, work.prediction)
+        results.announce_proposals(session, work.prediction, finished=True)
