@@ -45,7 +45,7 @@ const LABEL_OF: Record<PaintTool, Label> = {
 export type Changed = "stroke" | "mask" | "state";
 
 export interface Editing {
-  readonly patch: Patch;
+  patch: Patch;
   readonly image: HTMLImageElement;
   readonly mask: Mask;
   readonly proposal: Mask | null;
@@ -170,6 +170,7 @@ export async function openEditing(
       editing.restored = null;
       conflict = null;
       const revision = revisionOf(outcome.etag);
+      editing.patch = { ...patch, state: "annotated", revision };
       clock = createActivityClock();
       clock.touch(Date.now());
       fromScratch = false;

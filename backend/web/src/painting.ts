@@ -65,7 +65,6 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
     const { editing, tool, diameter } = hand();
     hover = at(event);
     if (event.button !== PRIMARY || !editing || !ready() || tool === "pan" || !overPatch()) return;
-    if ((event.target as Element).closest(".navigator, .over-viewer")) return;
     stroke = event.altKey && tool === "brush" ? "eraser" : tool;
     last = layer.toPatch(at(event));
     editing.touch();

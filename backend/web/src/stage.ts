@@ -48,6 +48,7 @@ function patchAt(patches: Patch[], x: number, y: number): Patch | undefined {
 
 export function useStage(
   host: RefObject<HTMLDivElement | null>,
+  map: RefObject<HTMLDivElement | null>,
   canvas: RefObject<HTMLCanvasElement | null>,
   slide: Slide,
   state: StageState,
@@ -81,7 +82,7 @@ export function useStage(
 
   useEffect(() => {
     const element = host.current!;
-    const viewer = createViewer(element, slide.id, {
+    const viewer = createViewer(element, map.current!, slide.id, {
       opened: () => {
         setReady(true);
         if (waiting.current) stage.show(waiting.current);
@@ -115,7 +116,7 @@ export function useStage(
       layer.destroy();
       viewer.destroy();
     };
-  }, [host, canvas, slide.id, stage]);
+  }, [host, map, canvas, slide.id, stage]);
 
   useEffect(() => parts.current?.viewer.setVersion(state.model), [state.model]);
   const editingNow = state.editing !== null;

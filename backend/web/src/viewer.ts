@@ -49,6 +49,7 @@ export interface SlideViewer {
 
 export function createViewer(
   element: HTMLElement,
+  map: HTMLElement,
   slide: string,
   hear: { opened: () => void; failed: (message: string) => void },
 ): SlideViewer {
@@ -58,8 +59,7 @@ export function createViewer(
     tileSources: deepZoomUrl(slide),
     showNavigationControl: false,
     showNavigator: true,
-    navigatorPosition: "TOP_RIGHT",
-    navigatorSizeRatio: 0.14,
+    navigatorElement: map, // above the mask layer, so not the viewer's own
     navigatorBackground: "#14171a",
     navigatorBorderColor: "#3a4147",
     navigatorDisplayRegionColor: "#27d3b5",

@@ -43,8 +43,9 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   const wanted = useRef<string | null>(null);
 
   const host = useRef<HTMLDivElement>(null);
+  const map = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const { stage, ...view } = useStage(host, canvas, slide, {
+  const { stage, ...view } = useStage(host, map, canvas, slide, {
     model: learning.active?.id ?? null,
     preferences,
     patches,
@@ -213,6 +214,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
           data-zoom={view.scale.toFixed(4)}
         />
         <canvas ref={canvas} class="mask-layer" data-testid="mask-layer" aria-hidden="true" />
+        <div ref={map} class="map over-viewer" data-testid="map" aria-hidden="true" />
         {view.problem && (
           <p class="viewer-problem problem" role="alert">
             {view.problem}
