@@ -125,9 +125,17 @@ def begin_training(
 
 
 def finish_training(
-    session: Session, model_version_id: str, *, weights_sha256: str, metrics: dict[str, Any]
+    session: Session,
+    model_version_id: str,
+    *,
+    weights_sha256: str,
+    metrics: dict[str, Any],
+    config: dict[str, Any],
 ) -> None:
-    """Make a trained version a candidate: from here on it has weights and metrics, for ever."""
+    """Make a trained version a candidate: from here on it has weights and metrics, for ever.
+
+    `config` says how they came about; it adds to what was known at the start.
+    """
     move_or_conflict(
         session,
         ModelVersion,
@@ -136,6 +144,7 @@ def finish_training(
         "Only a version in training becomes a candidate.",
         weights_sha256=weights_sha256,
         metrics=metrics,
+        config={**get(session, model_version_id).config, **config},
     )
 
 

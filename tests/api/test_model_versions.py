@@ -32,7 +32,11 @@ def trained(service: Service, *, finished: bool = True) -> str:
         )
         if finished:
             model_versions.finish_training(
-                session, version.id, weights_sha256="1" * 64, metrics={"gold": {"dice": 0.5}}
+                session,
+                version.id,
+                weights_sha256="1" * 64,
+                metrics={"gold": {"dice": 0.5}},
+                config={"torch": "2"},
             )
         return version.id
 
@@ -84,7 +88,7 @@ def test_a_version_shows_its_lineage(service: Service) -> None:
     assert shown["parent_id"] == cold["id"]
     assert shown["weights_sha256"] == "1" * 64
     assert shown["snapshot_sha256"] == "0" * 64
-    assert shown["config"] == {"seed": 1}
+    assert shown["config"] == {"seed": 1, "torch": "2"}
     assert shown["metrics"] == {"gold": {"dice": 0.5}}
     missing = service.client.get("/model-versions/none")
     assert (missing.status_code, missing.json()["code"]) == (404, "model_version_not_found")

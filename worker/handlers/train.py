@@ -1,0 +1,268 @@
+"""A round: learn from a frozen snapshot, compare on gold, promote or keep back.
+
+Killed anywhere it is run again to the same end: the snapshot and the unlabelled draw are blobs,
+training goes on from its checkpoint, and the verdict is one transaction.
+"""
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backend.errors import Unprocessable
+from backend.model_versions import activation
+from backend.model_versions import service as model_versions
+from backend.model_versions.service import ActiveModelChanged
+from backend.model_versions.tables import ModelKind, ModelVersion
+from backend.patches.tables import PatchRole
+from backend.rounds import course
+from backend.rounds import service as rounds
+from backend.rounds.snapshot import Snapshot
+from backend.rounds.tables import LIVE, RoundState
+from models import training
+from models.networks import SCRATCH, NetworkError
+from models.training import Stopped, Trained, TrainingConfig, TrainingDataError
+from worker.context import JobContext
+from worker.data import (
+    Labelled,
+    Place,
+    choose_unlabelled,
+    places_document,
+    places_from,
+    read_labelled,
+    read_unlabelled,
+)
+from worker.evaluation import Evaluation, evaluate
+from worker.predictors import predictor_for
+
+log = logging.getLogger(__name__)
+READ, TRAINED = 0.02, 0.95
+"""Shares of the progress bar at which reading and training are done."""
+
+
+class TrainingRefused(Unprocessable):
+    """The settings or the images can't be trained with; trying again would not help."""
+
+    code, title = "training_refused", "This training can't be done"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round does, frozen before its first step."""
+
+    round_id: str
+    version_id: str
+    snapshot: Snapshot
+    unlabelled: list[Place]
+    config: TrainingConfig
+    initial: Path | None
+
+
+def run(context: JobContext) -> None:
+    """Train, evaluate and close the round that the job is about."""
+    plan = open_plan(context)
+    if plan is None:
+        log.info("round %s is over already", context.subject)
+        return
+    try:
+        trained = learn(context, plan)
+    except (NetworkError, TrainingDataError) as error:
+        code = getattr(error, "code", TrainingRefused.code)
+        raise TrainingRefused(str(error), code=code) from error
+    context.blobs.adopt(trained.path, trained.sha256)
+    with context.writing() as session:
+        course.begin_evaluation(session, plan.round_id)
+    conclude(context, plan, trained)
+    course.forget_training(context.settings, plan.round_id)
+
+
+def open_plan(context: JobContext) -> Plan | None:
+    """Freeze what is still free, or read what an earlier attempt froze."""
+    with context.writing() as session:
+        row = rounds.get(session, context.subject)
+        if row.state not in LIVE:
+            return None
+        rounds.require_encoder_weights(row.config["encoder_weights"])
+        if row.state == RoundState.OPEN:
+            places = choose_unlabelled(
+                session, count=row.config["unlabelled"], seed=row.config["seed"]
+            )
+            drawn = {"unlabelled_sha256": context.blobs.put(places_document(places))}
+            course.begin_training(
+                session, row, config=drawn | {"threads": context.settings.threads}
+            )
+        parent = model_versions.get(session, row.parent_model_version_id)
+    config = config_of(row.config)
+    return Plan(
+        round_id=row.id,
+        version_id=row.model_version_id or "",
+        snapshot=Snapshot.from_document(context.blobs.read(row.snapshot_sha256 or "")),
+        unlabelled=places_from(context.blobs.read(row.config["unlabelled_sha256"])),
+        config=config,
+        initial=weights_to_go_on_from(context, parent, config),
+    )
+
+
+def config_of(frozen: dict[str, Any]) -> TrainingConfig:
+    """Return the training that a round's frozen settings mean, on this machine's device."""
+    try:
+        chosen = training.preset(frozen["preset"])
+    except ValueError as error:
+        raise TrainingRefused(f"MEMBRANA_PRESET: {error}", code="unknown_preset") from error
+    network = replace(
+        chosen.network,
+        architecture=frozen["architecture"],
+        encoder=frozen["encoder"] or chosen.network.encoder,
+        encoder_weights=frozen["encoder_weights"],
+    )
+    return replace(
+        chosen,
+        network=network,
+        iterations=frozen["iterations"] or chosen.iterations,
+        seed=frozen["seed"],
+        checkpoint_every=frozen["checkpoint_steps"],
+        threads=frozen["threads"],
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+
+
+def weights_to_go_on_from(
+    context: JobContext, parent: ModelVersion, config: TrainingConfig
+) -> Path | None:
+    """Return the parent's weights if they fit the network that is trained now."""
+    if parent.kind != ModelKind.EUGMT or parent.weights_sha256 is None:
+        return None
+    before = parent.config.get("training", {})
+    if before.get("method") != config.method:
+        return None
+    # where the encoder once began makes no difference to weights that are trained
+    same = replace(config.network, encoder_weights=SCRATCH)
+    if before.get("network", {}) | {"encoder_weights": SCRATCH} != asdict(same):
+        return None
+    return context.blobs.path(parent.weights_sha256)
+
+
+def labelled_of(context: JobContext, snapshot: Snapshot, role: PatchRole) -> Labelled:
+    patches = snapshot.of_role(role)
+    return read_labelled(context.database, context.blobs, context.settings, patches, context.check)
+
+
+def learn(context: JobContext, plan: Plan) -> Trained:
+    """Train on the snapshot, from the last checkpoint if there is one."""
+    context.progress(0, "Reading annotated patches")
+    labelled = labelled_of(context, plan.snapshot, PatchRole.TRAINING)
+    unlabelled = read_unlabelled(context.database, context.settings, plan.unlabelled, context.check)
+
+    def progress(step: int, steps: int, losses: dict[str, float]) -> None:
+        with context.writing() as session:
+            course.record_curve(session, plan.round_id, step, losses)
+        context.progress(READ + (TRAINED - READ) * step / steps, f"Step {step} of {steps}")
+
+    try:
+        return training.train(
+            plan.config,
+            labelled.images,
+            labelled.masks,
+            # where every patch is annotated their pixels are learned from without masks, too
+            unlabelled if len(unlabelled) else labelled.images,
+            workdir=course.training_folder(context.settings, plan.round_id),
+            progress=progress,
+            stopping=context.stopping,
+            initial=plan.initial,
+        )
+    except Stopped:
+        context.check()
+        raise
+
+
+def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
+    """Judge the candidate against the active version on gold, and act on it, all at once."""
+    gold = labelled_of(context, plan.snapshot, PatchRole.GOLD)
+    with context.reading() as session:
+        candidate = model_versions.get(session, plan.version_id)
+    candidate.weights_sha256 = trained.sha256
+    of_candidate = evaluate(predictor_for(context, candidate), gold, context.check)
+    while True:
+        with context.reading() as session:
+            active = model_versions.active(session)
+        of_active = evaluate(predictor_for(context, active), gold, context.check)
+        verdict = judge(of_candidate, of_active, active.name)
+        try:
+            settle(context, plan, trained, active, verdict)
+        except ActiveModelChanged:
+            # a person activated another version meanwhile: that one is to be beaten now
+            continue
+        return
+
+
+@dataclass(frozen=True)
+class Verdict:
+    promoted: bool
+    reason: str
+    metrics: dict[str, Any]
+
+
+def judge(candidate: Evaluation, active: Evaluation, active_name: str) -> Verdict:
+    """Promote what is not worse on gold; what can't be told is kept back."""
+    metrics = {
+        "gold": {
+            "candidate": candidate.figures(),
+            "active": {**active.figures(), "name": active_name},
+        }
+    }
+    number = f"{candidate.patches} held-out patch{'es' if candidate.patches > 1 else ''}"
+    if not candidate.pooled.membrane:
+        reason = (
+            f"Kept back: no membrane is marked on the {number}, so nothing tells whether this "
+            "model is better. Annotate held-out patches that show membranes."
+        )
+        return Verdict(promoted=False, reason=reason, metrics=metrics)
+    ours, theirs = candidate.pooled.dice, active.pooled.dice
+    promoted = ours >= theirs
+    reason = (
+        f"{'Promoted' if promoted else 'Kept back'}: Dice on {number} is {ours:.4f}, and "
+        f"{theirs:.4f} for {active_name}, the active model."
+    )
+    return Verdict(promoted=promoted, reason=reason, metrics=metrics)
+
+
+def provenance(plan: Plan) -> dict[str, Any]:
+    """Return what the weights came from, besides the snapshot: it adds to the round's settings."""
+    return {
+        "training": plan.config.document(),
+        "warm_start": plan.initial is not None,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if plan.config.device == "cuda" else "cpu",
+        "unlabelled_drawn": len(plan.unlabelled),
+    }
+
+
+def settle(
+    context: JobContext, plan: Plan, trained: Trained, active: ModelVersion, verdict: Verdict
+) -> None:
+    """Write the end: candidate, verdict, promotion, predictions and the job, or none of it."""
+    with context.finishing() as session:
+        if model_versions.active(session).id != active.id:
+            raise ActiveModelChanged(f"{active.name} is no longer the active version.")
+        model_versions.finish_training(
+            session,
+            plan.version_id,
+            weights_sha256=trained.sha256,
+            metrics=verdict.metrics,
+            config=provenance(plan),
+        )
+        course.close(
+            session,
+            plan.round_id,
+            promoted=verdict.promoted,
+            reason=verdict.reason,
+            metrics=verdict.metrics,
+        )
+        if verdict.promoted:
+            version = model_versions.get(session, plan.version_id)
+            session.refresh(version)
+            activation.switch(session, version, requested_by=context.requested_by)
+        # what was annotated during the training may be enough for the next round already
+        rounds.consider(session, context.settings)
