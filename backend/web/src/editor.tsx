@@ -126,7 +126,7 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
             Somebody else has this patch open until {clock(lease.expires_at)}.
           </p>
         )}
-        {offer?.lease && (
+        {offer?.lease && editing.state !== "saved" && (
           <p class="quiet" data-testid="lease">
             Yours until {clock(offer.lease.expires_at)}.{" "}
             {editing.patch.revision === 0 && (

@@ -2,6 +2,7 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { OverlayKind } from "./api";
 import type { Changed, Editing } from "./editing";
 import { createMaskLayer, type MaskLayer } from "./mask_layer";
 import { createPainting, type Hand, type Painting } from "./painting";
@@ -22,7 +23,7 @@ export interface StageState {
 
 export interface Stage {
   changed(what: Changed): void;
-  reread(): void;
+  reread(kinds: readonly OverlayKind[]): void;
   show(patch: Patch): void;
   zoomBy(factor: number): void;
   home(): void;
@@ -70,7 +71,7 @@ export function useStage(
     };
     return {
       changed: (what) => parts.current?.layer.redraw(what === "state" ? "view" : "mask"),
-      reread: () => parts.current?.viewer.setVersion(latest.current.model),
+      reread: (kinds) => parts.current?.viewer.reread(kinds),
       show(patch) {
         if (parts.current && parts.current.viewer.scale() > 0) zoomTo(patch, false);
         else waiting.current = patch;

@@ -40,6 +40,8 @@ export interface SlideViewer {
   setLayers(layers: Layers): void;
   /** Read the overlays anew: another model version, or new pixels of the same. */
   setVersion(model: string | null): void;
+  /** Read these overlays anew: their pixels changed. */
+  reread(kinds: readonly OverlayKind[]): void;
   /** Whether a drag or click now belongs to somebody else than the viewer. */
   setHeld(held: () => boolean): void;
   onMove(listener: () => void): void;
@@ -126,6 +128,17 @@ export function createViewer(
     }
   }
 
+  function reread(kinds: readonly OverlayKind[]): void {
+    reading += 1;
+    const old = kinds.flatMap((kind) => images.get(kind) ?? []);
+    for (const kind of kinds) images.delete(kind);
+    show();
+    // the old pixels stay until the new ones had time to come: no flicker
+    setTimeout(() => {
+      if (open) for (const image of old) osd.world.removeItem(image);
+    }, CHANGE_MS);
+  }
+
   osd.addHandler("open", () => {
     open = true;
     // the small map shows the slide alone: overlays would only cover it, and cost tiles
@@ -188,15 +201,9 @@ export function createViewer(
     },
     setVersion(wanted) {
       model = wanted;
-      reading += 1;
-      const old = [...images.values()];
-      images.clear();
-      show();
-      // the old pixels stay until the new ones had time to come: no flicker
-      setTimeout(() => {
-        if (open) for (const image of old) osd.world.removeItem(image);
-      }, CHANGE_MS);
+      reread(OVERLAYS);
     },
+    reread,
     setHeld(asked) {
       held = asked;
     },

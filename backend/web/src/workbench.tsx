@@ -17,6 +17,7 @@ import { listenToKeys, releaseFocus } from "./shortcuts";
 import { benchShortcuts } from "./bench_keys";
 import type { Patch, QueueItem, Session, Slide } from "./types";
 import { useStage } from "./stage";
+import { OVERLAYS } from "./viewer";
 
 const REREAD_MS = 1500;
 
@@ -67,7 +68,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
       // a slide's proposals come piece by piece: read once for several
       soon ??= setTimeout(() => {
         soon = undefined;
-        stage.reread();
+        stage.reread(OVERLAYS);
         reloadPatches();
       }, REREAD_MS);
     });
@@ -127,10 +128,11 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   useEffect(() => {
     if (!saved) return;
     learning.reload();
+    stage.reread(["annotation"]);
     setPatches((old) =>
       old.map((patch) => (patch.id === saved ? { ...patch, state: "annotated" } : patch)),
     );
-  }, [saved, learning.reload]);
+  }, [saved, learning.reload, stage]);
 
   const model = learning.active?.name;
   const before = useRef(model);
