@@ -30,7 +30,7 @@ class ColdStartParameters:
     ridge_od: float = 0.035
     contrast_od: float = 0.09
     brown_od: float = 0.10
-    softness: float = 0.4
+    softness: float = 0.3
     """Width of the logistic in units of the rules' thresholds."""
 
 
