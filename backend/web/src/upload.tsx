@@ -14,10 +14,19 @@ interface Item {
   sent: number;
   state: "sending" | "done" | "failed";
   message: string;
+  /** Sending it again may help: the content itself was not refused. */
+  retry: boolean;
   upload: Upload;
 }
 
 let number = 0;
+
+/** Whether an answer (status 0: none came) says nothing of the content itself. */
+const passing = (status: number): boolean =>
+  status === 0 || status === 409 || status === 423 || status === 429 || status >= 500;
+
+const statusOf = (error: Error): number =>
+  error instanceof DetailedError ? (error.originalResponse?.getStatus() ?? 0) : 0;
 
 function whyFailed(error: Error): string {
   if (error instanceof DetailedError && error.originalResponse) {
@@ -57,17 +66,19 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
       onAfterResponse: (_request, response) => {
         slide = response.getHeader("Slide-Id") ?? slide;
       },
-      onShouldRetry: (error) => {
-        const status = error.originalResponse?.getStatus() ?? 0;
-        return status === 0 || status === 409 || status === 423 || status === 429 || status >= 500;
-      },
+      onShouldRetry: (error) => passing(statusOf(error)),
       onProgress: (sent) => change(id, { sent }),
       onSuccess: () => {
         change(id, { state: "done", sent: file.size, message: "Received" });
         onSlide(slide);
         setTimeout(() => setItems((old) => old.filter((item) => item.id !== id)), 4000);
       },
-      onError: (error) => change(id, { state: "failed", message: whyFailed(error) }),
+      onError: (error) =>
+        change(id, {
+          state: "failed",
+          message: whyFailed(error),
+          retry: passing(statusOf(error)),
+        }),
     });
     const item: Item = {
       id,
@@ -76,6 +87,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
       sent: 0,
       state: "sending",
       message: "",
+      retry: false,
       upload,
     };
     setItems((old) => [...old, item]);
@@ -156,7 +168,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
             <span class={item.state === "failed" ? "problem" : "quiet"}>
               {item.message || `${Math.floor((100 * item.sent) / (item.size || 1))} %`}
             </span>
-            {item.state === "failed" && (
+            {item.retry && item.state === "failed" && (
               <button
                 type="button"
                 onClick={() => {

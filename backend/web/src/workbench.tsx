@@ -86,6 +86,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
       return;
     }
     setBusy("Opening the patch…");
+    setQueueEmpty(false);
     openEditing(patchId, user.id, (what) => {
       stage.changed(what);
       if (what !== "stroke") tick((count) => count + 1);
