@@ -70,4 +70,4 @@ def trained(path: Path, sha256: str, threads: int) -> Predictor:
 
     if threads:
         torch.set_num_threads(threads)
-    return TorchPredictor(path)
+    return TorchPredictor(path, device="cuda" if torch.cuda.is_available() else "cpu")
