@@ -51,7 +51,6 @@ class Nodes:
     shift_y: Float
     nucleus_h: Float
     nucleus_d: Float
-    share: Float
 
 
 def warp(spec: PhantomSpec, x: Places, y: Places) -> tuple[Float, Float]:
@@ -162,7 +161,6 @@ def nodes(spec: PhantomSpec, rows: Index, cols: Index) -> Nodes:
         shift_y=((u(20) - 0.5) * f(2.5)).astype(f),
         nucleus_h=np.where(tumour, 0.22 + 0.25 * u(24), 0.4 + 0.3 * u(24)).astype(f),
         nucleus_d=np.where(brown, 0.2 + 0.5 * u(25), 0.03 * u(25)).astype(f),
-        share=(intensity > 0).astype(f),
     )
 
 

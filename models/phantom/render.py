@@ -40,7 +40,6 @@ class _Look:
     white: Float
     h_gain: float
     d_gain: float
-    gamma_d: float
 
 
 @lru_cache(maxsize=16)
@@ -59,7 +58,6 @@ def _look(seed: int, variation: float) -> _Look:
         .astype(np.float32),
         h_gain=float(np.exp(g.normal(0, 0.25 * variation))),
         d_gain=float(np.exp(g.normal(0, 0.18 * variation))),
-        gamma_d=1.0,
     )
 
 

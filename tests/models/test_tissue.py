@@ -13,7 +13,7 @@ from models.tissue import FLAGS, quality, tissue_mask
 NO_PATCHES = np.zeros((0, 256, 256, 3), np.uint8)
 
 
-def overview_of(spec, step=16):
+def overview_of(spec, step=8):
     """Draw a whole phantom at low power (box-filtered)."""
     image = pixels(spec, 0, 0, spec.width, spec.height)[0]
     size = (spec.width // step, spec.height // step)
@@ -49,7 +49,7 @@ def sample(path, *, count=12):
 
 @pytest.fixture(scope="module")
 def phantom():
-    return overview_of(PhantomSpec(width=3072, height=2560, seed=1, her2="2+"))
+    return overview_of(PhantomSpec(width=1536, height=1280, mpp=0.5, seed=1, her2="2+"))
 
 
 def test_phantom_tissue_is_found_and_glass_is_not(phantom):
@@ -65,7 +65,7 @@ def test_phantom_tissue_is_found_and_glass_is_not(phantom):
 
 
 def test_a_negative_slide_is_found_too():
-    overview, mpp = overview_of(PhantomSpec(width=2560, height=2048, seed=9, her2="0"))
+    overview, mpp = overview_of(PhantomSpec(width=1280, height=1024, mpp=0.5, seed=9, her2="0"))
     assert tissue_mask(overview, mpp).mean() > 0.2
 
 
@@ -103,8 +103,8 @@ def test_black_padding_and_a_coverslip_edge_are_not_tissue(phantom):
 
 def test_a_healthy_phantom_raises_no_flag():
     for her2 in ("0", "2+", "3+"):
-        drawn = field(PhantomSpec(her2=her2, seed=8), 1024).image
-        overview = np.asarray(cv2.resize(drawn, (256, 256), interpolation=cv2.INTER_AREA))
+        drawn = field(PhantomSpec(her2=her2, seed=8), 768).image
+        overview = np.asarray(cv2.resize(drawn, (192, 192), interpolation=cv2.INTER_AREA))
         patches = np.stack([drawn[:256, :256], drawn[256:512, 256:512], drawn[512:768, :256]])
         assert quality(overview, tissue_mask(overview, 1.0), patches).flags == (), her2
 
