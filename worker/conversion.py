@@ -7,11 +7,14 @@ can only be read whole (interlaced PNG, progressive JPEG) are taken up to a boun
 import itertools
 import os
 import select
+import struct
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyvips
 
 from backend.errors import Unprocessable
@@ -26,6 +29,7 @@ LOSSLESS_PIXELS = 100_000_000
 """Up to here a converted picture keeps every grey level; beyond, JPEG at a high quality."""
 WHOLE_PIXELS = 60_000_000
 """Pixels of a kind of file that a decoder holds whole: about 360 MB of coefficients."""
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 STRIP_PX = 512
 LARGEST_GAP = 8.5
 """A level this much smaller than the next finer one still serves all between them quickly."""
@@ -119,7 +123,7 @@ def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch
     try:
         source = pyvips.Source.new_from_descriptor(read_end)
         os.close(read_end)
-        image = pyvips.Image.new_from_source(source, "", access="sequential")
+        image = pyvips.Image.pngload_source(source, access="sequential", fail_on="truncated")
         per_mm = 1000 / mpp if mpp else UNKNOWN_RESOLUTION
         image = image.copy(xres=per_mm, yres=per_mm, interpretation="srgb")
         write_pyramid(image, target, lossless=False, watch=watch)
@@ -131,7 +135,10 @@ def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch
 
 
 class Feeder(threading.Thread):
-    """Reads a slide strip by strip and writes it as PPM into a pipe, until told to stop."""
+    """Reads a slide strip by strip and writes it as a PNG, unpacked, into a pipe.
+
+    PNG, because libvips can read it from a pipe whatever it was built with.
+    """
 
     def __init__(self, reader: SlideReader, descriptor: int) -> None:
         super().__init__(name="strips", daemon=True)
@@ -159,10 +166,22 @@ class Feeder(threading.Thread):
 
     def _feed(self) -> None:
         width, height = self._reader.dimensions
-        self._write(f"P6\n{width} {height}\n255\n".encode())
+        self._write(PNG_HEAD)
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        stored = zlib.compressobj(0)
         for top in range(0, height, STRIP_PX):
-            strip = Strip(self._reader, top, min(STRIP_PX, height - top))
-            self._write(read_overview(strip, 1.0).image.tobytes())
+            image = read_overview(Strip(self._reader, top, min(STRIP_PX, height - top)), 1.0).image
+            # every row begins with the number of its filter: none
+            rows = np.zeros((image.shape[0], 1 + 3 * width), np.uint8)
+            rows[:, 1:] = image.reshape(image.shape[0], -1)
+            self._chunk(b"IDAT", stored.compress(rows.data))
+        self._chunk(b"IDAT", stored.flush())
+        self._chunk(b"IEND", b"")
+
+    def _chunk(self, kind: bytes, data: bytes) -> None:
+        checksum = zlib.crc32(data, zlib.crc32(kind))
+        for part in (struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)):
+            self._write(part)
 
     def _write(self, data: bytes) -> None:
         left = memoryview(data)
