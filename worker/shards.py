@@ -23,7 +23,6 @@ from models.prediction import Prediction, Predictor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-MEMBRANE = 0.5
 
 
 @dataclass(frozen=True)
@@ -185,13 +184,12 @@ def scored(
     """Return the selector's figures of each patch."""
     scores = selection.patch_scores(prediction.probability, flagged)
     features = selection.patch_features(images.pixels, prediction.probability)
-    membrane = (prediction.probability >= MEMBRANE).mean(axis=(1, 2))
     return tuple(
         PatchScore(
             patch_id=spot.patch_id,
             flagged_fraction=float(scores.flagged_fraction[index]),
             entropy=float(scores.entropy[index]),
-            membrane_fraction=float(membrane[index]),
+            membrane_fraction=float(scores.membrane_fraction[index]),
             score=float(scores.score[index]),
             descriptor=[float(value) for value in features[index]],
         )

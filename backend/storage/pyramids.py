@@ -167,6 +167,7 @@ def write_empty(folder: Path, size: SizePx, mpp: float) -> None:
             chunks=(1, min(CHUNK_PX, side), min(CHUNK_PX, side)),
             shards=(len(Channel), side, side),
             dtype="uint8",
+            compressors=zarr.codecs.ZstdCodec(level=1),
             fill_value=0,
             dimension_names=("c", "y", "x"),
         )

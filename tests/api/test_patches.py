@@ -1,0 +1,137 @@
+"""Patches over REST: their order, their figures, their pictures."""
+
+import numpy as np
+
+from backend.auth.tables import Role
+from backend.patches.grid import patch_region
+from backend.patches.pictures import HALF
+from backend.slides import service as slides
+from backend.slides.reader import open_slide
+from tests.conftest import Service
+from tests.ready import code, patches_of, pixels, predicted_slide, put, ready_slide, some_mask
+
+
+def test_order_by_uncertainty_is_the_queues_rank(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    patches = patches_of(service.client, slide_id)
+    assert len(patches) == 6
+    assert [patch["selection"]["rank"] for patch in patches] == [1, 2, 3, 4, 5, 6]
+    assert all(patch["uncertainty"] == patch["selection"]["score"] for patch in patches)
+    assert len({patch["uncertainty"] for patch in patches}) > 1
+
+
+def test_order_by_position_and_places_in_level_0(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    patches = patches_of(service.client, slide_id, order="position")
+    places = [(patch["row"], patch["column"]) for patch in patches]
+    assert places == [(row, column) for row in range(2) for column in range(3)]
+    assert [(p["x"], p["y"], p["size"]) for p in patches[3:5]] == [(0, 256, 256), (256, 256, 256)]
+
+
+def test_pages_join_to_the_whole_list(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    for order in ("uncertainty", "position"):
+        whole = [patch["id"] for patch in patches_of(service.client, slide_id, order=order)]
+        paged, cursor = [], None
+        while True:
+            query = {"order": order, "limit": 4} | ({"cursor": cursor} if cursor else {})
+            page = service.client.get(f"/slides/{slide_id}/patches", params=query).json()
+            paged += [patch["id"] for patch in page["items"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert paged == whole
+
+
+def test_unpredicted_patches_are_listed_without_figures(service: Service) -> None:
+    slide_id = ready_slide(service)
+    patches = patches_of(service.client, slide_id)
+    assert {patch["state"] for patch in patches} == {"unreviewed"}
+    assert {patch["uncertainty"] for patch in patches} == {None}
+    patch_id = patches[0]["id"]
+    for picture in ("proposal", "probability", "uncertain_pixels"):
+        answer = service.client.get(f"/patches/{patch_id}/{picture}.png")
+        assert code(answer) == (404, "no_prediction")
+    answer = service.client.get(f"/patches/{patch_id}/annotation.png")
+    assert code(answer) == (404, "no_annotation")
+
+
+def test_states_filter_the_list(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    patch_id = patches_of(service.client, slide_id, state="proposed")[0]["id"]
+    put(service.client, patch_id, some_mask()).raise_for_status()
+    assert [p["id"] for p in patches_of(service.client, slide_id, state="annotated")] == [patch_id]
+    assert len(patches_of(service.client, slide_id, state="proposed")) == 5
+
+
+def test_wrong_questions_are_answered_in_words(service: Service) -> None:
+    slide_id = ready_slide(service)
+    ask = service.client.get
+    assert code(ask("/slides/none/patches")) == (404, "slide_not_found")
+    assert code(ask("/patches/none")) == (404, "patch_not_found")
+    for cursor in ("%%%", "bnVsbA==", "WzEsMiwzXQ==", "WyJhIiwgImIiLDEsMl0="):
+        answer = ask(f"/slides/{slide_id}/patches", params={"cursor": cursor})
+        assert code(answer) == (400, "bad_cursor")
+    answer = ask(f"/slides/{slide_id}/patches", params={"model_version": "none"})
+    assert code(answer) == (404, "model_version_not_found")
+    assert ask(f"/slides/{slide_id}/patches", params={"order": "beauty"}).status_code == 422
+
+
+def test_a_patch_tells_its_revision_model_and_reason(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    listed = patches_of(service.client, slide_id)[0]
+    answer = service.client_of(Role.VIEWER).get(f"/patches/{listed['id']}")
+    assert answer.headers["ETag"] == '"r0"'
+    patch = answer.json()
+    assert patch == listed
+    assert patch["model_version"] == "cold-start"
+    assert patch["role"] is None
+    assert patch["lease"] is None
+    reason = patch["reason"]
+    assert len(reason["text"].split()) > 3
+    assert reason["flagged_fraction"] == patch["selection"]["flagged_fraction"]
+
+
+def test_the_image_is_what_the_reader_reads(service: Service) -> None:
+    slide_id = ready_slide(service)
+    patch = patches_of(service.client, slide_id, order="position")[4]
+    answer = service.client.get(f"/patches/{patch['id']}/image.png")
+    with service.database.reading() as session:
+        slide = slides.get(session, slide_id)
+    reader = open_slide(slide, service.settings)
+    region = patch_region(slide, patch["row"], patch["column"], service.settings.analysis_mpp)
+    assert (pixels(answer) == reader.read(region, (256, 256))).all()
+    reader.close()
+
+
+def test_the_pictures_agree_with_each_other_and_the_figures(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    for patch in patches_of(service.client, slide_id):
+        base = f"/patches/{patch['id']}"
+        probability = pixels(service.client.get(f"{base}/probability.png"))
+        proposal = pixels(service.client.get(f"{base}/proposal.png"))
+        uncertain = pixels(service.client.get(f"{base}/uncertain_pixels.png"))
+        assert (proposal == np.where(probability >= HALF, 255, 0)).all()
+        assert set(np.unique(uncertain)) <= {0, 255}
+        flagged = patch["selection"]["flagged_fraction"]
+        assert (uncertain == 255).mean() == np.float32(flagged) or np.isclose(
+            (uncertain == 255).mean(), flagged, atol=1e-6
+        )
+        named = {"model_version": patch["model_version_id"]}
+        assert (pixels(service.client.get(f"{base}/proposal.png", params=named)) == proposal).all()
+
+
+def test_a_picture_travels_once(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    patch_id = patches_of(service.client, slide_id)[0]["id"]
+    put(service.client, patch_id, some_mask()).raise_for_status()
+    seen = set()
+    for name in ("image", "proposal", "probability", "uncertain_pixels", "annotation"):
+        url = f"/patches/{patch_id}/{name}.png"
+        etag = service.client.get(url).headers["ETag"]
+        seen.add(etag)
+        again = service.client.get(url, headers={"If-None-Match": etag})
+        assert again.status_code == 304, name
+        assert not again.content
+        assert service.client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert len(seen) == 5

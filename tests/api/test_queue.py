@@ -1,0 +1,166 @@
+"""The queue: one patch, one person; what is forgotten comes back."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from starlette.testclient import TestClient
+
+from backend.auth.tables import Role
+from backend.db.base import now
+from backend.patches.tables import Patch
+from backend.predictions.tables import PatchPrediction
+from tests.conftest import Service
+from tests.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
+
+
+def ask(client: TestClient, **query: Any) -> dict[str, Any] | None:
+    answer = client.get("/queue/next", params=query)
+    assert answer.status_code in {200, 204}, answer.text
+    return answer.json() if answer.status_code == 200 else None
+
+
+def taken(client: TestClient, **query: Any) -> str:
+    item = ask(client, **query)
+    assert item is not None
+    return str(item["patch"]["id"])
+
+
+def ranked(service: Service, slide_id: str) -> list[str]:
+    return [patch["id"] for patch in patches_of(service.client, slide_id)]
+
+
+def expire(service: Service, patch_id: str) -> None:
+    with service.database.writing() as session:
+        past = now() - timedelta(seconds=1)
+        session.execute(update(Patch).where(Patch.id == patch_id).values(lease_until=past))
+
+
+def test_the_most_uncertain_patch_comes_first_with_its_stored_reason(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    item = ask(service.client, slide_id=slide_id, strategy="uncertainty")
+    assert item is not None
+    patch = item["patch"]
+    assert patch["id"] == ranked(service, slide_id)[0]
+    assert patch["state"] == "in_annotation"
+    assert patch["lease"]["mine"]
+    assert patch["lease"]["expires_at"] == item["lease"]["expires_at"]
+    with service.database.reading() as session:
+        stored = session.scalars(
+            select(PatchPrediction).where(PatchPrediction.patch_id == patch["id"])
+        ).one()
+    assert item["reason"] == stored.reason
+    assert item["reason"]["text"]
+
+
+def test_saving_goes_on_to_the_next_rank(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    order = ranked(service, slide_id)
+    for expected in order:
+        assert taken(service.client, slide_id=slide_id) == expected
+        answer = put(service.client, expected, some_mask())
+        assert answer.status_code == 201
+        assert answer.json()["patch"]["lease"] is None
+    assert ask(service.client, slide_id=slide_id) is None
+
+
+def test_ones_own_patch_comes_back_on_reload(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    mine = taken(service.client, slide_id=slide_id)
+    theirs = taken(service.client_of(Role.PATHOLOGIST), slide_id=slide_id)
+    assert mine != theirs
+    assert taken(service.client, slide_id=slide_id) == mine
+    assert taken(service.client) == mine
+
+
+def test_leaving_unsaved_goes_round_and_not_to_and_fro(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    order = ranked(service, slide_id)
+    seen = [taken(service.client, slide_id=slide_id)]
+    for _ in range(len(order)):
+        seen.append(taken(service.client, slide_id=slide_id, after=seen[-1]))
+    assert seen == [*order, order[0]]
+    states = [patch["state"] for patch in patches_of(service.client, slide_id)]
+    assert sorted(states) == ["in_annotation", *["proposed"] * 5], "one lease a person"
+
+
+def test_people_at_once_never_get_the_same_patch(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    clients = [service.client_of(Role.PATHOLOGIST) for _ in range(8)]
+    start = threading.Barrier(len(clients))
+    got: list[str | None] = []
+
+    def hurry(client: TestClient) -> None:
+        start.wait()
+        item = ask(client, slide_id=slide_id)
+        got.append(item["patch"]["id"] if item else None)
+
+    threads = [threading.Thread(target=hurry, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 8
+    handed_out = [patch_id for patch_id in got if patch_id]
+    assert len(set(handed_out)) == len(handed_out) == 6
+
+
+def test_a_forgotten_lease_is_free_again(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    forgotten = taken(service.client, slide_id=slide_id)
+    expire(service, forgotten)
+    shown = service.client.get(f"/patches/{forgotten}").json()
+    assert shown["lease"] is None
+    other = service.client_of(Role.PATHOLOGIST)
+    assert taken(other, slide_id=slide_id) == forgotten
+    assert taken(service.client, slide_id=slide_id) != forgotten
+
+
+def test_saving_after_the_lease_ran_out_is_no_loss(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    patch_id = taken(service.client, slide_id=slide_id)
+    expire(service, patch_id)
+    other = service.client_of(Role.PATHOLOGIST)
+    assert taken(other, slide_id=slide_id) == patch_id
+    assert put(service.client, patch_id, some_mask(1)).status_code == 201
+    assert code(put(other, patch_id, some_mask(2))) == (412, "stale")
+    assert taken(other, slide_id=slide_id) != patch_id
+
+
+def test_slides_take_turns(service: Service) -> None:
+    first = predicted_slide(service, seed=3)
+    second = predicted_slide(service, seed=4)
+    turns = []
+    for _ in range(4):
+        item = ask(service.client)
+        assert item is not None
+        turns.append((item["patch"]["selection"]["rank"], item["patch"]["slide_id"]))
+        put(service.client, item["patch"]["id"], some_mask()).raise_for_status()
+    assert turns == [(1, first), (1, second), (2, first), (2, second)]
+
+
+def test_unreadable_unpredicted_and_skipped_patches_are_not_offered(service: Service) -> None:
+    unpredicted = ready_slide(service, seed=4)
+    assert ask(service.client, slide_id=unpredicted) is None
+    slide_id = predicted_slide(service, seed=3)
+    order = ranked(service, slide_id)
+    with service.database.writing() as session:
+        problem = {"code": "region_unreadable", "detail": "damaged"}
+        session.execute(update(Patch).where(Patch.id == order[0]).values(problem=problem))
+    assert taken(service.client, slide_id=slide_id) == order[1]
+    other = service.client_of(Role.PATHOLOGIST)
+    assert code(other.post(f"/patches/{order[1]}/skip")) == (409, "patch_not_skippable")
+    assert service.client.post(f"/patches/{order[1]}/skip").json()["state"] == "skipped"
+    assert taken(service.client, slide_id=slide_id) == order[2]
+    assert put(service.client, order[1], some_mask()).status_code == 201, "skipped, not forbidden"
+
+
+def test_who_only_looks_takes_nothing(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    viewer = service.client_of(Role.VIEWER)
+    assert code(viewer.get("/queue/next")) == (403, "not_allowed")
+    patch_id = ranked(service, slide_id)[0]
+    assert viewer.post(f"/patches/{patch_id}/skip").status_code == 403
+    assert code(service.client.get("/queue/next?slide_id=none")) == (404, "slide_not_found")
+    assert service.client.get("/queue/next?strategy=beauty").status_code == 422
