@@ -75,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(api)
     answer_with_problems(app)
     secure(app)
+    metrics.measure(app)
     serve_annotator(app, Path(__file__).parent / "static")
     return app
 

@@ -1,0 +1,30 @@
+"""Reading the audit trail; nothing here writes it."""
+
+from fastapi import APIRouter
+from sqlalchemy import select
+
+from backend.audit.schemas import Entry
+from backend.audit.tables import AuditEntry
+from backend.auth.guards import Admin
+from backend.dependencies import ReadSession
+from backend.paging import Cursor, Limit, Page, paginate
+
+router = APIRouter(tags=["audit"])
+
+
+@router.get("/audit")
+def trail(
+    session: ReadSession,
+    _: Admin,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    subject_id: str | None = None,
+) -> Page[Entry]:
+    """Newest first."""
+    statement = select(AuditEntry)
+    if subject_id is not None:
+        statement = statement.where(AuditEntry.subject_id == subject_id)
+    rows, more = paginate(
+        session, statement, AuditEntry.id, limit=limit, cursor=cursor, newest_first=True
+    )
+    return Page(items=[Entry.model_validate(row) for row in rows], next_cursor=more)

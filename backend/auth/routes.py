@@ -1,0 +1,104 @@
+"""Sign in and out, users, API tokens."""
+
+from fastapi import APIRouter, Request, Response, status
+from sqlalchemy import select
+
+from backend.audit import service as audit
+from backend.auth import service as auth
+from backend.auth.guards import COOKIE, Admin, OpenSession, Viewer
+from backend.auth.schemas import (
+    Credentials,
+    NewToken,
+    NewUser,
+    Person,
+    SignedIn,
+    Token,
+    UserChange,
+)
+from backend.auth.tables import User
+from backend.auth.throttle import Throttle
+from backend.dependencies import CurrentDatabase, ReadSession, WriteSession
+from backend.errors import Unauthenticated
+from backend.paging import Cursor, Limit, Page, paginate
+
+router = APIRouter(tags=["people"])
+throttle = Throttle()
+
+
+@router.post("/session")
+def sign_in(
+    credentials: Credentials, request: Request, response: Response, database: CurrentDatabase
+) -> SignedIn:
+    """Sign a browser in with a password or a one-time link."""
+    address = request.client.host if request.client else "unknown"
+    keys = (f"address {address}", f"name {credentials.username}")
+    throttle.check(*keys)
+    try:
+        with database.writing() as session:
+            if credentials.link is not None:
+                user = auth.use_link(session, credentials.link)
+            else:
+                user = auth.check_password(
+                    session, credentials.username or "", credentials.password or ""
+                )
+            opened, secret = auth.open_session(session, user)
+            audit.record(session, user, "signed_in", "user", user.id)
+    except Unauthenticated:
+        throttle.failed(*keys)
+        raise
+    response.set_cookie(
+        COOKIE,
+        secret,
+        max_age=int(auth.SESSION_LIFE.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+    return SignedIn.of(opened)
+
+
+@router.get("/session")
+def who_am_i(opened: OpenSession) -> SignedIn:
+    if opened is None:
+        raise Unauthenticated("Nobody is signed in here.")
+    return SignedIn.of(opened)
+
+
+@router.delete("/session", status_code=status.HTTP_204_NO_CONTENT)
+def sign_out(response: Response, session: WriteSession, opened: OpenSession, user: Viewer) -> None:
+    if opened is not None:
+        session.delete(session.merge(opened, load=True))
+    response.delete_cookie(COOKIE)
+
+
+@router.get("/users")
+def users(
+    session: ReadSession, _: Admin, limit: Limit = 100, cursor: Cursor = None
+) -> Page[Person]:
+    rows, more = paginate(session, select(User), User.id, limit=limit, cursor=cursor)
+    return Page(items=[Person.of(user) for user in rows], next_cursor=more)
+
+
+@router.post("/users", status_code=status.HTTP_201_CREATED)
+def add_user(new: NewUser, session: WriteSession, admin: Admin) -> Person:
+    user = auth.create_user(session, name=new.username, role=new.role, password=new.password)
+    audit.record(session, admin, "added_user", "user", user.id, role=str(user.role))
+    return Person.of(user)
+
+
+@router.patch("/users/{user_id}")
+def change_user(user_id: str, change: UserChange, session: WriteSession, admin: Admin) -> Person:
+    user = auth.change_user(
+        session, user_id, role=change.role, active=change.active, password=change.password
+    )
+    changed = sorted(change.model_dump(exclude_none=True))
+    audit.record(session, admin, "changed_user", "user", user.id, changed=changed)
+    return Person.of(user)
+
+
+@router.post("/tokens", status_code=status.HTTP_201_CREATED)
+def add_token(new: NewToken, session: WriteSession, user: Viewer) -> Token:
+    """Make a token that acts as the caller; it is shown this once."""
+    token = auth.create_token(session, user, name=new.name)
+    audit.record(session, user, "made_token", "user", user.id, name=new.name)
+    return Token(name=new.name, token=token)

@@ -1,0 +1,74 @@
+"""What goes in and out at sign-in, users and tokens."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field, model_validator
+
+from backend.auth.tables import BrowserSession, Role, User
+
+Name = Field(min_length=1, max_length=100)
+Password = Field(min_length=1, max_length=1000)
+
+
+class Credentials(BaseModel):
+    """A name and a password, or the secret of a one-time link."""
+
+    username: str | None = Field(None, max_length=100)
+    password: str | None = Field(None, max_length=1000)
+    link: str | None = Field(None, max_length=200)
+
+    @model_validator(mode="after")
+    def one_way_in(self) -> "Credentials":
+        if self.link is None and (self.username is None or self.password is None):
+            raise ValueError("Send a username and a password, or a link.")
+        return self
+
+
+class Person(BaseModel):
+    id: str
+    username: str
+    role: Role
+    active: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: User) -> "Person":
+        return cls(
+            id=user.id,
+            username=user.name,
+            role=user.role,
+            active=user.active,
+            created_at=user.created_at,
+        )
+
+
+class SignedIn(BaseModel):
+    user: Person
+    csrf_token: str
+
+    @classmethod
+    def of(cls, session: BrowserSession) -> "SignedIn":
+        return cls(user=Person.of(session.user), csrf_token=session.csrf_token)
+
+
+class NewUser(BaseModel):
+    username: str = Name
+    role: Role
+    password: str = Password
+
+
+class UserChange(BaseModel):
+    role: Role | None = None
+    active: bool | None = None
+    password: str | None = Field(None, max_length=1000)
+
+
+class NewToken(BaseModel):
+    name: str = Name
+
+
+class Token(BaseModel):
+    """Shown once."""
+
+    name: str
+    token: str

@@ -1,0 +1,76 @@
+"""The stream of events to the browser (server-sent events)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from backend.auth.guards import Viewer
+from backend.db.session import Database
+from backend.dependencies import CurrentDatabase
+from backend.events import service as events
+from backend.events.tables import Event
+
+router = APIRouter(tags=["events"])
+POLL_SECONDS = 0.5
+QUIET_POLLS = 30
+"""A comment line after so many polls without news keeps proxies from hanging up."""
+OVERLAP = 200
+"""On PostgreSQL a smaller id may appear after a larger one: so many ids are looked at again."""
+
+
+@router.get("/events", response_class=StreamingResponse)
+def stream(
+    request: Request,
+    database: CurrentDatabase,
+    _: Viewer,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """Follow what happens: job progress, slide states, new proposals, rounds."""
+    with database.reading() as session:
+        newest = events.newest_id(session)
+    start = min(int(last_event_id), newest) if (last_event_id or "").isdigit() else newest
+    return StreamingResponse(
+        follow(request, database, start),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def follow(request: Request, database: Database, start: int) -> AsyncIterator[str]:
+    """Yield events newer than `start` until the browser goes away."""
+    yield "retry: 2000\n\n"
+    last, quiet = start, 0
+    sent = await run_in_threadpool(known_before, database, start)
+    while not await request.is_disconnected():
+        fresh = await run_in_threadpool(read_since, database, last - OVERLAP)
+        news = [event for event in fresh if event.id not in sent]
+        for event in news:
+            yield line(event)
+        last = max([last, *(event.id for event in fresh)])
+        sent = {event.id for event in fresh} | {known for known in sent if known > last - OVERLAP}
+        quiet = 0 if news else quiet + 1
+        if quiet == QUIET_POLLS:
+            yield ": still here\n\n"
+            quiet = 0
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def known_before(database: Database, start: int) -> set[int]:
+    """Return the ids that the overlap shows again but the browser needs no more."""
+    return {event.id for event in read_since(database, start - OVERLAP) if event.id <= start}
+
+
+def read_since(database: Database, last_id: int) -> list[Event]:
+    """Read one batch in a session as short as the query."""
+    with database.reading() as session:
+        return list(events.since(session, last_id, limit=OVERLAP + 500))
+
+
+def line(event: Event) -> str:
+    data = json.dumps({"id": event.subject_id, **event.data})
+    return f"id: {event.id}\nevent: {event.topic}\ndata: {data}\n\n"

@@ -1,0 +1,75 @@
+"""Is the service alive, and has it all it needs to work?"""
+
+from datetime import timedelta
+
+from fastapi import APIRouter
+from kombu.exceptions import OperationalError
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend.db.base import now
+from backend.db.session import Database
+from backend.dependencies import CurrentDatabase, CurrentSettings
+from backend.errors import Unavailable
+from backend.jobs.bell import sender
+from backend.jobs.tables import WorkerHeartbeat
+from backend.settings import Settings
+
+router = APIRouter(prefix="/health", tags=["service"])
+WORKER_SILENCE = timedelta(seconds=30)
+
+
+@router.get("/live")
+def live() -> dict[str, str]:
+    """Answer as long as the process serves."""
+    return {"status": "alive"}
+
+
+@router.get("/ready")
+def ready(database: CurrentDatabase, settings: CurrentSettings) -> dict[str, str]:
+    """Answer 200 when database, broker, storage and a worker are there."""
+    missing = [
+        sentence
+        for sentence in (
+            database_trouble(database),
+            broker_trouble(settings),
+            storage_trouble(settings),
+        )
+        if sentence
+    ]
+    if missing:
+        raise Unavailable(" ".join(missing), code="not_ready")
+    return {"status": "ready"}
+
+
+def database_trouble(database: Database) -> str | None:
+    """Say what is wrong with the database or with what it knows of the workers."""
+    try:
+        with database.reading() as session:
+            session.execute(text("SELECT 1"))
+            seen = session.scalar(
+                select(WorkerHeartbeat.name).where(WorkerHeartbeat.seen_at > now() - WORKER_SILENCE)
+            )
+    except SQLAlchemyError:
+        return "The database does not answer."
+    return None if seen else "No worker has shown itself lately."
+
+
+def broker_trouble(settings: Settings) -> str | None:
+    try:
+        with sender(settings).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+    except (OperationalError, OSError):
+        return "The broker does not answer."
+    return None
+
+
+def storage_trouble(settings: Settings) -> str | None:
+    """Prove that the data folder takes a file."""
+    probe = settings.data / ".writable"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink(missing_ok=True)
+    except OSError:
+        return "The data folder can't be written."
+    return None

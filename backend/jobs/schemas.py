@@ -1,0 +1,25 @@
+"""A job as people and programs see it."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from backend.jobs.tables import JobKind, JobState
+
+
+class JobOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    kind: JobKind
+    subject: str
+    state: JobState
+    progress: float
+    message: str
+    attempts: int
+    cancel_requested: bool
+    problem: dict[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
