@@ -23,11 +23,12 @@ def activate(session: Session, model_version_id: str, *, by: User) -> ModelVersi
     switch(session, version, requested_by=by.id)
     audit.record(
         session,
-        user_id=by.id,
-        action="model_version.activated",
-        subject_type="model_version",
-        subject_id=version.id,
-        details={"name": version.name, "instead_of": old.name},
+        by,
+        "model_version.activated",
+        "model_version",
+        version.id,
+        name=version.name,
+        instead_of=old.name,
     )
     return version
 

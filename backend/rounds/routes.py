@@ -22,9 +22,7 @@ def start_round(
     idempotency_key: IdempotencyKey = None,
 ) -> RoundStarted:
     """Start a round on everything annotated so far; a live one is returned instead of a second."""
-    row, running = service.start(
-        session, settings, requested_by=user.id, idempotency_key=idempotency_key
-    )
+    row, running = service.start(session, settings, by=user, idempotency_key=idempotency_key)
     [view] = service.views(session, [row])
     return RoundStarted(
         round=RoundOut.of(view),

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 # loaded with this module: whoever can end a training job must also end its round
 import backend.rounds.course  # noqa: F401
 from backend.annotations.tables import Annotation
+from backend.audit import service as audit
+from backend.auth.tables import User
 from backend.errors import Conflict, NotFound, Unprocessable
 from backend.events.service import announce
 from backend.jobs import service as jobs
@@ -100,15 +102,19 @@ def start(
     session: Session,
     settings: Settings,
     *,
-    requested_by: str | None = None,
+    by: User | None = None,
     idempotency_key: str | None = None,
 ) -> tuple[Round, bool]:
-    """Start a round on what is annotated now; return it, and whether it was running already."""
+    """Start a round on what is annotated now; return it, and whether it was running already.
+
+    Without `by`, enough new annotations started it.
+    """
     if known := started_by(session, idempotency_key):
         return known, False
     if running := live(session):
         return running, True
     require_encoder_weights(settings.encoder_weights)
+    requested_by = by.id if by else None
     snapshot = take(session)
     require_enough(snapshot)
     try:
@@ -127,6 +133,7 @@ def start(
         idempotency_key=idempotency_key,
     )
     row.job_id = job.id
+    audit.record(session, by, "round.started", "round", row.id, snapshot=row.snapshot_sha256)
     announce(session, Round.TOPIC, row.id, {"state": str(row.state)})
     return row, False
 
