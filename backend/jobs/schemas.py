@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from backend.jobs.tables import JobKind, JobState
 
 
-class JobOut(BaseModel):
+class JobView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str
