@@ -93,11 +93,13 @@ def submit(
     session.flush()
     audit.record(
         session,
-        user_id=by.id,
-        action="annotation.saved",
-        subject_type="patch",
-        subject_id=patch.id,
-        details={"revision": annotation.revision, "mask_sha256": sha256, "role": str(patch.role)},
+        by,
+        "annotation.saved",
+        Patch.TOPIC,
+        patch.id,
+        revision=annotation.revision,
+        mask_sha256=sha256,
+        role=str(patch.role),
     )
     rounds.consider(session, settings)
     return annotation, True

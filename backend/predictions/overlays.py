@@ -48,10 +48,17 @@ Stops = Sequence[tuple[int, tuple[int, int, int, int]]]
 def table(stops: Stops) -> Pixels:
     """Return RGBA (256, 4) that runs straight between the stops; values between are rounded."""
     values = [value for value, _ in stops]
-    colours = np.array([colour for _, colour in stops], float)
+    corners = np.array([colour for _, colour in stops], float)
     ramp = np.arange(256)
-    columns = [np.interp(ramp, values, colours[:, index]) for index in range(4)]
-    return np.stack(columns, axis=1).round().astype(np.uint8)
+    columns = [np.interp(ramp, values, corners[:, index]) for index in range(4)]
+    colours = np.stack(columns, axis=1).round()
+    return bare(colours.astype(np.uint8))
+
+
+def bare(rgba: Pixels) -> Pixels:
+    """Return colours in which whatever is wholly transparent is zero: such tiles are tiny."""
+    rgba[rgba[..., 3] == 0] = 0
+    return rgba
 
 
 COLOURS: dict[Overlay, Pixels] = {
@@ -167,7 +174,7 @@ def annotation_tile(
     out = transparent(size)
     out[..., :3] = np.where((membrane >= ignored)[..., None], GREEN, GRAY)
     out[..., 3] = np.maximum(membrane, ignored).astype(np.uint16) * COVER // 255
-    return out
+    return bare(out)
 
 
 def fitted(pixels: Pixels, box: Region0, origin: tuple[int, int], size: SizePx) -> Pixels:

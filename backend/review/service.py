@@ -51,10 +51,11 @@ def review(
     session.flush()
     audit.record(
         session,
-        user_id=by.id,
-        action=f"annotation.{verdict}",
-        subject_type="patch",
-        subject_id=patch_id,
-        details={"revision": annotation.revision, "annotation_id": annotation.id},
+        by,
+        f"annotation.{verdict}",
+        Patch.TOPIC,
+        patch_id,
+        revision=annotation.revision,
+        annotation_id=annotation.id,
     )
     return row
