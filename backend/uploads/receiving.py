@@ -13,13 +13,19 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from backend.errors import NoSpace
+from backend.errors import BadRequest, NoSpace
 from backend.settings import Settings
 from backend.uploads.tus import ChecksumMismatch, Hash, UploadLocked, UploadTooLarge
 
 BUFFER_BYTES = 1 << 20
 CHECKPOINT_BYTES = 64 << 20
 """How much one long request may lose when the power goes."""
+
+
+class LineBroken(BadRequest):
+    """Nobody is there to read this any more; it only ends the request."""
+
+    code, title = "line_broken", "The line broke"
 
 
 def upload_path(settings: Settings, upload_id: str) -> Path:
@@ -63,7 +69,7 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
         # what came before the line broke is kept: that is what resumable means
         if held:
             yield bytes(held)
-        raise
+        raise LineBroken("The request ended before its last byte.") from None
     if held:
         yield bytes(held)
 
@@ -111,7 +117,7 @@ async def receive(
             if written + len(piece) > length:
                 raise UploadTooLarge("More bytes came than the upload was announced to have.")
             await run_in_threadpool(append, piece)
-    except (ClientDisconnect, asyncio.CancelledError):
+    except (LineBroken, asyncio.CancelledError):
         if checksum is None:
             keep()
         raise
