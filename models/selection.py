@@ -5,7 +5,7 @@ No torch: before any training the cold start's two rules stand for the students.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -79,8 +79,19 @@ class Ranked:
     reason: dict[str, Any]
 
 
+class Scored(Protocol):
+    """A patch with its scores, however it is kept."""
+
+    @property
+    def flagged_fraction(self) -> float: ...
+    @property
+    def entropy(self) -> float: ...
+    @property
+    def score(self) -> float: ...
+
+
 def rank(
-    scores: PatchScores,
+    patches: Sequence[Scored],
     features: Float,
     groups: Sequence[str],
     *,
@@ -94,9 +105,10 @@ def rank(
     2 * `cap` places at most `cap` are of one group (slide). features: (B, D); ties go by a
     seeded draw. Only the first thousand are spread; the rest follow by score.
     """
-    count = len(groups)
+    count = len(patches)
     if count == 0:
         return []
+    score = np.array([patch.score for patch in patches])
     place = np.argsort(np.random.default_rng(seed).permutation(count))
     spread = features.std(axis=0)
     scaled = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
@@ -110,30 +122,29 @@ def rank(
         if position % (2 * cap) == 0:
             taken = {}
         novelty = np.minimum(nearest, 1) if chosen else np.ones(count)
-        value = (1 - DIVERSITY_WEIGHT) * scores.score + DIVERSITY_WEIGHT * novelty
+        value = (1 - DIVERSITY_WEIGHT) * score + DIVERSITY_WEIGHT * novelty
         full = [name for name, number in taken.items() if number >= cap]
         open_ = left & ~np.isin(names, full)
         pool = np.flatnonzero(open_ if open_.any() else left)
         best = int(pool[np.lexsort((place[pool], -value[pool]))[0]])
-        chosen.append(Ranked(best, float(value[best]), reason(scores, best, float(novelty[best]))))
+        why = reason(patches[best], float(novelty[best]))
+        chosen.append(Ranked(best, float(value[best]), why))
         left[best] = False
         taken[groups[best]] = taken.get(groups[best], 0) + 1
         nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[best], axis=1))
     rest = np.flatnonzero(left)
-    by_score = rest[np.lexsort((place[rest], -scores.score[rest]))].tolist()
-    chosen += [Ranked(i, float(scores.score[i]), reason(scores, i, 0.0)) for i in by_score]
+    by_score = rest[np.lexsort((place[rest], -score[rest]))].tolist()
+    chosen += [Ranked(i, float(score[i]), reason(patches[i], 0.0)) for i in by_score]
     return chosen
 
 
-def reason(scores: PatchScores, index: int, novelty: float) -> dict[str, Any]:
+def reason(patch: Scored, novelty: float) -> dict[str, Any]:
     """Say why a patch is shown, in figures and in a sentence."""
-    flagged_fraction = float(scores.flagged_fraction[index])
-    entropy = float(scores.entropy[index])
     unlike = " and is unlike the patches before it" if novelty >= 0.5 else ""
     return {
-        "flagged_fraction": round(flagged_fraction, 6),
-        "entropy": round(entropy, 6),
+        "flagged_fraction": round(patch.flagged_fraction, 6),
+        "entropy": round(patch.entropy, 6),
         "diversity": round(novelty, 6),
-        "text": f"{flagged_fraction:.1%} of this patch is doubtful (mean entropy {entropy:.2f} "
-        f"nats){unlike}.",
+        "text": f"{patch.flagged_fraction:.1%} of this patch is doubtful "
+        f"(mean entropy {patch.entropy:.2f} nats){unlike}.",
     }

@@ -135,7 +135,7 @@ def order(context: JobContext, work: Work) -> None:
     places = []
     if candidates:
         ranked = selection.rank(
-            np.array([each.score for each in candidates]),
+            candidates,
             np.array([each.descriptor for each in candidates]),
             [work.slide.id] * len(candidates),
             cap=len(candidates),
