@@ -1,0 +1,87 @@
+"""From a model version to its predictor: the stored parameters, kept once, torch only if needed."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from backend.db.session import Database
+from backend.errors import NotFound
+from backend.model_versions import service as model_versions
+from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.settings import Settings
+from backend.storage.blobs import Blobs
+from models.cold_start import ColdStart, ColdStartParameters
+from models.networks import Ensemble, NetworkConfig, build, save_ensemble
+from models.phantom import field
+from tests.learning import spec_of
+from worker.predictors import NoWeights, predictor_for, register_cold_start
+
+
+class Installation:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.blobs = Blobs(settings.blob_folder)
+
+
+@pytest.fixture
+def installation(settings: Settings) -> Installation:
+    return Installation(settings)
+
+
+def version_with(weights_sha256: str | None, kind: ModelKind = ModelKind.EUGMT) -> ModelVersion:
+    return ModelVersion(
+        name="v", kind=kind, state=ModelVersionState.CANDIDATE, weights_sha256=weights_sha256
+    )
+
+
+def test_the_registered_cold_start_predicts_as_the_code_does(
+    database: Database, installation: Installation
+) -> None:
+    with database.writing() as session:
+        register_cold_start(session, installation.blobs)
+    with database.reading() as session:
+        version = model_versions.active(session)
+    images = field(spec_of(1), 256).image[None]
+    ours, theirs = predictor_for(installation, version)(images), ColdStart()(images)
+    np.testing.assert_array_equal(ours.probability, theirs.probability)
+    np.testing.assert_array_equal(ours.students, theirs.students)
+
+
+def test_a_version_predicts_with_its_own_parameters(installation: Installation) -> None:
+    """An upgrade that changes the defaults must not change what an old version says."""
+    other = ColdStart(ColdStartParameters(brown_od=0.3, surround_px=21))
+    sha256 = installation.blobs.put(other.parameters_json())
+    predictor = predictor_for(installation, version_with(sha256, ModelKind.COLD_START))
+    images = field(spec_of(1), 256).image[None]
+    np.testing.assert_array_equal(predictor(images).probability, other(images).probability)
+
+
+def test_trained_weights_are_loaded_once(installation: Installation) -> None:
+    config = NetworkConfig()
+    path = installation.blobs.folder / "model.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    networks = [build(config) for _ in range(3)]
+    sha256 = save_ensemble(Ensemble(config, networks[0], tuple(networks[1:])), path)
+    installation.blobs.adopt(path, sha256)
+    first = predictor_for(installation, version_with(sha256))
+    assert predictor_for(installation, version_with(sha256)) is first
+    seen = first(np.zeros((1, 256, 256, 3), np.uint8))
+    assert seen.probability.shape == (1, 256, 256)
+    assert seen.students.shape == (2, 1, 256, 256)
+
+
+def test_a_version_in_training_has_no_predictor(installation: Installation) -> None:
+    with pytest.raises(NoWeights):
+        predictor_for(installation, version_with(None))
+
+
+def test_parameters_that_are_gone_are_named(installation: Installation) -> None:
+    with pytest.raises(NotFound, match="is not on disk"):
+        predictor_for(installation, version_with("0" * 64, ModelKind.COLD_START))
+
+
+def test_the_parent_of_a_worker_never_loads_torch() -> None:
+    program = "import sys, worker.predictors; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
