@@ -65,7 +65,7 @@ def has_usable_levels(levels: Sequence[SizePx]) -> bool:
 def open_picture(path: Path, *, most_pixels: int) -> pyvips.Image:
     """Open a PNG, JPEG or TIFF by its content; only its head is read. Raise what is wrong."""
     try:
-        image = loader_of(path)(str(path), access="sequential", fail_on="truncated")
+        image = loader_of(path)(str(path), access="sequential", fail_on="error")
     except pyvips.Error as error:
         raise SlideUnreadable(f"The picture can't be opened: {first_line(error)}") from error
     pixels = image.width * image.height
@@ -123,7 +123,7 @@ def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch
     try:
         source = pyvips.Source.new_from_descriptor(read_end)
         os.close(read_end)
-        image = pyvips.Image.pngload_source(source, access="sequential", fail_on="truncated")
+        image = pyvips.Image.pngload_source(source, access="sequential", fail_on="error")
         per_mm = 1000 / mpp if mpp else UNKNOWN_RESOLUTION
         image = image.copy(xres=per_mm, yres=per_mm, interpretation="srgb")
         write_pyramid(image, target, lossless=False, watch=watch)

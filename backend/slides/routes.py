@@ -95,7 +95,7 @@ def change_slide(
     user: Pathologist, session: WriteSession, slide_id: str, changes: SlideChange
 ) -> SlideRead:
     """Set the pixel size, case, stain or archive flag; a pixel size makes ingest go on."""
-    return describe(session, [service.change(session, slide_id, changes.named())])[0]
+    return describe(session, [service.change(session, slide_id, changes.named(), by=user)])[0]
 
 
 @router.delete("/slides/{slide_id}", status_code=204)
@@ -103,4 +103,4 @@ def delete_slide(
     user: Admin, session: WriteSession, settings: CurrentSettings, slide_id: str
 ) -> None:
     """Delete a slide, its annotations, predictions and files."""
-    service.remove(session, slide_id, settings)
+    service.remove(session, slide_id, settings, by=user)

@@ -9,6 +9,8 @@ from sqlalchemy import Select, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.audit import service as audit
+from backend.auth.tables import User
 from backend.db.outbox import after_commit
 from backend.db.states import move, move_or_conflict
 from backend.errors import Conflict, NotFound
@@ -145,7 +147,7 @@ def ingest_again(session: Session, slide: Slide, *, mpp: float | None) -> None:
     session.refresh(slide)
 
 
-def change(session: Session, slide_id: str, changes: dict[str, Any]) -> Slide:
+def change(session: Session, slide_id: str, changes: dict[str, Any], *, by: User) -> Slide:
     """Apply what a person named; a pixel size makes a waiting or failed slide go on."""
     slide = get(session, slide_id)
     for field in ("case_id", "stain"):
@@ -156,6 +158,8 @@ def change(session: Session, slide_id: str, changes: dict[str, Any]) -> Slide:
         change_pixel_size(session, slide, changes["mpp"])
     if changes.get("archived") is not None:
         archive(session, slide, archived=changes["archived"])
+    said = {"mpp": changes["mpp"]} if changes.get("mpp") else {}
+    audit.record(session, by, "slide.changed", "slide", slide_id, fields=sorted(changes), **said)
     return slide
 
 
@@ -191,7 +195,7 @@ def archive(session: Session, slide: Slide, *, archived: bool) -> None:
     session.refresh(slide)
 
 
-def remove(session: Session, slide_id: str, settings: Settings) -> None:
+def remove(session: Session, slide_id: str, settings: Settings, *, by: User) -> None:
     """Delete a slide with all that was drawn and computed on it; files go after the commit."""
     slide = get(session, slide_id)
     for job in active_jobs(session):
@@ -206,6 +210,7 @@ def remove(session: Session, slide_id: str, settings: Settings) -> None:
             "whole. Archive the slide instead."
         ) from None
     announce(session, Slide.TOPIC, slide_id, {"state": "deleted"})
+    audit.record(session, by, "slide.deleted", "slide", slide_id, sha256=slide.sha256)
     after_commit(session, partial(remove_files, slide, settings))
 
 

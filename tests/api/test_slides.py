@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
+from backend.audit.tables import AuditEntry
 from backend.auth.tables import Role
 from backend.events.tables import Event
 from backend.jobs.tables import JobKind
@@ -230,6 +231,10 @@ def test_a_deleted_slide_leaves_no_file_and_can_come_again(
     assert not derived.exists()
     assert not service.blobs.has(slide["sha256"])
     assert patches_of(service, slide["id"]) == []
+    with service.database.reading() as session:
+        entry = session.scalar(select(AuditEntry).where(AuditEntry.action == "slide.deleted"))
+        assert entry is not None
+        assert (entry.subject_id, entry.user_id is None) == (slide["id"], False)
     again = ingested(service, content, mpp="0.25")
     assert again["id"] != slide["id"]
     assert again["patch_count"] == slide["patch_count"]

@@ -1,0 +1,315 @@
+"""Ingest survives its worker, converts in a stream, and finds the same patches every time."""
+
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image
+from sqlalchemy import select
+
+from backend.errors import MembranaError
+from backend.jobs import service as jobs
+from backend.jobs.tables import Job, JobKind, JobState
+from backend.patches.tables import Patch
+from backend.slides import service as slides
+from backend.slides.geometry import Region0
+from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from backend.slides.tables import Slide, SlideState
+from models.phantom import PhantomSpec, write
+from tests.conftest import Service
+from worker import conversion
+from worker.context import JobContext, LeaseLost
+from worker.conversion import (
+    ConversionStopped,
+    ImageTooLarge,
+    convert_picture,
+    convert_slide,
+    has_usable_levels,
+)
+from worker.handlers import ingest
+from worker.opening import pixel_size
+
+Places = list[tuple[int, int, float, float, float]]
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("phantom") / "phantom.tif"
+    write(PhantomSpec(width=2500, height=2048, seed=3), path, threads=2)
+    return path
+
+
+def uploaded(service: Service, path: Path) -> str:
+    answer = service.client.post("/slides", files={"file": ("a.tif", path.read_bytes())})
+    found: str = answer.json()["id"]
+    return found
+
+
+def row(service: Service, slide_id: str) -> Slide:
+    with service.database.reading() as session:
+        return slides.get(session, slide_id)
+
+
+def places(service: Service, slide_id: str) -> Places:
+    with service.database.reading() as session:
+        found = session.scalars(
+            select(Patch).where(Patch.slide_id == slide_id).order_by(Patch.row, Patch.column)
+        )
+        return [(p.row, p.column, p.x0, p.y0, p.tissue_fraction) for p in found]
+
+
+def claimed(service: Service, slide_id: str, owner: str) -> JobContext:
+    with service.database.writing() as session:
+        job_id = session.scalar(
+            select(Job.id).where(Job.subject == slide_id, Job.state == JobState.QUEUED)
+        )
+        assert job_id is not None
+        job = jobs.claim(session, job_id, owner=owner, lease_seconds=60)
+    assert job is not None
+    return JobContext(job, owner=owner, database=service.database, settings=service.settings)
+
+
+def lost(service: Service, job_id: str) -> None:
+    """The worker is dead and its lease is over."""
+    with service.database.writing() as session:
+        job = session.get_one(Job, job_id)
+        job.state, job.owner, job.lease_until = JobState.QUEUED, None, None
+
+
+def test_a_phantom_becomes_patches_of_its_tissue(service: Service, phantom: Path) -> None:
+    slide_id = uploaded(service, phantom)
+    service.run_jobs((JobKind.INGEST,))
+    slide = row(service, slide_id)
+    assert (slide.state, slide.synthetic, slide.mpp) == (SlideState.READY, True, 0.25)
+    found = places(service, slide_id)
+    assert slide.patch_count == len(found)
+    assert 10 < len(found) <= 80
+    assert all((x, y) == (column * 256, row_ * 256) for row_, column, x, y, _ in found)
+    assert slide.white_point is not None
+    assert min(slide.white_point) > 200
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_killed_ingest_ends_as_an_undisturbed_one(
+    service: Service, phantom: Path, written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "BATCH", 9)
+    slide_id = uploaded(service, phantom)
+    dying = claimed(service, slide_id, "dying")
+
+    class Killed(BaseException):
+        pass
+
+    batches = 0
+    plain = dying.progress
+
+    def kill(fraction: float, message: str = "") -> None:
+        nonlocal batches
+        if message == "Writing patches":
+            if batches == written:
+                raise Killed
+            batches += 1
+        plain(fraction, message)
+
+    monkeypatch.setattr(dying, "progress", kill)
+    with pytest.raises(Killed):
+        ingest.run(dying)
+    before = places(service, slide_id)
+    assert len(before) == 9 * (written + 1)
+    assert row(service, slide_id).state == SlideState.INGESTING
+    lost(service, dying.job_id)
+    service.run_jobs((JobKind.INGEST,))
+    after = places(service, slide_id)
+    assert row(service, slide_id).state == SlideState.READY
+    assert row(service, slide_id).patch_count == len(after)
+    assert len({place[:2] for place in after}) == len(after)
+    assert set(before) <= set(after)
+    # the one that was thought dead wakes up: it can write nothing
+    with pytest.raises(LeaseLost):
+        ingest.run(dying)
+    assert places(service, slide_id) == after
+
+
+def test_patches_of_another_grid_go_when_a_slide_is_ingested_again(
+    service: Service, phantom: Path
+) -> None:
+    slide_id = uploaded(service, phantom)
+    first = claimed(service, slide_id, "first")
+    ingest.begin(first)
+    with service.database.writing() as session:
+        session.add(
+            Patch(slide_id=slide_id, row=0, column=0, x0=0, y0=0, size0=999, tissue_fraction=1)
+        )
+    lost(service, first.job_id)
+    service.run_jobs((JobKind.INGEST,))
+    with service.database.reading() as session:
+        sizes = session.scalars(select(Patch.size0).where(Patch.slide_id == slide_id)).all()
+    assert set(sizes) == {256.0}
+
+
+def test_a_slide_deleted_while_it_is_read_ends_its_job(service: Service, phantom: Path) -> None:
+    slide_id = uploaded(service, phantom)
+    running = claimed(service, slide_id, "slow")
+    assert service.client.delete(f"/slides/{slide_id}").status_code == 204
+    with pytest.raises(slides.SlideNotFound):
+        ingest.run(running)
+    with service.database.writing() as session:
+        jobs.fail(
+            session,
+            running.job_id,
+            owner="slow",
+            problem={"code": "slide_not_found", "detail": "x"},
+            state=JobState.FAILED,
+        )
+    assert service.client.get("/slides").json()["items"] == []
+
+
+def test_a_file_gone_from_the_disk_fails_with_its_code(service: Service, phantom: Path) -> None:
+    slide_id = uploaded(service, phantom)
+    service.blobs.delete(row(service, slide_id).sha256)
+    service.run_jobs((JobKind.INGEST,))
+    slide = row(service, slide_id)
+    assert (slide.state, slide.problem and slide.problem["code"]) == ("failed", "blob_missing")
+    # the same bytes sent again make it good
+    assert uploaded(service, phantom) == slide_id
+    service.run_jobs((JobKind.INGEST,))
+    assert row(service, slide_id).state == SlideState.READY
+
+
+def test_a_lost_pyramid_is_made_again(service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "field.png"
+    Image.fromarray(np.full((300, 300, 3), 90, np.uint8)).save(path)
+    slide_id = uploaded(service, path)
+    service.run_jobs((JobKind.INGEST,))
+    derived = service.settings.slide_folder / f"{row(service, slide_id).sha256}.tif"
+    derived.unlink()
+    service.client.patch(f"/slides/{slide_id}", json={"mpp": 0.25})
+    service.run_jobs((JobKind.INGEST,))
+    assert row(service, slide_id).state == SlideState.READY
+    assert derived.is_file()
+
+
+def test_a_picture_with_too_many_pixels_fails_before_it_is_decoded(
+    service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb(60_000, 80_000))
+    slide_id = uploaded(service, path)
+    service.run_jobs((JobKind.INGEST,))
+    slide = row(service, slide_id)
+    assert slide.problem is not None
+    assert (slide.state, slide.problem["code"]) == (SlideState.FAILED, "image_too_large")
+
+
+def bomb(width: int, height: int, *, interlaced: bool = False) -> bytes:
+    """A PNG whose head promises many pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return len(data).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    head = chunk(b"IHDR", size + bytes([8, 2, 0, 0, int(interlaced)]))
+    rest = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + rest
+
+
+def test_an_interlaced_picture_has_a_lower_bound(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb(10_000, 10_000, interlaced=True))
+    with pytest.raises(ImageTooLarge, match="interlaced"):
+        conversion.open_picture(path, most_pixels=4_000_000_000)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_a_picture_cut_short_is_said_to_be(tmp_path: Path, kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (600, 600, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, kind)
+    path, target = tmp_path / "half", tmp_path / "out.tif"
+    path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    with pytest.raises(MembranaError) as refused:
+        convert_picture(path, target, most_pixels=10**9, watch=lambda _: True)
+    assert refused.value.problem_code in {"slide_truncated", "slide_unreadable"}
+    assert list(tmp_path.glob(".*")) == []
+    assert not target.exists()
+
+
+def test_a_conversion_stops_when_told_and_leaves_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pyvips.Image.black(6000, 6000, bands=3).cast("uchar").tiffsave(str(path))
+    with pytest.raises(ConversionStopped):
+        convert_picture(path, tmp_path / "out.tif", most_pixels=10**9, watch=lambda _: False)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_slide_without_levels_gets_them_and_keeps_its_pixels(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    reader = OpenSlideReader(shared_data / "wsi_vendor" / "CMU-1-Small-Region.svs")
+    convert_slide(reader, tmp_path / "out.tif", mpp=0.499, watch=lambda _: True)
+    made = OpenSlideReader(tmp_path / "out.tif")
+    assert made.dimensions == reader.dimensions
+    assert len(made.level_downsamples) >= 4
+    assert pixel_size(made.properties) == pytest.approx(0.499, rel=1e-4)
+    box = Region0(700, 1100, 512, 512)
+    difference = made.read(box, (512, 512)).astype(int) - reader.read(box, (512, 512))
+    assert np.abs(difference).mean() < 2
+
+
+def test_a_slide_stopped_in_conversion_lets_its_threads_go(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    reader = OpenSlideReader(shared_data / "wsi_her2" / "tma_3plus.svs")
+    with pytest.raises(ConversionStopped):
+        convert_slide(reader, tmp_path / "out.tif", mpp=None, watch=lambda _: False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("levels", "usable"),
+    [
+        ([(5468, 5468), (1367, 1367), (341, 341)], True),
+        ([(2220, 2967)], True),
+        ([(20_000, 20_000)], False),
+        ([(100_000, 80_000), (25_000, 20_000)], False),
+        ([(100_000, 80_000), (1_000, 800)], False),
+    ],
+)
+def test_which_levels_are_enough(levels: list[tuple[int, int]], *, usable: bool) -> None:
+    assert has_usable_levels(levels) is usable
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "size"),
+    [
+        ("0.25", "0.25", 0.25),
+        ("0.2528", "0.2526", 0.2527),
+        ("0.25", "0.5", None),
+        ("0.0001", "0.0001", None),
+        ("1000", "1000", None),
+        ("352.7777", "352.7777", None),
+        ("21.1666", "21.1666", None),
+        ("nan", "nan", None),
+        ("-0.25", "-0.25", None),
+        ("0,25", "0,25", None),
+        (None, None, None),
+    ],
+)
+def test_only_a_microscopes_pixel_size_is_believed(
+    across: str | None, down: str | None, size: float | None
+) -> None:
+    said = {"openslide.mpp-x": across, "openslide.mpp-y": down}
+    found = pixel_size({key: value for key, value in said.items() if value is not None})
+    assert found == (pytest.approx(size) if size else None)
+
+
+def test_ome_tiff_says_its_pixel_size_in_words() -> None:
+    about = '<Pixels PhysicalSizeX="0.325" PhysicalSizeXUnit="{}" PhysicalSizeY="0.325"/>'
+    assert pixel_size({"tiff.ImageDescription": about.format("µm")}) == 0.325
+    assert pixel_size({"tiff.ImageDescription": about.format("mm")}) is None
+    with pytest.raises(SlideUnreadable):
+        OpenSlideReader(Path("/nowhere"))
