@@ -31,13 +31,13 @@ def figures(session: ReadSession, _: Viewer) -> Response:
     registry = CollectorRegistry()
     registry.register(LATENCY)
     jobs = Gauge("membrana_jobs", "Jobs.", ["kind", "state"], registry=registry)
-    for kind, state, count in session.execute(
-        select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
-    ):
+    by_kind = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
+    for kind, state, count in session.execute(by_kind):
         jobs.labels(str(kind), str(state)).set(count)
     slides = Gauge("membrana_slides", "Slides.", ["state"], registry=registry)
-    for state, count in session.execute(select(Slide.state, func.count()).group_by(Slide.state)):
-        slides.labels(str(state)).set(count)
+    by_state = select(Slide.state, func.count()).group_by(Slide.state)
+    for slide_state, count in session.execute(by_state):
+        slides.labels(str(slide_state)).set(count)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

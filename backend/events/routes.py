@@ -33,7 +33,8 @@ def stream(
     """Follow what happens: job progress, slide states, new proposals, rounds."""
     with database.reading() as session:
         newest = events.newest_id(session)
-    start = min(int(last_event_id), newest) if (last_event_id or "").isdigit() else newest
+    seen = last_event_id or ""
+    start = min(int(seen), newest) if seen.isdigit() else newest
     return StreamingResponse(
         follow(request, database, start),
         media_type="text/event-stream",
