@@ -21,7 +21,7 @@ from backend.rounds.tables import Round, RoundPatch, RoundState
 from backend.settings import Settings
 from backend.slides.tables import Slide, Split
 from tests.conftest import Service
-from tests.learning import add_slide, annotate, annotate_some, truth
+from tests.learning import add_slide, annotate, annotate_some, png, truth
 
 
 def annotated(
@@ -210,6 +210,27 @@ def test_enough_new_annotations_start_a_round(service: Service) -> None:
         service.database, service.settings, slide_id, place, PatchRole.TRAINING, truth(1, 0, 0)
     )
     assert consider(service, 1) is not None, "a corrected correction is new"
+
+
+def test_saving_the_tenth_training_mask_starts_a_round(service: Service) -> None:
+    slide_id = add_slide(service.database, service.settings, 1)
+    patches = service.client.get(f"/slides/{slide_id}/patches").json()["items"]
+    for number, patch in enumerate(patches, 1):
+        assert service.client.get("/rounds").json()["items"] == []
+        saved = service.client.put(
+            f"/patches/{patch['id']}/annotation",
+            params={"source": "scratch", "seconds_spent": 1},
+            headers={"If-Match": '"r0"', "Content-Type": "image/png"},
+            content=png(truth(1, patch["row"], patch["column"])),
+        )
+        assert saved.status_code in {200, 201}, saved.text
+        # each fifth patch of the first slide is held out: the 3rd, the 8th, the 13th
+        if number - len(range(2, number, 5)) == service.settings.round_annotations:
+            break
+    [started] = service.client.get("/rounds").json()["items"]
+    assert started["training_count"] == service.settings.round_annotations
+    assert started["gold_count"] == number - service.settings.round_annotations
+    assert started["held_out"] == "patch"
 
 
 @pytest.mark.parametrize(("training", "gold", "threshold"), [(3, 1, 0), (3, 0, 2), (0, 3, 2)])
