@@ -20,7 +20,7 @@ import pyvips
 from backend.errors import Unprocessable
 from backend.slides.formats import SlideTruncated, UnsupportedFormat
 from backend.slides.geometry import Region0, SizePx
-from backend.slides.overview import read_overview
+from backend.slides.overview import read_over_gaps
 from backend.slides.reader import SlideReader, SlideUnreadable
 from backend.storage.blobs import sync_folder
 
@@ -170,7 +170,8 @@ class Feeder(threading.Thread):
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
         stored = zlib.compressobj(0)
         for top in range(0, height, STRIP_PX):
-            image = read_overview(Strip(self._reader, top, min(STRIP_PX, height - top)), 1.0).image
+            strip = Region0(0, top, width, min(STRIP_PX, height - top))
+            image, _ = read_over_gaps(self._reader, strip, (width, int(strip.height)))
             # every row begins with the number of its filter: none
             rows = np.zeros((image.shape[0], 1 + 3 * width), np.uint8)
             rows[:, 1:] = image.reshape(image.shape[0], -1)
@@ -189,25 +190,6 @@ class Feeder(threading.Thread):
             _, writable, _ = select.select([], [self._descriptor], [], POLL_SECONDS)
             if writable:
                 left = left[os.write(self._descriptor, left) :]
-
-
-class Strip:
-    """Some rows of a slide as a slide of its own."""
-
-    level_downsamples = (1.0,)
-
-    def __init__(self, reader: SlideReader, top: int, rows: int) -> None:
-        self._reader = reader
-        self._top = top
-        self.dimensions = (reader.dimensions[0], rows)
-
-    def read(self, region: Region0, size: SizePx) -> Any:
-        return self._reader.read(
-            Region0(region.x, region.y + self._top, region.width, region.height), size
-        )
-
-    def close(self) -> None:
-        """Nothing is held open here."""
 
 
 def write_pyramid(image: pyvips.Image, target: Path, *, lossless: bool, watch: Watch) -> None:

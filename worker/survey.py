@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.errors import Unprocessable
 from backend.patches.grid import PATCH_PX, Measured, grid_shape, measures, patch_region
 from backend.slides.geometry import Region0
 from backend.slides.overview import Overview, read_overview
@@ -28,7 +29,13 @@ UNREADABLE = {
     "code": RegionUnreadable.code,
     "detail": "The slide's file is damaged here; its pixels can't be read.",
 }
+MOST_PATCHES = 1_000_000
+"""Twice what a glass slide of 25×75 mm has at the finest grid: more is a wrong pixel size."""
 Fractions = npt.NDArray[np.float64]
+
+
+class SlideTooLarge(Unprocessable):
+    code, title = "slide_too_large", "The slide is larger than glass slides are"
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,12 @@ def survey(
 ) -> Survey:
     """Find tissue, patches and quality flags. Raise SlideUnreadable if no pixel can be read."""
     width, height, mpp = measures(slide)
+    rows_wanted, columns_wanted = grid_shape(slide, analysis_mpp)
+    if rows_wanted * columns_wanted > MOST_PATCHES:
+        raise SlideTooLarge(
+            f"At {mpp} µm per pixel the slide would be {width * mpp / 1000:.0f} × "
+            f"{height * mpp / 1000:.0f} mm large. Correct the pixel size."
+        )
     overview = read_overview(reader, overview_downsample(width, height, mpp))
     if overview.nothing_readable:
         raise SlideUnreadable(

@@ -42,25 +42,40 @@ def fitting(dimensions: SizePx, longest: int) -> float:
 def read_overview(reader: SlideReader, downsample: float) -> Overview:
     """Read the whole slide at a downsample ≥ 1, in bounded memory."""
     width0, height0 = reader.dimensions
-    width, height = max(1, math.ceil(width0 / downsample)), max(1, math.ceil(height0 / downsample))
-    image = np.full((height, width, 3), GLASS, np.uint8)
-    unreadable = np.zeros((height, width), np.bool_)
-    pieces = list(blocks(width, height, piece_px(reader, downsample)))
-    smallest = max(1, round(SMALLEST_PX0 / downsample))
+    size = max(1, math.ceil(width0 / downsample)), max(1, math.ceil(height0 / downsample))
+    region = Region0(0, 0, size[0] * downsample, size[1] * downsample)
+    return Overview(*read_over_gaps(reader, region, size), downsample)
+
+
+def read_over_gaps(
+    reader: SlideReader, region: Region0, size: SizePx
+) -> tuple[Rgb, npt.NDArray[np.bool_]]:
+    """Read a level-0 box piece by piece; say which pixels are damaged (shown as glass)."""
+    across, down = region.width / size[0], region.height / size[1]
+    image = np.full((size[1], size[0], 3), GLASS, np.uint8)
+    unreadable = np.zeros((size[1], size[0]), np.bool_)
+    pieces = list(blocks(*size, piece_px(reader, max(across, down))))
+    smallest = max(1, round(SMALLEST_PX0 / max(across, down)))
     refusals = 0
     while pieces:
         box = pieces.pop()
         rows = slice(int(box.y), int(box.bottom))
         columns = slice(int(box.x), int(box.right))
+        source = Region0(
+            region.x + box.x * across,
+            region.y + box.y * down,
+            box.width * across,
+            box.height * down,
+        )
         try:
-            image[rows, columns] = read_piece(reader, box, downsample)
+            image[rows, columns] = reader.read(source, (int(box.width), int(box.height)))
         except RegionUnreadable:
             refusals += 1
             if max(box.width, box.height) <= smallest or refusals > MOST_REFUSALS:
                 unreadable[rows, columns] = True
             else:
                 pieces += quarters(box)
-    return Overview(image, unreadable, downsample)
+    return image, unreadable
 
 
 def quarters(box: Region0) -> list[Region0]:
@@ -72,10 +87,6 @@ def quarters(box: Region0) -> list[Region0]:
         for x in (box.x, box.x + half_width)
         if x < box.right and y < box.bottom
     ]
-
-
-def read_piece(reader: SlideReader, box: Region0, downsample: float) -> Rgb:
-    return reader.read(box.scaled(downsample), (int(box.width), int(box.height)))
 
 
 def piece_px(reader: SlideReader, downsample: float) -> int:

@@ -5,9 +5,10 @@ import io
 from fastapi import Request, Response
 from PIL import Image
 
-from backend.slides.overview import fitting, read_overview
-from backend.slides.reader import Rgb, SlideReader
+from backend.slides.overview import fitting, read_over_gaps, read_overview
+from backend.slides.reader import RegionUnreadable, Rgb, SlideReader
 from backend.slides.tables import Slide
+from backend.slides.tiles import TileBox
 
 JPEG_QUALITY = 85
 THUMBNAIL_PX = 512
@@ -41,6 +42,17 @@ def picture(pixels: Rgb, tile_format: str, etag: str) -> Response:
         media_type="image/png" if tile_format == "png" else "image/jpeg",
         headers={"ETag": etag, "Cache-Control": FOR_EVER},
     )
+
+
+def tile(reader: SlideReader, box: TileBox) -> Rgb:
+    """Return a tile's pixels; a damaged place in it leaves glass, not a hole of a whole tile."""
+    try:
+        return reader.read(box.region, box.size)
+    except RegionUnreadable:
+        pixels, unreadable = read_over_gaps(reader, box.region, box.size)
+        if unreadable.all():
+            raise
+        return pixels
 
 
 def thumbnail(reader: SlideReader) -> Rgb:

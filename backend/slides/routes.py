@@ -69,7 +69,7 @@ def tile(
     if pictures.known(request, etag):
         return pictures.not_modified(etag)
     reader = open_slides.get(slide_path(slide, settings))
-    return pictures.picture(reader.read(box.region, box.size), kind, etag)
+    return pictures.picture(pictures.tile(reader, box), kind, etag)
 
 
 @router.get("/slides/{slide_id}/thumbnail.jpeg", response_class=Response)

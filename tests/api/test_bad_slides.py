@@ -82,6 +82,9 @@ def test_a_slide_damaged_in_places_loses_only_these(service: Service, shared_dat
         "region_unreadable"
     }
     assert len(set(places[1]) - set(places[0])) <= 0.05 * len(places[1])
+    # seen as a whole, the damage is a hole in the picture and not a missing tile
+    whole_tile = service.client.get(f"/slides/{ids[0]}_files/8/0_0.png")
+    assert whole_tile.status_code == 200
 
 
 def test_the_service_keeps_serving_among_bad_files(service: Service, shared_data: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image
 from sqlalchemy import func, select
 
@@ -143,6 +144,21 @@ def test_grey_and_transparent_pictures_are_shown_over_glass(
     assert set(np.unique(tile)) == ({255} if len(shape) == 3 else {100})
     # smaller than a patch, it still is one
     assert slide["patch_count"] == 1
+
+
+def test_a_pixel_size_that_makes_a_slide_too_large_can_be_corrected(
+    service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.tif"
+    pyvips.Image.black(12_000, 12_000, bands=3).cast("uchar").tiffsave(
+        str(path), compression="lzw", tile=True, pyramid=True
+    )
+    slide = ingested(service, path.read_bytes(), mpp="10")
+    assert (slide["state"], slide["problem"]["code"]) == ("failed", "slide_too_large")
+    assert "120 × 120 mm" in slide["problem"]["detail"]
+    service.client.patch(f"/slides/{slide['id']}", json={"mpp": 0.5})
+    service.run_jobs(INGEST)
+    assert service.client.get(f"/slides/{slide['id']}").json()["state"] == "ready"
 
 
 def test_tiles_show_the_slide_and_are_kept_by_the_browser(
