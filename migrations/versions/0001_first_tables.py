@@ -210,6 +210,16 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rounds")),
     )
+    # at most one row of a constant can be unique: one live round
+    live = sa.text("state IN ('open', 'training', 'evaluating')")
+    op.create_index(
+        "uq_rounds_live",
+        "rounds",
+        [sa.text("(1)")],
+        unique=True,
+        sqlite_where=live,
+        postgresql_where=live,
+    )
     op.create_table(
         "sign_in_links",
         sa.Column("user_id", sa.String(length=36), nullable=False),
@@ -255,7 +265,8 @@ def upgrade() -> None:
             name=op.f("ck_slides_state"),
         ),
         sa.CheckConstraint(
-            "state NOT IN ('ready', 'archived') OR (width IS NOT NULL AND height IS NOT NULL AND mpp IS NOT NULL)",
+            "state NOT IN ('ready', 'archived') OR "
+            "(width IS NOT NULL AND height IS NOT NULL AND mpp IS NOT NULL)",
             name=op.f("ck_slides_ready_is_measured"),
         ),
         sa.CheckConstraint("mpp IS NULL OR (mpp > 0.01 AND mpp < 100)", name=op.f("ck_slides_mpp")),
@@ -285,7 +296,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("role IN ('training', 'gold')", name=op.f("ck_patches_role")),
         sa.CheckConstraint(
-            "state IN ('unreviewed', 'proposed', 'in_annotation', 'annotated', 'returned', 'approved', 'skipped')",
+            "state IN ('unreviewed', 'proposed', 'in_annotation', 'annotated', "
+            "'returned', 'approved', 'skipped')",
             name=op.f("ck_patches_state"),
         ),
         sa.CheckConstraint(

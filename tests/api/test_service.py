@@ -1,0 +1,166 @@
+"""The service around the work: health, figures, headers, errors, jobs and the event stream."""
+
+import asyncio
+import json
+from datetime import timedelta
+
+from sqlalchemy import delete
+
+from backend.db.base import new_id, now
+from backend.events import routes as stream
+from backend.events import service as events
+from backend.events.tables import Event
+from backend.jobs import service as jobs
+from backend.jobs.tables import JobKind, WorkerHeartbeat
+from tests.conftest import Service
+
+
+def test_alive_without_signing_in(service: Service) -> None:
+    del service.client.headers["Authorization"]
+    assert service.client.get("/health/live").json() == {"status": "alive"}
+
+
+def test_ready_only_with_a_worker(service: Service) -> None:
+    answer = service.client.get("/health/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert "No worker" in answer.json()["detail"]
+    with service.database.writing() as session:
+        session.add(WorkerHeartbeat(name="cpu@here", queues="cpu", seen_at=now()))
+    assert service.client.get("/health/ready").status_code == 200
+    with service.database.writing() as session:
+        session.get_one(WorkerHeartbeat, "cpu@here").seen_at = now() - timedelta(minutes=5)
+    assert service.client.get("/health/ready").status_code == 503
+
+
+def test_figures_count_jobs_by_state(service: Service) -> None:
+    queue(service)
+    text = service.client.get("/metrics").text
+    assert 'membrana_jobs{kind="cleanup",state="queued"} 1.0' in text
+    again = service.client.get("/metrics").text
+    assert 'membrana_request_seconds_count{method="GET",route="/metrics"' in again
+
+
+def test_every_answer_carries_the_headers(service: Service) -> None:
+    for path in ("/health/live", "/nowhere"):
+        headers = service.client.get(path).headers
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_errors_are_problem_documents(service: Service) -> None:
+    for path, status, code in (
+        ("/nowhere", 404, "not_found"),
+        (f"/jobs/{new_id()}", 404, "job_not_found"),
+        ("/jobs?limit=0", 422, "invalid"),
+    ):
+        answer = service.client.get(path)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.status_code == answer.json()["status"] == status
+        assert answer.json()["code"] == code
+        assert {"type", "title", "detail"} <= set(answer.json())
+
+
+def test_the_contract_is_served(service: Service) -> None:
+    paths = service.client.get("/openapi.json").json()["paths"]
+    assert "/api/v1/patches/{patch_id}/annotation" in paths
+
+
+def queue(service: Service, subject: str = "a") -> str:
+    with service.database.writing() as session:
+        return jobs.enqueue(session, JobKind.CLEANUP, subject).id
+
+
+def test_jobs_are_listed_shown_and_cancelled(service: Service) -> None:
+    first, second = queue(service, "a"), queue(service, "b")
+    listed = service.client.get("/jobs", params={"state": "queued"}).json()["items"]
+    assert [job["id"] for job in listed] == [second, first]
+    assert service.client.get("/jobs", params={"subject": "a"}).json()["items"][0]["id"] == first
+    assert service.client.delete(f"/jobs/{first}").json()["state"] == "cancelled"
+    service.run_jobs()
+    assert service.client.get(f"/jobs/{first}").json()["attempts"] == 0
+    assert service.client.get(f"/jobs/{second}").json()["state"] == "succeeded"
+
+
+def test_pages_of_jobs_leave_nothing_out(service: Service) -> None:
+    made = {queue(service, str(number)) for number in range(7)}
+    seen: list[str] = []
+    cursor = None
+    while True:
+        params = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = service.client.get("/jobs", params=params).json()
+        seen += [job["id"] for job in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert len(seen) == len(made)
+    assert set(seen) == made
+
+
+class Listener:
+    """Stands where the web server asks whether the browser is still there."""
+
+    def __init__(self, polls: int) -> None:
+        self.polls = polls
+
+    async def is_disconnected(self) -> bool:
+        self.polls -= 1
+        return self.polls < 0
+
+
+def listen(service: Service, start: int, polls: int = 1) -> list[dict[str, object]]:
+    async def collect() -> list[str]:
+        return [part async for part in stream.follow(Listener(polls), service.database, start)]
+
+    parts = asyncio.run(collect())
+    assert parts[0] == "retry: 2000\n\n"
+    found = []
+    for part in parts[1:]:
+        fields = dict(line.split(": ", 1) for line in part.strip().splitlines())
+        found.append({"topic": fields["event"], **json.loads(fields["data"])})
+    return found
+
+
+def test_the_stream_tells_every_move_once(service: Service) -> None:
+    with service.database.reading() as session:
+        start = events.newest_id(session)
+    job_id = queue(service)
+    service.run_jobs()
+    told = [each for each in listen(service, start, polls=3) if each["id"] == job_id]
+    assert [each["state"] for each in told] == ["queued", "running", "succeeded"]
+    assert {each["topic"] for each in told} == {"job"}
+
+
+def test_a_browser_that_comes_back_gets_what_it_missed_and_no_more(service: Service) -> None:
+    job_id = queue(service)
+    with service.database.reading() as session:
+        seen = events.newest_id(session)
+    service.run_jobs()
+    told = [each["state"] for each in listen(service, seen) if each["id"] == job_id]
+    assert told == ["running", "succeeded"]
+
+
+def test_an_event_whose_number_is_late_is_still_told(service: Service) -> None:
+    """On PostgreSQL the transaction with the smaller number may commit last."""
+    with service.database.writing() as session:
+        for number in (1, 2):
+            events.announce(session, "slide", f"slide-{number}", {"state": "ready"})
+        session.flush()
+        late, early = events.since(session, 0)[-2:]
+        late_id, early_id = late.id, early.id
+        session.execute(delete(Event).where(Event.id == late_id))
+
+    class Late(Listener):
+        async def is_disconnected(self) -> bool:
+            if self.polls == 2:
+                with service.database.writing() as session:
+                    session.add(
+                        Event(id=late_id, topic="slide", subject_id="slide-1", data={"late": True})
+                    )
+            return await super().is_disconnected()
+
+    async def collect() -> str:
+        parts = stream.follow(Late(3), service.database, late_id - 1)
+        return "".join([part async for part in parts])
+
+    text = asyncio.run(collect())
+    assert text.index(f"id: {early_id}") < text.index(f"id: {late_id}")
