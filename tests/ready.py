@@ -73,11 +73,16 @@ def ready_slide(
         return slide.id
 
 
+def request(service: Service, slide_id: str, **what: Any) -> str:
+    """Ask for a prediction; return the job's id."""
+    with service.database.writing() as session:
+        return predictions.request(session, slide_id, **what).id
+
+
 def predicted_slide(service: Service, **shape: Any) -> str:
     """Add a phantom slide and let the worker's code predict it by the cold start."""
     slide_id = ready_slide(service, **shape)
-    with service.database.writing() as session:
-        predictions.request(session, slide_id)
+    request(service, slide_id)
     service.run_jobs(PREDICT)
     return slide_id
 

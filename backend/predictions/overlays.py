@@ -128,10 +128,15 @@ def model_tile(pyramid: Pyramid, region: Region0, size: SizePx, kind: Overlay) -
     if kind == Overlay.UNCERTAINTY:
         # a flagged pixel is at least half-way to magenta, an uncertain one at most
         values = pixels[0] // 2 + (pixels[1] + 1) // 2
-        return np.take(COLOURS[kind], values, axis=0)
+        return coloured(values, COLOURS[kind])
     coarse = step_of(region, size) >= COARSE_STEP
     colours = FAINT if kind == Overlay.PROPOSAL and coarse else COLOURS[kind]
-    return np.take(colours, pixels[0], axis=0)
+    return coloured(pixels[0], colours)
+
+
+def coloured(values: Pixels, colours: Pixels) -> Pixels:
+    rgba: Pixels = np.take(colours, values, axis=0)
+    return rgba
 
 
 def mask_at(path: Path, level: int) -> Pixels:

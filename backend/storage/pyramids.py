@@ -154,6 +154,7 @@ def create(folder: Path, size: SizePx, mpp: float) -> Pyramid:
 
 def write_empty(folder: Path, size: SizePx, mpp: float) -> None:
     import zarr
+    from zarr.codecs import ZstdCodec
 
     width, height = size
     count = level_count(size)
@@ -167,7 +168,7 @@ def write_empty(folder: Path, size: SizePx, mpp: float) -> None:
             chunks=(1, min(CHUNK_PX, side), min(CHUNK_PX, side)),
             shards=(len(Channel), side, side),
             dtype="uint8",
-            compressors=zarr.codecs.ZstdCodec(level=1),
+            compressors=ZstdCodec(level=1),
             fill_value=0,
             dimension_names=("c", "y", "x"),
         )

@@ -1,6 +1,5 @@
 """Prediction as a job: resumed, raced, doubled, damaged: the same result, once."""
 
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,10 @@ import pytest
 import tifffile
 from sqlalchemy import func, select, update
 
-from backend.db.base import new_id
 from backend.events.tables import Event
 from backend.jobs import service as jobs
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
 from backend.patches.tables import Patch
 from backend.predictions import service as predictions
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
@@ -32,24 +29,18 @@ from tests.ready import (
     phantom,
     pixels,
     predicted_slide,
-    put,
     ready_slide,
-    some_mask,
 )
-from worker import shards
+from tests.ready import (
+    request as ask,
+)
 from worker.context import JobContext, ShuttingDown
 from worker.handlers import predict
 from worker.run import run_job
-from worker.shards import Spot
 
 SIZE = {"width": 2560, "height": 512}
 """Two shards of 16 and 4 patches."""
 RIGHT = Region0(2100, 0, 100, 100)
-
-
-def ask(service: Service, slide_id: str, **what: Any) -> str:
-    with service.database.writing() as session:
-        return predictions.request(session, slide_id, **what).id
 
 
 def state(service: Service, slide_id: str) -> dict[str, Any]:
@@ -236,64 +227,6 @@ def test_who_lost_the_lease_writes_no_row(service: Service) -> None:
         assert {str(state) for state in session.scalars(select(Patch.state))} == {"unreviewed"}
 
 
-def another_version(service: Service) -> str:
-    """A second cold start with other constants: another model version, as after a round."""
-    document = {**json.loads(ColdStart().parameters_json()), "brown_od": 0.2}
-    with service.database.writing() as session:
-        version = ModelVersion(
-            name=f"other-{new_id()[-6:]}",
-            kind=ModelKind.COLD_START,
-            state=ModelVersionState.CANDIDATE,
-            weights_sha256=service.blobs.put(json.dumps(document).encode()),
-            config=document,
-        )
-        session.add(version)
-        session.flush()
-        return version.id
-
-
-def test_a_new_model_never_touches_what_people_drew(service: Service) -> None:
-    slide_id = predicted_slide(service)
-    patches = patches_of(service.client, slide_id)
-    drawn = [patch["id"] for patch in patches[:2]]
-    for index, patch_id in enumerate(drawn):
-        put(service.client, patch_id, some_mask(index)).raise_for_status()
-    before = [service.client.get(f"/patches/{each}/annotation.png").content for each in drawn]
-    version_id = another_version(service)
-    old = state(service, slide_id)["sha256"]
-    service.client.post(f"/model-versions/{version_id}/activate").raise_for_status()
-    service.run_jobs(PREDICT)
-    with service.database.reading() as session:
-        shown = predictions.shown(session, slide_id)
-        assert shown is not None
-        assert shown.model_version_id == version_id
-        assert shown.sha256 != old
-    after = [service.client.get(f"/patches/{each}/annotation.png").content for each in drawn]
-    assert after == before
-    seen = {patch["id"]: patch for patch in patches_of(service.client, slide_id)}
-    for patch_id in drawn:
-        assert seen[patch_id]["state"] == "annotated"
-        assert seen[patch_id]["model_version_id"] == version_id, "seen, for the overlay"
-        assert seen[patch_id]["selection"]["rank"] is None, "but not queued"
-    ranks = [patch["selection"]["rank"] for patch in seen.values() if patch["id"] not in drawn]
-    assert ranks == [1, 2, 3, 4]
-
-
-def test_the_old_view_stays_until_the_new_is_whole(service: Service) -> None:
-    slide_id = predicted_slide(service, **SIZE)
-    old = {patch["id"]: patch["uncertainty"] for patch in patches_of(service.client, slide_id)}
-    version_id = another_version(service)
-    service.client.post(f"/model-versions/{version_id}/activate").raise_for_status()
-    ask(service, slide_id, box=RIGHT)
-    service.run_jobs((JobKind.PREDICT_VIEWPORT,))
-    now = {patch["id"]: patch["uncertainty"] for patch in patches_of(service.client, slide_id)}
-    assert now == old
-    service.run_jobs(PREDICT)
-    new = {patch["id"]: patch["uncertainty"] for patch in patches_of(service.client, slide_id)}
-    assert new.keys() == old.keys()
-    assert new != old
-
-
 def damaged(path: Path, tile: int) -> bytes:
     """Return a slide file whose level-0 tile can't be decoded."""
     with tifffile.TiffFile(path) as slide:
@@ -337,32 +270,3 @@ def test_a_slide_deleted_meanwhile_fails_its_job_with_a_word(service: Service) -
     assert job.state == JobState.FAILED
     assert job.problem is not None
     assert job.problem["code"] == "slide_not_found"
-
-
-def test_plan_groups_by_shard_in_order() -> None:
-    spots = [Spot(f"{row},{column}", row, column) for column in range(17) for row in (9, 0)]
-    plans = shards.plan(spots)
-    assert [plan.place for plan in plans] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
-    assert [spot.column for spot in plans[0].spots] == list(range(8))
-    assert sum(len(plan.spots) for plan in plans) == len(spots)
-
-
-def test_reading_ahead_keeps_order_and_hands_on_errors() -> None:
-    main = threading.get_ident()
-
-    def work(item: int) -> tuple[int, bool]:
-        if item == 3:
-            raise OSError("the disk")
-        return item, threading.get_ident() != main
-
-    results = shards.ahead([0, 1, 2, 3], work)
-    assert [next(results) for _ in range(3)] == [(0, True), (1, True), (2, True)]
-    with pytest.raises(OSError, match="the disk"):
-        next(results)
-
-
-def test_probabilities_are_stored_with_one_half_on_membranes_side() -> None:
-    probability = np.array([[[0, 0.25, 0.49999, 0.5, 0.75, 1]]], np.float32)
-    assert shards.quantised(probability).tolist() == [[[0, 64, 127, 128, 191, 255]]]
-    assert shards.ENTROPY[0] == shards.ENTROPY[255] == 0
-    assert shards.ENTROPY.max() == shards.ENTROPY[128]

@@ -132,19 +132,18 @@ def order(context: JobContext, work: Work) -> None:
     """Rank the patches that wait for a person, and end the job."""
     with context.reading() as session:
         candidates = results.candidates(session, work.prediction.id)
-    places = []
-    if candidates:
-        ranked = selection.rank(
-            candidates,
-            np.array([each.descriptor for each in candidates]),
-            [work.slide.id] * len(candidates),
-            cap=len(candidates),
-            seed=0,
-        )
-        places = [
-            Place(candidates[each.index].patch_id, rank, {**each.reason})
-            for rank, each in enumerate(ranked, start=1)
-        ]
+    # slides take turns in the queue, so within one slide nothing is capped
+    ranked = selection.rank(
+        candidates,
+        np.array([each.descriptor for each in candidates], np.float32),
+        [work.slide.id] * len(candidates),
+        cap=max(1, len(candidates)),
+        seed=context.settings.round_seed,
+    )
+    places = [
+        Place(candidates[each.index].patch_id, rank, each.reason)
+        for rank, each in enumerate(ranked, start=1)
+    ]
     with context.finishing() as session:
         results.rank(session, work.prediction.id, places)
         results.finish(session, work.prediction)

@@ -1,0 +1,80 @@
+"""Another model version sees a slide: masks stay, and the old view until the new is whole."""
+
+import json
+
+from sqlalchemy import select
+
+from backend.db.base import new_id
+from backend.jobs.tables import JobKind
+from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.predictions import service as predictions
+from backend.predictions.tables import Prediction
+from backend.slides.geometry import Region0
+from models.cold_start import ColdStart
+from tests.conftest import Service
+from tests.ready import PREDICT, patches_of, predicted_slide, put, request, some_mask
+
+
+def another_version(service: Service) -> str:
+    """A second cold start with other constants: another model version, as after a round."""
+    document = {**json.loads(ColdStart().parameters_json()), "brown_od": 0.2}
+    with service.database.writing() as session:
+        version = ModelVersion(
+            name=f"other-{new_id()[-6:]}",
+            kind=ModelKind.COLD_START,
+            state=ModelVersionState.CANDIDATE,
+            weights_sha256=service.blobs.put(json.dumps(document).encode()),
+            config=document,
+        )
+        session.add(version)
+        session.flush()
+        return version.id
+
+
+def test_a_new_model_never_touches_what_people_drew(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    patches = patches_of(service.client, slide_id)
+    drawn = [patch["id"] for patch in patches[:2]]
+    for index, patch_id in enumerate(drawn):
+        put(service.client, patch_id, some_mask(index)).raise_for_status()
+    before = [service.client.get(f"/patches/{each}/annotation.png").content for each in drawn]
+    version_id = another_version(service)
+    old = sha256_of(service, slide_id)
+    service.client.post(f"/model-versions/{version_id}/activate").raise_for_status()
+    service.run_jobs(PREDICT)
+    with service.database.reading() as session:
+        shown = predictions.shown(session, slide_id)
+        assert shown is not None
+        assert shown.model_version_id == version_id
+        assert shown.sha256 != old
+    after = [service.client.get(f"/patches/{each}/annotation.png").content for each in drawn]
+    assert after == before
+    seen = {patch["id"]: patch for patch in patches_of(service.client, slide_id)}
+    for patch_id in drawn:
+        assert seen[patch_id]["state"] == "annotated"
+        assert seen[patch_id]["model_version_id"] == version_id, "seen, for the overlay"
+        assert seen[patch_id]["selection"]["rank"] is None, "but not queued"
+    ranks = [patch["selection"]["rank"] for patch in seen.values() if patch["id"] not in drawn]
+    assert ranks == [1, 2, 3, 4]
+
+
+def test_the_old_view_stays_until_the_new_is_whole(service: Service) -> None:
+    slide_id = predicted_slide(service, width=2560, height=512)
+    old = {patch["id"]: patch["uncertainty"] for patch in patches_of(service.client, slide_id)}
+    version_id = another_version(service)
+    service.client.post(f"/model-versions/{version_id}/activate").raise_for_status()
+    request(service, slide_id, box=Region0(2100, 0, 100, 100))
+    service.run_jobs((JobKind.PREDICT_VIEWPORT,))
+    now = {patch["id"]: patch["uncertainty"] for patch in patches_of(service.client, slide_id)}
+    assert now == old
+    service.run_jobs(PREDICT)
+    new = {patch["id"]: patch["uncertainty"] for patch in patches_of(service.client, slide_id)}
+    assert new.keys() == old.keys()
+    assert new != old
+
+
+def sha256_of(service: Service, slide_id: str) -> str | None:
+    with service.database.reading() as session:
+        return session.scalars(
+            select(Prediction.sha256).where(Prediction.slide_id == slide_id)
+        ).one()
