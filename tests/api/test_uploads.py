@@ -4,7 +4,9 @@ import asyncio
 import base64
 import hashlib
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from backend.auth.tables import Role
 from backend.db.base import now
 from backend.settings import Settings
 from backend.uploads import service as uploads
+from backend.uploads.receiving import exclusive, upload_path
 from backend.uploads.tables import Upload
 from tests.conftest import Service
 
@@ -294,6 +297,31 @@ def test_an_upload_is_its_owners(service: Service, small: bytes) -> None:
     assert send(other, place, 0, small).json()["code"] == "upload_not_found"
     assert other.delete(place, headers=TUS).status_code == 404
     assert announce(service.client_of(Role.VIEWER), 10).status_code == 403
+
+
+def test_two_writers_of_one_upload_do_not_mix(service: Service, small: bytes) -> None:
+    place = begin(service.client, len(small))
+    path = upload_path(service.settings, place.rsplit("/", 1)[1])
+    with exclusive(path):
+        answer = send(service.client, place, 0, small)
+        assert (answer.status_code, answer.json()["code"]) == (423, "upload_locked")
+    assert send(service.client, place, 0, small).headers["Slide-Id"]
+
+
+def test_the_same_bytes_sent_at_once_are_one_slide(service: Service, small: bytes) -> None:
+    barrier = threading.Barrier(4)
+    clients = [service.client_of(Role.PATHOLOGIST) for _ in range(4)]
+
+    def post(client: TestClient) -> httpx.Response:
+        barrier.wait()
+        return client.post("/slides", files={"file": ("a.svs", small)})
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(post, clients))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert service.blobs.read(answers[0].json()["sha256"]) == small
+    assert part_files(service) == []
 
 
 def test_a_crash_before_the_slide_was_written_is_made_good(service: Service, small: bytes) -> None:
