@@ -56,32 +56,35 @@ class Block(nn.Sequential):
 
 
 class SmallUNet(nn.Module):
-    """A U-Net that trains in minutes on two CPU cores: 4 levels, 0.5 M parameters."""
+    """A U-Net that trains in minutes on two CPU cores: 0.3 M parameters, 0.9 GFLOP at 256².
+
+    It works at half the resolution (2x2 pixels become channels, and logits become pixels again),
+    where a membrane is still two or three pixels wide, and adds its skips instead of stacking
+    them: five times cheaper than the plain shape.
+    """
 
     WIDTHS = (16, 32, 64, 96)
 
     def __init__(self) -> None:
         super().__init__()
-        self.down = nn.ModuleList(
-            Block(inputs, outputs)
-            for inputs, outputs in zip((3, *self.WIDTHS), self.WIDTHS, strict=False)
-        )
-        wide = self.WIDTHS[::-1]
-        self.up = nn.ModuleList(Block(below + here, here) for below, here in pairwise(wide))
-        self.head = nn.Conv2d(self.WIDTHS[0], CLASSES, 1)
+        levels = pairwise((3 * 4, *self.WIDTHS))
+        self.down = nn.ModuleList(Block(inputs, outputs) for inputs, outputs in levels)
+        steps = list(pairwise(self.WIDTHS[::-1]))
+        self.narrow = nn.ModuleList(nn.Conv2d(below, here, 1) for below, here in steps)
+        self.up = nn.ModuleList(Block(here, here) for _, here in steps)
+        self.head = nn.Conv2d(self.WIDTHS[0], CLASSES * 4, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 2, H, W) of images (B, 3, H, W); H and W are multiples of 8."""
+        """Logits (B, 2, H, W) of images (B, 3, H, W); H and W are multiples of 16."""
         skips: list[Tensor] = []
-        features = images
+        features = nn.functional.pixel_unshuffle(images, 2)
         for level, block in enumerate(self.down):
             features = block(nn.functional.max_pool2d(features, 2) if level else features)
             skips.append(features)
-        for block, skip in zip(self.up, skips[-2::-1], strict=True):
-            features = nn.functional.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = block(torch.cat([features, skip], dim=1))
-        logits: Tensor = self.head(features)
-        return logits
+        for narrow, block, skip in zip(self.narrow, self.up, skips[-2::-1], strict=True):
+            below = nn.functional.interpolate(narrow(features), scale_factor=2.0)
+            features = block(below + skip)
+        return nn.functional.pixel_shuffle(self.head(features), 2)
 
 
 def build(config: NetworkConfig) -> nn.Module:
