@@ -1,55 +1,19 @@
 """Slides over REST: from bytes to patches, shown as tiles, changed and deleted by people."""
 
-import io
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-import pyvips
 from PIL import Image
 from sqlalchemy import func, select
 
 from backend.audit.tables import AuditEntry
 from backend.auth.tables import Role
 from backend.events.tables import Event
-from backend.jobs.tables import JobKind
 from backend.patches.tables import Patch
 from backend.slides.tables import Slide
+from tests.api.intake import INGEST, core, decoded, encoded, ingested, patches_of, upload
 from tests.conftest import Service
-
-INGEST = (JobKind.INGEST,)
-
-
-def upload(service: Service, content: bytes, name: str = "slide", **form: str) -> dict[str, Any]:
-    answer = service.client.post("/slides", files={"file": (name, content)}, data=form)
-    assert answer.status_code in {200, 201}, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def ingested(service: Service, content: bytes, name: str = "slide", **form: str) -> dict[str, Any]:
-    slide = upload(service, content, name, **form)
-    service.run_jobs(INGEST)
-    found: dict[str, Any] = service.client.get(f"/slides/{slide['id']}").json()
-    return found
-
-
-def encoded(pixels: np.ndarray, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def decoded(answer: httpx.Response) -> np.ndarray:
-    assert answer.status_code == 200, answer.text
-    return np.asarray(Image.open(io.BytesIO(answer.content)))
-
-
-def core(shared_data: Path, name: str = "tma_3plus.svs") -> bytes:
-    return (shared_data / "wsi_her2" / name).read_bytes()
 
 
 @pytest.fixture
@@ -57,11 +21,6 @@ def field(shared_data: Path) -> np.ndarray:
     """A camera field of real HER2 tissue."""
     path = next((shared_data / "her2_fields").glob("*.jpg"))
     return np.asarray(Image.open(path).convert("RGB"))[:600, :700]
-
-
-def patches_of(service: Service, slide_id: str) -> list[Patch]:
-    with service.database.reading() as session:
-        return list(session.scalars(select(Patch).where(Patch.slide_id == slide_id)))
 
 
 def test_a_slide_with_a_pixel_size_becomes_ready(service: Service, shared_data: Path) -> None:
@@ -103,62 +62,6 @@ def test_an_unknown_pixel_size_is_asked_for_and_never_assumed(
     slide = service.client.get(place).json()
     assert (slide["state"], slide["mpp"], slide["mpp_source"]) == ("ready", 0.22, "person")
     assert slide["patch_count"] > 100
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
-def test_a_plain_field_becomes_a_slide_of_the_same_pixels(
-    service: Service, field: np.ndarray, kind: str
-) -> None:
-    content = encoded(field, kind, **({"dpi": (72, 72)} if kind != "TIFF" else {}))
-    slide = ingested(service, content, "field")
-    assert slide["state"] == "needs_mpp"
-    assert (slide["width"], slide["height"]) == (700, 600)
-    ready = ingested(service, content, "field", mpp="0.25")
-    assert (ready["state"], ready["id"]) == ("ready", slide["id"])
-    assert 3 <= ready["patch_count"] <= 9
-    tile = service.client.get(f"/slides/{slide['id']}_files/10/0_0.png")
-    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))[:256, :256]
-    # decoders of JPEG differ by a grey level; PNG and TIFF must be exact
-    assert np.abs(decoded(tile).astype(int) - expected).max() <= (3 if kind == "JPEG" else 0)
-
-
-def test_a_tiff_field_may_know_its_pixel_size(service: Service, field: np.ndarray) -> None:
-    per_cm = 10_000 / 0.3
-    content = encoded(field, "TIFF", resolution_unit=3, x_resolution=per_cm, y_resolution=per_cm)
-    slide = ingested(service, content)
-    assert slide["state"] == "ready"
-    assert slide["mpp"] == pytest.approx(0.3, rel=1e-4)
-    assert "upsampled" in slide["qc"]
-
-
-@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 4)], ids=["grey", "transparent"])
-def test_grey_and_transparent_pictures_are_shown_over_glass(
-    service: Service, shape: tuple[int, ...]
-) -> None:
-    pixels = np.full(shape, 100, np.uint8)
-    if len(shape) == 3:
-        pixels[..., 3] = 0
-    slide = ingested(service, encoded(pixels, "PNG"), mpp="0.25")
-    tile = decoded(service.client.get(f"/slides/{slide['id']}_files/6/0_0.png"))
-    assert tile.shape == (40, 50, 3)
-    assert set(np.unique(tile)) == ({255} if len(shape) == 3 else {100})
-    # smaller than a patch, it still is one
-    assert slide["patch_count"] == 1
-
-
-def test_a_pixel_size_that_makes_a_slide_too_large_can_be_corrected(
-    service: Service, tmp_path: Path
-) -> None:
-    path = tmp_path / "wide.tif"
-    pyvips.Image.black(12_000, 12_000, bands=3).cast("uchar").tiffsave(
-        str(path), compression="lzw", tile=True, pyramid=True
-    )
-    slide = ingested(service, path.read_bytes(), mpp="10")
-    assert (slide["state"], slide["problem"]["code"]) == ("failed", "slide_too_large")
-    assert "120 × 120 mm" in slide["problem"]["detail"]
-    service.client.patch(f"/slides/{slide['id']}", json={"mpp": 0.5})
-    service.run_jobs(INGEST)
-    assert service.client.get(f"/slides/{slide['id']}").json()["state"] == "ready"
 
 
 def test_tiles_show_the_slide_and_are_kept_by_the_browser(
@@ -264,30 +167,6 @@ def test_the_pixel_size_under_annotations_stays(service: Service, field: np.ndar
         session.get_one(Patch, patches_of(service, slide["id"])[0].id).revision = 1
     answer = service.client.patch(place, json={"mpp": 0.5})
     assert (answer.status_code, answer.json()["code"]) == (409, "slide_annotated")
-
-
-def test_dicom_comes_in_a_zip_or_alone(service: Service, shared_data: Path) -> None:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path in sorted((shared_data / "wsi_vendor" / "dicom_cmu1").glob("*.dcm")):
-            archive.write(path, f"study/{path.name}")
-    slide = ingested(service, buffer.getvalue(), "study.zip")
-    assert (slide["state"], slide["vendor"], slide["mpp"]) == ("ready", "dicom", 0.499)
-    assert (slide["width"], slide["height"]) == (2220, 2967)
-    assert slide["patch_count"] > 50
-    assert service.client.get(f"/slides/{slide['id']}_files/12/2_2.jpeg").status_code == 200
-    alone = ingested(service, (shared_data / "wsi_vendor" / "boxes_0.dcm").read_bytes())
-    assert (alone["state"], alone["patch_count"]) == ("ready", 1)
-
-
-def test_fluorescence_and_foreign_stains_are_flagged(service: Service, shared_data: Path) -> None:
-    vendor = shared_data / "wsi_vendor"
-    dark = ingested(service, (vendor / "stritt_dapi.ndpi").read_bytes())
-    assert (dark["state"], dark["vendor"]) == ("ready", "hamamatsu")
-    assert "fluorescence" in dark["qc"]
-    assert dark["patch_count"] == 0
-    pink = ingested(service, (vendor / "CMU-1-Small-Region.svs").read_bytes())
-    assert {"wrong_stain", "upsampled"} <= set(pink["qc"])
 
 
 def test_every_state_is_told_as_an_event(service: Service, shared_data: Path) -> None:

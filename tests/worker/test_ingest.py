@@ -1,36 +1,22 @@
-"""Ingest survives its worker, converts in a stream, and finds the same patches every time."""
+"""Ingest survives its worker and finds the same patches every time."""
 
-import io
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-import pyvips
 from PIL import Image
 from sqlalchemy import select
 
-from backend.errors import MembranaError
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind, JobState
 from backend.patches.tables import Patch
 from backend.slides import service as slides
-from backend.slides.geometry import Region0
-from backend.slides.reader import OpenSlideReader, SlideUnreadable
 from backend.slides.tables import Slide, SlideState
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service
-from worker import conversion
+from tests.worker.test_conversion import bomb
 from worker.context import JobContext, LeaseLost
-from worker.conversion import (
-    ConversionStopped,
-    ImageTooLarge,
-    convert_picture,
-    convert_slide,
-    has_usable_levels,
-)
 from worker.handlers import ingest
-from worker.opening import pixel_size
 
 Places = list[tuple[int, int, float, float, float]]
 
@@ -202,114 +188,3 @@ def test_a_picture_with_too_many_pixels_fails_before_it_is_decoded(
     slide = row(service, slide_id)
     assert slide.problem is not None
     assert (slide.state, slide.problem["code"]) == (SlideState.FAILED, "image_too_large")
-
-
-def bomb(width: int, height: int, *, interlaced: bool = False) -> bytes:
-    """A PNG whose head promises many pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return len(data).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-
-    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    head = chunk(b"IHDR", size + bytes([8, 2, 0, 0, int(interlaced)]))
-    rest = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + head + rest
-
-
-def test_an_interlaced_picture_has_a_lower_bound(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.png"
-    path.write_bytes(bomb(10_000, 10_000, interlaced=True))
-    with pytest.raises(ImageTooLarge, match="interlaced"):
-        conversion.open_picture(path, most_pixels=4_000_000_000)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
-def test_a_picture_cut_short_is_said_to_be(tmp_path: Path, kind: str) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (600, 600, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, kind)
-    path, target = tmp_path / "half", tmp_path / "out.tif"
-    path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
-    with pytest.raises(MembranaError) as refused:
-        convert_picture(path, target, most_pixels=10**9, watch=lambda _: True)
-    assert refused.value.problem_code in {"slide_truncated", "slide_unreadable"}
-    assert list(tmp_path.glob(".*")) == []
-    assert not target.exists()
-
-
-def test_a_conversion_stops_when_told_and_leaves_no_draft(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    pyvips.Image.black(6000, 6000, bands=3).cast("uchar").tiffsave(str(path))
-    with pytest.raises(ConversionStopped):
-        convert_picture(path, tmp_path / "out.tif", most_pixels=10**9, watch=lambda _: False)
-    assert [each.name for each in tmp_path.iterdir()] == ["a.tif"]
-
-
-def test_a_slide_without_levels_gets_them_and_keeps_its_pixels(
-    shared_data: Path, tmp_path: Path
-) -> None:
-    reader = OpenSlideReader(shared_data / "wsi_vendor" / "CMU-1-Small-Region.svs")
-    convert_slide(reader, tmp_path / "out.tif", mpp=0.499, watch=lambda _: True)
-    made = OpenSlideReader(tmp_path / "out.tif")
-    assert made.dimensions == reader.dimensions
-    assert len(made.level_downsamples) >= 4
-    assert pixel_size(made.properties) == pytest.approx(0.499, rel=1e-4)
-    box = Region0(700, 1100, 512, 512)
-    difference = made.read(box, (512, 512)).astype(int) - reader.read(box, (512, 512))
-    assert np.abs(difference).mean() < 2
-
-
-def test_a_slide_stopped_in_conversion_lets_its_threads_go(
-    shared_data: Path, tmp_path: Path
-) -> None:
-    reader = OpenSlideReader(shared_data / "wsi_her2" / "tma_3plus.svs")
-    with pytest.raises(ConversionStopped):
-        convert_slide(reader, tmp_path / "out.tif", mpp=None, watch=lambda _: False)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("levels", "usable"),
-    [
-        ([(5468, 5468), (1367, 1367), (341, 341)], True),
-        ([(2220, 2967)], True),
-        ([(20_000, 20_000)], False),
-        ([(100_000, 80_000), (25_000, 20_000)], False),
-        ([(100_000, 80_000), (1_000, 800)], False),
-    ],
-)
-def test_which_levels_are_enough(levels: list[tuple[int, int]], *, usable: bool) -> None:
-    assert has_usable_levels(levels) is usable
-
-
-@pytest.mark.parametrize(
-    ("across", "down", "size"),
-    [
-        ("0.25", "0.25", 0.25),
-        ("0.2528", "0.2526", 0.2527),
-        ("0.25", "0.5", None),
-        ("0.0001", "0.0001", None),
-        ("1000", "1000", None),
-        ("352.7777", "352.7777", None),
-        ("21.1666", "21.1666", None),
-        ("nan", "nan", None),
-        ("-0.25", "-0.25", None),
-        ("0,25", "0,25", None),
-        (None, None, None),
-    ],
-)
-def test_only_a_microscopes_pixel_size_is_believed(
-    across: str | None, down: str | None, size: float | None
-) -> None:
-    said = {"openslide.mpp-x": across, "openslide.mpp-y": down}
-    found = pixel_size({key: value for key, value in said.items() if value is not None})
-    assert found == (pytest.approx(size) if size else None)
-
-
-def test_ome_tiff_says_its_pixel_size_in_words() -> None:
-    about = '<Pixels PhysicalSizeX="0.325" PhysicalSizeXUnit="{}" PhysicalSizeY="0.325"/>'
-    assert pixel_size({"tiff.ImageDescription": about.format("µm")}) == 0.325
-    assert pixel_size({"tiff.ImageDescription": about.format("mm")}) is None
-    with pytest.raises(SlideUnreadable):
-        OpenSlideReader(Path("/nowhere"))
