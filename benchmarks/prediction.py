@@ -1,7 +1,7 @@
 """Prediction of a slide: patches/s of the whole job against the bare network, same batch.
 
 Both in one process, in turns, the median of the turns' ratios. `python -m benchmarks.prediction
-[--side 4096] [--turns 3] [--threads 2]`. Goal: ≥ 0.9.
+[--side 3072] [--turns 3] [--threads 2]`. Goal: ≥ 0.9.
 """
 
 import argparse
@@ -132,7 +132,7 @@ def job_rate(settings, database, slide, version, count: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--side", type=int, default=3072)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()

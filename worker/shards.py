@@ -4,7 +4,7 @@ The selector compares pixels within a shard only, so a shard's result depends on
 was computed before it: it is the same after a restart and when a viewport comes first.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -80,7 +80,7 @@ def plan(spots: Iterable[Spot]) -> list[ShardPlan]:
     return [ShardPlan(*place, tuple(each)) for place, each in groupby(ordered, key=shard)]
 
 
-def ahead(items: Sequence[Item], work: Callable[[Item], Result]) -> Iterator[Result]:
+def ahead(items: Sequence[Item], work: Callable[[Item], Result]) -> Generator[Result, None, None]:
     """Yield work(item) in order, always one item ahead in another thread."""
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = [pool.submit(work, item) for item in items[:1]]

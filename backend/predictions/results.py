@@ -104,7 +104,12 @@ def finished_shards(session: Session, prediction_id: str) -> dict[tuple[int, int
 
 
 def keep(session: Session, prediction_id: str, shard: Shard) -> bool:
-    """Write a shard's rows, all or none; False if another job has finished it meanwhile."""
+    """Write a shard's rows, all or none; False if another job has finished it meanwhile.
+
+    A prediction that was forgotten meanwhile (the slide's grid changed) raises NoResultFound: the
+    job is tried again, on what is there then.
+    """
+    session.get_one(Prediction, prediction_id)
     try:
         with session.begin_nested():
             session.execute(
@@ -170,6 +175,7 @@ def rank(session: Session, prediction_id: str, places: Sequence[Place]) -> None:
 
 def finish(session: Session, prediction: Prediction) -> None:
     """Mark a prediction whole and give it its hash: that of its shards', row by row."""
+    session.get_one(Prediction, prediction.id)
     shards = finished_shards(session, prediction.id)
     text = "".join(shards[place] for place in sorted(shards))
     session.execute(

@@ -137,10 +137,12 @@ def level_count(size: SizePx) -> int:
 def create(folder: Path, size: SizePx, mpp: float) -> Pyramid:
     """Return the pyramid of a folder; make it first if it isn't there.
 
-    It is made aside and renamed, so that two workers that begin together share one.
+    It is made aside and renamed, so that two workers that begin together share one. What is left
+    of a pyramid that was deleted, or of another grid's, makes room.
     `size` is (width, height) in analysis px, `mpp` the analysis grid's.
     """
-    if not folder.exists():
+    if not fits(folder, size):
+        shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(mkdtemp(dir=folder.parent, prefix="."))
         write_empty(draft, size, mpp)
@@ -150,6 +152,11 @@ def create(folder: Path, size: SizePx, mpp: float) -> Pyramid:
             # somebody else was first
             shutil.rmtree(draft)
     return opened(folder)
+
+
+def fits(folder: Path, size: SizePx) -> bool:
+    """Say whether a pyramid of this size lies there."""
+    return (folder / "zarr.json").exists() and opened(folder).size == size
 
 
 def write_empty(folder: Path, size: SizePx, mpp: float) -> None:
@@ -212,13 +219,14 @@ def folder_of(root: Path, slide_sha256: str, model_version_id: str) -> Path:
 
 
 @lru_cache(maxsize=64)
-def _opened(folder: Path, _made: int) -> Pyramid:
+def _opened(folder: Path, _made: tuple[int, int]) -> Pyramid:
     return Pyramid(folder)
 
 
 def opened(folder: Path) -> Pyramid:
     """Return an existing pyramid; its arrays' metadata are read once in a process."""
-    return _opened(folder, (folder / "zarr.json").stat().st_ino)
+    facts = (folder / "zarr.json").stat()
+    return _opened(folder, (facts.st_ino, facts.st_mtime_ns))
 
 
 def document(folder: Path) -> dict[str, Any]:

@@ -106,6 +106,16 @@ def test_several_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a.zarr", "b.zarr"}, "no drafts stay"
 
 
+def test_leftovers_make_room(tmp_path: Path) -> None:
+    folder = tmp_path / "a.zarr"
+    pyramid = pyramids.create(folder, SIZE, MPP)
+    (folder / "zarr.json").unlink()
+    pyramid.write_shard(0, 0, shard_pixels(0, 0))
+    again = pyramids.create(folder, SIZE, MPP)
+    assert not again.read(0, 0, 0, (256, 256), [0]).any(), "deleted, then written to by a late job"
+    assert pyramids.create(folder, (512, 512), MPP).size == (512, 512), "another grid"
+
+
 def test_the_hash_is_that_of_the_pixels_on_the_slide(tmp_path: Path) -> None:
     pyramid = pyramids.create(tmp_path / "a.zarr", SIZE, MPP)
     pixels = shard_pixels(1, 1)

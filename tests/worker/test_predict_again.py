@@ -2,17 +2,32 @@
 
 import json
 
+import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import NoResultFound
 
 from backend.db.base import new_id
+from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind
 from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
 from backend.predictions import service as predictions
-from backend.predictions.tables import Prediction
+from backend.predictions.tables import Prediction, PredictionShard
 from backend.slides.geometry import Region0
+from backend.slides.tables import Slide
 from models.cold_start import ColdStart
 from tests.conftest import Service
-from tests.ready import PREDICT, patches_of, predicted_slide, put, request, some_mask
+from tests.ready import (
+    PREDICT,
+    patches_of,
+    pixels,
+    predicted_slide,
+    put,
+    ready_slide,
+    request,
+    some_mask,
+)
+from worker.context import JobContext
+from worker.handlers import predict
 
 
 def another_version(service: Service) -> str:
@@ -78,3 +93,37 @@ def sha256_of(service: Service, slide_id: str) -> str | None:
         return session.scalars(
             select(Prediction.sha256).where(Prediction.slide_id == slide_id)
         ).one()
+
+
+class Regridded(JobContext):
+    """A worker whose slide gets another pixel size while it predicts."""
+
+    forgotten = False
+
+    def check(self) -> None:
+        if not self.forgotten:
+            self.forgotten = True
+            with self.database.writing() as session:
+                slide = session.scalars(select(Slide)).one()
+                predictions.forget(session, slide, self.settings)
+        super().check()
+
+
+def test_a_prediction_forgotten_meanwhile_is_begun_again(service: Service) -> None:
+    slide_id = ready_slide(service)
+    job_id = request(service, slide_id)
+    settings = service.settings
+    with service.database.writing() as session:
+        job = jobs.claim(session, job_id, owner="me", lease_seconds=settings.lease_seconds)
+    assert job is not None
+    context = Regridded(job, owner="me", database=service.database, settings=settings)
+    with pytest.raises(NoResultFound):
+        predict.run(context)
+    with service.database.writing() as session:
+        assert session.scalars(select(PredictionShard)).all() == []
+        jobs.hand_over(session, job_id, owner="me")
+    service.run_jobs(PREDICT)
+    patches = patches_of(service.client, slide_id)
+    assert [patch["selection"]["rank"] for patch in patches] == [1, 2, 3, 4, 5, 6]
+    picture = service.client.get(f"/patches/{patches[0]['id']}/probability.png")
+    assert pixels(picture).any(), "the pyramid was made anew"

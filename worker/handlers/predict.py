@@ -5,7 +5,9 @@ again. A model version that is retired meanwhile is still finished: its shards a
 two versions can be compared only where both have seen the slide. What people drew is not touched.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +23,7 @@ from backend.predictions.results import Place, Shard
 from backend.predictions.service import ShardRange
 from backend.predictions.tables import Prediction
 from backend.slides import service as slides
-from backend.slides.reader import open_slide
+from backend.slides.reader import SlideReader, open_slide
 from backend.slides.tables import Slide
 from backend.storage import pyramids
 from backend.storage.pyramids import Pyramid
@@ -30,7 +32,7 @@ from models.prediction import Prediction as BatchPrediction
 from worker import shards
 from worker.context import JobContext
 from worker.predictors import predictor_for
-from worker.shards import Judged, ShardPlan, Spot
+from worker.shards import Images, Judged, ShardPlan, Spot
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,6 @@ def prepare(context: JobContext) -> Work:
 def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
     """Read, predict and write at the same time: one shard ahead, one shard behind."""
     predictor = predictor_for(context, work.version)
-    reader = open_slide(work.slide, context.settings)
     total = sum(len(each.spots) for each in work.wanted)
     done = 0
 
@@ -96,15 +97,16 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
         seen = done + batch_end
         context.progress(seen / (total + 1), f"{seen} of {total} patches")
 
-    def read(shard: ShardPlan) -> shards.Images:
-        return shards.read_images(reader, work.slide, shard, context.settings.analysis_mpp)
-
-    def finish(images: shards.Images, seen: BatchPrediction | None) -> None:
+    def finish(images: Images, seen: BatchPrediction | None) -> None:
         keep(context, work, pyramid, shards.judged(images, seen))
 
-    with ThreadPoolExecutor(1, thread_name_prefix="behind") as behind:
+    with (
+        closing(open_slide(work.slide, context.settings)) as reader,
+        closing(shards.ahead(work.wanted, reading_from(reader, context, work))) as stream,
+        ThreadPoolExecutor(1, thread_name_prefix="behind") as behind,
+    ):
         writing: Future[None] | None = None
-        for images in shards.ahead(work.wanted, read):
+        for images in stream:
             context.check()
             seen = shards.predicted(predictor, images, between)
             if writing is not None:
@@ -113,7 +115,15 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
             done += len(images.plan.spots)
         if writing is not None:
             writing.result()
-    reader.close()
+
+
+def reading_from(
+    reader: SlideReader, context: JobContext, work: Work
+) -> Callable[[ShardPlan], Images]:
+    def read(shard: ShardPlan) -> Images:
+        return shards.read_images(reader, work.slide, shard, context.settings.analysis_mpp)
+
+    return read
 
 
 def keep(context: JobContext, work: Work, pyramid: Pyramid, judged: Judged) -> None:
