@@ -157,7 +157,7 @@ class Ensemble:
 def save_ensemble(ensemble: Ensemble, path: Path) -> str:
     """Write the weights with their configuration; return the file's sha256. Same in, same out."""
     tensors = {
-        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        f"{name}.{key}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, network in ensemble.named().items()
         for key, tensor in network.state_dict().items()
     }
