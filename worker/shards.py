@@ -183,7 +183,8 @@ def scored(
 ) -> tuple[PatchScore, ...]:
     """Return the selector's figures of each patch."""
     scores = selection.patch_scores(prediction.probability, flagged)
-    features = selection.patch_features(images.pixels, prediction.probability)
+    # every fourth pixel tells a patch's colours as well as all of them, in a quarter of the time
+    features = selection.patch_features(images.pixels[:, ::2, ::2], prediction.probability)
     return tuple(
         PatchScore(
             patch_id=spot.patch_id,
