@@ -120,6 +120,18 @@ def create_token(session: Session, user: User, *, name: str) -> str:
     return token
 
 
+def create_program_token(session: Session, *, name: str, role: Role) -> str:
+    """Make a token for a program, which acts as a user of its own name and role."""
+    user = session.scalar(select(User).where(User.name == f"program {name}"))
+    if user is not None and user.role != role:
+        raise Conflict(
+            f"The program {name} has the role {user.role} already; choose another name.",
+            code="program_has_another_role",
+        )
+    user = user or create_user(session, name=f"program {name}", role=role)
+    return create_token(session, user, name=name)
+
+
 def user_of_token(session: Session, token: str) -> User | None:
     found = session.scalar(
         select(ApiToken).where(
