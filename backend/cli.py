@@ -6,15 +6,18 @@ Exit codes: 0 done, 1 the work failed, 2 wrong use.
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
 from backend.client import Client
 from backend.errors import MembranaError
 from backend.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from backend.auth.tables import Role
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -128,7 +131,7 @@ def create_token(name: str, role: Annotated[str, typer.Option()] = "pathologist"
     sys.stdout.write(token + "\n")
 
 
-def known_role(word: str):  # type: ignore[no-untyped-def]  # the tables are loaded only here
+def known_role(word: str) -> "Role":
     from backend.auth.tables import Role
 
     if word not in list(Role):
@@ -148,9 +151,11 @@ def upload_slides(
     with Client.from_environment() as client, Progress(*columns, console=err) as bars:
         for file in files:
             bar = bars.add_task(file.name, total=file.stat().st_size)
-            slide = client.upload(
-                file, progress=lambda done, _, bar=bar: bars.update(bar, completed=done), **metadata
-            )
+
+            def show(done: int, total: int, bar: TaskID = bar) -> None:
+                bars.update(bar, completed=done, total=total)
+
+            slide = client.upload(file, progress=show, **metadata)
             out.print(f"{slide['id']} {slide['state']}")
 
 

@@ -118,7 +118,7 @@ class Client:
                     )
                 except Unavailable:
                     broken += 1
-                    if broken > 5:  # noqa: PLR2004 - a line that breaks this often is down
+                    if broken > 5:
                         raise
                     sent = self.ask("HEAD", place, headers=TUS)
                 offset = int(sent.headers["Upload-Offset"])
