@@ -97,11 +97,18 @@ def list_settings() -> None:
 
 @db.command("upgrade")
 def upgrade_database() -> None:
-    """Bring the database to this version's tables."""
+    """Bring the database to this version's tables; on an empty one make the user `admin`."""
+    from backend.auth import service as auth
     from backend.db.migrate import upgrade
+    from backend.db.session import get_database
 
-    get_settings().data.mkdir(parents=True, exist_ok=True)
+    settings = get_settings()
+    settings.data.mkdir(parents=True, exist_ok=True)
     upgrade()
+    with get_database(settings.sqlalchemy_url).writing() as session:
+        link = auth.first_start(session, settings.admin_password)
+    if link is not None:
+        out.print(f"Sign in once as admin with /?sign_in={link}", markup=False)
 
 
 @users.command("add")

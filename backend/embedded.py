@@ -17,7 +17,6 @@ from typing import IO
 import httpx
 
 from backend.auth import service as auth
-from backend.auth.tables import Role
 from backend.client import Client
 from backend.db.migrate import upgrade
 from backend.db.session import get_database
@@ -126,7 +125,8 @@ def up(settings: Settings, *, demo: bool) -> None:
     with only_one(settings.data):
         check_port(settings)
         upgrade()
-        entrance = first_start(settings)
+        with get_database(settings.sqlalchemy_url).writing() as session:
+            entrance = auth.first_start(session, settings.admin_password)
         tree = Tree(settings)
         signal.signal(signal.SIGINT, tree.ask_to_stop)
         signal.signal(signal.SIGTERM, tree.ask_to_stop)
@@ -171,16 +171,6 @@ def check_port(settings: Settings) -> None:
                 f"Port {settings.port} on {settings.host} is in use. Choose another with --port.",
                 code="port_in_use",
             ) from None
-
-
-def first_start(settings: Settings) -> str | None:
-    """Make the first admin; return the secret of a one-time link if nobody has a password."""
-    with get_database(settings.sqlalchemy_url).writing() as session:
-        if auth.first_admin(session) is not None:
-            return None
-        password = settings.admin_password or None
-        admin = auth.create_user(session, name="admin", role=Role.ADMIN, password=password)
-        return None if password else auth.create_sign_in_link(session, admin)
 
 
 def address(settings: Settings) -> str:

@@ -176,3 +176,11 @@ def first_admin(session: Session) -> User | None:
     return session.scalar(
         select(User).where(User.role == Role.ADMIN, User.active).order_by(User.id).limit(1)
     )
+
+
+def first_start(session: Session, password: str) -> str | None:
+    """Make the first admin; without a password return the secret of a one-time link."""
+    if first_admin(session) is not None:
+        return None
+    admin = create_user(session, name="admin", role=Role.ADMIN, password=password or None)
+    return None if password else create_sign_in_link(session, admin)

@@ -148,6 +148,8 @@ class Installation:
     @contextlib.contextmanager
     def running(self) -> Iterator["Installation"]:
         self.data.mkdir(parents=True, exist_ok=True)
+        if "up" not in self.commands:
+            self.run("db", "upgrade")
         self.start()
         try:
             self.ready()
