@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend.errors import Conflict
@@ -20,6 +20,8 @@ class Stateful(Protocol):
     state: InstrumentedAttribute[Any]
     TRANSITIONS: Transitions
     TOPIC: str
+    TOLD: tuple[str, ...]
+    """Columns that go with the event of a move."""
 
 
 def move(
@@ -31,16 +33,18 @@ def move(
     The event that people see is written in the same transaction.
     """
     allowed = [state for state, targets in table.TRANSITIONS.items() if to in targets]
-    result = session.execute(
+    row = session.execute(
         update(table)
         .where(table.id == row_id, table.state.in_(allowed), *where)
         .values(state=to, **values)
+        .returning(*(getattr(table, name) for name in table.TOLD), table.id)
         .execution_options(synchronize_session="fetch")
-    )
-    won = cast("CursorResult[Any]", result).rowcount == 1
-    if won:
-        announce(session, table.TOPIC, row_id, {"state": str(to)})
-    return won
+    ).first()
+    if row is None:
+        return False
+    told = dict(zip(table.TOLD, row, strict=False))
+    announce(session, table.TOPIC, row_id, {"state": str(to), **told})
+    return True
 
 
 def move_or_conflict(

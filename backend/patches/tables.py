@@ -31,6 +31,7 @@ class PatchRole(StrEnum):
 class Patch(Identified, Base):
     __tablename__ = "patches"
     TOPIC: ClassVar[str] = "patch"
+    TOLD: ClassVar[tuple[str, ...]] = ("slide_id",)
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         PatchState.UNREVIEWED: frozenset(
             {PatchState.PROPOSED, PatchState.IN_ANNOTATION, PatchState.ANNOTATED}

@@ -33,6 +33,7 @@ class Split(StrEnum):
 class Slide(Identified, Base):
     __tablename__ = "slides"
     TOPIC: ClassVar[str] = "slide"
+    TOLD: ClassVar[tuple[str, ...]] = ()
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         SlideState.UPLOADED: frozenset({SlideState.INGESTING, SlideState.FAILED}),
         SlideState.INGESTING: frozenset(
@@ -40,7 +41,7 @@ class Slide(Identified, Base):
         ),
         SlideState.NEEDS_MPP: frozenset({SlideState.INGESTING}),
         SlideState.FAILED: frozenset({SlideState.INGESTING}),
-        SlideState.READY: frozenset({SlideState.ARCHIVED}),
+        SlideState.READY: frozenset({SlideState.ARCHIVED, SlideState.INGESTING}),
         SlideState.ARCHIVED: frozenset({SlideState.READY}),
     }
     __table_args__ = (

@@ -51,6 +51,8 @@ export function useSlideList(): SlideList {
       if (topic === "slide") reread(event.id);
       if (topic === "proposals") reread(event.subject ?? event.id);
       if (topic !== "job" || !event.subject || event.kind === "train") return;
+      // a prediction's subject goes on with its model version
+      const [slideId = event.subject] = event.subject.split(":");
       const job: Job = {
         id: event.id,
         state: (event.state as JobState | undefined) ?? "running",
@@ -58,11 +60,11 @@ export function useSlideList(): SlideList {
         message: event.message ?? null,
         ...(event.kind ? { kind: event.kind } : {}),
       };
-      if (ENDED.includes(job.state)) reread(event.subject);
+      if (ENDED.includes(job.state)) reread(slideId);
       else
         setSlides(
           (old) =>
-            old?.map((slide) => (slide.id === event.subject ? { ...slide, job } : slide)) ?? null,
+            old?.map((slide) => (slide.id === slideId ? { ...slide, job } : slide)) ?? null,
         );
     });
   }, [reload, put, remove]);
