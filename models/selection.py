@@ -20,6 +20,7 @@ LEAST_SHARE = 0.001
 ENTROPY_WEIGHT = 0.5
 """Of the score; the rest is flagged area, both as ranks so that neither unit matters."""
 DIVERSITY_WEIGHT = 0.3
+SPREAD, POOL = 500, 5_000
 
 
 def uncertain_pixels(probability: Float, students: Bool) -> Bool:
@@ -103,38 +104,57 @@ def rank(
     Greedy: the next patch is the one with the best sum of score and distance to the nearest one
     chosen (core-set), so that the first ten are ten different questions. In each block of
     2 * `cap` places at most `cap` are of one group (slide). features: (B, D); ties go by a
-    seeded draw. Only the first thousand are spread; the rest follow by score.
+    seeded draw. Only the first `SPREAD` are spread, out of the `POOL` best; the rest follow by
+    score: nobody corrects that many between two trainings, and a slide has 100,000 patches.
     """
     count = len(patches)
     if count == 0:
         return []
     score = np.array([patch.score for patch in patches])
-    place = np.argsort(np.random.default_rng(seed).permutation(count))
+    drawn = np.random.default_rng(seed).permutation(count)
+    by_score = np.lexsort((drawn, -score))
+    first = spread_out(by_score[:POOL], score, standardised(features), groups, cap)
+    rest = by_score[~np.isin(by_score, [index for index, _ in first])]
+    return [
+        *(Ranked(i, float(score[i]), reason(patches[i], novelty)) for i, novelty in first),
+        *(Ranked(i, float(score[i]), reason(patches[i], 0.0)) for i in rest.tolist()),
+    ]
+
+
+def standardised(features: Float) -> Float:
+    """Features in units of their spread, so that a distance of 1 is an ordinary one."""
     spread = features.std(axis=0)
     scaled = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    scaled /= np.sqrt(scaled.shape[1])
-    nearest = np.full(count, np.inf)
-    left = np.ones(count, np.bool_)
-    names = np.asarray(groups)
+    unit: Float = scaled / np.sqrt(scaled.shape[1])
+    return unit
+
+
+def spread_out(
+    pool: npt.NDArray[np.intp],
+    score: npt.NDArray[np.floating],
+    features: Float,
+    groups: Sequence[str],
+    cap: int,
+) -> list[tuple[int, float]]:
+    """Choose from `pool`, best first: (index, novelty from 0 to 1) of up to SPREAD patches."""
+    names = np.asarray(groups)[pool]
+    left = np.ones(len(pool), np.bool_)
+    novelty = np.ones(len(pool))
     taken: dict[str, int] = {}
-    chosen: list[Ranked] = []
-    for position in range(min(count, 1000)):
+    chosen: list[tuple[int, float]] = []
+    for position in range(min(len(pool), SPREAD)):
         if position % (2 * cap) == 0:
             taken = {}
-        novelty = np.minimum(nearest, 1) if chosen else np.ones(count)
-        value = (1 - DIVERSITY_WEIGHT) * score + DIVERSITY_WEIGHT * novelty
         full = [name for name, number in taken.items() if number >= cap]
-        open_ = left & ~np.isin(names, full)
-        pool = np.flatnonzero(open_ if open_.any() else left)
-        best = int(pool[np.lexsort((place[pool], -value[pool]))[0]])
-        why = reason(patches[best], float(novelty[best]))
-        chosen.append(Ranked(best, float(value[best]), why))
+        allowed = left & ~np.isin(names, full)
+        value = (1 - DIVERSITY_WEIGHT) * score[pool] + DIVERSITY_WEIGHT * novelty
+        # the first of equals: the pool is in the order of score and of the seeded draw
+        best = int(np.where(allowed if allowed.any() else left, value, -np.inf).argmax())
+        chosen.append((int(pool[best]), float(novelty[best])))
         left[best] = False
-        taken[groups[best]] = taken.get(groups[best], 0) + 1
-        nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[best], axis=1))
-    rest = np.flatnonzero(left)
-    by_score = rest[np.lexsort((place[rest], -score[rest]))].tolist()
-    chosen += [Ranked(i, float(score[i]), reason(patches[i], 0.0)) for i in by_score]
+        taken[str(names[best])] = taken.get(str(names[best]), 0) + 1
+        apart = np.linalg.norm(features[pool] - features[pool[best]], axis=1)
+        novelty = np.minimum(novelty, apart)
     return chosen
 
 

@@ -63,7 +63,7 @@ def page(browser: Browser, installation: Installation) -> Iterator[Page]:
     page.get_by_test_id("username").fill("admin")
     page.get_by_test_id("password").fill(PASSWORD)
     page.get_by_test_id("sign-in-submit").click()
-    page.get_by_test_id("slide-list").wait_for()
+    page.get_by_test_id("user-name").wait_for()
     yield page
     context.close()
     assert not wrong, wrong

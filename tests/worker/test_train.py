@@ -27,9 +27,9 @@ from backend.settings import Settings
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs, file_sha256
 from models.cold_start import ColdStart, ColdStartParameters
+from models.metrics import Counts, compare
 from tests.learning import SIDE, add_slide, annotate, annotate_some
 from worker.data import read_labelled
-from worker.evaluation import Counts, compare
 from worker.predictors import predictor_for, register_cold_start
 from worker.run import run_job
 
