@@ -113,6 +113,11 @@ def build(config: NetworkConfig) -> nn.Module:
     return network  # type: ignore[no-any-return]
 
 
+def place(network: nn.Module, device: str) -> nn.Module:
+    """Move a network to a device, laid out channels-last: what both CPUs and GPUs run best."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 def check_encoder_weights(choice: str) -> None:
     """Raise NetworkError `encoder_weights_missing` unless it is `scratch` or a file."""
     if choice != SCRATCH and not Path(choice).is_file():
@@ -152,6 +157,10 @@ class Ensemble:
     def named(self) -> dict[str, nn.Module]:
         numbered = {f"student_{number}": net for number, net in enumerate(self.students, 1)}
         return {"teacher": self.teacher, **numbered}
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Return the teacher, then the students."""
+        return (self.teacher, *self.students)
 
 
 def save_ensemble(ensemble: Ensemble, path: Path) -> str:

@@ -7,27 +7,35 @@ weights to the last bit.
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from models import augment
-from models.networks import Ensemble, NetworkConfig, build, load_ensemble, save_ensemble
-from models.semisup.eugmt import MeanTeacher, MeanTeacherOptions
+from models.batches import Images, draw, step_seed
+from models.networks import Ensemble, build, load_ensemble, place, save_ensemble
+from models.presets import PRESETS, TrainingConfig, preset
 from models.semisup.method import Batch, Method
+from models.semisup.methods import METHODS
 from models.semisup.schedules import cosine
-from models.semisup.supervised import Supervised
 
-Images = npt.NDArray[np.uint8]
+__all__ = [
+    "PRESETS",
+    "Stopped",
+    "Trained",
+    "TrainingConfig",
+    "TrainingDataError",
+    "TrainingDiverged",
+    "preset",
+    "train",
+]
+
 Progress = Callable[[int, int, dict[str, float]], None]
-MEMBRANE, IGNORE = 255, 127
 REPORTS = 100
 """How often, at most, a training reports: each report reads the losses back from the device."""
 
@@ -40,79 +48,8 @@ class TrainingDataError(ValueError):
     """The arrays given can't be learned from; the text says why."""
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Everything a training depends on besides its images: recorded with the model."""
-
-    preset: str = "eugmt-plus"
-    method: str = "eugmt"
-    options: MeanTeacherOptions = MeanTeacherOptions()
-    network: NetworkConfig = NetworkConfig()
-    iterations: int = 400
-    batch_labelled: int = 4
-    batch_unlabelled: int = 4
-    crop: int = 128
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.01
-    schedule: str = "constant"
-    warm_up: int = 0
-    strong: str = "colour"
-    seed: int = 0
-    checkpoint_every: int = 25
-    threads: int = 0
-    device: str = "cpu"
-
-    def document(self) -> dict[str, Any]:
-        """Return the configuration as JSON types."""
-        return asdict(self)
-
-
-PAPER = TrainingConfig(
-    preset="eugmt-paper", iterations=19_600, batch_labelled=6, batch_unlabelled=6, crop=256
-)
-PRESETS = {
-    "eugmt-paper": PAPER,
-    "ucmt": replace(
-        PAPER,
-        preset="ucmt",
-        batch_labelled=8,
-        batch_unlabelled=8,
-        options=MeanTeacherOptions(unsupervised_weight=0.1, consistency_weight=0.0, ramp_share=0.2),
-    ),
-    "eugmt-plus": TrainingConfig(
-        options=MeanTeacherOptions(
-            unsupervised_weight=0.3,
-            consistency_weight=0.3,
-            ramp_share=0.5,
-            ema_limit=0.98,
-            student_mix=0.5,
-            loss="dice+ce",
-            steady_teacher=True,
-            strong_labelled=True,
-            grid=16,
-        ),
-        learning_rate=2e-3,
-        schedule="cosine",
-        warm_up=10,
-        strong="stain",
-    ),
-    "supervised": TrainingConfig(
-        preset="supervised",
-        method="supervised",
-        options=MeanTeacherOptions(loss="dice+ce"),
-        learning_rate=2e-3,
-        schedule="cosine",
-        warm_up=10,
-        strong="stain",
-    ),
-}
-
-
-def preset(name: str, **changes: Any) -> TrainingConfig:
-    """Return a preset with changes. Raises ValueError for an unknown name."""
-    if name not in PRESETS:
-        raise ValueError(f"There is no preset {name!r}; choose one of {', '.join(PRESETS)}.")
-    return replace(PRESETS[name], **changes)
+class TrainingDiverged(TrainingDataError):
+    """A loss is no longer a number: run again it would end the same."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +61,14 @@ class Trained:
     iterations: int
 
 
+def unreported(step: int, total: int, losses: dict[str, float]) -> None:
+    """Tell nobody."""
+
+
+def never() -> bool:
+    return False
+
+
 def train(
     config: TrainingConfig,
     images: Images,
@@ -131,8 +76,8 @@ def train(
     unlabelled: Images,
     *,
     workdir: Path,
-    progress: Progress = lambda step, total, losses: None,
-    stopping: Callable[[], bool] = lambda: False,
+    progress: Progress = unreported,
+    stopping: Callable[[], bool] = never,
     initial: Path | None = None,
 ) -> Trained:
     """Train and save, from the checkpoint in `workdir` if there is one.
@@ -140,14 +85,14 @@ def train(
     images, unlabelled: uint8 (N, H, W, 3); masks: uint8 (N, H, W) of 0, 255 and 127 (ignore).
     `initial`: weights to start from, of the same network. `progress(step, of, mean losses)` is
     called about a hundred times; `stopping` is asked before every step: True leaves a checkpoint
-    and raises Stopped.
+    and raises Stopped. Raises TrainingDataError for arrays that can't be learned from.
     """
     check(config, images, masks, unlabelled)
     if config.threads:
         torch.set_num_threads(config.threads)
     workdir.mkdir(parents=True, exist_ok=True)
     run = Run(config, initial)
-    fingerprint = identity(config, images, masks, unlabelled)
+    fingerprint = identity(config, initial, images, masks, unlabelled)
     run.restore(workdir / "checkpoint.pt", fingerprint)
     every = max(1, config.iterations // REPORTS)
     while run.step < config.iterations:
@@ -188,7 +133,7 @@ class Run:
             group["lr"] = rate
         for losses in self.method.updates(batch, self.step):
             self.optimiser.zero_grad(set_to_none=True)
-            losses["total"].backward()
+            torch.autograd.backward(losses["total"])
             self.optimiser.step()
             self.method.after_update(self.step)
             for name, loss in losses.items():
@@ -197,8 +142,14 @@ class Run:
         self.step += 1
 
     def mean_losses(self) -> dict[str, float]:
-        """Read the mean losses since the last call."""
+        """Read the mean losses since the last call. Raises TrainingDiverged."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        lost = [name for name, mean in means.items() if not math.isfinite(mean)]
+        if lost:
+            raise TrainingDiverged(
+                f"The loss {lost[0]} is no number any more at step {self.step}; "
+                "lower the learning rate."
+            )
         self.sums, self.counts = {}, {}
         return means
 
@@ -236,76 +187,23 @@ class Run:
 
 
 def make_method(config: TrainingConfig, initial: Path | None) -> Method:
-    """Build the networks, each from its own seed, and the method over them."""
-    networks = []
-    for number in range(3):
+    """Build the method over networks that are each drawn from their own seed."""
+    start = load_ensemble(initial).networks() if initial is not None else ()
+
+    def grow(number: int) -> nn.Module:
         torch.manual_seed(step_seed(config.seed, number, stream=2))
-        networks.append(build(config.network))
-    if initial is not None:
-        start = load_ensemble(initial)
-        for network, weights in zip(networks, start.named().values(), strict=False):
-            network.load_state_dict(weights.state_dict())
-    teacher, *students = [
-        network.to(config.device, memory_format=torch.channels_last).train() for network in networks
-    ]
-    if config.method == "supervised":
-        return Supervised(tuple(students), config.options)
-    first, second = students
-    return MeanTeacher((first, second), teacher, config.options, steps=config.iterations)
+        network = build(config.network)
+        if number < len(start):
+            network.load_state_dict(start[number].state_dict())
+        return place(network, config.device).train()
+
+    return METHODS[config.method](grow, config.options, config.iterations)
 
 
-def draw(
-    config: TrainingConfig, images: Images, masks: Images, unlabelled: Images, step: int
-) -> Batch:
-    """Draw the batch of a step: crops, weak and strong views, normalised."""
-    generator = Generator().manual_seed(step_seed(config.seed, step, stream=0))
-    blank = np.zeros(unlabelled.shape[:-1], np.uint8)
-    labelled, marks = views(images, masks, config.batch_labelled, config.crop, generator)
-    seen, _ = views(unlabelled, blank, config.batch_unlabelled, config.crop, generator)
-    strong = augment.STRONG[config.strong]
-
-    def ready(view: Tensor) -> Tensor:
-        on_device = augment.normalise(view).to(config.device, non_blocking=True)
-        return on_device.contiguous(memory_format=torch.channels_last)
-
-    return Batch(
-        labelled=ready(labelled),
-        labelled_strong=ready(strong(labelled, generator)),
-        labels=(marks == MEMBRANE).long().to(config.device),
-        valid=(marks != IGNORE).to(config.device),
-        unlabelled=ready(seen),
-        unlabelled_strong=(ready(strong(seen, generator)), ready(strong(seen, generator))),
-        unlabelled_noisy=augment.noisy(ready(seen), generator),
-    )
-
-
-def views(
-    images: Images, masks: Images, count: int, side: int, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw weak views of random images: float (count, 3, side, side) in 0..1, and their masks."""
-    chosen = torch.randint(len(images), (count,), generator=generator).tolist()
-    pairs = [
-        augment.weak(
-            torch.from_numpy(images[index]).permute(2, 0, 1),
-            torch.from_numpy(masks[index]),
-            side,
-            generator,
-        )
-        for index in chosen
-    ]
-    pixels, marks = zip(*pairs, strict=True)
-    return torch.stack(pixels).float() / 255, torch.stack(marks)
-
-
-def step_seed(seed: int, step: int, *, stream: int) -> int:
-    """Return an independent seed for each (seed, step, stream)."""
-    digest = hashlib.sha256(f"{seed} {step} {stream}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def identity(config: TrainingConfig, *arrays: Images) -> str:
+def identity(config: TrainingConfig, initial: Path | None, *arrays: Images) -> str:
     """Hash what a training depends on: a checkpoint of anything else is not gone on from."""
     digest = hashlib.sha256(json.dumps(config.document(), sort_keys=True).encode())
+    digest.update(initial.read_bytes() if initial is not None else b"")
     for array in arrays:
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -5,7 +5,7 @@ confident learning doubts a student's label against the teacher the two must agr
 Then the least certain cells are replaced by the most certain and all is learned again (step 2).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -174,3 +174,9 @@ class MeanTeacher:
     def exchange_map(self, logits: list[Tensor], teacher: Tensor) -> Tensor:
         first, second = (mean_entropy(each, teacher) for each in logits)
         return sources(first, second, count=self.options.exchanged, grid=self.options.grid)
+
+
+def mean_teacher(
+    grow: Callable[[int], nn.Module], options: MeanTeacherOptions, steps: int
+) -> MeanTeacher:
+    return MeanTeacher((grow(1), grow(2)), grow(0), options, steps=steps)

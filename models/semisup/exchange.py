@@ -7,8 +7,8 @@ from torch import Tensor
 def cell_means(entropy: Tensor, grid: int) -> Tensor:
     """Mean entropy of each cell of a grid x grid raster: (B, H, W) -> (B, grid * grid)."""
     rows, columns = entropy.shape[-2] // grid, entropy.shape[-1] // grid
-    cells = entropy.unflatten(-2, (grid, rows)).unflatten(-1, (grid, columns))
-    return cells.mean((-3, -1)).flatten(1)
+    cells = entropy.reshape(-1, grid, rows, grid, columns)
+    return cells.mean((2, 4)).flatten(1)
 
 
 def sources(entropy_1: Tensor, entropy_2: Tensor, *, count: int, grid: int) -> Tensor:

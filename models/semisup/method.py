@@ -29,8 +29,10 @@ class Batch:
 class Method(Protocol):
     """Two students or one, and a teacher (for a method without one: the student itself)."""
 
-    students: tuple[nn.Module, ...]
-    teacher: nn.Module
+    @property
+    def students(self) -> tuple[nn.Module, ...]: ...
+    @property
+    def teacher(self) -> nn.Module: ...
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         """Yield the losses of each update in turn; the loop steps the optimiser between them."""

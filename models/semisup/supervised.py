@@ -1,6 +1,6 @@
 """Supervised only: what the same network learns from the labels alone. The lower bound."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch import nn
 
@@ -11,9 +11,9 @@ from models.semisup.method import Batch, Losses
 class Supervised:
     """One network, no teacher, labelled images only."""
 
-    def __init__(self, students: tuple[nn.Module, ...], options: MeanTeacherOptions) -> None:
-        self.students = students[:1]
-        self.teacher = students[0]
+    def __init__(self, student: nn.Module, options: MeanTeacherOptions) -> None:
+        self.students = (student,)
+        self.teacher = student
         self.options = options
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
@@ -23,3 +23,9 @@ class Supervised:
 
     def after_update(self, step: int) -> None:
         """Nothing follows."""
+
+
+def supervised(
+    grow: Callable[[int], nn.Module], options: MeanTeacherOptions, steps: int
+) -> Supervised:
+    return Supervised(grow(0), options)

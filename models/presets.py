@@ -1,0 +1,82 @@
+"""What a training depends on besides its images, and the named choices (eugmt.md §1.5)."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from models.networks import NetworkConfig
+from models.semisup.eugmt import MeanTeacherOptions
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything a training depends on besides its images: recorded with the model."""
+
+    preset: str = "eugmt-plus"
+    method: str = "eugmt"
+    options: MeanTeacherOptions = field(default_factory=MeanTeacherOptions)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    iterations: int = 400
+    batch_labelled: int = 4
+    batch_unlabelled: int = 4
+    crop: int = 128
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    schedule: str = "constant"
+    warm_up: int = 0
+    strong: str = "colour"
+    seed: int = 0
+    checkpoint_every: int = 25
+    threads: int = 0
+    device: str = "cpu"
+
+    def document(self) -> dict[str, Any]:
+        """Return the configuration as JSON types."""
+        return asdict(self)
+
+
+PAPER = TrainingConfig(
+    preset="eugmt-paper", iterations=19_600, batch_labelled=6, batch_unlabelled=6, crop=256
+)
+PRESETS = {
+    "eugmt-paper": PAPER,
+    "ucmt": replace(
+        PAPER,
+        preset="ucmt",
+        batch_labelled=8,
+        batch_unlabelled=8,
+        options=MeanTeacherOptions(unsupervised_weight=0.1, consistency_weight=0.0, ramp_share=0.2),
+    ),
+    "eugmt-plus": TrainingConfig(
+        options=MeanTeacherOptions(
+            unsupervised_weight=0.3,
+            consistency_weight=0.3,
+            ramp_share=0.5,
+            ema_limit=0.98,
+            student_mix=0.5,
+            loss="dice+ce",
+            steady_teacher=True,
+            strong_labelled=True,
+            grid=16,
+        ),
+        learning_rate=2e-3,
+        schedule="cosine",
+        warm_up=10,
+        strong="stain",
+    ),
+    "supervised": TrainingConfig(
+        preset="supervised",
+        method="supervised",
+        options=MeanTeacherOptions(loss="dice+ce"),
+        learning_rate=2e-3,
+        schedule="cosine",
+        warm_up=10,
+        strong="stain",
+    ),
+}
+
+
+def preset(name: str, **changes: Any) -> TrainingConfig:
+    """Return a preset with changes. Raises ValueError for an unknown name."""
+    if name not in PRESETS:
+        raise ValueError(f"There is no preset {name!r}; choose one of {', '.join(PRESETS)}.")
+    return replace(PRESETS[name], **changes)
