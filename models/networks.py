@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -184,7 +184,7 @@ def load_ensemble(path: Path) -> Ensemble:
         with safe_open(path, "pt") as file:
             document = json.loads((file.metadata() or {})["membrana"])
         tensors = load_file(path)
-    except (KeyError, OSError, ValueError) as error:
+    except (KeyError, OSError, SafetensorError, ValueError) as error:
         raise NetworkError("weights_unreadable", f"{path} holds no Membrana weights.") from error
     config = NetworkConfig(**document["network"])
 

@@ -1,0 +1,174 @@
+"""EUGMT's two updates, put together from its parts, and that every term trains what it should."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from models.semisup.eugmt import MeanTeacher, MeanTeacherOptions
+from models.semisup.exchange import exchange, sources
+from models.semisup.losses import dice_loss, masked_consistency, mean_entropy
+from models.semisup.method import Batch
+from models.semisup.schedules import ramp
+
+SIDE, STEPS, STEP = 32, 100, 40
+OPTIONS = MeanTeacherOptions(grid=4, least_share=0.0)
+FIRST = {"supervised", "cross_pseudo", "from_teacher", "consistency"}
+SECOND = {"exchanged_supervised", "exchanged_cross_pseudo", "exchanged_from_teacher"}
+
+
+def network(seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 2, 3, padding=1)
+    ).double()
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+
+    def images():
+        return torch.rand(2, 3, SIDE, SIDE, generator=generator).double()
+
+    labelled, unlabelled = images(), images()
+    return Batch(
+        labelled=labelled,
+        labelled_strong=labelled + 0.1 * images(),
+        labels=(labelled[:, 0] > 0.6).long(),
+        valid=labelled[:, 1] > 0.1,
+        unlabelled=unlabelled,
+        unlabelled_strong=(unlabelled + 0.1 * images(), unlabelled + 0.1 * images()),
+        unlabelled_noisy=unlabelled + 0.05 * images(),
+    )
+
+
+def method(options=OPTIONS):
+    return MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+
+
+def test_first_update_is_the_equation(batch):
+    learner = method(replace(OPTIONS, unsupervised_weight=0.7, consistency_weight=0.3))
+    losses = next(learner.updates(batch, STEP))
+    first, second = learner.students
+    with torch.no_grad():
+        teacher = learner.teacher(batch.unlabelled)
+        noisy = learner.teacher(batch.unlabelled_noisy)
+        supervised = sum(
+            dice_loss(student(batch.labelled), batch.labels, batch.valid)
+            for student in learner.students
+        )
+        u1, u2 = first(batch.unlabelled_strong[0]), second(batch.unlabelled_strong[1])
+        cross = 0.5 * (dice_loss(u1, u2.argmax(1)) + dice_loss(u2, u1.argmax(1)))
+        taught = 0.5 * sum(dice_loss(u, teacher.argmax(1)) for u in (u1, u2))
+        probability = teacher.float().softmax(1)[:, 1].numpy()
+        from models.semisup.confident import flagged
+
+        doubts = [flagged(u.argmax(1).bool().numpy(), probability) for u in (u1, u2)]
+        consistency = 0.5 * sum(
+            masked_consistency(u, noisy, torch.from_numpy(doubt))
+            for u, doubt in zip((u1, u2), doubts, strict=True)
+        )
+    assert all(doubt.any() for doubt in doubts), "nothing doubtful: the case shows nothing"
+    torch.testing.assert_close(losses["supervised"].detach(), supervised)
+    torch.testing.assert_close(losses["cross_pseudo"].detach(), cross)
+    torch.testing.assert_close(losses["from_teacher"].detach(), taught)
+    torch.testing.assert_close(losses["consistency"].detach(), consistency)
+    total = supervised + ramp(STEP, STEPS) * (0.7 * (cross + taught) + 0.3 * consistency)
+    torch.testing.assert_close(losses["total"].detach(), total)
+
+
+def test_second_update_learns_the_mixed_images(batch):
+    learner = method()
+    with torch.no_grad():
+        teacher = learner.teacher(batch.labelled), learner.teacher(batch.unlabelled)
+        seen = [
+            [student(batch.labelled) for student in learner.students],
+            [s(v) for s, v in zip(learner.students, batch.unlabelled_strong, strict=True)],
+        ]
+        maps = [
+            sources(*(mean_entropy(each, guide) for each in pair), count=2, grid=4)
+            for pair, guide in zip(seen, teacher, strict=True)
+        ]
+        labelled = exchange(batch.labelled_strong, maps[0], grid=4)
+        unlabelled = exchange(batch.unlabelled_strong[0], maps[1], grid=4)
+        labels, valid = (exchange(each, maps[0], grid=4) for each in (batch.labels, batch.valid))
+        pseudo = exchange(teacher[1].argmax(1), maps[1], grid=4)
+        supervised = sum(dice_loss(s(labelled), labels, valid) for s in learner.students)
+        u1, u2 = (student(unlabelled) for student in learner.students)
+        cross = 0.5 * (dice_loss(u1, u2.argmax(1)) + dice_loss(u2, u1.argmax(1)))
+        taught = 0.5 * (dice_loss(u1, pseudo) + dice_loss(u2, pseudo))
+    _, losses = learner.updates(batch, STEP)
+    assert not torch.equal(labelled, batch.labelled_strong)
+    torch.testing.assert_close(losses["exchanged_supervised"].detach(), supervised)
+    torch.testing.assert_close(losses["exchanged_cross_pseudo"].detach(), cross)
+    torch.testing.assert_close(losses["exchanged_from_teacher"].detach(), taught)
+    total = supervised + ramp(STEP, STEPS) * (cross + taught)
+    torch.testing.assert_close(losses["total"].detach(), total)
+
+
+def gradients(module):
+    return [w.grad for w in module.parameters()]
+
+
+@pytest.mark.parametrize("name", sorted(FIRST | SECOND))
+def test_each_term_trains_both_students_and_never_the_teacher(batch, name):
+    learner = method()
+    found = {key: loss for losses in learner.updates(batch, STEP) for key, loss in losses.items()}
+    found[name].backward()
+    for student in learner.students:
+        assert all(grad is not None for grad in gradients(student)), name
+        assert any(grad.abs().max() > 1e-8 for grad in gradients(student)), name
+    assert all(grad is None for grad in gradients(learner.teacher))
+
+
+def test_terms_are_named_and_totals_hold_their_terms(batch):
+    first, second = method().updates(batch, STEP)
+    assert set(first) == FIRST | {"total"}
+    assert set(second) == SECOND | {"total"}
+
+
+def test_pseudo_labels_are_targets_not_parameters(batch):
+    """The other student's labels are constants: its own gradient is that of its own loss alone."""
+    learner = method()
+    losses = next(learner.updates(batch, STEP))
+    losses["cross_pseudo"].backward()
+    together = [grad.clone() for grad in gradients(learner.students[0])]
+    learner.students[0].zero_grad()
+    with torch.no_grad():
+        labels = learner.students[1](batch.unlabelled_strong[1]).argmax(1)
+    (0.5 * dice_loss(learner.students[0](batch.unlabelled_strong[0]), labels)).backward()
+    for ours, alone in zip(together, gradients(learner.students[0]), strict=True):
+        torch.testing.assert_close(ours, alone)
+
+
+def test_without_consistency_it_is_ucmt(batch):
+    ucmt = method(replace(OPTIONS, consistency_weight=0.0))
+    assert float(next(ucmt.updates(batch, STEP))["consistency"]) == 0
+
+
+def test_without_exchange_there_is_one_update(batch):
+    assert len(list(method(replace(OPTIONS, exchanged=0)).updates(batch, STEP))) == 1
+
+
+def test_a_pixel_to_ignore_teaches_nothing(batch):
+    changed = replace(batch, labels=torch.where(batch.valid, batch.labels, 1 - batch.labels))
+    first, again = (list(method().updates(each, STEP)) for each in (batch, changed))
+    for ours, theirs in zip(first, again, strict=True):
+        torch.testing.assert_close(ours["total"], theirs["total"])
+
+
+def test_the_teacher_follows_after_an_update():
+    learner = method(replace(OPTIONS, ema_limit=0.9, student_mix=0.75))
+    before = [w.clone() for w in learner.teacher.parameters()]
+    learner.after_update(50)
+    students = zip(*(student.parameters() for student in learner.students), strict=True)
+    moved = zip(before, learner.teacher.parameters(), students, strict=True)
+    for old, new, (one, two) in moved:
+        torch.testing.assert_close(new, 0.9 * old + 0.1 * (0.75 * one + 0.25 * two).detach())
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_the_paper_keeps_the_teacher_in_training_mode(steady):
+    assert method(replace(OPTIONS, steady_teacher=steady)).teacher.training is not steady
