@@ -34,8 +34,15 @@ class TrainingConfig:
         return asdict(self)
 
 
+AS_UCMT = NetworkConfig("deeplabv3plus", "resnet50", output_stride=8, plain_aspp=True)
+"""The network of UCMT's code (eugmt.md §1.2); the paper began from ImageNet weights."""
 PAPER = TrainingConfig(
-    preset="eugmt-paper", iterations=19_600, batch_labelled=6, batch_unlabelled=6, crop=256
+    preset="eugmt-paper",
+    network=AS_UCMT,
+    iterations=19_600,
+    batch_labelled=6,
+    batch_unlabelled=6,
+    crop=256,
 )
 PRESETS = {
     "eugmt-paper": PAPER,
