@@ -30,8 +30,11 @@ class MeanTeacherOptions:
 
     unsupervised_weight: float = 1.0
     consistency_weight: float = 1.0
+    labelled_share: float = 0.0
+    """Share of the training in which the students learn from labels alone (eugmt.md §4.5):
+    pseudo-labels of a network that knows nothing yet teach it to find nothing."""
     ramp_share: float = 1.0
-    """Share of the training over which the unsupervised losses rise."""
+    """Share of the training over which the unsupervised losses rise, once they have begun."""
     ema_limit: float = 0.99
     student_mix: float = 0.99
     """Share of student 1 in the teacher's target (beta, gap 12)."""
@@ -43,6 +46,8 @@ class MeanTeacherOptions:
     """EMA of the buffers too, and the teacher in eval mode (eugmt.md §4.1)."""
     strong_labelled: bool = False
     """Show the students the strong view of labelled images as well."""
+    joint_batches: bool = False
+    """Students see labelled and unlabelled images in one batch, so that batch norm does, too."""
     drop_agreeing: bool = True
     least_share: float = 0.001
     """A class with a smaller share of the pixels is not judged by the selector."""
@@ -70,16 +75,18 @@ class MeanTeacher:
         self.teacher = teacher.requires_grad_(requires_grad=False)
         self.teacher.train(not options.steady_teacher)
         self.options = options
+        self.start = round(steps * options.labelled_share)
         self.ramp_length = round(steps * options.ramp_share)
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        options, rising = self.options, ramp(step, self.ramp_length)
+        options, rising = self.options, ramp(step - self.start, self.ramp_length)
         seen = batch.labelled_strong if options.strong_labelled else batch.labelled
-        on_labelled = [student(seen) for student in self.students]
-        on_unlabelled = [
-            student(view)
-            for student, view in zip(self.students, batch.unlabelled_strong, strict=True)
-        ]
+        if step < self.start:
+            logits = [student(seen) for student in self.students]
+            supervised = self.supervised(logits, batch.labels, batch.valid)
+            yield {"total": supervised, "supervised": supervised}
+            return
+        on_labelled, on_unlabelled = self.seen_by_students(seen, batch.unlabelled_strong)
         with torch.no_grad():
             teacher_labelled = self.teacher(batch.labelled)
             teacher_unlabelled = self.teacher(batch.unlabelled)
@@ -108,12 +115,10 @@ class MeanTeacher:
 
         labelled = mixed(batch.labelled_strong, labelled_map)
         unlabelled = mixed(batch.unlabelled_strong[0], unlabelled_map)
+        on_labelled, again = self.seen_by_students(labelled, (unlabelled, unlabelled))
         supervised = self.supervised(
-            [student(labelled) for student in self.students],
-            mixed(batch.labels, labelled_map),
-            mixed(batch.valid, labelled_map),
+            on_labelled, mixed(batch.labels, labelled_map), mixed(batch.valid, labelled_map)
         )
-        again = [student(unlabelled) for student in self.students]
         cross = self.cross_pseudo(again)
         from_teacher = self.from_teacher(again, mixed(teacher_labels, unlabelled_map))
         yield {
@@ -132,6 +137,21 @@ class MeanTeacher:
             mix=options.student_mix,
             buffers=options.steady_teacher,
         )
+
+    def seen_by_students(
+        self, labelled: Tensor, unlabelled: tuple[Tensor, Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return each student's logits of the labelled images, and of its unlabelled view."""
+        if not self.options.joint_batches:
+            return (
+                [student(labelled) for student in self.students],
+                [s(view) for s, view in zip(self.students, unlabelled, strict=True)],
+            )
+        both = [
+            student(torch.cat([labelled, view])).split([len(labelled), len(view)])
+            for student, view in zip(self.students, unlabelled, strict=True)
+        ]
+        return [pair[0] for pair in both], [pair[1] for pair in both]
 
     def supervised(self, logits: list[Tensor], labels: Tensor, valid: Tensor) -> Tensor:
         first, second = (segmentation_loss(self.options, each, labels, valid) for each in logits)
