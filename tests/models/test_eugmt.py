@@ -152,6 +152,25 @@ def test_without_exchange_there_is_one_update(batch):
     assert len(list(method(replace(OPTIONS, exchanged=0)).updates(batch, STEP))) == 1
 
 
+def test_labels_come_first_and_the_ramp_after_them(batch):
+    learner = method(replace(OPTIONS, labelled_share=0.5, ramp_share=0.2))
+    before = list(learner.updates(batch, 49))
+    assert [set(losses) for losses in before] == [{"total", "supervised"}]
+    torch.testing.assert_close(before[0]["total"], before[0]["supervised"])
+    for step, rising in ((50, ramp(0, 20)), (60, ramp(10, 20)), (80, 1.0)):
+        losses = next(learner.updates(batch, step))
+        rest = losses["cross_pseudo"] + losses["from_teacher"] + losses["consistency"]
+        torch.testing.assert_close(losses["total"], losses["supervised"] + rising * rest)
+
+
+def test_joint_batches_are_the_same_without_batch_norm(batch):
+    joint = method(replace(OPTIONS, joint_batches=True))
+    pairs = zip(method().updates(batch, STEP), joint.updates(batch, STEP), strict=True)
+    for apart, together in pairs:
+        for name, loss in apart.items():
+            torch.testing.assert_close(loss, together[name], rtol=1e-9, atol=1e-12)
+
+
 def test_a_pixel_to_ignore_teaches_nothing(batch):
     changed = replace(batch, labels=torch.where(batch.valid, batch.labels, 1 - batch.labels))
     first, again = (list(method().updates(each, STEP)) for each in (batch, changed))
