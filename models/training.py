@@ -100,7 +100,9 @@ def train(
             run.checkpoint(workdir / "checkpoint.pt", fingerprint)
             raise Stopped
         torch.manual_seed(step_seed(config.seed, run.step, stream=1))
-        run.learn(draw(config, images, masks, unlabelled, run.step))
+        # on a GPU the quickest kernels add in any order: a training gone on with would differ
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            run.learn(draw(config, images, masks, unlabelled, run.step))
         if run.step % every == 0 or run.step == config.iterations:
             progress(run.step, config.iterations, run.mean_losses())
         if run.step % config.checkpoint_every == 0:
