@@ -15,7 +15,7 @@ class TrainingConfig:
     method: str = "eugmt"
     options: MeanTeacherOptions = field(default_factory=MeanTeacherOptions)
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    iterations: int = 400
+    iterations: int = 300
     batch_labelled: int = 4
     batch_unlabelled: int = 4
     crop: int = 128
@@ -58,7 +58,8 @@ PRESETS = {
             unsupervised_weight=0.1,
             consistency_weight=0.1,
             # from scratch on ten patches, pseudo-labels from the first step on cost 0.15 Dice
-            # against labels alone; begun late they add to it. Two students that began apart
+            # against labels alone; begun late they cost nothing (benchmarks/results/learning.json
+            # says where they help). Two students that began apart
             # have no useful average: mixed by halves the teacher's Dice was 0.005.
             labelled_share=0.8,
             ramp_share=0.2,
