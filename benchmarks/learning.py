@@ -1,8 +1,9 @@
 """What ten corrected patches teach: Dice on a slide never seen, against the cold start.
 
-`python -m benchmarks.learning [--iterations 120 300] [--seeds 1 2 3] [--threads 2]`. Each seed is
+`python -m benchmarks.learning [--iterations 150 500] [--seeds 4 5 6] [--threads 2]`. Each seed is
 three phantom slides: two give ten labelled patches and 120 unlabelled ones, the third is held out.
-Goal: at least 0.08 more than the cold start within three minutes on two threads.
+Goal: at least 0.08 more than the cold start within three minutes on two threads. The presets were
+chosen on seeds 1 to 3, so those show nothing any more.
 """
 
 import argparse
@@ -25,7 +26,6 @@ from models.training import preset, train
 SLIDE_PX = 4096
 LABELLED, UNLABELLED, HELD_OUT = 5, 60, 40
 """Patches of a slide; the first two from each of two slides."""
-SCORES = {1: ("2+", "3+", "2+"), 2: ("2+", "1+", "2+"), 3: ("2+", "3+", "2+")}
 GOAL = 0.08
 
 
@@ -54,13 +54,13 @@ def divided(images: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def samples(seed: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, np.ndarray]]:
-    first, second, third = SCORES.get(seed, SCORES[1])
+    scores = ("2+", "3+" if seed % 2 else "1+", "2+")
     parts = [
         divided(*tissue_patches(100 * seed + place, her2, LABELLED + UNLABELLED))
-        for place, her2 in ((1, first), (2, second))
+        for place, her2 in enumerate(scores[:2], 1)
     ]
     learned = tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return learned, tissue_patches(100 * seed + 3, third, HELD_OUT)
+    return learned, tissue_patches(100 * seed + 3, scores[2], HELD_OUT)
 
 
 def dice(predictor: Predictor, images: np.ndarray, masks: np.ndarray) -> float:
@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="eugmt-plus")
     parser.add_argument("--iterations", type=int, nargs="+", default=[])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[4, 5, 6])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -17,13 +17,13 @@ def test_the_teacher_moves_towards_the_mix_of_both_students():
     teacher = network(10.0)
     follow(teacher, (network(2.0), network(4.0)), decay=0.9, mix=0.75, buffers=False)
     # 0.9 · 10 + 0.1 · (0.75 · 2 + 0.25 · 4)
-    assert float(teacher[0].weight) == pytest.approx(9.25)
+    assert teacher[0].weight.item() == pytest.approx(9.25)
 
 
 def test_decay_nought_copies():
     teacher = network(10.0)
     follow(teacher, (network(2.0), network(4.0)), decay=0.0, mix=1.0, buffers=False)
-    assert float(teacher[0].weight) == 2.0
+    assert teacher[0].weight.item() == 2.0
 
 
 @pytest.mark.parametrize(("buffers", "mean", "batches"), [(False, 8.0, 5), (True, 7.4, 3)])
@@ -38,6 +38,6 @@ def test_batch_norm_statistics_follow_only_if_asked(buffers, mean, batches):
 def test_students_and_gradients_are_left_alone():
     teacher, students = network(1.0), (network(2.0), network(4.0))
     follow(teacher, students, decay=0.5, mix=0.5, buffers=True)
-    assert [float(student[0].weight) for student in students] == [2.0, 4.0]
+    assert [student[0].weight.item() for student in students] == [2.0, 4.0]
     assert teacher[0].weight.grad_fn is None
     assert torch.is_grad_enabled()

@@ -41,7 +41,9 @@ def tiny(name="eugmt-plus", **changes):
     few = {"iterations": 6, "batch_labelled": 2, "batch_unlabelled": 2, "crop": 32}
     small = {"checkpoint_every": 2, "threads": 1, "network": NetworkConfig()}
     config = preset(name, **(few | small | changes))
-    return replace(config, options=replace(config.options, grid=4))
+    # short as it is, both what learns from labels alone and what comes after it has its steps
+    share = min(config.options.labelled_share, 0.3)
+    return replace(config, options=replace(config.options, grid=4, labelled_share=share))
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
