@@ -44,7 +44,9 @@ class Settings(BaseSettings):
         10, description="New annotated patches that start a round; 0: only on request."
     )
     preset: str = Field("eugmt-plus", description="Training preset of a round.")
-    architecture: str = Field("unet-small", description="Network of a round.")
+    architecture: str = Field(
+        "", description="Network: unet-small, unet or deeplabv3plus; empty: the preset's own."
+    )
     encoder: str = Field("", description="Encoder name (segmentation-models-pytorch or timm).")
     encoder_weights: str = Field(
         "scratch", description="Path to pretrained encoder weights, or the word `scratch`."

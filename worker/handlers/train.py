@@ -113,7 +113,7 @@ def config_of(frozen: dict[str, Any]) -> TrainingConfig:
         raise TrainingRefused(f"MEMBRANA_PRESET: {error}", code="unknown_preset") from error
     network = replace(
         chosen.network,
-        architecture=frozen["architecture"],
+        architecture=frozen["architecture"] or chosen.network.architecture,
         encoder=frozen["encoder"] or chosen.network.encoder,
         encoder_weights=frozen["encoder_weights"],
     )
