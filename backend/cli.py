@@ -3,21 +3,23 @@
 Exit codes: 0 done, 1 the work failed, 2 wrong use.
 """
 
+import gc
+import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from pydantic import ValidationError
 
-from backend.client import Client
 from backend.errors import MembranaError
 from backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from backend.auth.tables import Role
+    from backend.client import Client
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -35,8 +37,9 @@ for name, group in (
     ("rounds", rounds),
 ):
     app.add_typer(group, name=name)
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+WRONG_USE = 2
+SECRET = re.compile(r"(?<=:)[^:/@]+(?=@)")
+"""The password inside a URL."""
 
 
 @app.command()
@@ -62,13 +65,18 @@ def api() -> None:
     """Run the API alone."""
     import uvicorn
 
+    # a start makes a hundred thousand objects and no garbage: looking for it is a tenth of the time
+    gc.disable()
+    from backend.app import create_app
     from backend.logging import configure_logging
 
     configure_logging()
     settings = get_settings()
+    service = create_app(settings)
+    gc.freeze()
+    gc.enable()
     uvicorn.run(
-        "backend.app:create_app",
-        factory=True,
+        service,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -80,8 +88,11 @@ def api() -> None:
 @app.command()
 def worker(queue: Annotated[str, typer.Argument(help="interactive, gpu or cpu")]) -> None:
     """Run the worker of one queue."""
-    from backend.embedded import worker_command
+    from backend.jobs.tables import Queue
+    from backend.supervision import worker_command
 
+    if queue not in list(Queue):
+        raise typer.BadParameter(f"{queue} is no queue; choose {', '.join(Queue)}")
     command = worker_command(queue)
     os.execv(command[0], command)  # noqa: S606 - our own interpreter
 
@@ -91,8 +102,10 @@ def list_settings() -> None:
     """List every MEMBRANA_ variable: what it is for and what it is now."""
     now = get_settings()
     for field, info in Settings.model_fields.items():
-        value = "(hidden)" if "password" in field and getattr(now, field) else getattr(now, field)
-        out.print(f"MEMBRANA_{field.upper()}={value}\n    {info.description}", markup=False)
+        value = SECRET.sub("(hidden)", str(getattr(now, field)))
+        if "password" in field and value:
+            value = "(hidden)"
+        say(f"MEMBRANA_{field.upper()}={value}\n    {info.description}")
 
 
 @db.command("upgrade")
@@ -108,7 +121,7 @@ def upgrade_database() -> None:
     with get_database(settings.sqlalchemy_url).writing() as session:
         link = auth.first_start(session, settings.admin_password)
     if link is not None:
-        out.print(f"Sign in once as admin with /?sign_in={link}", markup=False)
+        say(f"Sign in once as admin with /?sign_in={link}")
 
 
 @users.command("add")
@@ -116,15 +129,22 @@ def add_user(
     name: str,
     role: Annotated[str, typer.Option(help="viewer, pathologist or admin")] = "pathologist",
     password: Annotated[
-        str, typer.Option(prompt=True, hide_input=True, envvar="MEMBRANA_NEW_PASSWORD")
+        str, typer.Option(envvar="MEMBRANA_NEW_PASSWORD", help="Empty: a one-time link is made.")
     ] = "",
 ) -> None:
-    """Add a person."""
+    """Add a person; without a password print the link that signs them in once."""
     from backend.auth import service as auth
     from backend.db.session import get_database
+    from backend.embedded import address
 
-    with get_database(get_settings().sqlalchemy_url).writing() as session:
-        auth.create_user(session, name=name, role=known_role(role), password=password)
+    settings = get_settings()
+    with get_database(settings.sqlalchemy_url).writing() as session:
+        user = auth.create_user(
+            session, name=name, role=known_role(role), password=password or None
+        )
+        link = None if password else auth.create_sign_in_link(session, user)
+    if link is not None:
+        say(f"{address(settings)}/?sign_in={link}")
 
 
 @tokens.command("create")
@@ -135,7 +155,7 @@ def create_token(name: str, role: Annotated[str, typer.Option()] = "pathologist"
 
     with get_database(get_settings().sqlalchemy_url).writing() as session:
         token = auth.create_program_token(session, name=name, role=known_role(role))
-    sys.stdout.write(token + "\n")
+    say(token)
 
 
 def known_role(word: str) -> "Role":
@@ -146,62 +166,94 @@ def known_role(word: str) -> "Role":
     return Role(word)
 
 
+def connect() -> "Client":
+    """Return a client of the service that MEMBRANA_URL and MEMBRANA_TOKEN name."""
+    from backend.client import Client
+
+    return Client.from_environment()
+
+
 @slides.command("upload")
 def upload_slides(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)],
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)],
     stain: str = "HER2",
     case_id: str = "",
 ) -> None:
-    """Upload slides; prints each slide's id and state."""
+    """Upload slides; prints each slide's id, state and name. One that is refused stops no other."""
+    from backend.progress import bar
+
+    refused = 0
     metadata = {"stain": stain} | ({"case_id": case_id} if case_id else {})
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Client.from_environment() as client, Progress(*columns, console=err) as bars:
+    with connect() as client:
         for file in files:
-            bar = bars.add_task(file.name, total=file.stat().st_size)
-
-            def show(done: int, total: int, bar: TaskID = bar) -> None:
-                bars.update(bar, completed=done, total=total)
-
-            slide = client.upload(file, progress=show, **metadata)
-            out.print(f"{slide['id']} {slide['state']}")
+            try:
+                with bar(file.name, file.stat().st_size) as show:
+                    slide = client.upload(file, progress=show, **metadata)
+                say(f"{slide['id']} {slide['state']} {slide['name']}")
+            except MembranaError as error:
+                if error.problem_code in {"no_service", "not_signed_in"}:
+                    raise
+                complain(f"{file.name}: {error.detail} ({error.problem_code})")
+                refused += 1
+    if refused:
+        raise typer.Exit(1)
 
 
 @slides.command("list")
 def list_slides() -> None:
     """List slides: id, state, patches, name."""
-    with Client.from_environment() as client:
+    with connect() as client:
         for slide in client.all("/slides"):
-            line = f"{slide['id']} {slide['state']} {slide['patch_count']} {slide['name']}"
-            out.print(line, markup=False)
+            say(f"{slide['id']} {slide['state']} {slide['patch_count']} {slide['name']}")
 
 
 @slides.command("delete")
 def delete_slides(slide_ids: list[str]) -> None:
     """Delete slides with everything made from them."""
-    with Client.from_environment() as client:
+    with connect() as client:
         for slide_id in slide_ids:
             client.ask("DELETE", f"/slides/{slide_id}")
 
 
 @app.command()
-def predict(slide_id: str) -> None:
+def predict(
+    slide_id: str,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until it is done.")] = False,
+) -> None:
     """Ask for the active model's proposals on a slide; prints the job's id."""
-    with Client.from_environment() as client:
-        out.print(client.ask("POST", f"/slides/{slide_id}/predictions", json={}).json()["id"])
+    from backend.progress import bar
+
+    with connect() as client:
+        job = client.ask("POST", f"/slides/{slide_id}/predictions", json={}).json()
+        say(job["id"])
+        if wait:
+            with bar("predicting", 1) as show:
+                client.wait_for_job(job["id"], progress=show)
 
 
 @rounds.command("start")
 def start_round() -> None:
-    """Start a round now; prints its id."""
-    with Client.from_environment() as client:
-        out.print(client.ask("POST", "/rounds").json()["round"]["id"])
+    """Start a round now, or say which one is running; prints its id."""
+    with connect() as client:
+        say(client.ask("POST", "/rounds").json()["round"]["id"])
 
 
 @rounds.command("show")
-def show_round(round_id: str) -> None:
+def show_round(
+    round_id: Annotated[str, typer.Argument(help="A round's id; the newest if left out.")] = "",
+) -> None:
     """Show a round as JSON."""
-    with Client.from_environment() as client:
-        out.print_json(data=client.get(f"/rounds/{round_id}"))
+    with connect() as client:
+        say(json.dumps(client.get(f"/rounds/{round_id}") if round_id else client.newest_round()))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def complain(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 def main() -> None:
@@ -209,8 +261,29 @@ def main() -> None:
     try:
         app()
     except MembranaError as error:
-        err.print(f"{error.detail} ({error.problem_code})", markup=False)
+        complain(f"{error.detail} ({error.problem_code})")
+        sys.exit(WRONG_USE if error.problem_code == "no_token" else 1)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title
+        if error.title == "Settings":
+            name = f"MEMBRANA_{str(first['loc'][0]).upper()}"
+        complain(f"{name}: {first['msg']}. (wrong_setting)")
+        sys.exit(WRONG_USE)
+    except Exception as error:
+        if os.environ.get("MEMBRANA_TRACE"):
+            raise
+        complain(f"{sentence_of(error)} (internal_error; MEMBRANA_TRACE=1 shows where)")
         sys.exit(1)
+
+
+def sentence_of(error: Exception) -> str:
+    """Return an error's first line; the database's own words come without the statement."""
+    cause = getattr(error, "orig", None) or error
+    line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    if "no such table" in line or "does not exist" in line:
+        return "The database has no tables yet: run `membrana db upgrade`."
+    return line
 
 
 if __name__ == "__main__":

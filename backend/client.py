@@ -2,6 +2,7 @@
 
 import base64
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -9,15 +10,28 @@ from typing import Any, Self
 
 import httpx
 
-from backend.errors import MembranaError, Unavailable
+from backend.errors import MembranaError, NotFound, Unavailable
 
 CHUNK = 8 << 20
 TUS = {"Tus-Resumable": "1.0.0"}
-Progress = Callable[[int, int], None]
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds waited after each break of an upload in a row; after the last it is given up."""
+PASSING = {409, 423, 460, 500, 502, 503, 504}
+"""Answers to a chunk after which asking where the upload stands, and going on, makes sense."""
+POLL_SECONDS = 0.5
+Progress = Callable[[float, float], None]
 
 
 class Refused(MembranaError):
     """The service's own problem document, raised again on this side."""
+
+    def __init__(self, detail: str, *, code: str, answered: int) -> None:
+        super().__init__(detail, code=code)
+        self.answered = answered
+
+
+class JobFailed(MembranaError):
+    """A job that was waited for ended without success."""
 
 
 class Client:
@@ -64,7 +78,8 @@ class Client:
         if answer.is_error:
             problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
             detail = problem.get("detail", f"The service answered {answer.status_code}.")
-            raise Refused(detail, code=problem.get("code", "refused"))
+            code = problem.get("code", "refused")
+            raise Refused(detail, code=code, answered=answer.status_code)
         return answer
 
     def get(self, path: str, **params: Any) -> Any:
@@ -80,6 +95,25 @@ class Client:
             if page["next_cursor"] is None:
                 return items
             cursor = {"cursor": page["next_cursor"]}
+
+    def wait_for_job(self, job_id: str, *, progress: Progress) -> Any:
+        """Return a job that succeeded; raise JobFailed if it ended otherwise."""
+        while True:
+            job = self.get(f"/jobs/{job_id}")
+            progress(job["progress"] or 0, 1)
+            if job["state"] == "succeeded":
+                return job
+            if job["state"] in {"failed", "cancelled"}:
+                problem = job["problem"] or {}
+                detail = problem.get("detail", f"The job was {job['state']}.")
+                raise JobFailed(detail, code=problem.get("code", f"job_{job['state']}"))
+            time.sleep(POLL_SECONDS)
+
+    def newest_round(self) -> Any:
+        rounds = self.get("/rounds", limit=1)["items"]
+        if not rounds:
+            raise NotFound("There was no round yet.", code="no_round")
+        return self.get(f"/rounds/{rounds[0]['id']}")
 
     def upload(
         self,
@@ -100,28 +134,35 @@ class Client:
             headers={**TUS, "Upload-Length": str(total), "Upload-Metadata": described},
         )
         place = httpx.URL(made.headers["Location"]).path.removeprefix("/api/v1")
-        offset, broken = 0, 0
+        offset, breaks = 0, 0
         slide_id = made.headers.get("Slide-Id")
         with path.open("rb") as file:
-            while offset < total:
+            while slide_id is None:
                 file.seek(offset)
                 try:
-                    sent = self.ask(
-                        "PATCH",
-                        place,
-                        content=file.read(CHUNK),
-                        headers={
-                            **TUS,
-                            "Upload-Offset": str(offset),
-                            "Content-Type": "application/offset+octet-stream",
-                        },
+                    # after a break the service says where it stands
+                    answer = (
+                        self.ask("HEAD", place, headers=TUS)
+                        if breaks
+                        else self.send(place, offset, file.read(CHUNK))
                     )
-                except Unavailable:
-                    broken += 1
-                    if broken > 5:
+                    breaks = 0
+                except (Unavailable, Refused) as error:
+                    final = isinstance(error, Refused) and error.answered not in PASSING
+                    if final or breaks == len(PAUSES):
                         raise
-                    sent = self.ask("HEAD", place, headers=TUS)
-                offset = int(sent.headers["Upload-Offset"])
-                slide_id = sent.headers.get("Slide-Id", slide_id)
+                    time.sleep(PAUSES[breaks])
+                    breaks += 1
+                    continue
+                offset = int(answer.headers["Upload-Offset"])
+                slide_id = answer.headers.get("Slide-Id")
                 progress(offset, total)
         return self.get(f"/slides/{slide_id}")
+
+    def send(self, place: str, offset: int, content: bytes) -> httpx.Response:
+        headers = {
+            **TUS,
+            "Upload-Offset": str(offset),
+            "Content-Type": "application/offset+octet-stream",
+        }
+        return self.ask("PATCH", place, content=content, headers=headers)

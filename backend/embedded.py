@@ -1,18 +1,15 @@
 """`membrana up`: database, broker, API and workers of one machine as one tree of processes."""
 
 import contextlib
-import ctypes
 import fcntl
-import os
-import signal
+import ipaddress
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import httpx
 
@@ -20,134 +17,64 @@ from backend.auth import service as auth
 from backend.client import Client
 from backend.db.migrate import upgrade
 from backend.db.session import get_database
-from backend.errors import Conflict
-from backend.jobs.tables import Queue
+from backend.errors import Conflict, MembranaError, NoSpace
 from backend.settings import Settings
+from backend.supervision import Tree, say, start
 
-STOP_SECONDS = 30.0
-LONGEST_PAUSE = 30.0
 READY_SECONDS = 180.0
+LOOK_SECONDS = 0.2
 DEMO_SIDE, DEMO_SEED = "4096", "7"
-PR_SET_PDEATHSIG = 1
-
-
-@dataclass
-class Child:
-    """A process that must be there: started again when it dies, with growing pauses."""
-
-    name: str
-    command: list[str]
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-    deaths: int = 0
-    start_at: float = 0.0
-
-    def watch(self) -> None:
-        """Start the process if it is not running and its pause is over."""
-        if self.process is not None and self.process.poll() is not None:
-            say(f"{self.name} ended ({self.process.returncode}); it is started again.")
-            self.deaths += 1
-            self.start_at = time.monotonic() + min(0.5 * 2**self.deaths, LONGEST_PAUSE)
-            self.process = None
-        if self.process is None and time.monotonic() >= self.start_at:
-            with self.log.open("ab") as log:
-                self.process = subprocess.Popen(
-                    self.command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    # Ctrl-C reaches `up` alone, which stops the others in order
-                    start_new_session=True,
-                    preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread is running yet
-                )
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-
-    def wait(self, until: float) -> None:
-        """Wait for the end; kill what is not over in time, with its whole session."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(max(until - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-
-def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when `up` itself is killed: no orphan keeps the port."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-@dataclass
-class Tree:
-    """The API and one worker for each queue."""
-
-    settings: Settings
-    children: list[Child] = field(default_factory=list)
-    stopping: bool = False
-
-    def __post_init__(self) -> None:
-        logs = self.settings.data / "logs"
-        logs.mkdir(exist_ok=True)
-        program = [sys.executable, "-m", "backend.cli"]
-        self.children.append(Child("the API", [*program, "api"], logs / "api.log"))
-        for queue in Queue:
-            command = worker_command(queue)
-            self.children.append(Child(f"worker {queue}", command, logs / f"{queue}.log"))
-
-    def ask_to_stop(self, *_: object) -> None:
-        self.stopping = True
-
-    def stop(self) -> None:
-        until = time.monotonic() + STOP_SECONDS
-        for child in self.children:
-            child.stop()
-        for child in self.children:
-            child.wait(until)
-
-
-def worker_command(queue: str) -> list[str]:
-    return [
-        *(sys.executable, "-m", "celery", "-A", "worker.app", "worker"),
-        *("-Q", queue, "-n", f"{queue}@%h", "--loglevel", "warning", "--without-gossip"),
-        *("--without-mingle",),
-    ]
 
 
 def up(settings: Settings, *, demo: bool) -> None:
     """Run everything until SIGINT or SIGTERM. Raises Conflict if the folder or port is taken."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        (settings.data / "lock").touch()
+    except OSError as error:
+        raise NoSpace(
+            f"The data folder {settings.data} can't be written: {error.strerror}.",
+            code="data_folder_not_writable",
+        ) from None
     with only_one(settings.data):
         check_port(settings)
         upgrade()
         with get_database(settings.sqlalchemy_url).writing() as session:
             entrance = auth.first_start(session, settings.admin_password)
-        tree = Tree(settings)
-        signal.signal(signal.SIGINT, tree.ask_to_stop)
-        signal.signal(signal.SIGTERM, tree.ask_to_stop)
+        tree = Tree(settings.data / "logs")
+        tree.heed_signals()
+        slide = DemoSlide(settings) if demo else None
         try:
-            greeted = False
-            begun = time.monotonic()
-            while not tree.stopping:
-                for child in tree.children:
-                    child.watch()
-                if not greeted and (ready(settings) or time.monotonic() - begun > READY_SECONDS):
-                    greeted = True
-                    greet(settings, entrance, demo=demo)
-                time.sleep(0.2)
+            watch(tree, settings, entrance, slide)
         finally:
             say("Stopping…")
+            if slide is not None:
+                slide.abandon()
             tree.stop()
-            say("Stopped. Everything is kept in the data folder.")
+            say(f"Stopped. Everything is kept in {settings.data}.")
+
+
+def watch(tree: Tree, settings: Settings, entrance: str | None, slide: "DemoSlide | None") -> None:
+    """Keep the tree alive until it is asked to stop; say once when it is ready."""
+    greeted = warned = False
+    begun = time.monotonic()
+    while not tree.stopping:
+        tree.watch()
+        if not greeted and ready(settings):
+            greeted = True
+            say(f"Membrana is ready at {address(settings)} (for research use only).")
+            if entrance is not None:
+                say(f"Sign in once as admin with {address(settings)}/?sign_in={entrance}")
+        if not greeted and not warned and time.monotonic() - begun > READY_SECONDS:
+            warned = True
+            say(f"Membrana is not ready yet. See the files in {tree.logs}.")
+        if greeted and slide is not None:
+            slide.advance()
+        time.sleep(LOOK_SECONDS)
 
 
 @contextlib.contextmanager
-def only_one(data: Path) -> Iterator[IO[str]]:
+def only_one(data: Path) -> Iterator[None]:
     """Hold the data folder. The kernel frees it when the process ends, however it ends."""
     with (data / "lock").open("w") as lock:
         try:
@@ -158,63 +85,111 @@ def only_one(data: Path) -> Iterator[IO[str]]:
                 "folder with --data.",
                 code="data_folder_in_use",
             ) from None
-        yield lock
+        yield
 
 
 def check_port(settings: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError:
-            raise Conflict(
-                f"Port {settings.port} on {settings.host} is in use. Choose another with --port.",
-                code="port_in_use",
-            ) from None
+    """Raise Conflict if the API could not listen: it would only die again and again."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            probe.listen()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Conflict(
+            f"Membrana can't listen on port {settings.port} of {settings.host} ({reason}). "
+            "Choose another with --port.",
+            code="port_in_use",
+        ) from None
 
 
 def address(settings: Settings) -> str:
-    return settings.public_url or f"http://{settings.host}:{settings.port}"
+    """Return what people type into a browser."""
+    return settings.public_url.rstrip("/") or near(settings)
+
+
+def near(settings: Settings) -> str:
+    """Return how this machine reaches its own service, whatever address it listens on."""
+    host = settings.host
+    with contextlib.suppress(ValueError):
+        listened = ipaddress.ip_address(host)
+        if listened.is_unspecified:
+            listened = ipaddress.ip_address("127.0.0.1" if listened.version == 4 else "::1")
+        host = f"[{listened}]" if listened.version == 6 else str(listened)
+    return f"http://{host}:{settings.port}"
 
 
 def ready(settings: Settings) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        url = f"http://{settings.host}:{settings.port}/api/v1/health/ready"
+        url = f"{near(settings)}/api/v1/health/ready"
         return httpx.get(url, timeout=5).status_code == httpx.codes.OK
     return False
 
 
-def greet(settings: Settings, entrance: str | None, *, demo: bool) -> None:
-    """Say where the service is, and bring the demo slide to an empty one."""
-    if demo:
-        add_demo(settings)
-    say(f"Membrana is ready at {address(settings)} (for research use only).")
-    if entrance is not None:
-        say(f"Sign in once with {address(settings)}/?sign_in={entrance}")
+@dataclass
+class DemoSlide:
+    """A synthetic slide for an empty installation, made by a process of its own: the service
+    knows no models. It is made while the tree is watched.
+    """
 
+    settings: Settings
+    maker: subprocess.Popen[bytes] | None = None
+    done: bool = False
 
-def add_demo(settings: Settings) -> None:
-    """Upload a synthetic slide, made by a process of its own: the service knows no models."""
-    with get_database(settings.sqlalchemy_url).writing() as session:
-        admin = auth.first_admin(session)
-        if admin is None:
+    @property
+    def path(self) -> Path:
+        return self.settings.data / "demo-synthetic.tif"
+
+    def advance(self) -> None:
+        """Take the next step that is due; a demo that fails is a sentence, not an end."""
+        if self.done:
             return
-        token = auth.create_token(session, admin, name="demo slide")
-    with Client(f"http://{settings.host}:{settings.port}", token) as client:
-        if client.get("/slides", limit=1)["items"]:
-            return
+        try:
+            if self.maker is None:
+                self.begin()
+            elif self.maker.poll() is not None:
+                self.upload(self.maker.returncode)
+        except MembranaError as error:
+            say(f"The demo slide is missing: {error.detail}")
+            self.abandon()
+
+    def begin(self) -> None:
+        with self.client() as client:
+            if client.get("/slides", limit=1)["items"]:
+                self.done = True
+                return
         say("Making a demo slide (synthetic, no patient's tissue)…")
-        path = settings.data / "demo-synthetic.tif"
         shape = ["--width", DEMO_SIDE, "--height", DEMO_SIDE, "--seed", DEMO_SEED]
-        subprocess.run(
-            [sys.executable, "-m", "models.phantom", str(path), *shape],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        client.upload(path, case_id="demo")
-        for made in settings.data.glob("demo-synthetic*"):
+        command = [sys.executable, "-m", "models.phantom", str(self.path), *shape]
+        self.maker = start(command, self.settings.data / "logs" / "demo.log")
+
+    def upload(self, returned: int) -> None:
+        if returned == 0:
+            with self.client() as client:
+                client.upload(self.path, case_id="demo")
+            say("The demo slide is there; its proposals follow within a minute or two.")
+        else:
+            say(f"The demo slide could not be made. See {self.settings.data}/logs/demo.log.")
+        self.abandon()
+
+    def client(self) -> Client:
+        """Return a client that acts as the first admin, by a token of its own."""
+        with get_database(self.settings.sqlalchemy_url).writing() as session:
+            admin = auth.first_admin(session)
+            if admin is None:
+                raise Conflict("There is no admin.", code="no_admin")
+            token = auth.create_token(session, admin, name="demo slide")
+        return Client(near(self.settings), token)
+
+    def abandon(self) -> None:
+        """Leave nothing behind: neither the process nor its files."""
+        self.done = True
+        if self.maker is not None and self.maker.poll() is None:
+            self.maker.kill()
+            self.maker.wait()
+        for made in self.settings.data.glob("demo-synthetic*"):
             made.unlink()
-
-
-def say(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201 - the operator's terminal

@@ -1,0 +1,79 @@
+"""Seconds from the start of the API's process until it answers (goal: below 2)."""
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+
+from benchmarks.record import record
+
+REPEATS = 7
+GOAL_SECONDS = 2.0
+LOOK_SECONDS = 0.005
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_once(data: Path) -> tuple[float, float, float]:
+    """Return seconds until /health/live answers, CPU seconds until then, and MiB resident."""
+    port = free_port()
+    env = {**os.environ, "MEMBRANA_DATA": str(data), "MEMBRANA_PORT": str(port)}
+    begun = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "backend.cli", "api"], env=env)
+    try:
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+            except OSError:
+                if process.poll() is not None:
+                    raise RuntimeError("the API ended before it answered") from None
+                time.sleep(LOOK_SECONDS)
+        httpx.get(f"http://127.0.0.1:{port}/api/v1/health/live").raise_for_status()
+        seconds = time.perf_counter() - begun
+        seen = psutil.Process(process.pid)
+        spent = seen.cpu_times()
+        return seconds, spent.user + spent.system, seen.memory_info().rss / 2**20
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        env = {**os.environ, "MEMBRANA_DATA": folder, "MEMBRANA_ADMIN_PASSWORD": "benchmark only"}
+        upgrade = [sys.executable, "-m", "backend.cli", "db", "upgrade"]
+        subprocess.run(upgrade, env=env, check=True)
+        # the first start reads the libraries from disk
+        start_once(data)
+        runs = [start_once(data) for _ in range(REPEATS)]
+    seconds, cpu, memory = zip(*runs, strict=True)
+    median = statistics.median(seconds)
+    record(
+        "startup",
+        {
+            "goal_seconds": GOAL_SECONDS,
+            "median_seconds": round(median, 3),
+            "goal_met": median < GOAL_SECONDS,
+            "seconds": [round(each, 3) for each in seconds],
+            "median_cpu_seconds": round(statistics.median(cpu), 3),
+            "load_average_meanwhile": round(os.getloadavg()[0], 1),
+            "median_mebibytes": round(statistics.median(memory), 1),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
