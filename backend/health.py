@@ -17,6 +17,7 @@ from backend.settings import Settings
 
 router = APIRouter(prefix="/health", tags=["service"])
 WORKER_SILENCE = timedelta(seconds=30)
+"""Three of the looks that each worker takes (`reaper_seconds`)."""
 
 
 @router.get("/live")

@@ -9,6 +9,7 @@ from structlog.types import Processor
 def configure_logging(level: int = logging.INFO) -> None:
     """Render the standard library's records as JSON for this process."""
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,28 +1,44 @@
-"""Figures for Prometheus: requests by route, and jobs and slides by state."""
+"""Figures for Prometheus: requests by route, received bytes, and jobs, slides, workers as rows."""
 
+import logging
+import re
 import time
-from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
+    Counter,
     Gauge,
     Histogram,
     generate_latest,
 )
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from backend.auth.guards import Viewer
+from backend.db.base import new_id, now
 from backend.dependencies import ReadSession
-from backend.jobs.tables import Job
+from backend.health import WORKER_SILENCE
+from backend.jobs.tables import Job, WorkerHeartbeat
 from backend.slides.tables import Slide
 
+log = logging.getLogger("membrana.requests")
 router = APIRouter(tags=["service"])
-Next = Callable[[Request], Awaitable[Response]]
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 LATENCY = Histogram(
-    "membrana_request_seconds", "Time to answer a request.", ["method", "route", "status"]
+    "membrana_request_seconds",
+    "Time until an answer begins.",
+    ["method", "route", "status"],
+    registry=None,
 )
+RECEIVED = Counter("membrana_received_bytes", "Bytes of bodies received.", ["route"], registry=None)
 
 
 @router.get("/metrics")
@@ -30,26 +46,96 @@ def figures(session: ReadSession, _: Viewer) -> Response:
     """Return the process's own figures and the rows' as they are now."""
     registry = CollectorRegistry()
     registry.register(LATENCY)
-    jobs = Gauge("membrana_jobs", "Jobs.", ["kind", "state"], registry=registry)
-    by_kind = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
-    for kind, state, count in session.execute(by_kind):
-        jobs.labels(str(kind), str(state)).set(count)
-    slides = Gauge("membrana_slides", "Slides.", ["state"], registry=registry)
-    by_state = select(Slide.state, func.count()).group_by(Slide.state)
-    for slide_state, count in session.execute(by_state):
-        slides.labels(str(slide_state)).set(count)
+    registry.register(RECEIVED)
+    for count in (count_jobs, count_slides, count_workers):
+        count(session, registry)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def measure(app: FastAPI) -> None:
-    """Time every request under its route's template: no id or name becomes a label."""
+def count_jobs(session: Session, registry: CollectorRegistry) -> None:
+    gauge = Gauge("membrana_jobs", "Jobs.", ["kind", "state"], registry=registry)
+    rows = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
+    for kind, state, count in session.execute(rows):
+        gauge.labels(str(kind), str(state)).set(count)
 
-    @app.middleware("http")
-    async def timed(request: Request, call_next: Next) -> Response:
-        start = time.perf_counter()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "none")
-        LATENCY.labels(request.method, route, response.status_code).observe(
-            time.perf_counter() - start
-        )
-        return response
+
+def count_slides(session: Session, registry: CollectorRegistry) -> None:
+    gauge = Gauge("membrana_slides", "Slides.", ["state"], registry=registry)
+    stored = Gauge("membrana_slide_bytes", "Bytes of slide files.", ["state"], registry=registry)
+    rows = select(Slide.state, func.count(), func.sum(Slide.byte_size)).group_by(Slide.state)
+    for state, count, size in session.execute(rows):
+        gauge.labels(str(state)).set(count)
+        stored.labels(str(state)).set(size)
+
+
+def count_workers(session: Session, registry: CollectorRegistry) -> None:
+    gauge = Gauge("membrana_workers", "Workers seen lately.", ["queues"], registry=registry)
+    seen = WorkerHeartbeat.seen_at > now() - WORKER_SILENCE
+    rows = select(WorkerHeartbeat.queues, func.count()).where(seen)
+    for queues, count in session.execute(rows.group_by(WorkerHeartbeat.queues)):
+        gauge.labels(queues).set(count)
+
+
+def measure(app: FastAPI) -> None:
+    app.add_middleware(Measured)
+
+
+class Measured:
+    """Times each request under its route's template and logs it: no id or name is a label.
+
+    The request's id (the caller's `X-Request-Id`, or a new one) goes with every line logged
+    meanwhile and back with the answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = Headers(scope=scope).get("X-Request-Id", "")
+        request_id = sent if REQUEST_ID.fullmatch(sent) else new_id()
+        begun = time.perf_counter()
+        size = 0
+        told = False
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            return message
+
+        async def timed(message: Message) -> None:
+            nonlocal told
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                told = True
+                observe(scope, message["status"], time.perf_counter() - begun)
+            await send(message)
+
+        with bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, counted, timed)
+            except Exception:
+                if not told:
+                    observe(scope, HTTPStatus.INTERNAL_SERVER_ERROR, time.perf_counter() - begun)
+                raise
+            finally:
+                if size:
+                    RECEIVED.labels(template(scope)).inc(size)
+
+
+def template(scope: Scope) -> str:
+    """Return the address with names in place of ids."""
+    return getattr(scope.get("route"), "path", "") or "none"
+
+
+def observe(scope: Scope, status: int, seconds: float) -> None:
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    route = template(scope)
+    LATENCY.labels(method, route, status).observe(seconds)
+    # what only reads and goes well is tiles and polls: thousands of lines a minute
+    quiet = method in READING and status < HTTPStatus.BAD_REQUEST
+    level = logging.DEBUG if quiet else logging.INFO
+    log.log(level, "%s %s %d in %.0f ms", method, route, status, 1000 * seconds)

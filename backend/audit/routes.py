@@ -19,11 +19,18 @@ def trail(
     limit: Limit = 100,
     cursor: Cursor = None,
     subject_id: str | None = None,
+    user_id: str | None = None,
+    action: str | None = None,
 ) -> Page[Entry]:
     """Newest first."""
     statement = select(AuditEntry)
-    if subject_id is not None:
-        statement = statement.where(AuditEntry.subject_id == subject_id)
+    for column, wanted in (
+        (AuditEntry.subject_id, subject_id),
+        (AuditEntry.user_id, user_id),
+        (AuditEntry.action, action),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
     rows, more = paginate(
         session, statement, AuditEntry.id, limit=limit, cursor=cursor, newest_first=True
     )

@@ -14,6 +14,7 @@ from backend.errors import Forbidden, Unauthenticated
 COOKIE = "membrana_session"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+ASK_FOR_TOKEN = {"WWW-Authenticate": "Bearer"}
 RANK = {Role.VIEWER: 0, Role.PATHOLOGIST: 1, Role.ADMIN: 2}
 
 
@@ -36,12 +37,15 @@ def current_user(request: Request, database: CurrentDatabase, opened: OpenSessio
         with database.reading() as session:
             user = auth.user_of_token(session, token.strip())
         if user is None:
-            raise Unauthenticated("This token is not known here.", code="wrong_token")
+            raise Unauthenticated(
+                "This token is not known here.", code="wrong_token", headers=ASK_FOR_TOKEN
+            )
         return user
     if opened is None:
-        raise Unauthenticated("Sign in, or send an API token.")
-    sent = request.headers.get(CSRF_HEADER, "")
-    if request.method not in SAFE and not compare_digest(sent, opened.csrf_token):
+        raise Unauthenticated("Sign in, or send an API token.", headers=ASK_FOR_TOKEN)
+    # bytes, as compare_digest takes no text beyond ASCII and a header may hold some
+    sent = request.headers.get(CSRF_HEADER, "").encode()
+    if request.method not in SAFE and not compare_digest(sent, opened.csrf_token.encode()):
         raise Forbidden(f"The {CSRF_HEADER} header is missing or wrong.", code="csrf")
     return opened.user
 

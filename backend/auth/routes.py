@@ -13,11 +13,13 @@ from backend.auth.schemas import (
     Person,
     SignedIn,
     Token,
+    TokenView,
     UserChange,
 )
-from backend.auth.tables import User
-from backend.auth.throttle import Throttle
-from backend.dependencies import CurrentDatabase, ReadSession, WriteSession
+from backend.auth.tables import BrowserSession, User
+from backend.auth.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
+from backend.db.session import Database
+from backend.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
 from backend.errors import Unauthenticated
 from backend.paging import Cursor, Limit, Page, paginate
 
@@ -27,34 +29,47 @@ throttle = Throttle()
 
 @router.post("/session")
 def sign_in(
-    credentials: Credentials, request: Request, response: Response, database: CurrentDatabase
+    credentials: Credentials,
+    request: Request,
+    response: Response,
+    database: CurrentDatabase,
+    settings: CurrentSettings,
 ) -> SignedIn:
     """Sign a browser in with a password or a one-time link."""
-    address = request.client.host if request.client else "unknown"
-    keys = (f"address {address}", f"name {credentials.username}")
-    throttle.check(*keys)
-    try:
-        with database.writing() as session:
-            if credentials.link is not None:
-                user = auth.use_link(session, credentials.link)
-            else:
-                user = auth.check_password(
-                    session, credentials.username or "", credentials.password or ""
-                )
-            opened, secret = auth.open_session(session, user)
-            audit.record(session, user, "signed_in", "user", user.id)
-    except Unauthenticated:
-        throttle.failed(*keys)
-        raise
+    limits = {f"address {request.client and request.client.host}": TRIES_OF_ADDRESS}
+    if credentials.link is None:
+        limits[f"name {credentials.username}"] = TRIES_OF_NAME
+    with throttle.attempt(limits):
+        opened, secret = let_in(credentials, database)
     response.set_cookie(
         COOKIE,
         secret,
         max_age=int(auth.SESSION_LIFE.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure="https" in {request.url.scheme, settings.public_url.partition(":")[0]},
     )
     return SignedIn.of(opened)
+
+
+def let_in(credentials: Credentials, database: Database) -> tuple[BrowserSession, str]:
+    """Open a session for whom the credentials prove; return it and its cookie's secret."""
+    user_id = None
+    if credentials.link is None:
+        # checked before the writing begins: on SQLite a slow hash would hold up every writer
+        with database.reading() as session:
+            user_id = auth.check_password(
+                session, credentials.username or "", credentials.password or ""
+            )
+    with database.writing() as session:
+        user = (
+            session.get_one(User, user_id)
+            if user_id
+            else auth.use_link(session, credentials.link or "")
+        )
+        opened, secret = auth.open_session(session, user)
+        audit.record(session, user, "signed_in", "user", user.id)
+    return opened, secret
 
 
 @router.get("/session")
@@ -67,7 +82,8 @@ def who_am_i(opened: OpenSession) -> SignedIn:
 @router.delete("/session", status_code=status.HTTP_204_NO_CONTENT)
 def sign_out(response: Response, session: WriteSession, opened: OpenSession, user: Viewer) -> None:
     if opened is not None:
-        session.delete(session.merge(opened, load=True))
+        auth.close_session(session, opened)
+        audit.record(session, user, "signed_out", "user", user.id)
     response.delete_cookie(COOKIE)
 
 
@@ -102,3 +118,16 @@ def add_token(new: NewToken, session: WriteSession, user: Viewer) -> Token:
     token = auth.create_token(session, user, name=new.name)
     audit.record(session, user, "made_token", "user", user.id, name=new.name)
     return Token(name=new.name, token=token)
+
+
+@router.get("/tokens")
+def tokens(session: ReadSession, user: Viewer) -> Page[TokenView]:
+    """List the caller's tokens that still work; their text is not kept."""
+    return Page(items=[TokenView.of(token) for token in auth.tokens_of(session, user)])
+
+
+@router.delete("/tokens/{token_id}", status_code=status.HTTP_204_NO_CONTENT)
+def end_token(token_id: str, session: WriteSession, user: Viewer) -> None:
+    """End a token at once: one's own, or as an admin anybody's."""
+    auth.revoke_token(session, token_id, by=user)
+    audit.record(session, user, "ended_token", "token", token_id)

@@ -1,20 +1,26 @@
 """What goes in and out at sign-in, users and tokens."""
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from backend.auth.tables import BrowserSession, Role, User
+from backend.auth.tables import ApiToken, BrowserSession, Role, User
 
-Name = Field(min_length=1, max_length=100)
-Password = Field(min_length=1, max_length=1000)
+Name = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 class Credentials(BaseModel):
     """A name and a password, or the secret of a one-time link."""
 
     username: str | None = Field(None, max_length=100)
-    password: str | None = Field(None, max_length=1000)
+    password: Password | None = None
     link: str | None = Field(None, max_length=200)
 
     @model_validator(mode="after")
@@ -52,19 +58,19 @@ class SignedIn(BaseModel):
 
 
 class NewUser(BaseModel):
-    username: str = Name
+    username: Name
     role: Role
-    password: str = Password
+    password: Password
 
 
 class UserChange(BaseModel):
     role: Role | None = None
     active: bool | None = None
-    password: str | None = Field(None, max_length=1000)
+    password: Password | None = None
 
 
 class NewToken(BaseModel):
-    name: str = Name
+    name: Name
 
 
 class Token(BaseModel):
@@ -72,3 +78,15 @@ class Token(BaseModel):
 
     name: str
     token: str
+
+
+class TokenView(BaseModel):
+    """A token as it is listed: never its text."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, token: ApiToken) -> "TokenView":
+        return cls(id=token.id, name=token.name, created_at=token.created_at)

@@ -2,11 +2,14 @@
 
 import hashlib
 import secrets
+import threading
+from collections.abc import Sequence
 from datetime import timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.auth.tables import ApiToken, BrowserSession, Role, SignInLink, User
@@ -18,8 +21,14 @@ SESSION_LIFE = timedelta(hours=12)
 LINK_LIFE = timedelta(hours=24)
 SHORTEST_PASSWORD = 12
 passwords = PasswordHasher()
-NOBODY = passwords.hash(secrets.token_hex())
-"""Verified when there is no such person, so that an answer takes as long as for a real one."""
+NOBODY = (
+    "$argon2id$v=19$m=65536,t=3,p=4"
+    "$Wy98iw38D8vZnlUkf9SqmQ$dNSA7SdbVfx+KRlh2NfbV0cHYtY90kAWVRkU0OTTmR4"
+)
+"""Of a thrown-away secret. Verified when there is no such person, so that an answer takes as
+long as for a real one; written out because making one costs every start of the service."""
+at_once = threading.BoundedSemaphore(4)
+"""Each hash takes 64 MiB: a crowd of guesses may not take the machine's memory."""
 
 
 def sha256(secret: str) -> str:
@@ -29,11 +38,12 @@ def sha256(secret: str) -> str:
 
 def create_user(session: Session, *, name: str, role: Role, password: str | None = None) -> User:
     """Add a person; without a password they can only use a link or tokens."""
-    if session.scalar(select(User.id).where(User.name == name)):
-        raise Conflict(f"There is already a user called {name}.", code="user_exists")
     user = User(name=name, role=role, password_hash=password and hashed(password))
-    session.add(user)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError:
+        raise Conflict(f"There is already a user called {name}.", code="user_exists") from None
     return user
 
 
@@ -42,7 +52,8 @@ def hashed(password: str) -> str:
         raise Unprocessable(
             f"A password needs at least {SHORTEST_PASSWORD} characters.", code="password_too_short"
         )
-    return passwords.hash(password)
+    with at_once:
+        return passwords.hash(password)
 
 
 def change_user(
@@ -53,12 +64,15 @@ def change_user(
     active: bool | None,
     password: str | None,
 ) -> User:
-    """Change a person. The last active admin stays one; whoever is locked out is signed out."""
+    """Change a person. The last active admin stays one.
+
+    A new password and a lock-out end the person's browser sessions.
+    """
     user = session.get(User, user_id)
     if user is None:
         raise NotFound("There is no user with this id.", code="user_not_found")
     loses_admin = (role not in (None, Role.ADMIN)) or active is False
-    if user.role == Role.ADMIN and loses_admin and active_admins(session) == 1:
+    if loses_admin and active_admins(session) == [user.id]:
         raise Conflict("The last admin can't be removed.", code="last_admin")
     if role is not None:
         user.role = role
@@ -66,29 +80,34 @@ def change_user(
         user.password_hash = hashed(password)
     if active is not None:
         user.active = active
+    if password is not None or active is False:
+        session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
     session.flush()
     return user
 
 
-def active_admins(session: Session) -> int:
-    statement = select(func.count()).where(User.role == Role.ADMIN, User.active)
-    return session.scalar(statement) or 0
+def active_admins(session: Session) -> list[str]:
+    """Return the admins' ids, locked: two who demote each other at once do it one by one."""
+    statement = select(User.id).where(User.role == Role.ADMIN, User.active)
+    return list(session.scalars(statement.with_for_update()))
 
 
-def check_password(session: Session, name: str, password: str) -> User:
-    """Return the user of this name and password; the same error whatever was wrong."""
+def check_password(session: Session, name: str, password: str) -> str:
+    """Return the id of the user of this name and password; the same error whatever was wrong."""
     user = session.scalar(select(User).where(User.name == name, User.active))
     try:
-        passwords.verify((user and user.password_hash) or NOBODY, password)
+        with at_once:
+            passwords.verify((user and user.password_hash) or NOBODY, password)
     except (VerificationError, InvalidHashError):
         user = None
     if user is None:
         raise Unauthenticated("The name or the password is wrong.", code="wrong_password")
-    return user
+    return user.id
 
 
 def open_session(session: Session, user: User) -> tuple[BrowserSession, str]:
-    """Open a browser session; return it and the secret of its cookie."""
+    """Open a browser session; return it and the secret of its cookie. Old ones are swept."""
+    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now()))
     secret = secrets.token_urlsafe(32)
     opened = BrowserSession(
         user_id=user.id,
@@ -100,6 +119,10 @@ def open_session(session: Session, user: User) -> tuple[BrowserSession, str]:
     session.add(opened)
     session.flush()
     return opened, secret
+
+
+def close_session(session: Session, opened: BrowserSession) -> None:
+    session.execute(delete(BrowserSession).where(BrowserSession.id == opened.id))
 
 
 def session_of(session: Session, secret: str) -> BrowserSession | None:
@@ -118,6 +141,28 @@ def create_token(session: Session, user: User, *, name: str) -> str:
     session.add(ApiToken(user_id=user.id, name=name, secret_sha256=sha256(token)))
     session.flush()
     return token
+
+
+def tokens_of(session: Session, user: User) -> Sequence[ApiToken]:
+    valid = select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
+    return session.scalars(valid.order_by(ApiToken.id)).all()
+
+
+def revoke_token(session: Session, token_id: str, *, by: User) -> None:
+    """End a token for ever. People end their own, admins anybody's."""
+    token = session.get(ApiToken, token_id)
+    if token is None or (token.user_id != by.id and by.role != Role.ADMIN):
+        raise NotFound("You have no token with this id.", code="token_not_found")
+    token.revoked_at = token.revoked_at or now()
+
+
+def revoke_secret(session: Session, token: str) -> None:
+    """End a token of which only its text is at hand."""
+    session.execute(
+        update(ApiToken)
+        .where(ApiToken.secret_sha256 == sha256(token), ApiToken.revoked_at.is_(None))
+        .values(revoked_at=now())
+    )
 
 
 def create_program_token(session: Session, *, name: str, role: Role) -> str:

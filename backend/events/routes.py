@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -16,9 +18,12 @@ from backend.events import service as events
 from backend.events.tables import Event
 
 router = APIRouter(tags=["events"])
+NUMBER = re.compile("[0-9]{1,18}")
 POLL_SECONDS = 0.5
 QUIET_POLLS = 30
 """A comment line after so many polls without news keeps proxies from hanging up."""
+LIFE_SECONDS = 600.0
+"""The browser comes back by itself and shows again that it may."""
 OVERLAP = 200
 """On PostgreSQL a smaller id may appear after a larger one: so many ids are looked at again."""
 
@@ -34,7 +39,7 @@ def stream(
     with database.reading() as session:
         newest = events.newest_id(session)
     seen = last_event_id or ""
-    start = min(int(seen), newest) if seen.isdigit() else newest
+    start = min(int(seen), newest) if NUMBER.fullmatch(seen) else newest
     return StreamingResponse(
         follow(request, database, start),
         media_type="text/event-stream",
@@ -43,11 +48,12 @@ def stream(
 
 
 async def follow(request: Request, database: Database, start: int) -> AsyncIterator[str]:
-    """Yield events newer than `start` until the browser goes away."""
+    """Yield events newer than `start` until the browser goes away or the stream is old."""
+    end = time.monotonic() + LIFE_SECONDS
     yield "retry: 2000\n\n"
     last, quiet = start, 0
     sent = await run_in_threadpool(known_before, database, start)
-    while not await request.is_disconnected():
+    while time.monotonic() < end and not await request.is_disconnected():
         fresh = await run_in_threadpool(read_since, database, last - OVERLAP)
         news = [event for event in fresh if event.id not in sent]
         for event in news:

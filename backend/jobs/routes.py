@@ -8,7 +8,7 @@ from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import ReadSession, WriteSession
 from backend.jobs import service as jobs
 from backend.jobs.schemas import JobView
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.jobs.tables import ACTIVE, Job, JobKind, JobState
 from backend.paging import Cursor, Limit, Page, paginate
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -40,7 +40,9 @@ def get_job(job_id: str, session: ReadSession, _: Viewer) -> JobView:
 
 @router.delete("/{job_id}", status_code=status.HTTP_202_ACCEPTED)
 def cancel_job(job_id: str, session: WriteSession, user: Pathologist) -> JobView:
-    """Cancel a queued job at once; a running one stops at its next batch."""
+    """Cancel a queued job at once; a running one stops at its next batch; a finished one stays."""
+    going = jobs.get(session, job_id).state in ACTIVE
     job = jobs.cancel(session, job_id)
-    audit.record(session, user, "cancelled_job", "job", job_id, kind=str(job.kind))
+    if going:
+        audit.record(session, user, "cancelled_job", "job", job_id, kind=str(job.kind))
     return JobView.model_validate(job)

@@ -1,14 +1,19 @@
 """Who may come in, and how far: passwords, links, cookies, tokens, roles."""
 
+from contextlib import ExitStack
+from datetime import timedelta
 from http.cookies import SimpleCookie
 
 import pytest
+from sqlalchemy import func, select, update
 from starlette.testclient import TestClient
 
 from backend.auth import service as auth
 from backend.auth.routes import throttle
-from backend.auth.tables import Role
-from backend.auth.throttle import TRIES
+from backend.auth.tables import BrowserSession, Role
+from backend.auth.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
+from backend.db.base import now
+from backend.errors import TooManyRequests
 from tests.conftest import Service
 
 PASSWORD = "correct horse battery"
@@ -17,7 +22,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture(autouse=True)
 def forgiving() -> None:
     """Each test begins without anybody's failures."""
-    throttle._failures.clear()
+    throttle.forget()
 
 
 @pytest.fixture
@@ -78,9 +83,107 @@ def test_a_wrong_password_and_an_unknown_name_look_alike(browser: TestClient, an
 
 
 def test_guessing_is_slowed_down(browser: TestClient, anna: str) -> None:
-    answers = [sign_in(browser, anna, f"guess {n}").status_code for n in range(TRIES + 1)]
-    assert answers == [401] * TRIES + [429]
+    tries = range(TRIES_OF_NAME + 1)
+    answers = [sign_in(browser, anna, f"guess {n}").status_code for n in tries]
+    assert answers == [401] * TRIES_OF_NAME + [429]
     assert int(sign_in(browser, anna).headers["Retry-After"]) > 0
+    somebody_else = sign_in(browser, "nobody")
+    assert somebody_else.status_code == 401, "one name's guesses lock out no other name"
+
+
+def test_guessing_many_names_from_one_address_is_slowed_down() -> None:
+    guard = Throttle()
+    for number in range(TRIES_OF_ADDRESS):
+        with pytest.raises(ZeroDivisionError), guard.attempt(limits(f"name {number}")):
+            raise ZeroDivisionError
+    with pytest.raises(TooManyRequests), guard.attempt(limits("name of somebody new")):
+        raise AssertionError
+    with guard.attempt({"address elsewhere": TRIES_OF_ADDRESS}):
+        pass
+
+
+def limits(name: str) -> dict[str, int]:
+    return {"address here": TRIES_OF_ADDRESS, name: TRIES_OF_NAME}
+
+
+def test_many_tries_at_once_gain_nothing_and_successes_cost_nothing() -> None:
+    guard = Throttle()
+    for _ in range(3 * TRIES_OF_NAME):
+        with guard.attempt({"name a": TRIES_OF_NAME}):
+            pass
+    with ExitStack() as unfinished:
+        for _ in range(TRIES_OF_NAME):
+            unfinished.enter_context(guard.attempt({"name a": TRIES_OF_NAME}))
+        with pytest.raises(TooManyRequests), guard.attempt({"name a": TRIES_OF_NAME}):
+            raise AssertionError
+    assert not guard._tries, "what succeeded is forgotten"
+
+
+def test_wrong_links_lock_out_no_link(service: Service, browser: TestClient) -> None:
+    for number in range(TRIES_OF_NAME + 1):
+        wrong = browser.post("/session", json={"link": f"guess {number}"})
+        assert wrong.status_code == 401
+    with service.database.writing() as session:
+        user = auth.create_user(session, name="first", role=Role.ADMIN)
+        link = auth.create_sign_in_link(session, user)
+    assert browser.post("/session", json={"link": link}).status_code == 200
+
+
+def test_the_hash_for_nobody_costs_as_much_as_a_real_one() -> None:
+    assert not auth.passwords.check_needs_rehash(auth.NOBODY)
+
+
+def test_a_csrf_header_of_any_bytes_is_only_wrong(browser: TestClient, anna: str) -> None:
+    sign_in(browser, anna)
+    sent = {"X-CSRF-Token": "é".encode("latin-1")}
+    assert browser.post("/tokens", json={"name": "x"}, headers=sent).json()["code"] == "csrf"
+
+
+def test_a_cookie_goes_over_tls_only_where_people_use_tls(service: Service, anna: str) -> None:
+    secure = TestClient(service.client.app, base_url="https://testserver/api/v1")
+    assert "Secure" in sign_in(secure, anna).headers["set-cookie"]
+    plain = TestClient(service.client.app, base_url="http://testserver/api/v1")
+    assert "Secure" not in sign_in(plain, anna).headers["set-cookie"]
+
+
+def test_a_new_password_ends_old_sessions(service: Service, browser: TestClient, anna: str) -> None:
+    user_id = sign_in(browser, anna).json()["user"]["id"]
+    change = {"password": "another good password"}
+    service.client.patch(f"/users/{user_id}", json=change).raise_for_status()
+    assert browser.get("/slides").status_code == 401
+    assert sign_in(browser, anna).status_code == 401
+    assert sign_in(browser, anna, "another good password").status_code == 200
+
+
+def test_a_session_that_is_over_is_swept_at_the_next_sign_in(
+    service: Service, browser: TestClient, anna: str
+) -> None:
+    sign_in(browser, anna)
+    with service.database.writing() as session:
+        session.execute(update(BrowserSession).values(expires_at=now() - timedelta(seconds=1)))
+    assert browser.get("/slides").status_code == 401
+    sign_in(browser, anna)
+    with service.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(BrowserSession)) == 1
+
+
+def test_tokens_are_listed_and_ended(service: Service) -> None:
+    pathologist = service.client_of(Role.PATHOLOGIST)
+    token = pathologist.post("/tokens", json={"name": "script"}).json()["token"]
+    listed = pathologist.get("/tokens").json()["items"]
+    assert [each["name"] for each in listed] == ["test", "script"]
+    assert token not in str(listed)
+    script = TestClient(service.client.app, base_url="http://testserver/api/v1")
+    script.headers["Authorization"] = f"Bearer {token}"
+    assert script.get("/slides").status_code == 200
+    stranger = service.client_of(Role.PATHOLOGIST)
+    refused = stranger.delete(f"/tokens/{listed[1]['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (404, "token_not_found")
+    assert pathologist.delete(f"/tokens/{listed[1]['id']}").status_code == 204
+    answer = script.get("/slides")
+    assert (answer.status_code, answer.json()["code"]) == (401, "wrong_token")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert [each["name"] for each in pathologist.get("/tokens").json()["items"]] == ["test"]
 
 
 def test_a_link_signs_in_once(service: Service, browser: TestClient) -> None:
@@ -136,10 +239,3 @@ def test_a_short_password_and_a_taken_name_are_refused(service: Service, anna: s
         "/users", json={"username": anna, "role": "viewer", "password": PASSWORD}
     )
     assert taken.json()["code"] == "user_exists"
-
-
-def test_the_trail_names_who_did_what(service: Service, anna: str) -> None:
-    entries = service.client.get("/audit").json()["items"]
-    added = next(entry for entry in entries if entry["action"] == "added_user")
-    assert added["details"] == {"role": "pathologist"}
-    assert PASSWORD not in str(entries)

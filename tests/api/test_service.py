@@ -3,9 +3,13 @@
 import asyncio
 import json
 from datetime import timedelta
+from pathlib import Path
+from socket import socket
 
+import pytest
 from sqlalchemy import delete
 
+from backend.auth.tables import Role
 from backend.db.base import new_id, now
 from backend.events import routes as stream
 from backend.events import service as events
@@ -13,6 +17,8 @@ from backend.events.tables import Event
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind, WorkerHeartbeat
 from tests.conftest import Service
+
+LONG = timedelta(minutes=5)
 
 
 def test_alive_without_signing_in(service: Service) -> None:
@@ -28,23 +34,47 @@ def test_ready_only_with_a_worker(service: Service) -> None:
         session.add(WorkerHeartbeat(name="cpu@here", queues="cpu", seen_at=now()))
     assert service.client.get("/health/ready").status_code == 200
     with service.database.writing() as session:
-        session.get_one(WorkerHeartbeat, "cpu@here").seen_at = now() - timedelta(minutes=5)
+        session.get_one(WorkerHeartbeat, "cpu@here").seen_at = now() - LONG
     assert service.client.get("/health/ready").status_code == 503
 
 
-def test_figures_count_jobs_by_state(service: Service) -> None:
+def test_figures_count_what_is_there_now(service: Service) -> None:
     queue(service)
-    text = service.client.get("/metrics").text
-    assert 'membrana_jobs{kind="cleanup",state="queued"} 1.0' in text
-    again = service.client.get("/metrics").text
-    assert 'membrana_request_seconds_count{method="GET",route="/metrics"' in again
+    with service.database.writing() as session:
+        session.add(WorkerHeartbeat(name="gpu@here", queues="gpu", seen_at=now()))
+        session.add(WorkerHeartbeat(name="cpu@gone", queues="cpu", seen_at=now() - LONG))
+    service.client.post("/tokens", json={"name": "x"}).raise_for_status()
+    service.client.get("/metrics")
+    figures = service.client.get("/metrics").text
+    assert 'membrana_jobs{kind="cleanup",state="queued"} 1.0' in figures
+    assert 'membrana_workers{queues="gpu"} 1.0' in figures
+    assert 'queues="cpu"' not in figures
+    assert 'membrana_request_seconds_count{method="GET",route="/metrics",status="200"}' in figures
+    assert float(figures.split('membrana_received_bytes_total{route="/tokens"} ')[1].split()[0]) > 0
 
 
-def test_every_answer_carries_the_headers(service: Service) -> None:
-    for path in ("/health/live", "/nowhere"):
-        headers = service.client.get(path).headers
-        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
-        assert headers["X-Content-Type-Options"] == "nosniff"
+def test_an_invented_method_or_address_makes_no_label(service: Service) -> None:
+    service.client.request("PROPFIND", "/anything/at/all")
+    figures = service.client.get("/metrics").text
+    assert 'method="other",route="none"' in figures
+    assert "PROPFIND" not in figures
+    assert "anything" not in figures
+
+
+def test_not_ready_says_what_is_missing(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    client, app = service.client, service.client.app
+    with socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
+        lost = service.settings.model_copy(update={"broker_url": nobody, "data": tmp_path / "gone"})
+        monkeypatch.setattr(app.state, "settings", lost)
+        answer = client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    for part in ("No worker", "broker", "data folder"):
+        assert part in answer.json()["detail"]
 
 
 def test_errors_are_problem_documents(service: Service) -> None:
@@ -164,3 +194,35 @@ def test_an_event_whose_number_is_late_is_still_told(service: Service) -> None:
 
     text = asyncio.run(collect())
     assert text.index(f"id: {early_id}") < text.index(f"id: {late_id}")
+
+
+def test_an_old_stream_ends_and_the_browser_comes_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "LIFE_SECONDS", 0.0)
+    assert listen(service, 0, polls=10**9) == []
+
+
+@pytest.mark.parametrize("seen", ["\u00b2", "9" * 5000, "-1", "x", ""])
+def test_a_strange_last_event_id_is_no_error(
+    service: Service, monkeypatch: pytest.MonkeyPatch, seen: str
+) -> None:
+    monkeypatch.setattr(stream, "LIFE_SECONDS", 0.0)
+    answer = service.client.get("/events", headers={"Last-Event-ID": seen.encode("latin-1")})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text == "retry: 2000\n\n"
+
+
+def test_a_finished_job_stays_as_it_is(service: Service) -> None:
+    job_id = queue(service)
+    service.run_jobs()
+    assert service.client.delete(f"/jobs/{job_id}").json()["state"] == "succeeded"
+    trail = service.client.get("/audit", params={"subject_id": job_id}).json()["items"]
+    assert trail == []
+
+
+def test_a_viewer_cancels_nothing(service: Service) -> None:
+    job_id = queue(service)
+    assert service.client_of(Role.VIEWER).delete(f"/jobs/{job_id}").status_code == 403
+    assert service.client.get(f"/jobs/{job_id}").json()["state"] == "queued"

@@ -1,0 +1,60 @@
+"""The trail: who did what to what, in the transaction that did it; nothing secret in it."""
+
+import pytest
+
+from backend.audit import service as audit
+from backend.auth.tables import Role
+from tests.conftest import Service
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def anna(service: Service) -> str:
+    new = {"username": "anna", "role": "pathologist", "password": PASSWORD}
+    return service.client.post("/users", json=new).raise_for_status().json()["id"]
+
+
+def test_it_names_who_did_what_to_whom(service: Service, anna: str) -> None:
+    entries = service.client.get("/audit", params={"subject_id": anna}).json()["items"]
+    assert [entry["action"] for entry in entries] == ["added_user"]
+    admin = service.client.get("/users").json()["items"][0]
+    assert entries[0]["user_id"] == admin["id"]
+    assert (entries[0]["subject_type"], entries[0]["details"]) == ("user", {"role": "pathologist"})
+    assert PASSWORD not in str(entries)
+
+
+def test_a_changed_password_is_told_but_not_the_password(service: Service, anna: str) -> None:
+    change = {"password": "another good password", "role": "viewer"}
+    service.client.patch(f"/users/{anna}", json=change).raise_for_status()
+    entry = service.client.get("/audit", params={"action": "changed_user"}).json()["items"][0]
+    assert entry["details"] == {"changed": ["password", "role"]}
+
+
+def test_what_is_rolled_back_leaves_no_entry(service: Service) -> None:
+    with pytest.raises(ZeroDivisionError), service.database.writing() as session:
+        audit.record(session, None, "tried", "user", "x")
+        raise ZeroDivisionError
+    assert service.client.get("/audit", params={"action": "tried"}).json()["items"] == []
+
+
+def test_pages_go_from_the_newest_to_the_oldest(service: Service) -> None:
+    with service.database.writing() as session:
+        for number in range(5):
+            audit.record(session, None, "counted", "number", str(number))
+            session.flush()
+    seen: list[str] = []
+    cursor = None
+    while True:
+        query = {"action": "counted", "limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = service.client.get("/audit", params=query).json()
+        seen += [entry["subject_id"] for entry in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ["4", "3", "2", "1", "0"]
+
+
+def test_only_admins_read_it(service: Service) -> None:
+    for role in (Role.VIEWER, Role.PATHOLOGIST):
+        assert service.client_of(role).get("/audit").status_code == 403
