@@ -10,9 +10,12 @@ from tests.e2e.installation import Installation, embedded, finished, production,
 from tests.e2e.pathologist import Pathologist, idle, ingested, patches_of, upload
 
 pytestmark = pytest.mark.slow
-MARGIN = 0.05
-"""By how much the promoted model's Dice exceeds the cold start's, on gold and on patches that
-nobody touched: the least of three seeds was measured well above (README, figures)."""
+MARGIN = 0.10
+"""By how much the promoted model's Dice exceeds the cold start's on the patches that nobody
+touched. Measured on the three seeds: +0.180, +0.161, +0.156 (README, figures)."""
+
+GOLD_MARGIN = 0.05
+"""The same on gold, which is two patches here. Measured: +0.095, +0.513, +0.189."""
 
 SIDE = 3072
 CORRECTED = 12
@@ -67,7 +70,7 @@ def test_twelve_corrections_make_a_better_model(
         active = next(each for each in versions if each["state"] == "active")
         assert active["id"] == done["model_version_id"]
         gold = done["metrics"]["gold"]
-        assert gold["candidate"]["dice"] >= gold["active"]["dice"] + MARGIN, gold
+        assert gold["candidate"]["dice"] >= gold["active"]["dice"] + GOLD_MARGIN, gold
 
         untouched = [p for p in patches_of(client, slide["id"]) if p["id"] not in masks]
         before = pathologist.dice(cold["id"], untouched)
