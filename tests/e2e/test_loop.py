@@ -40,7 +40,7 @@ def test_twelve_corrections_make_a_better_model(
     installation: Installation,
     seed: int,
     make_phantom: Callable[..., Phantom],
-    shared_data: Path,
+    real_slides: list[Path],
     record_property: Callable[[str, object], None],
 ) -> None:
     path, truth = make_phantom(seed, SIDE)
@@ -48,7 +48,7 @@ def test_twelve_corrections_make_a_better_model(
         slide = ingested(client, upload(client, path)["id"])
         assert slide["state"] == "ready", slide
         assert slide["synthetic"]
-        real = [upload(client, each)["id"] for each in sorted((shared_data / "wsi_her2").iterdir())]
+        real = [upload(client, each)["id"] for each in real_slides]
         for slide_id in real:
             if ingested(client, slide_id)["state"] == "needs_mpp":
                 client.patch(f"/slides/{slide_id}", json={"mpp": 0.25}).raise_for_status()
