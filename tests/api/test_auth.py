@@ -1,8 +1,10 @@
 """Who may come in, and how far: passwords, links, cookies, tokens, roles."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from http.cookies import SimpleCookie
+from threading import Barrier
 
 import pytest
 from sqlalchemy import func, select, update
@@ -239,3 +241,34 @@ def test_a_short_password_and_a_taken_name_are_refused(service: Service, anna: s
         "/users", json={"username": anna, "role": "viewer", "password": PASSWORD}
     )
     assert taken.json()["code"] == "user_exists"
+
+
+def test_of_many_who_use_a_link_at_once_one_gets_in(service: Service) -> None:
+    with service.database.writing() as session:
+        user = auth.create_user(session, name="first", role=Role.ADMIN)
+        link = auth.create_sign_in_link(session, user)
+
+    def use(_: int) -> int:
+        browser = TestClient(service.client.app, base_url="http://testserver/api/v1")
+        return browser.post("/session", json={"link": link}).status_code
+
+    with ThreadPoolExecutor(6) as crowd:
+        assert sorted(crowd.map(use, range(6))) == [200, *[401] * 5]
+
+
+def test_two_admins_who_remove_each_other_leave_one(service: Service) -> None:
+    clients = [service.client, service.client_of(Role.ADMIN)]
+    ids = [person["id"] for person in clients[0].get("/users").json()["items"]]
+    starting = Barrier(2)
+
+    def remove(client: TestClient, user_id: str) -> int:
+        starting.wait()
+        return client.patch(f"/users/{user_id}", json={"role": "viewer"}).status_code
+
+    with ThreadPoolExecutor(2) as pair:
+        answers = sorted(pair.map(remove, clients, reversed(ids)))
+    # who is removed first may no longer remove (403), or finds nobody else (409)
+    assert answers[0] == 200
+    assert answers[1] in {403, 409}
+    with service.database.reading() as session:
+        assert len(auth.active_admins(session)) == 1
