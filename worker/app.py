@@ -53,5 +53,7 @@ def tell_pool(**_: Any) -> None:
 
 @signals.worker_shutdown.connect
 def end_watch(**_: Any) -> None:
-    app.reaper.stop()
+    # a worker that could not start its pool has none
+    if reaper := getattr(app, "reaper", None):
+        reaper.stop()
     stop_file(os.getpid()).unlink(missing_ok=True)
