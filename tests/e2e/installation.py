@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 T = TypeVar("T")
-PATIENCE = 420.0
+PATIENCE = 900.0
 
 
 def free_port() -> int:
