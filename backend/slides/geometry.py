@@ -1,17 +1,12 @@
 """Places and lengths on a slide, with the coordinate system in the type.
 
 `Point0`, `Size0`, `Region0` are level-0 pixels (origin top left, x right, y down; floats, because
-a box of the analysis grid need not start on a whole pixel); `Micrometres` and `Mpp` are lengths.
+a box of the analysis grid need not start on a whole pixel).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NewType
-
-Micrometres = NewType("Micrometres", float)
-Mpp = NewType("Mpp", float)
-"""Micrometres per pixel."""
 
 SizePx = tuple[int, int]
 """(width, height) in whole pixels of whatever is asked for."""
@@ -81,14 +76,6 @@ class LevelBox:
     y: int
     width: int
     height: int
-
-
-def to_um(length_px: float, mpp: Mpp) -> Micrometres:
-    return Micrometres(length_px * mpp)
-
-
-def to_px0(length: Micrometres, mpp: Mpp) -> float:
-    return length / mpp
 
 
 def best_level(downsamples: Sequence[float], downsample: float) -> int:
