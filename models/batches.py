@@ -21,8 +21,8 @@ def draw(
     """Draw the batch of a step: crops, weak and strong views, normalised."""
     generator = Generator().manual_seed(step_seed(config.seed, step, stream=0))
     blank = np.zeros(unlabelled.shape[:-1], np.uint8)
-    labelled, marks = views(images, masks, config.batch_labelled, config.crop, generator)
-    seen, _ = views(unlabelled, blank, config.batch_unlabelled, config.crop, generator)
+    source, labelled, marks = views(images, masks, config.batch_labelled, config.crop, generator)
+    _, seen, _ = views(unlabelled, blank, config.batch_unlabelled, config.crop, generator)
     strong = augment.STRONG[config.strong]
 
     def ready(view: Tensor) -> Tensor:
@@ -37,14 +37,17 @@ def draw(
         unlabelled=ready(seen),
         unlabelled_strong=(ready(strong(seen, generator)), ready(strong(seen, generator))),
         unlabelled_noisy=augment.noisy(ready(seen), generator),
+        source=source.to(config.device),
     )
 
 
 def views(
     images: Images, masks: Images, count: int, side: int, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw weak views of random images: float (count, 3, side, side) in 0..1, and their masks."""
-    chosen = torch.randint(len(images), (count,), generator=generator).tolist()
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw weak views of random images: their numbers, float (count, 3, side, side) in 0..1,
+    and their masks.
+    """
+    chosen = torch.randint(len(images), (count,), generator=generator)
     pairs = [
         augment.weak(
             torch.from_numpy(images[index]).permute(2, 0, 1),
@@ -52,10 +55,10 @@ def views(
             side,
             generator,
         )
-        for index in chosen
+        for index in chosen.tolist()
     ]
     pixels, marks = zip(*pairs, strict=True)
-    return torch.stack(pixels).float() / 255, torch.stack(marks)
+    return chosen, torch.stack(pixels).float() / 255, torch.stack(marks)
 
 
 def step_seed(seed: int, step: int, *, stream: int) -> int:

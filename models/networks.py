@@ -87,12 +87,21 @@ class SmallUNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, 2, H, W) of images (B, 3, H, W); H and W are multiples of 16."""
-        skips: list[Tensor] = []
+        return self.decode(self.encode(images))
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Features from fine to coarse: strides 2, 4, 8, 16."""
+        levels: list[Tensor] = []
         features = nn.functional.pixel_unshuffle(images, 2)
         for level, block in enumerate(self.down):
             features = block(nn.functional.max_pool2d(features, 2) if level else features)
-            skips.append(features)
-        for narrow, block, skip in zip(self.narrow, self.up, skips[-2::-1], strict=True):
+            levels.append(features)
+        return levels
+
+    def decode(self, levels: list[Tensor]) -> Tensor:
+        """Logits (B, 2, H, W) of `encode`'s features."""
+        features = levels[-1]
+        for narrow, block, skip in zip(self.narrow, self.up, levels[-2::-1], strict=True):
             below = nn.functional.interpolate(narrow(features), scale_factor=2.0)
             features = block(below + skip)
         return nn.functional.pixel_shuffle(self.head(features), 2)
@@ -122,6 +131,23 @@ def build(config: NetworkConfig) -> nn.Module:
     if config.encoder_weights != SCRATCH:
         load_encoder(network.encoder, Path(config.encoder_weights))
     return network  # type: ignore[no-any-return]
+
+
+def encode(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """Return what a network's decoder reads, from fine to coarse; the last is the bottleneck."""
+    if isinstance(network, SmallUNet):
+        return network.encode(images)
+    features: list[Tensor] = network.get_submodule("encoder")(images)
+    return features
+
+
+def decode(network: nn.Module, features: list[Tensor]) -> Tensor:
+    """Return logits (B, 2, H, W) of features, changed or not: what methods perturb in between."""
+    if isinstance(network, SmallUNet):
+        return network.decode(features)
+    decoder, head = network.get_submodule("decoder"), network.get_submodule("segmentation_head")
+    logits: Tensor = head(decoder(features))
+    return logits
 
 
 def place(network: nn.Module, device: str) -> nn.Module:

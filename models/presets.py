@@ -5,6 +5,7 @@ from typing import Any
 
 from models.networks import NetworkConfig
 from models.semisup.eugmt import MeanTeacherOptions
+from models.semisup.method import Options
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class TrainingConfig:
 
     preset: str = "eugmt-plus"
     method: str = "eugmt"
-    options: MeanTeacherOptions = field(default_factory=MeanTeacherOptions)
+    options: Options = field(default_factory=MeanTeacherOptions)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     iterations: int = 300
     batch_labelled: int = 4
@@ -81,7 +82,7 @@ PRESETS = {
     "supervised": TrainingConfig(
         preset="supervised",
         method="supervised",
-        options=MeanTeacherOptions(loss="dice+ce"),
+        options=Options(loss="dice+ce", strong_labelled=True),
         learning_rate=2e-3,
         schedule="cosine",
         warm_up=10,

@@ -121,7 +121,8 @@ class Run:
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.method = make_method(config, initial)
-        learned = [weight for student in self.method.students for weight in student.parameters()]
+        learners = (*self.method.students, *self.method.extras)
+        learned = [weight for learner in learners for weight in learner.parameters()]
         self.optimiser = torch.optim.AdamW(
             learned, lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -156,7 +157,7 @@ class Run:
         return means
 
     def networks(self) -> nn.ModuleList:
-        return nn.ModuleList([self.method.teacher, *self.method.students])
+        return nn.ModuleList([self.method.teacher, *self.method.students, *self.method.extras])
 
     def checkpoint(self, path: Path, fingerprint: str) -> None:
         """Write the state so that a kill at any moment leaves a whole checkpoint, old or new."""
@@ -199,7 +200,7 @@ def make_method(config: TrainingConfig, initial: Path | None) -> Method:
             network.load_state_dict(start[number].state_dict())
         return place(network, config.device).train()
 
-    return METHODS[config.method](grow, config.options, config.iterations)
+    return METHODS[config.method].make(grow, config.options, config.iterations)
 
 
 def identity(config: TrainingConfig, initial: Path | None, *arrays: Images) -> str:
@@ -223,5 +224,6 @@ def check(config: TrainingConfig, images: Images, masks: Images, unlabelled: Ima
         raise TrainingDataError(
             f"Images of {min(sides)} px are smaller than a {config.crop} px crop."
         )
-    if config.crop % config.options.grid:
-        raise TrainingDataError(f"The crop must be a multiple of {config.options.grid} px.")
+    grid = getattr(config.options, "grid", 1)
+    if config.crop % grid:
+        raise TrainingDataError(f"The crop must be a multiple of {grid} px.")

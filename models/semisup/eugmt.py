@@ -5,7 +5,7 @@ confident learning doubts a student's label against the teacher the two must agr
 Then the least certain cells are replaced by the most certain and all is learned again (step 2).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,19 +13,14 @@ from torch import Tensor, nn
 
 from models.semisup.doubt import flagged
 from models.semisup.exchange import exchange, sources
-from models.semisup.losses import (
-    dice_and_cross_entropy,
-    dice_loss,
-    masked_consistency,
-    mean_entropy,
-)
-from models.semisup.method import Batch, Losses
+from models.semisup.losses import masked_consistency, mean_entropy, segmentation_loss
+from models.semisup.method import Batch, Grow, Losses, Options
 from models.semisup.schedules import ema_decay, ramp
 from models.semisup.teacher import follow
 
 
 @dataclass(frozen=True)
-class MeanTeacherOptions:
+class MeanTeacherOptions(Options):
     """The switches of eugmt.md §1.3; defaults are the paper's (`eugmt-paper`)."""
 
     unsupervised_weight: float = 1.0
@@ -40,24 +35,13 @@ class MeanTeacherOptions:
     """Share of student 1 in the teacher's target (beta, gap 12)."""
     exchanged: int = 2
     grid: int = 16
-    loss: str = "dice"
-    """`dice` (per image) or `dice+ce` (whole batch Dice and cross entropy)."""
     steady_teacher: bool = False
     """EMA of the buffers too, and the teacher in eval mode (eugmt.md §4.1)."""
-    strong_labelled: bool = False
-    """Show the students the strong view of labelled images as well."""
     joint_batches: bool = False
     """Students see labelled and unlabelled images in one batch, so that batch norm does, too."""
     drop_agreeing: bool = True
     least_share: float = 0.001
     """A class with a smaller share of the pixels is not judged by the selector."""
-
-
-def segmentation_loss(
-    options: MeanTeacherOptions, logits: Tensor, labels: Tensor, valid: Tensor | None = None
-) -> Tensor:
-    chosen = dice_loss if options.loss == "dice" else dice_and_cross_entropy
-    return chosen(logits, labels, valid)
 
 
 class MeanTeacher:
@@ -72,6 +56,7 @@ class MeanTeacher:
         steps: int,
     ) -> None:
         self.students = students
+        self.extras: tuple[nn.Module, ...] = ()
         self.teacher = teacher.requires_grad_(requires_grad=False)
         self.teacher.train(not options.steady_teacher)
         self.options = options
@@ -154,18 +139,20 @@ class MeanTeacher:
         return [pair[0] for pair in both], [pair[1] for pair in both]
 
     def supervised(self, logits: list[Tensor], labels: Tensor, valid: Tensor) -> Tensor:
-        first, second = (segmentation_loss(self.options, each, labels, valid) for each in logits)
+        loss = self.options.loss
+        first, second = (segmentation_loss(loss, each, labels, valid) for each in logits)
         return first + second
 
     def cross_pseudo(self, logits: list[Tensor]) -> Tensor:
         """Each student learns the other's hard labels (eq. 10, halved)."""
         first, second = logits
-        loss = segmentation_loss(self.options, first, second.detach().argmax(1))
-        return 0.5 * (loss + segmentation_loss(self.options, second, first.detach().argmax(1)))
+        loss = self.options.loss
+        of_first = segmentation_loss(loss, first, second.detach().argmax(1))
+        return 0.5 * (of_first + segmentation_loss(loss, second, first.detach().argmax(1)))
 
     def from_teacher(self, logits: list[Tensor], labels: Tensor) -> Tensor:
         """Both students learn the teacher's hard labels (eq. 12, halved)."""
-        first, second = (segmentation_loss(self.options, each, labels) for each in logits)
+        first, second = (segmentation_loss(self.options.loss, each, labels) for each in logits)
         return 0.5 * (first + second)
 
     def consistency(self, batch: Batch, logits: list[Tensor], teacher: Tensor) -> Tensor:
@@ -196,7 +183,5 @@ class MeanTeacher:
         return sources(first, second, count=self.options.exchanged, grid=self.options.grid)
 
 
-def mean_teacher(
-    grow: Callable[[int], nn.Module], options: MeanTeacherOptions, steps: int
-) -> MeanTeacher:
+def mean_teacher(grow: Grow, options: MeanTeacherOptions, steps: int) -> MeanTeacher:
     return MeanTeacher((grow(1), grow(2)), grow(0), options, steps=steps)

@@ -47,6 +47,14 @@ def dice_and_cross_entropy(logits: Tensor, labels: Tensor, valid: Tensor | None 
     return 0.5 * dice + 0.5 * cross_entropy(logits, labels, valid)
 
 
+def segmentation_loss(
+    name: str, logits: Tensor, labels: Tensor, valid: Tensor | None = None
+) -> Tensor:
+    """Return the loss that an option names: `dice` or `dice+ce`."""
+    chosen = dice_loss if name == "dice" else dice_and_cross_entropy
+    return chosen(logits, labels, valid)
+
+
 def masked_consistency(student: Tensor, teacher: Tensor, flagged: Tensor) -> Tensor:
     """Squared difference of probabilities, summed over classes, mean over flagged pixels (eq. 14).
 

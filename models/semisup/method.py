@@ -1,6 +1,6 @@
 """The one shape of a method: networks, and the losses of each update that a batch gives."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,20 @@ from torch import Tensor, nn
 
 Losses = dict[str, Tensor]
 """Named losses of one update; `total` is what is minimised."""
+
+
+Grow = Callable[[int], nn.Module]
+"""Makes the n-th network of a training, in training mode: 0 the teacher, then the students."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The switches that every method has; a method adds its own in a subclass."""
+
+    loss: str = "dice"
+    """`dice` (per image) or `dice+ce` (whole batch Dice and cross entropy)."""
+    strong_labelled: bool = False
+    """Show the students the strong view of labelled images as well."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,9 @@ class Batch:
     unlabelled: Tensor
     unlabelled_strong: tuple[Tensor, Tensor]
     unlabelled_noisy: Tensor
+    source: Tensor
+    """int64 (B,): which labelled image each one was cut from; two halves of the labels are its
+    even and its odd numbers."""
 
 
 class Method(Protocol):
@@ -33,9 +50,17 @@ class Method(Protocol):
     def students(self) -> tuple[nn.Module, ...]: ...
     @property
     def teacher(self) -> nn.Module: ...
+    @property
+    def extras(self) -> tuple[nn.Module, ...]:
+        """What is trained beside the students and left out of the model: critics, projectors."""
+        ...
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        """Yield the losses of each update in turn; the loop steps the optimiser between them."""
+        """Yield the losses of each update in turn; the loop steps the optimiser between them.
+
+        A weight without a gradient in an update stays as it is: a critic and its adversary learn
+        in two updates. Draw anything random from torch's global generator: it is seeded per step.
+        """
         ...
 
     def after_update(self, step: int) -> None:

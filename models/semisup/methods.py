@@ -1,18 +1,23 @@
 """Every method by name: a new one is its own file and one line here."""
 
 from collections.abc import Callable
-
-from torch import nn
+from dataclasses import dataclass
+from typing import Any
 
 from models.semisup.eugmt import MeanTeacherOptions, mean_teacher
-from models.semisup.method import Method
+from models.semisup.method import Grow, Method, Options
 from models.semisup.supervised import supervised
 
-Grow = Callable[[int], nn.Module]
-"""Makes the n-th network of a training, in training mode: 0 the teacher, then the students."""
 
-METHODS: dict[str, Callable[[Grow, MeanTeacherOptions, int], Method]] = {
-    "eugmt": mean_teacher,
-    "supervised": supervised,
+@dataclass(frozen=True)
+class Recipe:
+    """A method's options and what makes it: make(grow, options, steps)."""
+
+    options: type[Options]
+    make: Callable[[Grow, Any, int], Method]
+
+
+METHODS = {
+    "eugmt": Recipe(MeanTeacherOptions, mean_teacher),
+    "supervised": Recipe(Options, supervised),
 }
-"""Name -> factory(grow, options, steps)."""

@@ -1,31 +1,30 @@
 """Supervised only: what the same network learns from the labels alone. The lower bound."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from torch import nn
 
-from models.semisup.eugmt import MeanTeacherOptions, segmentation_loss
-from models.semisup.method import Batch, Losses
+from models.semisup.losses import segmentation_loss
+from models.semisup.method import Batch, Grow, Losses, Options
 
 
 class Supervised:
     """One network, no teacher, labelled images only."""
 
-    def __init__(self, student: nn.Module, options: MeanTeacherOptions) -> None:
+    def __init__(self, student: nn.Module, options: Options) -> None:
         self.students = (student,)
         self.teacher = student
+        self.extras: tuple[nn.Module, ...] = ()
         self.options = options
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        logits = self.teacher(batch.labelled_strong)
-        loss = segmentation_loss(self.options, logits, batch.labels, batch.valid)
+        seen = batch.labelled_strong if self.options.strong_labelled else batch.labelled
+        loss = segmentation_loss(self.options.loss, self.teacher(seen), batch.labels, batch.valid)
         yield {"total": loss, "supervised": loss}
 
     def after_update(self, step: int) -> None:
         """Nothing follows."""
 
 
-def supervised(
-    grow: Callable[[int], nn.Module], options: MeanTeacherOptions, steps: int
-) -> Supervised:
+def supervised(grow: Grow, options: Options, steps: int) -> Supervised:
     return Supervised(grow(0), options)

@@ -4,44 +4,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
 from models.semisup.eugmt import MeanTeacher, MeanTeacherOptions
 from models.semisup.exchange import exchange, sources
 from models.semisup.losses import dice_loss, masked_consistency, mean_entropy
-from models.semisup.method import Batch
 from models.semisup.schedules import ramp
+from tests.models.small import network
 
-SIDE, STEPS, STEP = 32, 100, 40
+STEPS, STEP = 100, 40
 OPTIONS = MeanTeacherOptions(grid=4, least_share=0.0)
 FIRST = {"supervised", "cross_pseudo", "from_teacher", "consistency"}
 SECOND = {"exchanged_supervised", "exchanged_cross_pseudo", "exchanged_from_teacher"}
-
-
-def network(seed):
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 2, 3, padding=1)
-    ).double()
-
-
-@pytest.fixture
-def batch():
-    generator = torch.Generator().manual_seed(0)
-
-    def images():
-        return torch.rand(2, 3, SIDE, SIDE, generator=generator).double()
-
-    labelled, unlabelled = images(), images()
-    return Batch(
-        labelled=labelled,
-        labelled_strong=labelled + 0.1 * images(),
-        labels=(labelled[:, 0] > 0.6).long(),
-        valid=labelled[:, 1] > 0.1,
-        unlabelled=unlabelled,
-        unlabelled_strong=(unlabelled + 0.1 * images(), unlabelled + 0.1 * images()),
-        unlabelled_noisy=unlabelled + 0.05 * images(),
-    )
 
 
 def method(options=OPTIONS):

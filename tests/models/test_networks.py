@@ -9,6 +9,8 @@ from models.networks import (
     NetworkConfig,
     NetworkError,
     build,
+    decode,
+    encode,
     load_ensemble,
     save_ensemble,
 )
@@ -34,7 +36,10 @@ def ensemble(config=SMALL, students=2, seed=0):
 def test_every_architecture_gives_two_logits_a_pixel(config):
     network = build(config).eval()
     with torch.inference_mode():
-        assert network(torch.rand(2, 3, 64, 64)).shape == (2, 2, 64, 64)
+        images = torch.rand(2, 3, 64, 64)
+        logits = network(images)
+        assert logits.shape == (2, 2, 64, 64)
+        assert torch.equal(decode(network, encode(network, images)), logits)
 
 
 def test_the_small_network_sees_its_surroundings_and_learns():
