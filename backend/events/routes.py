@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -18,6 +18,7 @@ from backend.events import service as events
 from backend.events.tables import Event
 
 router = APIRouter(tags=["events"])
+Pulse = tuple[int, int, int]
 NUMBER = re.compile("[0-9]{1,18}")
 POLL_SECONDS = 0.5
 QUIET_POLLS = 30
@@ -53,13 +54,15 @@ async def follow(request: Request, database: Database, start: int) -> AsyncItera
     yield "retry: 2000\n\n"
     last, quiet = start, 0
     sent = await run_in_threadpool(known_before, database, start)
+    heard = None
     while time.monotonic() < end and not await request.is_disconnected():
-        fresh = await run_in_threadpool(read_since, database, last - OVERLAP)
+        fresh, heard = await run_in_threadpool(read_since, database, last - OVERLAP, heard)
         news = [event for event in fresh if event.id not in sent]
         for event in news:
             yield line(event)
-        last = max([last, *(event.id for event in fresh)])
-        sent = {event.id for event in fresh} | {known for known in sent if known > last - OVERLAP}
+        if fresh:
+            last = max(last, fresh[-1].id)
+            sent = {event.id for event in fresh} | {old for old in sent if old > last - OVERLAP}
         quiet = 0 if news else quiet + 1
         if quiet == QUIET_POLLS:
             yield ": still here\n\n"
@@ -69,13 +72,19 @@ async def follow(request: Request, database: Database, start: int) -> AsyncItera
 
 def known_before(database: Database, start: int) -> set[int]:
     """Return the ids that the overlap shows again but the browser needs no more."""
-    return {event.id for event in read_since(database, start - OVERLAP) if event.id <= start}
+    batch, _ = read_since(database, start - OVERLAP, None)
+    return {event.id for event in batch if event.id <= start}
 
 
-def read_since(database: Database, last_id: int) -> list[Event]:
-    """Read one batch in a session as short as the query."""
+def read_since(
+    database: Database, last_id: int, heard: Pulse | None
+) -> tuple[Sequence[Event], Pulse]:
+    """Read one batch in a session as short as the query; nothing if the pulse is as heard."""
     with database.reading() as session:
-        return list(events.since(session, last_id, limit=OVERLAP + 500))
+        beat = (last_id, *events.pulse(session, last_id))
+        if beat == heard:
+            return [], beat
+        return events.since(session, last_id, limit=OVERLAP + 500), beat
 
 
 def line(event: Event) -> str:
