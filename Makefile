@@ -63,9 +63,10 @@ chromium:
 	    $(SUDO) apt-get install -y -q --no-install-recommends chromium; } || \
 	  { echo "The browser tests need Chromium: install it and try again." >&2; exit 1; }
 
+# OpenVINO reports each import to its makers where this package is; without it, it stays silent
 lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml \
-	  --group dev -o requirements/lock.txt
+	  --group dev --no-emit-package openvino-telemetry -o requirements/lock.txt
 
 # the data folder stays: it is people's work
 clean:
