@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int, dict[str, float]], None]
+Watch = Callable[[int, nn.Module], None]
 REPORTS = 100
 """How often, at most, a training reports: each report reads the losses back from the device."""
 
@@ -69,6 +70,10 @@ def never() -> bool:
     return False
 
 
+def unwatched(step: int, teacher: nn.Module) -> None:
+    """Look at nothing."""
+
+
 def train(
     config: TrainingConfig,
     images: Images,
@@ -77,6 +82,7 @@ def train(
     *,
     workdir: Path,
     progress: Progress = unreported,
+    watch: Watch = unwatched,
     stopping: Callable[[], bool] = never,
     initial: Path | None = None,
 ) -> Trained:
@@ -84,7 +90,8 @@ def train(
 
     images, unlabelled: uint8 (N, H, W, 3); masks: uint8 (N, H, W) of 0, 255 and 127 (ignore).
     `initial`: weights to start from, of the same network. `progress(step, of, mean losses)` is
-    called about a hundred times; `stopping` is asked before every step: True leaves a checkpoint
+    called about a hundred times, and `watch(step, teacher)` after it, which must leave the teacher
+    as it is; `stopping` is asked before every step: True leaves a checkpoint
     and raises Stopped. Raises TrainingDataError for arrays that can't be learned from.
     """
     check(config, images, masks, unlabelled)
@@ -105,6 +112,7 @@ def train(
             run.learn(draw(config, images, masks, unlabelled, run.step))
         if run.step % every == 0 or run.step == config.iterations:
             progress(run.step, config.iterations, run.mean_losses())
+            watch(run.step, run.method.teacher)
         if run.step % config.checkpoint_every == 0:
             run.checkpoint(workdir / "checkpoint.pt", fingerprint)
     path = workdir / "model.safetensors"
