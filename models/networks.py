@@ -100,11 +100,19 @@ class SmallUNet(nn.Module):
 
     def decode(self, levels: list[Tensor]) -> Tensor:
         """Logits (B, 2, H, W) of `encode`'s features."""
+        return self.classify(self.merge(levels))
+
+    def merge(self, levels: list[Tensor]) -> Tensor:
+        """Decoded features (B, 16, H/2, W/2) of `encode`'s features."""
         features = levels[-1]
         for narrow, block, skip in zip(self.narrow, self.up, levels[-2::-1], strict=True):
             below = nn.functional.interpolate(narrow(features), scale_factor=2.0)
             features = block(below + skip)
-        return nn.functional.pixel_shuffle(self.head(features), 2)
+        return features
+
+    def classify(self, merged: Tensor) -> Tensor:
+        """Logits (B, 2, H, W) of `merge`'s features."""
+        return nn.functional.pixel_shuffle(self.head(merged), 2)
 
 
 def build(config: NetworkConfig) -> nn.Module:
@@ -143,10 +151,22 @@ def encode(network: nn.Module, images: Tensor) -> list[Tensor]:
 
 def decode(network: nn.Module, features: list[Tensor]) -> Tensor:
     """Return logits (B, 2, H, W) of features, changed or not: what methods perturb in between."""
+    return classify(network, merge(network, features))
+
+
+def merge(network: nn.Module, features: list[Tensor]) -> Tensor:
+    """Return what a network's head reads: its decoder's features, at a stride of 1, 2 or 4."""
     if isinstance(network, SmallUNet):
-        return network.decode(features)
-    decoder, head = network.get_submodule("decoder"), network.get_submodule("segmentation_head")
-    logits: Tensor = head(decoder(features))
+        return network.merge(features)
+    merged: Tensor = network.get_submodule("decoder")(features)
+    return merged
+
+
+def classify(network: nn.Module, merged: Tensor) -> Tensor:
+    """Return logits (B, 2, H, W) of `merge`'s features."""
+    if isinstance(network, SmallUNet):
+        return network.classify(merged)
+    logits: Tensor = network.get_submodule("segmentation_head")(merged)
     return logits
 
 
