@@ -4,9 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from models.semisup.eugmt import MeanTeacherOptions, mean_teacher
+from models.semisup.ac_mt import AmbiguityOptions, ambiguity_consensus
+from models.semisup.bcp import BcpOptions, copy_paste
+from models.semisup.cps import CpsOptions, cross_pseudo
+from models.semisup.eugmt import MeanTeacherOptions
+from models.semisup.eugmt import mean_teacher as eugmt
+from models.semisup.mean_teacher import ConsistencyOptions, mean_teacher
 from models.semisup.method import Grow, Method, Options
 from models.semisup.supervised import supervised
+from models.semisup.ua_mt import UncertaintyOptions, uncertainty_aware
+from models.semisup.unimatch import FixMatchOptions, UniMatchOptions, unimatch
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,13 @@ class Recipe:
 
 
 METHODS = {
-    "eugmt": Recipe(MeanTeacherOptions, mean_teacher),
+    "ac-mt": Recipe(AmbiguityOptions, ambiguity_consensus),
+    "bcp": Recipe(BcpOptions, copy_paste),
+    "cps": Recipe(CpsOptions, cross_pseudo),
+    "eugmt": Recipe(MeanTeacherOptions, eugmt),
+    "fixmatch": Recipe(FixMatchOptions, unimatch),
+    "mean-teacher": Recipe(ConsistencyOptions, mean_teacher),
     "supervised": Recipe(Options, supervised),
+    "ua-mt": Recipe(UncertaintyOptions, uncertainty_aware),
+    "unimatch": Recipe(UniMatchOptions, unimatch),
 }

@@ -11,6 +11,12 @@ def ramp(step: int, length: int) -> float:
     return math.exp(-5 * rest * rest)
 
 
+def rise(step: int, steps: int, *, after: float, during: float) -> float:
+    """Return 0 for the share `after` of a training's steps, then `ramp` over the share `during`."""
+    start = round(steps * after)
+    return 0.0 if step < start else ramp(step - start, round(steps * during))
+
+
 def ema_decay(step: int, limit: float) -> float:
     """min(1 - 1/(t+1), limit): at step 0 the teacher copies the students."""
     return min(1 - 1 / (step + 1), limit)
