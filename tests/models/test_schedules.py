@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from models.semisup.schedules import cosine, ema_decay, ramp
+from models.semisup.schedules import cosine, ema_decay, ramp, rise
 
 
 def test_ramp_rises_from_e_to_the_minus_five_to_one():
@@ -15,6 +15,16 @@ def test_ramp_rises_from_e_to_the_minus_five_to_one():
 def test_mean_of_the_ramp_over_a_training():
     # eugmt.md gap 24: 0.40 with t_m = T
     assert sum(ramp(step, 1000) for step in range(1000)) / 1000 == pytest.approx(0.40, abs=0.005)
+
+
+def test_the_rise_begins_and_ends_at_shares_of_the_training():
+    for steps in (10, 1000):
+        middle = [rise(step, steps, after=0.5, during=0.2) for step in range(steps)]
+        assert middle[: steps // 2] == [0.0] * (steps // 2)
+        assert middle[steps // 2] == pytest.approx(math.exp(-5))
+        assert middle[steps * 6 // 10] == pytest.approx(math.exp(-1.25))
+        assert middle[steps * 7 // 10 :] == [1.0] * (steps * 3 // 10)
+    assert rise(0, 100, after=0.0, during=0.0) == 1.0
 
 
 def test_the_teacher_copies_the_students_at_first():

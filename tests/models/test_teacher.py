@@ -20,6 +20,14 @@ def test_the_teacher_moves_towards_the_mix_of_both_students():
     assert teacher[0].weight.item() == pytest.approx(9.25)
 
 
+def test_one_student_alone_is_followed_as_it_is():
+    teacher = network(10.0, mean=8.0, batches=5)
+    follow(teacher, (network(2.0, mean=2.0, batches=3),), decay=0.9, buffers=True)
+    assert teacher[0].weight.item() == pytest.approx(9.2)
+    assert float(teacher[1].running_mean) == pytest.approx(7.4)
+    assert int(teacher[1].num_batches_tracked) == 3
+
+
 def test_decay_nought_copies():
     teacher = network(10.0)
     follow(teacher, (network(2.0), network(4.0)), decay=0.0, mix=1.0, buffers=False)
