@@ -19,31 +19,20 @@ from benchmarks.record import record
 from models.cold_start import ColdStart
 from models.inference import TorchPredictor
 from models.metrics import Counts, compare
-from models.phantom import PhantomSpec, region
-from models.prediction import PATCH_PX, Predictor
+from models.phantom import PhantomSpec
+from models.phantom.patches import SLIDE_PX, tissue_patches
+from models.prediction import Predictor
 from models.training import preset, train
 
-SLIDE_PX = 4096
 LABELLED, UNLABELLED, HELD_OUT = 5, 60, 40
 """Patches of a slide; the first two from each of two slides."""
 GOAL = 0.08
 
 
-def tissue_patches(seed: int, her2: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+def tissue_of(seed: int, her2: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw patches with tissue from a phantom slide: images and true masks."""
     spec = PhantomSpec(width=SLIDE_PX, height=SLIDE_PX, seed=seed, her2=her2)
-    side = SLIDE_PX // PATCH_PX
-    images, masks = [], []
-    for place in np.random.default_rng(seed).permutation(side * side):
-        row, column = divmod(int(place), side)
-        box = column * PATCH_PX, row * PATCH_PX, PATCH_PX, PATCH_PX
-        patch = region(spec, *box, jpeg=True)
-        if (patch.image.mean(-1) < 225).mean() < 0.2:
-            continue
-        images.append(patch.image)
-        masks.append(patch.mask)
-        if len(images) == count:
-            break
+    images, masks = zip(*tissue_patches(spec, count), strict=True)
     return np.array(images), np.array(masks)
 
 
@@ -56,11 +45,11 @@ def divided(images: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def samples(seed: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, np.ndarray]]:
     scores = ("2+", "3+" if seed % 2 else "1+", "2+")
     parts = [
-        divided(*tissue_patches(100 * seed + place, her2, LABELLED + UNLABELLED))
+        divided(*tissue_of(100 * seed + place, her2, LABELLED + UNLABELLED))
         for place, her2 in enumerate(scores[:2], 1)
     ]
     learned = tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return learned, tissue_patches(100 * seed + 3, scores[2], HELD_OUT)
+    return learned, tissue_of(100 * seed + 3, scores[2], HELD_OUT)
 
 
 def dice(predictor: Predictor, images: np.ndarray, masks: np.ndarray) -> float:

@@ -1,0 +1,109 @@
+"""`results.json`: the protocol, the sets and every finished training, written whole each time."""
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from models.study import runs
+from models.study.contenders import Protocol
+from models.study.dataset import Dataset, DatasetError, split
+from models.study.machine import describe
+from models.study.runs import Cell
+from models.training import Progress
+
+
+class Results:
+    """The file of a study: what is in it is not run again."""
+
+    def __init__(self, path: Path, protocol: Protocol) -> None:
+        """Open or begin. Raises DatasetError if the file is of another protocol."""
+        self.path = path
+        document = json.loads(json.dumps(protocol.document()))
+        self.content: dict[str, Any] = {"protocol": document, "sets": {}, "runs": []}
+        if path.exists():
+            self.content = json.loads(path.read_text())
+            if self.content["protocol"] != document:
+                raise DatasetError(
+                    "results_differ",
+                    f"{path} was measured with another protocol; choose another file with -o.",
+                )
+
+    def begin(self, data: Dataset, protocol: Protocol) -> None:
+        """Name the set and its split. Raises DatasetError if the file knows it otherwise."""
+        part = split(data, seed=protocol.split_seed)
+        facts = {
+            "sha256": data.sha256(),
+            "patches": len(data.images),
+            "groups": len(set(data.groups)),
+            "train": len(part.train),
+            "validation": len(part.validation),
+            "test": len(part.test),
+            "test_groups": sorted({data.groups[index] for index in part.test}),
+            "positive_share": round(float((data.masks == 255).mean()), 4),
+        }
+        if self.content["sets"].setdefault(data.name, facts) != facts:
+            raise DatasetError(
+                "results_differ", f"{self.path} holds results of another set named {data.name}."
+            )
+
+    def has(self, data: Dataset, cell: Cell) -> bool:
+        wanted = (data.name, cell.contender.name, cell.share, cell.seed)
+        return wanted in {
+            (each["set"], each["method"], each["labelled"], each["seed"])
+            for each in self.content["runs"]
+        }
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep a finished training: on the disk when this returns."""
+        self.content["runs"].append({**row, "measured": describe()})
+        fresh = self.path.with_suffix(".new")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("w") as file:
+            json.dump(self.content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.path)
+
+
+def complete(
+    results: Results,
+    data: Dataset,
+    protocol: Protocol,
+    cells: list[Cell],
+    work: Path,
+    *,
+    jobs: int,
+    progress: Progress,
+) -> None:
+    """Run what is missing, `jobs` trainings at a time, one thread each. Kill it when you like."""
+    results.begin(data, protocol)
+    missing = [cell for cell in cells if not results.has(data, cell)]
+    done = len(cells) - len(missing)
+    progress(done, len(cells), {})
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=receive, initargs=(data, protocol)
+    ) as pool:
+        waiting = {pool.submit(one, cell, work / data.name / cell.key): cell for cell in missing}
+        try:
+            for finished in as_completed(waiting):
+                results.add(finished.result())
+                done += 1
+                progress(done, len(cells), {})
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+SHARED: dict[str, Any] = {}
+"""What the processes of a pool are given once, instead of with every training."""
+
+
+def receive(data: Dataset, protocol: Protocol) -> None:
+    SHARED.update(data=data, protocol=protocol)
+
+
+def one(cell: Cell, folder: Path) -> dict[str, Any]:
+    return runs.run(cell, SHARED["data"], SHARED["protocol"], folder)

@@ -1,0 +1,156 @@
+"""One training of a table: from a dataset, a contender and a seed to figures on held-out groups.
+
+Everything it leaves lies in its own folder: killed, it goes on from there. No choice is made on
+the test patches, nor on the validation patches: the weights of the last step are judged.
+"""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from models.augment import normalise
+from models.metrics import Counts, compare
+from models.metrics.evaluation import evaluate
+from models.networks import load_ensemble, place
+from models.study import dataset
+from models.study.budget import steps_for
+from models.study.contenders import Contender, Protocol
+from models.study.dataset import Dataset
+from models.training import Progress, train, unreported
+
+CURVE_POINTS = 10
+CURVE_PATCHES = 24
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A training of a table. share: of the training patches that have labels."""
+
+    contender: Contender
+    share: float
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.contender.name}-{self.share:g}-{self.seed}"
+
+
+def run(
+    cell: Cell,
+    data: Dataset,
+    protocol: Protocol,
+    folder: Path,
+    *,
+    threads: int = 1,
+    progress: Progress = unreported,
+) -> dict[str, Any]:
+    """Train, judge on the test patches, and return the row of `results.json`."""
+    part = dataset.split(data, seed=protocol.split_seed)
+    share = 1.0 if cell.contender.all_labels else cell.share
+    chosen = dataset.labelled(part, share, seed=cell.seed)
+    rest = np.setdiff1d(part.train, chosen)
+    config = cell.contender.config(protocol, steps=1, seed=cell.seed, threads=threads)
+    torch.set_num_threads(threads)
+    config = replace(config, iterations=steps_for(protocol.passes, config))
+    config = replace(config, checkpoint_every=max(25, config.iterations // CURVE_POINTS))
+    log = Log.of(folder / "log.json")
+
+    def watch(step: int, teacher: nn.Module) -> None:
+        if step * CURVE_POINTS // config.iterations <= log.points:
+            return
+        few = part.validation[:: max(1, len(part.validation) // CURVE_PATCHES)]
+        found = predict(teacher, data.images[few])
+        log.add(step / config.iterations, pooled_dice(found, data.truth(few)))
+
+    trained = train(
+        config,
+        data.images[chosen],
+        data.masks[chosen],
+        data.images[rest if len(rest) else chosen],
+        workdir=folder,
+        progress=progress,
+        watch=watch,
+    )
+    teacher = place(load_ensemble(trained.path).teacher, protocol.device)
+    proposals = predict(teacher, data.images[part.test]) >= 0.5
+    groups = [data.groups[index] for index in part.test]
+    log.add(1.0, None)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return {
+        "set": data.name,
+        "method": cell.contender.name,
+        "labelled": cell.share,
+        "labelled_patches": len(chosen),
+        "seed": cell.seed,
+        "steps": config.iterations,
+        "config": config.document(),
+        "weights_sha256": trained.sha256,
+        "seconds": round(log.seconds, 1),
+        "curve": log.curve,
+        "test": evaluate(proposals, data.truth(part.test), groups).document(),
+    }
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return membrane probabilities (N, H, W); the network is left in the mode it was in."""
+    device, training = next(network.parameters()).device, network.training
+    network.eval()
+    found = []
+    for start in range(0, len(images), BATCH):
+        pixels = torch.from_numpy(images[start : start + BATCH]).to(device).permute(0, 3, 1, 2)
+        logits = network(normalise(pixels.float() / 255)).float()
+        found.append(torch.sigmoid(logits[:, 1] - logits[:, 0]).cpu().numpy())
+    network.train(training)
+    return np.concatenate(found)
+
+
+def pooled_dice(probability: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> float:
+    counts = Counts()
+    for each, mask in zip(probability, masks, strict=True):
+        counts += compare(each >= 0.5, mask)
+    return counts.dice
+
+
+@dataclass
+class Log:
+    """Curve and seconds of a training, kept over restarts."""
+
+    path: Path
+    curve: list[dict[str, float]]
+    before: float
+    began: float
+
+    @classmethod
+    def of(cls, path: Path) -> "Log":
+        """Go on from what lies there."""
+        kept: dict[str, Any] = {"curve": [], "seconds": 0.0}
+        if path.exists():
+            kept = json.loads(path.read_text())
+        return cls(path, kept["curve"], kept["seconds"], time.process_time())
+
+    @property
+    def points(self) -> int:
+        return len(self.curve)
+
+    @property
+    def seconds(self) -> float:
+        """Processor seconds up to now."""
+        return self.before + time.process_time() - self.began
+
+    def add(self, share: float, dice: float | None) -> None:
+        """Keep a point of the curve (None: only the time), whole or not at all."""
+        if dice is not None:
+            self.curve.append({"share": round(share, 3), "dice": round(dice, 4)})
+        fresh = self.path.with_suffix(".new")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps({"curve": self.curve, "seconds": self.seconds}))
+        fresh.replace(self.path)

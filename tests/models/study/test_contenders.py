@@ -1,0 +1,70 @@
+"""Names, protocols, budgets and variants: what makes a comparison fair."""
+
+import pytest
+
+from models.semisup.methods import METHODS
+from models.study.budget import passes_per_step, steps_for
+from models.study.contenders import Protocol, chosen, contenders
+from models.study.dataset import DatasetError
+
+PROTOCOL = Protocol(crop=64)
+
+
+def training(name, **choices):
+    (contender,) = chosen([name])
+    return contender.config(PROTOCOL, steps=40, seed=0, threads=1, **choices)
+
+
+def test_every_method_has_a_contender_and_shares_the_protocol():
+    names = contenders()
+    assert {contender.method for contender in names.values()} == METHODS.keys()
+    for contender in names.values():
+        config = contender.config(PROTOCOL, steps=9, seed=5, threads=1)
+        assert (config.crop, config.iterations, config.seed) == (64, 9, 5)
+        assert config.options.loss == "dice+ce"
+        assert config.learning_rate == PROTOCOL.learning_rate
+
+
+def test_a_budget_counts_what_the_networks_see():
+    # one network, four labelled images a step
+    assert passes_per_step(training("supervised")) == 4
+    # step 1: two students on 4 + 4, the teacher on 4 + 4 without gradient; step 2: students again;
+    # EUGMT's teacher sees the noisy images as well
+    ucmt = 2 * 2 * 8 + 8 / 3
+    assert passes_per_step(training("ucmt")) == pytest.approx(ucmt)
+    assert passes_per_step(training("eugmt-paper")) == pytest.approx(ucmt + 4 / 3)
+    assert steps_for(1000, training("supervised")) == 250
+    assert steps_for(1000, training("ucmt")) == int(1000 / ucmt)
+
+
+def test_variants_turn_one_switch(tmp_path):
+    file = tmp_path / "switches.toml"
+    file.write_text('[no-exchange]\nbase = "eugmt-paper"\nexchanged = 0\nlearning_rate = 0.01\n')
+    paper, variant = chosen(["eugmt-paper"], file)
+    before = paper.config(PROTOCOL, steps=40, seed=0, threads=1)
+    after = variant.config(PROTOCOL, steps=40, seed=0, threads=1)
+    assert (before.options.exchanged, after.options.exchanged) == (2, 0)
+    assert after.learning_rate == 0.01
+    assert passes_per_step(after) < passes_per_step(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[a]\nbase = 'nobody'\n", "variants_unreadable"),
+        ("[a\n", "variants_unreadable"),
+        ("[a]\nbase = 'ucmt'\nexchange = 0\n", "switch_unknown"),
+    ],
+)
+def test_wrong_variants_are_named(tmp_path, text, code):
+    file = tmp_path / "switches.toml"
+    file.write_text(text)
+    with pytest.raises(DatasetError) as caught:
+        chosen([], file)
+    assert caught.value.code == code
+
+
+def test_an_unknown_method_is_answered_with_the_known_ones():
+    with pytest.raises(DatasetError, match="eugmt-plus") as caught:
+        chosen(["eugmt-minus"])
+    assert caught.value.code == "method_unknown"
