@@ -28,6 +28,9 @@ class MeanTeacherOptions(Options):
     labelled_share: float = 0.0
     """Share of the training in which the students learn from labels alone (eugmt.md §4.5):
     pseudo-labels of a network that knows nothing yet teach it to find nothing."""
+    fork: bool = False
+    """While there are labels alone student 1 learns for both; then student 2 begins as its copy.
+    A step costs half as much, and the average of two networks of one origin is a network."""
     ramp_share: float = 1.0
     """Share of the training over which the unsupervised losses rise, once they have begun."""
     ema_limit: float = 0.99
@@ -37,6 +40,8 @@ class MeanTeacherOptions(Options):
     grid: int = 16
     steady_teacher: bool = False
     """EMA of the buffers too, and the teacher in eval mode (eugmt.md §4.1)."""
+    confidence: float = 0.0
+    """A pseudo-label counts where its giver's probability is at least this."""
     joint_batches: bool = False
     """Students see labelled and unlabelled images in one batch, so that batch norm does, too."""
     drop_agreeing: bool = True
@@ -67,7 +72,8 @@ class MeanTeacher:
         options, rising = self.options, ramp(step - self.start, self.ramp_length)
         seen = batch.labelled_strong if options.strong_labelled else batch.labelled
         if step < self.start:
-            logits = [student(seen) for student in self.students]
+            learners = self.students[:1] if options.fork else self.students
+            logits = [student(seen) for student in learners]
             supervised = self.supervised(logits, batch.labels, batch.valid)
             yield {"total": supervised, "supervised": supervised}
             return
@@ -76,9 +82,10 @@ class MeanTeacher:
             teacher_labelled = self.teacher(batch.labelled)
             teacher_unlabelled = self.teacher(batch.unlabelled)
             teacher_labels = teacher_unlabelled.argmax(1)
+            sure = self.sure(teacher_unlabelled)
         supervised = self.supervised(on_labelled, batch.labels, batch.valid)
         cross = self.cross_pseudo(on_unlabelled)
-        from_teacher = self.from_teacher(on_unlabelled, teacher_labels)
+        from_teacher = self.from_teacher(on_unlabelled, teacher_labels, sure)
         consistency = self.consistency(batch, on_unlabelled, teacher_unlabelled)
         unsupervised = options.unsupervised_weight * (cross + from_teacher)
         yield {
@@ -105,7 +112,9 @@ class MeanTeacher:
             on_labelled, mixed(batch.labels, labelled_map), mixed(batch.valid, labelled_map)
         )
         cross = self.cross_pseudo(again)
-        from_teacher = self.from_teacher(again, mixed(teacher_labels, unlabelled_map))
+        from_teacher = self.from_teacher(
+            again, mixed(teacher_labels, unlabelled_map), mixed(sure, unlabelled_map)
+        )
         yield {
             "total": supervised + rising * options.unsupervised_weight * (cross + from_teacher),
             "exchanged_supervised": supervised,
@@ -115,9 +124,13 @@ class MeanTeacher:
 
     def after_update(self, step: int) -> None:
         options = self.options
+        alone = options.fork and step < self.start
+        if options.fork and step == self.start - 1:
+            first, second = self.students
+            second.load_state_dict(first.state_dict())
         follow(
             self.teacher,
-            self.students,
+            self.students[:1] if alone else self.students,
             decay=ema_decay(step, options.ema_limit),
             mix=options.student_mix,
             buffers=options.steady_teacher,
@@ -140,20 +153,29 @@ class MeanTeacher:
 
     def supervised(self, logits: list[Tensor], labels: Tensor, valid: Tensor) -> Tensor:
         loss = self.options.loss
-        first, second = (segmentation_loss(loss, each, labels, valid) for each in logits)
-        return first + second
+        return torch.stack([segmentation_loss(loss, each, labels, valid) for each in logits]).sum()
 
     def cross_pseudo(self, logits: list[Tensor]) -> Tensor:
         """Each student learns the other's hard labels (eq. 10, halved)."""
         first, second = logits
-        loss = self.options.loss
-        of_first = segmentation_loss(loss, first, second.detach().argmax(1))
-        return 0.5 * (of_first + segmentation_loss(loss, second, first.detach().argmax(1)))
+        return 0.5 * (self.learning_from(first, second) + self.learning_from(second, first))
 
-    def from_teacher(self, logits: list[Tensor], labels: Tensor) -> Tensor:
+    def learning_from(self, learner: Tensor, giver: Tensor) -> Tensor:
+        given = giver.detach()
+        return segmentation_loss(self.options.loss, learner, given.argmax(1), self.sure(given))
+
+    def from_teacher(self, logits: list[Tensor], labels: Tensor, sure: Tensor) -> Tensor:
         """Both students learn the teacher's hard labels (eq. 12, halved)."""
-        first, second = (segmentation_loss(self.options.loss, each, labels) for each in logits)
+        loss = self.options.loss
+        first, second = (segmentation_loss(loss, each, labels, sure) for each in logits)
         return 0.5 * (first + second)
+
+    def sure(self, logits: Tensor) -> Tensor:
+        """Where a prediction is sure enough to be learned from: bool (B, H, W)."""
+        least = self.options.confidence
+        if not least:
+            return torch.ones_like(logits[:, 0], dtype=torch.bool)
+        return logits.softmax(1).amax(1) >= least
 
     def consistency(self, batch: Batch, logits: list[Tensor], teacher: Tensor) -> Tensor:
         """Agreement with the teacher on a noisy image, at the pixels that CLSC doubts (eq. 14)."""
