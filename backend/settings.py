@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,6 +57,9 @@ class Settings(BaseSettings):
     round_seed: int = Field(0, description="Seed of a round's snapshot, training and selection.")
     checkpoint_steps: int = Field(25, description="Training steps between two checkpoints.")
     threads: int = Field(0, description="CPU threads of one worker's network; 0: torch's choice.")
+    inference_backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="What predicts: torch, openvino, or auto: what was measured quicker."
+    )
 
     @property
     def sqlalchemy_url(self) -> str:

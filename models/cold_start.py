@@ -46,6 +46,10 @@ class ColdStart:
     def batch_size(self) -> int:
         return 16
 
+    @property
+    def backend(self) -> str:
+        return f"opencv {cv2.__version__} cpu"
+
     def parameters_json(self) -> bytes:
         """Canonical JSON of the parameters: what a model version stores."""
         return json.dumps(

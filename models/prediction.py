@@ -47,6 +47,11 @@ class Predictor(Protocol):
         """Patches per call at which this predictor runs best."""
         ...
 
+    @property
+    def backend(self) -> str:
+        """The library that computes and its version: the last bits depend on it."""
+        ...
+
     def __call__(self, images: npt.NDArray[np.uint8]) -> Prediction:
         """Predict RGB patches, uint8 (B, 256, 256, 3)."""
         ...

@@ -1,9 +1,10 @@
 """From a model version's row to something that predicts."""
 
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,10 @@ from backend.storage.blobs import Blobs
 from models.cold_start import ColdStart, ColdStartParameters
 from models.prediction import Predictor
 
+if TYPE_CHECKING:
+    from models.inference.choice import Backend
+
+log = logging.getLogger(__name__)
 KEPT = 2
 """Predictors kept in a process: the active version, and the one a round compares it with."""
 
@@ -47,7 +52,8 @@ def predictor_for(installation: Installation, version: ModelVersion) -> Predicto
     path = installation.blobs.path(version.weights_sha256)
     if version.kind == ModelKind.COLD_START:
         return cold_start(installation.blobs.read(version.weights_sha256))
-    return trained(path, version.weights_sha256, installation.settings.threads)
+    settings = installation.settings
+    return trained(path, version.weights_sha256, settings.threads, settings.inference_backend)
 
 
 def cold_start(document: bytes) -> ColdStart:
@@ -62,12 +68,10 @@ def cold_start(document: bytes) -> ColdStart:
 
 
 @lru_cache(KEPT)
-def trained(path: Path, sha256: str, threads: int) -> Predictor:
+def trained(path: Path, sha256: str, threads: int, backend: "Backend" = "auto") -> Predictor:
     """Load a trained network. Torch is imported here: the cold start never waits for it."""
-    import torch
+    from models.inference.choice import load
 
-    from models.inference import TorchPredictor
-
-    if threads:
-        torch.set_num_threads(threads)
-    return TorchPredictor(path, device="cuda" if torch.cuda.is_available() else "cpu")
+    predictor = load(path, backend=backend, threads=threads)
+    log.info("weights %s predict with %s", sha256, predictor.backend)
+    return predictor

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from backend.db.session import Database
 from backend.errors import NotFound
@@ -58,18 +59,44 @@ def test_a_version_predicts_with_its_own_parameters(installation: Installation) 
     np.testing.assert_array_equal(predictor(images).probability, other(images).probability)
 
 
-def test_trained_weights_are_loaded_once(installation: Installation) -> None:
+@pytest.fixture
+def trained_sha256(installation: Installation) -> str:
     config = NetworkConfig()
     path = installation.blobs.folder / "model.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     networks = [build(config) for _ in range(3)]
     sha256 = save_ensemble(Ensemble(config, networks[0], tuple(networks[1:])), path)
     installation.blobs.adopt(path, sha256)
-    first = predictor_for(installation, version_with(sha256))
-    assert predictor_for(installation, version_with(sha256)) is first
+    return sha256
+
+
+def test_trained_weights_are_loaded_once(installation: Installation, trained_sha256: str) -> None:
+    first = predictor_for(installation, version_with(trained_sha256))
+    assert predictor_for(installation, version_with(trained_sha256)) is first
     seen = first(np.zeros((1, 256, 256, 3), np.uint8))
     assert seen.probability.shape == (1, 256, 256)
     assert seen.students.shape == (2, 1, 256, 256)
+
+
+@pytest.mark.parametrize(("choice", "library"), [("torch", "torch"), ("openvino", "openvino")])
+def test_the_setting_says_what_predicts(
+    installation: Installation,
+    choice: str,
+    library: str,
+    trained_sha256: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is in the log with the weights, for a mask's last bits depend on it."""
+    installation.settings = installation.settings.model_copy(update={"inference_backend": choice})
+    with caplog.at_level("INFO", logger="worker.predictors"):
+        predictor = predictor_for(installation, version_with(trained_sha256))
+    assert predictor.backend.split(" ")[0] == library
+    assert f"{trained_sha256} predict with {predictor.backend}" in caplog.text
+
+
+def test_an_unknown_backend_is_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match="inference_backend"):
+        Settings(inference_backend="onnx")  # type: ignore[arg-type]
 
 
 def test_a_version_in_training_has_no_predictor(installation: Installation) -> None:
@@ -83,5 +110,7 @@ def test_parameters_that_are_gone_are_named(installation: Installation) -> None:
 
 
 def test_the_parent_of_a_worker_never_loads_torch() -> None:
-    program = "import sys, worker.predictors; sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys, worker.predictors; sys.exit(not {'torch', 'openvino'}.isdisjoint(sys.modules))"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

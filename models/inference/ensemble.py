@@ -1,0 +1,78 @@
+"""What every backend computes: from RGB bytes to the teacher's probability, the students' labels.
+
+One module holds the networks and the normalisation, so that a backend that converts it has one
+graph, which reads its input once, and no second description of what is computed.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from models.augment import MEAN, STD
+from models.networks import Ensemble, place
+from models.prediction import Prediction
+
+Pixels = npt.NDArray[np.uint8]
+Forward = Callable[[Pixels], tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]
+
+
+class Opinions(nn.Module):
+    """The teacher and the students of an ensemble, all asked about the same patches."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, ensemble: Ensemble, device: str) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(
+            place(network, device).eval().requires_grad_(requires_grad=False)
+            for network in ensemble.networks()
+        )
+        mean, spread = torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
+        self.register_buffer("scale", spread.view(3, 1, 1) * 255)
+        self.register_buffer("shift", (mean / spread).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probability (B, H, W) and labels (S, B, H, W) of RGB bytes (B, H, W, 3)."""
+        pixels = self.prepared(images)
+        teacher, *students = [network(pixels).float() for network in self.networks]
+        # two classes: the softmax is the sigmoid of the difference, the argmax its sign
+        probability = torch.sigmoid(teacher[:, 1] - teacher[:, 0])
+        labels = torch.stack([student[:, 1] > student[:, 0] for student in students or [teacher]])
+        return probability, labels
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """Normalised float pixels (B, 3, H, W); channels-last, as the images lie in memory."""
+        return images.permute(0, 3, 1, 2) / self.scale - self.shift
+
+    @property
+    def second(self) -> int:
+        """How many second opinions there are: without students, the teacher's own."""
+        return max(len(self.networks) - 1, 1)
+
+
+def in_batches(images: Pixels, size: int, second: int, forward: Forward) -> Prediction:
+    """Predict any number of patches, `size` at a time; blank ones fill the last call.
+
+    The kernels that a backend chooses, and with them the last bits, change with the number of
+    patches. So the networks always see the same number, and a patch's result is its own.
+    """
+    probability = np.empty(images.shape[:3], np.float32)
+    students = np.empty((second, *images.shape[:3]), np.bool_)
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        some = slice(start, start + len(batch))
+        chance, labels = forward(filled(batch, size))
+        probability[some] = chance[: len(batch)]
+        students[:, some] = labels[:, : len(batch)]
+    return Prediction(probability, students)
+
+
+def filled(batch: Pixels, size: int) -> Pixels:
+    """Add blank patches until there are `size`."""
+    if len(batch) == size:
+        return np.ascontiguousarray(batch)
+    return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), np.uint8)])
