@@ -152,7 +152,7 @@ def train(
 class ManyWords(TyperCommand):
     """Takes `--labelled 0.02 0.05` for `--labelled 0.02 --labelled 0.05`, as other tools do."""
 
-    MANY = frozenset({"--labelled", "--methods"})
+    MANY = frozenset({"--labelled", "--methods", "--strategies"})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         spread: list[str] = []
@@ -185,6 +185,13 @@ def benchmark(
         list[str] | None, typer.Option(help="Shares of labelled patches, likewise.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
+    *,
+    active: Annotated[
+        bool, typer.Option("--active", help="Simulate active learning: --labelled are its rounds.")
+    ] = False,
+    strategies: Annotated[
+        list[str] | None, typer.Option(help="What --active compares; all if left out.")
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Trainings at a time, one thread each.")] = 1,
     passes: Annotated[
         int, typer.Option("--budget", help="Image passes of a training, the same for all methods.")
@@ -226,6 +233,12 @@ def benchmark(
         data = dataset.read(
             images, masks, positive=positive, groups=groups, region=region, name=name
         )
+        if active:
+            from models.study.active import Plan
+
+            plan = Plan(one_of(competing), protocol, tuple(sorted(shares)), work_of(output))
+            compare_strategies(plan, data, words(strategies), seeds, jobs, output)
+            return
         cells = [
             Cell(contender, share, seed)
             for seed in range(seeds)
@@ -239,11 +252,50 @@ def benchmark(
                 data,
                 protocol,
                 cells,
-                output.with_suffix(".work"),
+                work_of(output),
                 jobs=jobs,
                 progress=lambda done, of, _: show(done, of),
             )
         illustrate(found.content, data, output)
+
+
+def compare_strategies(
+    plan: Any, data: Any, strategies: list[str], seeds: int, jobs: int, output: Path
+) -> None:
+    """Run the study of active learning; print its table, write it and draw its curves."""
+    from models.study import active, active_report
+    from models.study.machine import describe
+    from models.study.strategies import STRATEGIES
+
+    if len(plan.shares) < 2:
+        raise Refused("--active needs at least two --labelled shares.", code="wrong_option")
+    with bar("chains", 1) as show:
+        found = active.study(
+            plan,
+            data,
+            strategies or list(STRATEGIES),
+            seeds,
+            jobs=jobs,
+            progress=lambda done, of, _: show(done, of),
+        )
+    found |= {"protocol": plan.protocol.document(), "measured": describe()}
+    output.write_text(json.dumps(found, indent=1) + "\n")
+    markdown = active_report.markdown(found)
+    output.with_suffix(".md").write_text(markdown)
+    active_report.curves(found, output.with_suffix(".png"))
+    say(markdown)
+
+
+def one_of(competing: list[Any]) -> Any:
+    """Return the one method whose labels are asked for."""
+    if len(competing) != 1:
+        raise Refused("--active takes one of --methods.", code="wrong_option")
+    return competing[0]
+
+
+def work_of(output: Path) -> Path:
+    """Where trainings lie until they are finished, and their weights after."""
+    return output.with_suffix(".work")
 
 
 def illustrate(content: dict[str, Any], data: Any, output: Path) -> None:

@@ -22,8 +22,16 @@ from models.networks import load_ensemble, place
 from models.study import dataset
 from models.study.budget import steps_for
 from models.study.contenders import Contender, Protocol
-from models.study.dataset import Dataset
-from models.training import Progress, train, unreported
+from models.study.dataset import Dataset, Split
+from models.training import (
+    Progress,
+    Trained,
+    TrainingConfig,
+    Watch,
+    train,
+    unreported,
+    unwatched,
+)
 
 CURVE_POINTS = 10
 CURVE_PATCHES = 24
@@ -56,11 +64,7 @@ def run(
     part = dataset.split(data, seed=protocol.split_seed)
     share = 1.0 if cell.contender.all_labels else cell.share
     chosen = dataset.labelled(part, share, seed=cell.seed)
-    rest = np.setdiff1d(part.train, chosen)
-    config = cell.contender.config(protocol, steps=1, seed=cell.seed, threads=threads)
-    torch.set_num_threads(threads)
-    config = replace(config, iterations=steps_for(protocol.passes, config))
-    config = replace(config, checkpoint_every=max(25, config.iterations // CURVE_POINTS))
+    config = configured(cell, protocol, threads)
     log = Log.of(folder / "log.json")
 
     def watch(step: int, teacher: nn.Module) -> None:
@@ -70,15 +74,7 @@ def run(
         found = predict(teacher, data.images[few])
         log.add(step / config.iterations, pooled_dice(found, data.truth(few)))
 
-    trained = train(
-        config,
-        data.images[chosen],
-        data.masks[chosen],
-        data.images[rest if len(rest) else chosen],
-        workdir=folder,
-        progress=progress,
-        watch=watch,
-    )
+    trained = fit(config, data, part, chosen, folder, progress=progress, watch=watch)
     teacher = place(load_ensemble(trained.path).teacher, protocol.device)
     proposals = predict(teacher, data.images[part.test]) >= 0.5
     groups = [data.groups[index] for index in part.test]
@@ -97,6 +93,37 @@ def run(
         "curve": log.curve,
         "test": evaluate(proposals, data.truth(part.test), groups).document(),
     }
+
+
+def configured(cell: Cell, protocol: Protocol, threads: int) -> TrainingConfig:
+    """Return the training of a cell, as long as the budget lasts."""
+    config = cell.contender.config(protocol, steps=1, seed=cell.seed, threads=threads)
+    torch.set_num_threads(threads)
+    steps = steps_for(protocol.passes, config)
+    return replace(config, iterations=steps, checkpoint_every=max(25, steps // CURVE_POINTS))
+
+
+def fit(
+    config: TrainingConfig,
+    data: Dataset,
+    part: Split,
+    chosen: npt.NDArray[np.intp],
+    folder: Path,
+    *,
+    progress: Progress = unreported,
+    watch: Watch = unwatched,
+) -> Trained:
+    """Train on the chosen patches' masks and on the other training patches without theirs."""
+    rest = np.setdiff1d(part.train, chosen)
+    return train(
+        config,
+        data.images[chosen],
+        data.masks[chosen],
+        data.images[rest if len(rest) else chosen],
+        workdir=folder,
+        progress=progress,
+        watch=watch,
+    )
 
 
 @torch.inference_mode()
