@@ -12,13 +12,12 @@ def markdown(found: dict[str, Any]) -> str:
     """Return the table of a set's study: rows are strategies, figures are means over seeds."""
     shares = found["shares"]
     full = list(found["full_dice"].values())
+    title = f"**{found['set']}**, {found['method']}, {found['train']} training patches"
+    columns = " | ".join(f"{100 * share:g} %" for share in shares)
     lines = [
-        f"**{found['set']}**, {found['method']}, {found['train']} training patches, "
-        f"{len(full)} seeds; all labels: Dice {spread(full)}.",
+        f"{title}, {len(full)} seeds; all labels: Dice {spread(full)}.",
         "",
-        "| strategy | "
-        + " | ".join(f"{100 * share:g} %" for share in shares)
-        + " | area under the curve | labels for 95 % |",
+        f"| strategy | {columns} | area under the curve | labels for 95 % |",
         "|---" * (len(shares) + 3) + "|",
     ]
     for strategy, chains in by_strategy(found["chains"]).items():

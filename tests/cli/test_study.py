@@ -1,0 +1,100 @@
+"""`membrana train` and `membrana benchmark` as a shell runs them: figures out, errors in words."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from models.networks import load_ensemble
+from tests.models.study.folders import MEMBRANE, write
+
+QUICK = ("--crop", "64")
+
+
+def membrana(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "worker.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("set") / "lines", slides=5, fields=2)
+
+
+def of(folder):
+    names = ("--images", folder / "images", "--masks", folder / "masks")
+    return (*names, "--positive", MEMBRANE, "--groups", folder / "groups.csv")
+
+
+def test_train_writes_a_model_and_its_figures(folder, tmp_path):
+    model = tmp_path / "model.safetensors"
+    done = membrana(
+        "train", *of(folder), *QUICK, "--method", "eugmt", "--passes", 40, "--labelled", 0.5,
+        "-o", model,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures == json.loads((tmp_path / "model.safetensors.json").read_text())
+    assert 0 <= figures["test"]["pooled"]["dice"] <= 1
+    assert figures["method"] == "eugmt-plus"
+    assert len(load_ensemble(model).students) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [model.name, f"{model.name}.json"]
+
+
+def test_benchmark_prints_the_table_that_it_keeps(folder, tmp_path):
+    results = tmp_path / "results.json"
+    words = (
+        "benchmark", *of(folder), *QUICK, "--methods", "supervised", "cps", "--labelled", "0.2",
+        "0.5", "--seeds", 1, "--budget", 40, "--jobs", 2, "--name", "lines", "-o", results,
+    )  # fmt: skip
+    done = membrana(*words)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(results.read_text())["runs"]
+    assert {(run["method"], run["labelled"]) for run in runs} == {
+        (method, share) for method in ("supervised", "cps") for share in (0.2, 0.5)
+    }
+    assert "cps" in done.stdout
+    assert "supervised" in done.stdout
+    assert (tmp_path / "results.md").read_text() in done.stdout
+    assert list(tmp_path.glob("results*.png"))
+    again = membrana("tables", results)
+    assert again.stdout == done.stdout
+
+
+def test_active_learning_prints_its_table(folder, tmp_path):
+    results = tmp_path / "active.json"
+    done = membrana(
+        "benchmark", *of(folder), *QUICK, "--active", "--methods", "eugmt-plus", "--strategies",
+        "random", "entropy", "--labelled", "0.2", "0.6", "--seeds", 1, "--budget", 40,
+        "-o", results,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(results.read_text())
+    assert [chain["strategy"] for chain in found["chains"]] == ["random", "entropy"]
+    assert "area under the curve" in done.stdout
+    assert (tmp_path / "active.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--methods", "magic"), "method_unknown"),
+        (("--methods", "cps", "--labelled", "2"), "wrong_option"),
+        (("--methods", "cps", "--strong", "hue"), "wrong_option"),
+        (("--methods", "cps", "--encoder-weights", "/none.pt"), "encoder_weights_missing"),
+        (("--methods", "cps", "--groups", "/none.csv"), "groups_unreadable"),
+    ],
+)
+def test_wrong_words_are_named_before_anything_is_trained(folder, tmp_path, words, code):
+    done = membrana("benchmark", *of(folder), *words, "-o", tmp_path / "results.json")
+    assert done.returncode == 1
+    assert code in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,116 @@
+"""One training of a table: it learns, goes on after a kill, and is not run twice."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.study import dataset, runs
+from models.study.contenders import Protocol, chosen
+from models.study.dataset import DatasetError
+from models.study.results import Results, complete
+from models.study.runs import Cell
+from models.training import Stopped
+from tests.models.study.folders import MEMBRANE, write
+
+PROTOCOL = Protocol(passes=240, crop=64, learning_rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = write(tmp_path_factory.mktemp("set") / "lines", slides=5, fields=2)
+    return dataset.read(
+        folder / "images",
+        folder / "masks",
+        positive=str(MEMBRANE),
+        groups=folder / "groups.csv",
+        name="lines",
+    )
+
+
+def cell(name="supervised", share=0.5, seed=0):
+    return Cell(chosen([name])[0], share, seed)
+
+
+def unmeasured(row):
+    return {key: value for key, value in row.items() if key not in {"seconds", "measured"}}
+
+
+def test_it_learns_and_says_what_it_did(data, tmp_path):
+    row = runs.run(cell(), data, PROTOCOL, tmp_path)
+    assert row["steps"] == 60
+    assert row["test"]["pooled"]["dice"] > 0.8
+    assert [point["share"] for point in row["curve"]] == sorted(
+        {point["share"] for point in row["curve"]}
+    )
+    assert 8 <= len(row["curve"]) <= 10
+    part = dataset.split(data)
+    assert row["labelled_patches"] == round(0.5 * len(part.train))
+    assert row["config"]["network"]["architecture"] == "unet-small"
+    json.dumps(row)
+
+
+def test_stopped_it_goes_on_to_the_same_row(data, tmp_path):
+    whole = runs.run(cell("eugmt-plus"), data, PROTOCOL, tmp_path / "whole")
+
+    def stop(step, of, losses):
+        if step >= of // 2:
+            raise Stopped
+
+    # a kill between two checkpoints: what came after the last one is done again
+    with pytest.raises(Stopped):
+        runs.run(cell("eugmt-plus"), data, PROTOCOL, tmp_path / "again", progress=stop)
+    row = runs.run(cell("eugmt-plus"), data, PROTOCOL, tmp_path / "again")
+    assert unmeasured(row) == unmeasured(whole)
+
+
+def test_all_labels_need_no_unlabelled_patch(data, tmp_path):
+    row = runs.run(cell("supervised-100"), data, replace(PROTOCOL, passes=20), tmp_path)
+    assert row["labelled_patches"] == len(dataset.split(data).train)
+    assert row["labelled"] == 0.5
+
+
+def test_predicting_leaves_a_network_as_it_was(data):
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 2, 1)).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = runs.predict(network, data.images[:3])
+    assert found.shape == (3, 256, 256)
+    assert found.dtype == np.float32
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_what_stands_in_the_results_is_not_run_again(data, tmp_path):
+    protocol = replace(PROTOCOL, passes=20)
+    path, cells = tmp_path / "results.json", [cell(seed=seed) for seed in (0, 1)]
+
+    def study(wanted, under=protocol):
+        seen = []
+        results = Results(path, under)
+        complete(
+            results,
+            data,
+            under,
+            wanted,
+            tmp_path / "work",
+            jobs=2,
+            progress=lambda done, of, _: seen.append((done, of)),
+        )
+        return results.content["runs"], seen
+
+    first, seen = study(cells[:1])
+    assert seen == [(0, 1), (1, 1)]
+    both, seen = study(cells)
+    assert seen == [(1, 2), (2, 2)]
+    assert both[0] == first[0]
+    assert json.loads(path.read_text())["runs"] == both
+    assert both[0]["weights_sha256"] != both[1]["weights_sha256"]
+    with pytest.raises(DatasetError, match="another protocol"):
+        study(cells, replace(protocol, crop=32))
+    changed = replace(data, masks=255 - data.masks)
+    with pytest.raises(DatasetError, match="another set"):
+        complete(
+            Results(path, protocol), changed, protocol, cells, tmp_path, jobs=1, progress=print
+        )

@@ -1,0 +1,188 @@
+"""`membrana benchmark` and `membrana tables`: methods and strategies compared at equal budgets."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backend.cli import app, say
+from backend.progress import bar
+from worker.commands.options import (
+    Batch,
+    Crop,
+    Device,
+    Encoder,
+    Folder,
+    Groups,
+    Loss,
+    ManyWords,
+    Masks,
+    Network,
+    Positive,
+    Rate,
+    Refused,
+    Region,
+    Strong,
+    Weights,
+    in_words,
+    protocol_of,
+    share_of,
+    words,
+)
+
+
+@app.command(cls=ManyWords)
+def benchmark(
+    output: Annotated[Path, typer.Option("--output", "-o", help="results.json to write.")],
+    images: Folder,
+    masks: Masks,
+    positive: Positive = "255",
+    groups: Groups = None,
+    region: Region = None,
+    name: Annotated[str, typer.Option(help="The set's name in the tables.")] = "",
+    methods: Annotated[
+        list[str] | None, typer.Option(help="Methods, separated by commas or repeated.")
+    ] = None,
+    variants: Annotated[
+        Path | None, typer.Option(help="TOML of methods with switches turned: the ablation.")
+    ] = None,
+    labelled: Annotated[
+        list[str] | None, typer.Option(help="Shares of labelled patches, likewise.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
+    *,
+    active: Annotated[
+        bool, typer.Option("--active", help="Simulate active learning: --labelled are its rounds.")
+    ] = False,
+    strategies: Annotated[
+        list[str] | None, typer.Option(help="What --active compares; all if left out.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Trainings at a time, one thread each.")] = 1,
+    passes: Annotated[
+        int, typer.Option("--budget", help="Image passes of a training, the same for all methods.")
+    ] = 6_000,
+    strong: Strong = "stain",
+    network: Network = "unet-small",
+    encoder: Encoder = "resnet50",
+    encoder_weights: Weights = "scratch",
+    crop: Crop = 128,
+    batch: Batch = 4,
+    learning_rate: Rate = 2e-3,
+    loss: Loss = "dice+ce",
+    device: Device = "cpu",
+) -> None:
+    """Compare methods on a folder of images and masks, at equal budgets, on held-out groups.
+
+    Prints Markdown tables; results.json, curves and pictures lie at -o. What is in results.json is
+    not run again, so it can be killed, gone on with and added to.
+    """
+    with in_words():
+        from models.study import dataset, results
+        from models.study.contenders import chosen
+        from models.study.runs import Cell
+
+        protocol = protocol_of(
+            passes=passes,
+            strong=strong,
+            network=network,
+            encoder=encoder,
+            encoder_weights=encoder_weights,
+            crop=crop,
+            batch=batch,
+            learning_rate=learning_rate,
+            loss=loss,
+            device=device,
+        )
+        competing = chosen(words(methods), variants)
+        shares = [share_of(word) for word in words(labelled) or ["0.02", "0.05"]]
+        data = dataset.read(
+            images, masks, positive=positive, groups=groups, region=region, name=name
+        )
+        if active:
+            from models.study.active import Plan
+
+            plan = Plan(one_of(competing), protocol, tuple(sorted(shares)), work_of(output))
+            compare_strategies(plan, data, words(strategies), seeds, jobs, output)
+            return
+        cells = [
+            Cell(contender, share, seed)
+            for seed in range(seeds)
+            for share in shares
+            for contender in competing
+        ]
+        found = results.Results(output, protocol)
+        with bar("trainings", len(cells)) as show:
+            results.complete(
+                found,
+                data,
+                protocol,
+                cells,
+                work_of(output),
+                jobs=jobs,
+                progress=lambda done, of, _: show(done, of),
+            )
+        illustrate(found.content, data, output)
+
+
+def compare_strategies(
+    plan: Any, data: Any, strategies: list[str], seeds: int, jobs: int, output: Path
+) -> None:
+    """Run the study of active learning; print its table, write it and draw its curves."""
+    from models.study import active, active_report
+    from models.study.machine import describe
+    from models.study.strategies import STRATEGIES
+
+    if len(plan.shares) < 2:
+        raise Refused("--active needs at least two --labelled shares.", code="wrong_option")
+    with bar("chains", 1) as show:
+        found = active.study(
+            plan,
+            data,
+            strategies or list(STRATEGIES),
+            seeds,
+            jobs=jobs,
+            progress=lambda done, of, _: show(done, of),
+        )
+    found |= {"protocol": plan.protocol.document(), "measured": describe()}
+    output.write_text(json.dumps(found, indent=1) + "\n")
+    markdown = active_report.markdown(found)
+    output.with_suffix(".md").write_text(markdown)
+    active_report.curves(found, output.with_suffix(".png"))
+    say(markdown)
+
+
+def one_of(competing: list[Any]) -> Any:
+    """Return the one method whose labels are asked for."""
+    if len(competing) != 1:
+        raise Refused("--active takes one of --methods.", code="wrong_option")
+    return competing[0]
+
+
+def work_of(output: Path) -> Path:
+    """Where trainings lie until they are finished, and their weights after."""
+    return output.with_suffix(".work")
+
+
+def illustrate(content: dict[str, Any], data: Any, output: Path) -> None:
+    """Print the tables and draw what belongs to them."""
+    from models.study import figures, table
+
+    markdown = table.markdown(content)
+    output.with_suffix(".md").write_text(markdown)
+    figures.curves(content, output.with_suffix(".curves.png"))
+    say(markdown)
+
+
+@app.command()
+def tables(
+    results: Annotated[list[Path], typer.Argument(help="Files that `benchmark` wrote.")],
+) -> None:
+    """Print the tables of finished studies as Markdown."""
+    from models.study import table
+
+    for path in results:
+        try:
+            say(table.markdown(json.loads(path.read_text())))
+        except (OSError, ValueError) as error:
+            raise Refused(f"{path} can't be read: {error}.", code="results_unreadable") from error
