@@ -22,6 +22,7 @@ from models.prediction import Prediction
 from models.study import dataset, runs
 from models.study.contenders import Contender, Protocol
 from models.study.dataset import Dataset, DatasetError, Split
+from models.study.results import orphaned
 from models.study.runs import Cell
 from models.study.strategies import STRATEGIES, Pool
 from models.training import Progress
@@ -76,7 +77,7 @@ def learned(plan: Plan, data: Dataset, part: Split, labelled: Numbers, seed: int
     kept = folder / "dice.json"
     if not kept.exists():
         config = runs.configured(Cell(plan.contender, 1.0, seed), plan.protocol, threads=1)
-        trained = runs.fit(config, data, part, labelled, folder)
+        trained = runs.fit(config, data, part, labelled, folder, stopping=orphaned())
         teacher = place(load_ensemble(trained.path).teacher, plan.protocol.device)
         found = runs.predict(teacher, data.images[part.test])
         kept.write_text(json.dumps(runs.pooled_dice(found, data.truth(part.test))))

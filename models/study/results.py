@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -106,4 +107,11 @@ def receive(data: Dataset, protocol: Protocol) -> None:
 
 
 def one(cell: Cell, folder: Path) -> dict[str, Any]:
-    return runs.run(cell, SHARED["data"], SHARED["protocol"], folder)
+    data, protocol = SHARED["data"], SHARED["protocol"]
+    return runs.run(cell, data, protocol, folder, stopping=orphaned())
+
+
+def orphaned() -> Callable[[], bool]:
+    """Return what tells whether the process that wanted this work is gone: it stops then, too."""
+    parent = os.getppid()
+    return lambda: os.getppid() != parent
