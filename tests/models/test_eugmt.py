@@ -164,3 +164,41 @@ def test_the_teacher_follows_after_an_update():
 @pytest.mark.parametrize("steady", [False, True])
 def test_the_paper_keeps_the_teacher_in_training_mode(steady):
     assert method(replace(OPTIONS, steady_teacher=steady)).teacher.training is not steady
+
+
+def test_a_fork_learns_alone_and_then_is_two(batch):
+    learner = method(replace(OPTIONS, fork=True, labelled_share=0.5))
+    first, second = learner.students
+    (losses,) = learner.updates(batch, 49)
+    losses["total"].backward()
+    assert any(grad.abs().max() > 0 for grad in gradients(first))
+    assert all(grad is None for grad in gradients(second))
+    for step, alike in ((48, False), (49, True)):
+        learner.after_update(step)
+        pairs = zip(first.parameters(), second.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs) == alike
+    assert len(list(learner.updates(batch, 50))) == 2
+
+
+def test_while_a_fork_is_one_its_teacher_follows_that_one():
+    learner = method(replace(OPTIONS, fork=True, labelled_share=0.5, student_mix=0.5))
+    learner.after_update(0)
+    for mean, weight in zip(
+        learner.teacher.parameters(), learner.students[0].parameters(), strict=True
+    ):
+        torch.testing.assert_close(mean, weight)
+
+
+def test_only_sure_pseudo_labels_are_learned(batch):
+    learner = method(replace(OPTIONS, confidence=0.55))
+    losses = next(learner.updates(batch, STEP))
+    first, second = learner.students
+    with torch.no_grad():
+        u1, u2 = first(batch.unlabelled_strong[0]), second(batch.unlabelled_strong[1])
+        teacher = learner.teacher(batch.unlabelled)
+        sure1, sure2, sure = (z.softmax(1).amax(1) >= 0.55 for z in (u1, u2, teacher))
+        assert all(0 < each.double().mean() < 1 for each in (sure1, sure2, sure))
+        cross = 0.5 * (dice_loss(u1, u2.argmax(1), sure2) + dice_loss(u2, u1.argmax(1), sure1))
+        taught = 0.5 * sum(dice_loss(u, teacher.argmax(1), sure) for u in (u1, u2))
+    torch.testing.assert_close(losses["cross_pseudo"].detach(), cross)
+    torch.testing.assert_close(losses["from_teacher"].detach(), taught)
