@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from models.semisup import confident
 from models.semisup.confident import ABSENT, LEAST_THRESHOLD, SLACK
 
 
@@ -12,9 +13,27 @@ def flagged(
 ) -> Tensor:
     """Return the doubtful pixels of one pixel set, bool, shaped as the input.
 
-    labels: bool, any shape; probability: float, the same shape. See `confident.flagged`; no
-    value is read back to the host, so a GPU is not held up.
+    labels: bool, any shape; probability: float, the same shape. See `confident.flagged`. Tensors
+    of the host are its arrays; on another device no value is read back, so it is not held up.
     """
+    if labels.device.type != "cpu":
+        return flagged_by_sorting(
+            labels, probability, drop_agreeing=drop_agreeing, least_count=least_count
+        )
+    # a training that has lost its numbers is told so by its losses, not here
+    numbers = probability.nan_to_num(0.0).numpy()
+    return torch.from_numpy(
+        confident.flagged(
+            labels.numpy(), numbers, drop_agreeing=drop_agreeing, least_count=least_count
+        )
+    )
+
+
+@torch.no_grad()
+def flagged_by_sorting(
+    labels: Tensor, probability: Tensor, *, drop_agreeing: bool, least_count: int
+) -> Tensor:
+    """`flagged` without a branch on a value: a number of pixels is compared, never read."""
     given = labels.flatten()
     positive = probability.flatten().double()
     negative = 1 - positive

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from models.semisup.doubt import flagged
 from models.semisup.exchange import exchange, sources
-from models.semisup.losses import masked_consistency, mean_entropy, segmentation_loss
+from models.semisup.losses import (
+    hard_labels,
+    margin,
+    masked_consistency,
+    mean_entropy,
+    segmentation_loss,
+)
 from models.semisup.method import Batch, Grow, Losses, Options
 from models.semisup.schedules import ema_decay, ramp
 from models.semisup.teacher import follow
@@ -81,7 +87,7 @@ class MeanTeacher:
         with torch.no_grad():
             teacher_labelled = self.teacher(batch.labelled)
             teacher_unlabelled = self.teacher(batch.unlabelled)
-            teacher_labels = teacher_unlabelled.argmax(1)
+            teacher_labels = hard_labels(teacher_unlabelled)
             sure = self.sure(teacher_unlabelled)
         supervised = self.supervised(on_labelled, batch.labels, batch.valid)
         cross = self.cross_pseudo(on_unlabelled)
@@ -184,10 +190,10 @@ class MeanTeacher:
             return teacher.new_zeros(())
         with torch.no_grad():
             noisy = self.teacher(batch.unlabelled_noisy)
-            probability = teacher.float().softmax(1)[:, 1]
+            probability = margin(teacher.float()).sigmoid()
             doubts = [
                 flagged(
-                    each.argmax(1).bool(),
+                    margin(each) > 0,
                     probability,
                     drop_agreeing=options.drop_agreeing,
                     least_count=round(options.least_share * probability.numel()),

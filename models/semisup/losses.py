@@ -11,8 +11,15 @@ from torch.nn import functional as F
 SMOOTH = 1e-5
 
 
-def one_hot(labels: Tensor) -> Tensor:
-    return F.one_hot(labels, 2).movedim(-1, 1).float()
+def margin(logits: Tensor) -> Tensor:
+    """By how much the membrane's logit leads, (B, H, W): all that a softmax of two depends on."""
+    background, membrane = logits.unbind(1)
+    return membrane - background
+
+
+def hard_labels(logits: Tensor) -> Tensor:
+    """Return the likelier class of each pixel, int64; of equal ones the background."""
+    return (margin(logits.detach()) > 0).long()
 
 
 def dice_loss(
@@ -23,28 +30,55 @@ def dice_loss(
     `whole_batch`: one Dice a class over all images. An image without membrane then still has a
     useful gradient, which its own Dice would not give.
     """
-    probability, truth = logits.softmax(1), one_hot(labels)
-    if valid is not None:
-        weight = valid.unsqueeze(1)
-        probability, truth = probability * weight, truth * weight
-    axes = (0, 2, 3) if whole_batch else (2, 3)
-    overlap = (probability * truth).sum(axes)
-    total = probability.sum(axes) + truth.sum(axes)
-    return (1 - (2 * overlap + SMOOTH) / (total + SMOOTH)).mean()
+    lead = margin(logits)
+    return dice_of_margin(lead, *in_type_of(lead, labels, valid), whole_batch=whole_batch)
+
+
+def dice_of_margin(
+    lead: Tensor, truth: Tensor, weight: Tensor | None, *, whole_batch: bool
+) -> Tensor:
+    """`dice_loss` of margins; truth and weight (None: 1) in the margins' type."""
+    axes = (0, 1, 2) if whole_batch else (1, 2)
+    membrane, background = lead.sigmoid(), (-lead).sigmoid()
+    if weight is not None:
+        membrane, background, truth = membrane * weight, background * weight, truth * weight
+    size, left = truth.sum(axes), background.sum(axes)
+    pixels = lead[0].numel() * (len(lead) if whole_batch else 1)
+    rest = (pixels if weight is None else weight.sum(axes)) - size
+    of_membrane = dice((membrane * truth).sum(axes), membrane.sum(axes) + size)
+    # where all is membrane the difference is exactly nought, as its overlap then is
+    of_background = dice(left - (background * truth).sum(axes), left + rest)
+    return 1 - 0.5 * (of_membrane + of_background).mean()
+
+
+def dice(overlap: Tensor, total: Tensor) -> Tensor:
+    return (2 * overlap + SMOOTH) / (total + SMOOTH)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, valid: Tensor | None = None) -> Tensor:
     """Mean cross entropy over the valid pixels."""
-    each = F.cross_entropy(logits, labels, reduction="none")
-    if valid is None:
+    lead = margin(logits)
+    return entropy_of_margin(lead, *in_type_of(lead, labels, valid))
+
+
+def entropy_of_margin(lead: Tensor, truth: Tensor, weight: Tensor | None) -> Tensor:
+    each = F.softplus(lead) - lead * truth
+    if weight is None:
         return each.mean()
-    return (each * valid).sum() / valid.sum().clamp(min=1)
+    return (each * weight).sum() / weight.sum().clamp(min=1)
 
 
 def dice_and_cross_entropy(logits: Tensor, labels: Tensor, valid: Tensor | None = None) -> Tensor:
     """Return half the whole batch's Dice loss and half the cross entropy."""
-    dice = dice_loss(logits, labels, valid, whole_batch=True)
-    return 0.5 * dice + 0.5 * cross_entropy(logits, labels, valid)
+    lead = margin(logits)
+    truth, weight = in_type_of(lead, labels, valid)
+    dice = dice_of_margin(lead, truth, weight, whole_batch=True)
+    return 0.5 * dice + 0.5 * entropy_of_margin(lead, truth, weight)
+
+
+def in_type_of(lead: Tensor, labels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return labels and valid in the floating type of the margins."""
+    return labels.to(lead.dtype), None if valid is None else valid.to(lead.dtype)
 
 
 def segmentation_loss(
@@ -60,11 +94,14 @@ def masked_consistency(student: Tensor, teacher: Tensor, flagged: Tensor) -> Ten
 
     student, teacher: logits; flagged: bool (B, H, W). Without a flagged pixel the loss is 0.
     """
-    squares = (student.softmax(1) - teacher.softmax(1)).square().sum(1)
+    # of two classes both differ by as much
+    squares = 2 * (margin(student).sigmoid() - margin(teacher).sigmoid()).square()
     return (squares * flagged).sum() / (flagged.sum() + 1e-16)
 
 
 def mean_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     """Entropy (B, H, W), nats, of the mean of two predictions given as logits."""
-    mean = (student.softmax(1) + teacher.softmax(1)) / 2
-    return -(mean * torch.log(mean + 1e-6)).sum(1)
+    membrane = (margin(student).sigmoid() + margin(teacher).sigmoid()) / 2
+    sides = (membrane, 1 - membrane)
+    first, second = (side * torch.log(side + 1e-6) for side in sides)
+    return -(first + second)
