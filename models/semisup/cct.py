@@ -131,7 +131,7 @@ class CrossConsistency:
         """Mean over the auxiliary decoders of their squared error against the main decoder."""
         features = encode(self.teacher, images)
         with torch.no_grad():
-            main = decode(self.teacher, [level.detach() for level in features])
+            main = decode(self.teacher, features)
             target, membrane = main.softmax(1), main.argmax(1).bool()
         levels = [features[place] for place in self.read]
         errors = [
