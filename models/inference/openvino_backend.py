@@ -1,11 +1,10 @@
 """OpenVINO as a backend: Intel's kernels and graph compiler, for any x86 or ARM processor."""
 
 import sys
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Literal, cast
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -13,8 +12,11 @@ import numpy.typing as npt
 import torch
 
 from models.inference.ensemble import Opinions, Pixels, in_batches
+from models.inference.int8 import quantised
 from models.networks import Ensemble, load_ensemble
 from models.prediction import PATCH_PX, Prediction
+
+Precision = Literal["f32", "mixed", "int8"]
 
 
 def openvino() -> ModuleType:
@@ -30,25 +32,40 @@ def openvino() -> ModuleType:
 class OpenVinoPredictor:
     """A Predictor over saved weights on the CPU; a patch's result does not depend on its batch.
 
-    threads: processor threads, 0: as many as there are cores. Takes patches of 256×256 px only,
-    as its graph is compiled for one shape. One call at a time.
+    threads: processor threads, 0: as many as there are cores. precision: `f32`; `mixed`, the
+    students in eight bits and the teacher, who makes the masks, in f32; or `int8`, all in eight.
+    The latter two take their ranges from `calibration`, a few dozen patches like those to come.
+    Takes patches of 256×256 px only, as its graph is compiled for one shape. One call at a time.
     """
 
-    def __init__(self, weights: Path | Ensemble, *, threads: int = 0, batch_size: int = 4) -> None:
+    def __init__(
+        self,
+        weights: Path | Ensemble,
+        *,
+        threads: int = 0,
+        batch_size: int = 4,
+        precision: Precision = "f32",
+        calibration: Pixels | None = None,
+    ) -> None:
         ensemble = load_ensemble(weights) if isinstance(weights, Path) else weights
         self.batch_size = batch_size
         self.second = max(len(ensemble.students), 1)
-        self.model = converted(ensemble, batch_size)
-        self.threads = threads
+        self.precision = precision
+        model = converted(ensemble, batch_size)
+        if precision != "f32":
+            if calibration is None:
+                raise ValueError(f"{precision} needs patches to take its ranges from.")
+            model = quantised(
+                model,
+                calibration,
+                lambda model: request_of(model, threads),
+                keep_teacher=precision == "mixed",
+            )
+        self.request = request_of(model, threads)
 
     @property
     def backend(self) -> str:
-        return f"openvino {openvino().__version__.split('-')[0]} f32"
-
-    @cached_property
-    def request(self) -> Any:
-        """The compiled graph's inference request."""
-        return compiled(self.model, self.threads).create_infer_request()
+        return f"openvino {openvino().__version__.split('-')[0]} {self.precision}"
 
     def __call__(self, images: Pixels) -> Prediction:
         """Predict RGB patches, uint8 (B, 256, 256, 3), any number; others raise ValueError."""
@@ -80,8 +97,8 @@ def converted(ensemble: Ensemble, batch_size: int) -> Any:
         return openvino().convert_model(traced, input=[batch_size, PATCH_PX, PATCH_PX, 3])
 
 
-def compiled(model: Any, threads: int) -> Any:
-    """Compile a model for this machine's processor."""
+def request_of(model: Any, threads: int) -> Any:
+    """Compile a model for this machine's processor; return what infers a batch."""
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
@@ -89,4 +106,4 @@ def compiled(model: Any, threads: int) -> Any:
         # workers beside each other would be pinned to the same cores
         "ENABLE_CPU_PINNING": False,
     }
-    return openvino().Core().compile_model(model, "CPU", options)
+    return openvino().Core().compile_model(model, "CPU", options).create_infer_request()

@@ -45,7 +45,7 @@ from models.inference.openvino_backend import OpenVinoPredictor
 assert "openvino" not in sys.modules
 from models.networks import Ensemble, NetworkConfig, build
 config = NetworkConfig()
-OpenVinoPredictor(Ensemble(config, build(config), ()), threads=1).request
+OpenVinoPredictor(Ensemble(config, build(config), ()), threads=1)
 assert "openvino" in sys.modules
 """
 
