@@ -3,10 +3,11 @@
 No torch: before any training the cold start's two rules stand for the students.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +15,10 @@ from models.semisup.confident import flagged
 
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+Counts = npt.NDArray[np.float64]
 
+GREYS = 256
 LEAST_SHARE = 0.001
 """A class with a smaller share of the pixels is not judged (eugmt.md §1.4, guards)."""
 ENTROPY_WEIGHT = 0.5
@@ -31,9 +35,48 @@ def uncertain_pixels(probability: Float, students: Bool) -> Bool:
     tissue shown and not of one patch. probability: (B, H, W); students: (S, B, H, W).
     """
     least = round(LEAST_SHARE * probability.size)
-    doubts = [flagged(labels, probability, least_count=least) for labels in students]
-    uncertain: Bool = np.logical_or.reduce(doubts)
+    uncertain = np.zeros(probability.shape, np.bool_)
+    for labels in students:
+        uncertain |= flagged(labels, probability, least_count=least)
     return uncertain
+
+
+def quantised(probability: Float) -> Pixels:
+    """Return probabilities (B, H, W) as 0-255, rounded half up: 0.5 stays on membrane's side."""
+    stored = np.empty(probability.shape, np.uint8)
+    for patch, whole in zip(probability, stored, strict=True):
+        scaled = patch * np.float32(GREYS - 1)
+        scaled += np.float32(0.5)
+        # nothing is negative, so cutting off is rounding down
+        np.copyto(whole, scaled, casting="unsafe")
+    return stored
+
+
+def entropies() -> Counts:
+    """Return the binary entropy of each stored probability, in nats."""
+    p = np.clip(np.arange(GREYS) / (GREYS - 1), 1e-9, 1 - 1e-9)
+    nats: Counts = -(p * np.log(p) + (1 - p) * np.log1p(-p))
+    return nats
+
+
+ENTROPY_NATS = entropies()
+DENSITY: Counts = -np.log10((np.arange(GREYS) + 1) / GREYS)
+"""Optical density of each grey level; darker is denser."""
+
+
+def histograms(pictures: Iterable[Pixels]) -> Counts:
+    """Count the grey levels of each channel of each picture, (H, W) or (H, W, C): (B, C, 256).
+
+    What follows from the counts is a table's work; the pixels are passed once, in whole numbers.
+    """
+    counts = [
+        [
+            cv2.calcHist([picture], [channel], None, [GREYS], [0, GREYS]).ravel()
+            for channel in range(picture.shape[2] if picture.ndim > 2 else 1)
+        ]
+        for picture in pictures
+    ]
+    return np.array(counts, np.float64)
 
 
 @dataclass(frozen=True)
@@ -50,25 +93,52 @@ class PatchScores:
     score: Float
 
 
-def patch_scores(probability: Float, uncertain: Bool) -> PatchScores:
-    """Score each patch by its own pixels: independent of what it is predicted with."""
-    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
-    nats = -(clipped * np.log(clipped) + (1 - clipped) * np.log1p(-clipped))
+def patch_scores(stored: Pixels, uncertain: Bool) -> PatchScores:
+    """Score each patch by its own pixels: independent of what it is predicted with.
+
+    stored: quantised probability, uint8 (B, H, W).
+    """
+    shares = histograms(stored)[:, 0] / stored[0].size
     fraction = uncertain.mean((1, 2), dtype=np.float64).astype(np.float32)
-    entropy = nats.mean((1, 2), dtype=np.float64).astype(np.float32)
-    membrane = (probability >= 0.5).mean((1, 2), dtype=np.float64).astype(np.float32)
+    # no matrix product: its order of summing, and the last bit, would hang on the other patches
+    entropy = (shares * ENTROPY_NATS).sum(axis=1).astype(np.float32)
+    membrane = shares[:, GREYS // 2 :].sum(axis=1).astype(np.float32)
     # a membrane covers a tenth of a patch, so a tenth flagged is as much as there can be
     area = np.minimum(fraction / 0.1, 1)
     score = (1 - ENTROPY_WEIGHT) * area + ENTROPY_WEIGHT * entropy / np.float32(np.log(2))
     return PatchScores(fraction, entropy, membrane, score.astype(np.float32))
 
 
-def patch_features(images: npt.NDArray[np.uint8], probability: Float) -> Float:
-    """Describe patches for diversity: colour mean and spread, membrane amount: (B, 10) float32."""
-    density = -np.log10((images.astype(np.float32) + 1) / 256)
-    colour = [density.mean((1, 2)), density.std((1, 2)), np.quantile(density, 0.9, axis=(1, 2))]
-    proposed = (probability >= 0.5).mean((1, 2), dtype=np.float64)[:, None]
-    return np.concatenate([*colour, proposed], axis=1).astype(np.float32)
+def patch_features(images: Sequence[Pixels], membrane_fraction: Float) -> Float:
+    """Describe patches for diversity: (B, 10) float32.
+
+    Mean, spread and 0.9 quantile of each colour's optical density, and the membrane's share.
+    images: B times uint8 (H, W, 3).
+    """
+    counts = histograms(images)
+    shares = counts / counts.sum(axis=2, keepdims=True)
+    mean = (shares * DENSITY).sum(axis=2)
+    variance = (shares * DENSITY**2).sum(axis=2) - mean**2
+    spread = np.sqrt(variance.clip(min=0))
+    columns = [mean, spread, density_quantile(counts, 0.9), membrane_fraction[:, None]]
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def density_quantile(counts: Counts, share: float) -> Counts:
+    """Return the optical density that `share` of the pixels don't exceed, as np.quantile does.
+
+    counts: (B, C, 256), of grey levels. Between two pixels' values it is interpolated.
+    """
+    # from the lightest level on, density grows
+    reached = counts[..., ::-1].cumsum(axis=-1)
+    place = (reached[..., -1] - 1) * share
+    below = np.floor(place)
+    values = [
+        DENSITY[GREYS - 1 - (reached <= at[..., None]).sum(axis=-1)]
+        for at in (below, np.ceil(place))
+    ]
+    quantile: Counts = values[0] + (place - below) * (values[1] - values[0])
+    return quantile
 
 
 @dataclass(frozen=True)

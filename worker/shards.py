@@ -1,17 +1,20 @@
 """A shard of a slide, 8×8 patches: read ahead, predicted in batches, judged by the selector.
 
+It is read row by row of patches, so that the networks begin after the first row.
+
 The selector compares pixels within a shard only, so a shard's result depends on nothing that
 was computed before it: it is the same after a restart and when a viewport comes first.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import groupby
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 
 from backend.patches.grid import PATCH_PX, Measured, analysis_region
 from backend.predictions.results import PatchScore
@@ -23,6 +26,8 @@ from models.prediction import Prediction, Predictor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+AHEAD = SHARD_PATCHES
+"""Rows of patches that are read before they are needed: a slow disk may take a shard's time."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class Images:
-    """The patches of a shard that could be read, and why the others could not.
+    """The patches of a row that could be read, and why the others could not.
 
     pixels: uint8 (B, 256, 256, 3), one for each spot.
     """
@@ -61,10 +66,18 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A shard's rows as they were read, and what was predicted of them, batch by batch."""
+
+    rows: Sequence[Images]
+    batches: Sequence[Prediction]
+
+
+@dataclass(frozen=True)
 class Judged:
     """A predicted shard: its three channels, uint8 (3, 2048, 2048), and its patches' scores."""
 
-    plan: ShardPlan
+    place: tuple[int, int]
     channels: Pixels
     scores: tuple[PatchScore, ...]
     unreadable: Mapping[str, dict[str, Any]]
@@ -80,111 +93,134 @@ def plan(spots: Iterable[Spot]) -> list[ShardPlan]:
     return [ShardPlan(*place, tuple(each)) for place, each in groupby(ordered, key=shard)]
 
 
-def ahead(items: Sequence[Item], work: Callable[[Item], Result]) -> Generator[Result, None, None]:
-    """Yield work(item) in order, always one item ahead in another thread."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        coming = [pool.submit(work, item) for item in items[:1]]
-        for index in range(len(items)):
-            result = coming.pop().result()
-            if index + 1 < len(items):
-                coming.append(pool.submit(work, items[index + 1]))
+def rows(plans: Iterable[ShardPlan]) -> list[ShardPlan]:
+    """Cut shards into rows of patches: what is read at once."""
+    return [
+        replace(shard, spots=tuple(row))
+        for shard in plans
+        for _, row in groupby(shard.spots, key=lambda spot: spot.row)
+    ]
+
+
+def ahead(
+    items: Iterable[Item], work: Callable[[Item], Result], depth: int = AHEAD
+) -> Generator[Result, None, None]:
+    """Yield work(item) in order, up to `depth` items ahead in another thread."""
+    left = iter(items)
+    coming: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    try:
+        coming.extend(pool.submit(work, item) for item in islice(left, depth))
+        while coming:
+            result = coming.popleft().result()
+            coming.extend(pool.submit(work, item) for item in islice(left, 1))
             yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def read_images(
-    reader: SlideReader, slide: Measured, shard: ShardPlan, analysis_mpp: float
+    reader: SlideReader, slide: Measured, row: ShardPlan, analysis_mpp: float
 ) -> Images:
-    """Read a shard's patches in one go; if the file is damaged there, one by one."""
-    rows = [spot.row for spot in shard.spots]
-    columns = [spot.column for spot in shard.spots]
-    top, left = min(rows), min(columns)
-    height, width = (max(rows) - top + 1) * PATCH_PX, (max(columns) - left + 1) * PATCH_PX
+    """Read a row of patches in one go; if the file is damaged there, one by one."""
+    top, left = row.spots[0].row, row.spots[0].column
+    count = row.spots[-1].column - left + 1
 
-    def box(x: int, y: int, width: int, height: int) -> Pixels:
-        region = analysis_region(slide, x, y, width, height, analysis_mpp)
-        return reader.read(region, (width, height))
+    def box(column: int, count: int) -> Pixels:
+        size = (count * PATCH_PX, PATCH_PX)
+        region = analysis_region(slide, column * PATCH_PX, top * PATCH_PX, *size, analysis_mpp)
+        return reader.read(region, size)
 
     unreadable: dict[str, dict[str, Any]] = {}
     try:
-        whole = box(left * PATCH_PX, top * PATCH_PX, width, height)
-        images = [
-            whole[
-                (spot.row - top) * PATCH_PX : (spot.row - top + 1) * PATCH_PX,
-                (spot.column - left) * PATCH_PX : (spot.column - left + 1) * PATCH_PX,
-            ]
-            for spot in shard.spots
-        ]
-        readable = shard.spots
+        whole = box(left, count).reshape(PATCH_PX, count, PATCH_PX, 3)
+        images = [whole[:, spot.column - left] for spot in row.spots]
+        readable = row.spots
     except RegionUnreadable:
         images, found = [], []
-        for spot in shard.spots:
+        for spot in row.spots:
             try:
-                images.append(box(spot.column * PATCH_PX, spot.row * PATCH_PX, PATCH_PX, PATCH_PX))
+                images.append(box(spot.column, 1))
                 found.append(spot)
             except RegionUnreadable as error:
                 unreadable[spot.patch_id] = {"code": error.problem_code, "detail": error.detail}
         readable = tuple(found)
     pixels = np.stack(images) if images else np.empty((0, PATCH_PX, PATCH_PX, 3), np.uint8)
-    return Images(shard, readable, pixels, unreadable)
+    return Images(row, readable, pixels, unreadable)
 
 
-def predicted(
-    predictor: Predictor, images: Images, between: Callable[[int], None]
-) -> Prediction | None:
-    """Predict a shard's patches; `between` is told how many are done and may raise."""
-    count = len(images.spots)
+def predicted(predictor: Predictor, rows: Iterable[Images], between: Callable[[int], None]) -> Seen:
+    """Predict a shard's rows as they come; `between` is told how many patches are done.
+
+    It may raise, and then nothing more is predicted.
+    """
+    read: list[Images] = []
     parts: list[Prediction] = []
-    for start in range(0, count, predictor.batch_size):
-        part = predictor(images.pixels[start : start + predictor.batch_size])
-        parts.append(part)
-        between(min(start + predictor.batch_size, count))
-    if not parts:
-        return None
-    return Prediction(
-        probability=np.concatenate([part.probability for part in parts]),
-        students=np.concatenate([part.students for part in parts], axis=1),
-    )
+    done = 0
+    for batch in batches(noted(rows, read), predictor.batch_size):
+        parts.append(predictor(batch))
+        done += len(batch)
+        between(done)
+    return Seen(read, parts)
 
 
-def judged(images: Images, prediction: Prediction | None) -> Judged:
+def noted(rows: Iterable[Images], read: list[Images]) -> Iterator[Pixels]:
+    """Yield the rows' patches and note down what they came with."""
+    for images in rows:
+        read.append(images)
+        yield images.pixels
+
+
+def batches(rows: Iterable[Pixels], size: int) -> Iterator[Pixels]:
+    """Yield patches in batches of `size`, across the rows; the last may be smaller."""
+    waiting = np.empty((0, PATCH_PX, PATCH_PX, 3), np.uint8)
+    for pixels in rows:
+        waiting = np.concatenate([waiting, pixels])
+        whole = len(waiting) // size * size
+        yield from (waiting[start : start + size] for start in range(0, whole, size))
+        waiting = waiting[whole:]
+    if len(waiting):
+        yield waiting
+
+
+def judged(seen: Seen) -> Judged:
     """Let the selector judge a shard; lay its patches out as the pyramid's channels."""
+    plan = seen.rows[0].plan
+    unreadable = {key: why for images in seen.rows for key, why in images.unreadable.items()}
     channels = np.zeros((len(Channel), SHARD_PX, SHARD_PX), np.uint8)
-    if prediction is None:
-        return Judged(images.plan, channels, (), images.unreadable)
-    flagged = selection.uncertain_pixels(prediction.probability, prediction.students)
-    stored = quantised(prediction.probability)
-    layers = (stored, ENTROPY[stored], flagged.astype(np.uint8) * 255)
-    for index, spot in enumerate(images.spots):
+    if not seen.batches:
+        return Judged(plan.place, channels, (), unreadable)
+    probability = np.concatenate([part.probability for part in seen.batches])
+    students = np.concatenate([part.students for part in seen.batches], axis=1)
+    flagged = selection.uncertain_pixels(probability, students)
+    stored = selection.quantised(probability)
+    spots = [spot for images in seen.rows for spot in images.spots]
+    for index, spot in enumerate(spots):
         y = (spot.row % SHARD_PATCHES) * PATCH_PX
         x = (spot.column % SHARD_PATCHES) * PATCH_PX
-        for channel, layer in zip(Channel, layers, strict=True):
-            channels[channel, y : y + PATCH_PX, x : x + PATCH_PX] = layer[index]
-    return Judged(images.plan, channels, scored(images, prediction, flagged), images.unreadable)
-
-
-def quantised(probability: npt.NDArray[np.float32]) -> Pixels:
-    """Return probabilities as 0–255, rounded half up, so that 0.5 stays on membrane's side."""
-    stored: Pixels = np.floor(probability * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-    return stored
+        place = channels[:, y : y + PATCH_PX, x : x + PATCH_PX]
+        place[Channel.PROBABILITY] = stored[index]
+        place[Channel.UNCERTAINTY] = cv2.LUT(stored[index], ENTROPY)
+        place[Channel.FLAGGED] = flagged[index] * np.uint8(255)
+    scores = selection.patch_scores(stored, flagged)
+    pictures = [picture for images in seen.rows for picture in images.pixels]
+    features = selection.patch_features(pictures, scores.membrane_fraction)
+    return Judged(plan.place, channels, scored(spots, scores, features), unreadable)
 
 
 def entropy_table() -> Pixels:
     """Return the binary entropy of each stored probability, 255 = one bit."""
-    p = np.clip(np.arange(256) / 255, 1e-9, 1 - 1e-9)
-    bits = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
-    return np.round(bits * 255).astype(np.uint8)
+    stored: Pixels = np.round(selection.ENTROPY_NATS / np.log(2) * 255).astype(np.uint8)
+    return stored
 
 
 ENTROPY = entropy_table()
 
 
 def scored(
-    images: Images, prediction: Prediction, flagged: npt.NDArray[np.bool_]
+    spots: Sequence[Spot], scores: selection.PatchScores, features: selection.Float
 ) -> tuple[PatchScore, ...]:
     """Return the selector's figures of each patch."""
-    scores = selection.patch_scores(prediction.probability, flagged)
-    # every fourth pixel tells a patch's colours as well as all of them, in a quarter of the time
-    features = selection.patch_features(images.pixels[:, ::2, ::2], prediction.probability)
     return tuple(
         PatchScore(
             patch_id=spot.patch_id,
@@ -194,5 +230,5 @@ def scored(
             score=float(scores.score[index]),
             descriptor=[float(value) for value in features[index]],
         )
-        for index, spot in enumerate(images.spots)
+        for index, spot in enumerate(spots)
     )

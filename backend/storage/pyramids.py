@@ -8,7 +8,6 @@ order by several workers; levels too coarse for that are built from the last liv
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from enum import IntEnum
@@ -21,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.slides.geometry import SizePx
-from backend.storage.blobs import sync_folder
+from backend.storage import shard_files
 
 Pixels = npt.NDArray[np.uint8]
 CHUNK_PX = 256
 SHARD_PX = 2048
+ZSTD_LEVEL = 1
 LIVE_LEVELS = 6
 """Levels 0–5 follow every shard; at level 5 a shard is one chunk of 64 px."""
 DONE = "done"
@@ -50,6 +50,7 @@ class Pyramid:
         ome: Any = group.attrs["ome"]
         datasets = ome["multiscales"][0]["datasets"]
         self.levels: list[Any] = [group[dataset["path"]] for dataset in datasets]
+        self._compress = shard_files.zstd(ZSTD_LEVEL)
 
     @property
     def size(self) -> SizePx:
@@ -75,21 +76,15 @@ class Pyramid:
         y, x = row * SHARD_PX, column * SHARD_PX
         pixels = np.ascontiguousarray(pixels[:, : height - y, : width - x])
         sha256 = hashlib.sha256(pixels.data).hexdigest()
+        objects: dict[Path, bytes | None] = {}
         for level, array in enumerate(self.levels[:LIVE_LEVELS]):
-            top, left = y >> level, x >> level
-            _, rows, columns = pixels.shape
-            array[:, top : top + rows, left : left + columns] = pixels
-            self._sync(level, row, column)
+            path = self.folder / str(level) / "c" / "0" / str(row) / str(column)
+            objects[path] = shard_files.encoded(
+                pixels, shard=array.shards, chunk=array.chunks, compress=self._compress
+            )
             pixels = halved(pixels)
+        shard_files.replace(objects)
         return sha256
-
-    def _sync(self, level: int, row: int, column: int) -> None:
-        """Bring an object to the disk before a row says that it is there."""
-        path = self.folder / str(level) / "c" / "0" / str(row) / str(column)
-        if path.exists():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            sync_folder(path.parent)
 
     def build_coarse_levels(self) -> None:
         """Build the levels above the live ones from the last of these, strip by strip."""
@@ -119,14 +114,21 @@ class Pyramid:
 
 def halved(pixels: Pixels) -> Pixels:
     """Return (C, H, W) at half size, rounded up: means of 2×2 px, edges repeated."""
-    _, height, width = pixels.shape
+    count, height, width = pixels.shape
     if height % 2 or width % 2:
         pixels = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-    total = pixels[:, 0::2, 0::2].astype(np.uint16)
-    total += pixels[:, 0::2, 1::2]
-    total += pixels[:, 1::2, 0::2]
-    total += pixels[:, 1::2, 1::2]
-    return ((total + 2) >> 2).astype(np.uint8)
+    smaller = np.empty((count, -(-height // 2), -(-width // 2)), np.uint8)
+    for plane, target in zip(np.ascontiguousarray(pixels), smaller, strict=True):
+        # two neighbours are read as one number, whose halves are added: memory is passed in order
+        pairs = plane.view(np.uint16)
+        across = pairs >> 8
+        across += pairs & 0xFF
+        total = across[0::2]
+        total += across[1::2]
+        total += 2
+        total >>= 2
+        np.copyto(target, total, casting="unsafe")
+    return smaller
 
 
 def level_count(size: SizePx) -> int:
@@ -175,7 +177,7 @@ def write_empty(folder: Path, size: SizePx, mpp: float) -> None:
             chunks=(1, min(CHUNK_PX, side), min(CHUNK_PX, side)),
             shards=(len(Channel), side, side),
             dtype="uint8",
-            compressors=ZstdCodec(level=1),
+            compressors=ZstdCodec(level=ZSTD_LEVEL),
             fill_value=0,
             dimension_names=("c", "y", "x"),
         )

@@ -5,6 +5,7 @@ linear in the pixels. Source: Northcutt, Jiang and Chuang, "Confident Learning",
 eqs. 4-7 of the EUGMT paper. No torch here: the review queue selects before anything is trained.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ SLACK = 1e-6
 LEAST_THRESHOLD = 2e-6
 ABSENT = 2.0
 """Threshold of a class that no pixel has: no probability reaches it."""
+BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -47,29 +49,60 @@ def confident_joint(labels: Labels, probability: Probabilities) -> ConfidentJoin
     probability.
     """
     check(labels, probability)
-    positive = np.asarray(probability)
-    negative = 1 - positive
     ones = int(np.count_nonzero(labels))
     counts = np.array([labels.size - ones, ones])
+    # 1 - p of the chosen pixels is the chosen of 1 - p, and a smaller array
     thresholds = np.clip(
         [
-            negative[~labels].mean() if counts[0] else ABSENT,
-            positive[labels].mean() if counts[1] else ABSENT,
+            (1 - probability[~labels]).mean() if counts[0] else ABSENT,
+            probability[labels].mean() if counts[1] else ABSENT,
         ],
         LEAST_THRESHOLD,
         None,
     )
-    sure_0 = negative >= thresholds[0] - SLACK
-    sure_1 = positive >= thresholds[1] - SLACK
-    guess_1 = np.where(sure_0 & sure_1, positive > negative, sure_1)
-    counted = sure_0 | sure_1
-    confident = np.empty((2, 2), np.int64)
-    for given, of_class in enumerate((~labels, labels)):
-        all_counted = np.count_nonzero(counted & of_class)
-        as_one = np.count_nonzero(counted & of_class & guess_1)
-        confident[given] = all_counted - as_one, as_one
+    least = [at_least(each - SLACK, probability.dtype) for each in thresholds]
+    confident = sum(
+        (count_confident(labels[part], probability[part], least) for part in blocks(labels.size)),
+        start=np.zeros((2, 2), np.int64),
+    )
     np.fill_diagonal(confident, confident.diagonal().clip(min=1))
     return ConfidentJoint(counts, thresholds, calibrate(confident, counts))
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Yield parts of the pixels that stay in the processor's cache while they are worked on."""
+    return (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
+
+
+def count_confident(
+    labels: Labels, positive: Probabilities, least: Sequence[np.floating]
+) -> npt.NDArray[np.int64]:
+    """Count the pixels of each given label that reach each class's threshold: int (2, 2)."""
+    negative = 1 - positive
+    sure_0, sure_1 = negative >= least[0], positive >= least[1]
+    counted = sure_0 | sure_1
+    # sure of both: the likelier one
+    as_one = sure_1 & (~sure_0 | (positive > negative))
+    all_counted, all_as_one = np.count_nonzero(counted), np.count_nonzero(as_one)
+    counted &= labels
+    as_one &= labels
+    ones_counted, ones_as_one = np.count_nonzero(counted), np.count_nonzero(as_one)
+    zeros_as_one = all_as_one - ones_as_one
+    return np.array(
+        [
+            [all_counted - ones_counted - zeros_as_one, zeros_as_one],
+            [ones_counted - ones_as_one, ones_as_one],
+        ]
+    )
+
+
+def at_least(threshold: float, dtype: np.dtype[np.floating]) -> np.floating:
+    """Return the smallest value of `dtype` that is not below a threshold in double precision.
+
+    An array compared with it gives what it gives when it is widened first, without the widening.
+    """
+    value = dtype.type(threshold)
+    return value if value >= np.float64(threshold) else np.nextafter(value, dtype.type(np.inf))
 
 
 def calibrate(
@@ -93,12 +126,6 @@ def round_row(row: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return whole.astype(np.int64)
 
 
-def disagreeing(labels: Labels, probability: Probabilities) -> Labels:
-    """Where the reference's own label differs from the given one, which gets a slight favour."""
-    negative = 1 - probability
-    return np.where(labels, negative >= probability + SLACK, probability > negative + SLACK)
-
-
 def flagged(
     labels: Labels,
     probability: Probabilities,
@@ -113,18 +140,42 @@ def flagged(
     A class with fewer than `least_count` pixels is treated as absent: one pixel alone would set
     its own threshold and flag half of the others.
     """
-    given, reference = labels.ravel(), np.asarray(probability).ravel()
-    joint = confident_joint(given, reference)
+    given, positive = labels.ravel(), np.asarray(probability).ravel()
+    joint = confident_joint(given, positive)
     issues = np.zeros(given.shape, np.bool_)
     if (joint.counts < least_count).any():
         return issues.reshape(labels.shape)
-    candidates = disagreeing(given, reference) if drop_agreeing else np.ones_like(given)
-    for label, self_confidence in ((False, 1 - reference), (True, reference)):
-        # Agreeing pixels are the most self-confident of their class, so leaving them out
-        # before the smallest are taken gives the same pixels as after, and is quicker.
-        places = np.flatnonzero(candidates & (given == label))
-        issues[places[smallest(self_confidence[places], joint.doubtful(int(label)))]] = True
+    for label in (0, 1):
+        if doubtful := joint.doubtful(label):
+            places = candidates(given, positive, label, drop_agreeing=drop_agreeing)
+            own = positive[places] if label else 1 - positive[places]
+            issues[places[smallest(own, doubtful)]] = True
     return issues.reshape(labels.shape)
+
+
+def candidates(
+    given: Labels, positive: Probabilities, label: int, *, drop_agreeing: bool
+) -> npt.NDArray[np.intp]:
+    """Return the places with a given label that may be doubted.
+
+    Agreeing pixels are the most self-confident of their class, so leaving them out before the
+    smallest are taken gives the same pixels as after, and is quicker.
+    """
+    places = [np.empty(0, np.intp)]
+    for part in blocks(given.size):
+        chosen = given[part] if label else ~given[part]
+        if drop_agreeing:
+            chosen = chosen & disagreeing(positive[part], label)
+        places.append(np.flatnonzero(chosen) + part.start)
+    return np.concatenate(places)
+
+
+def disagreeing(positive: Probabilities, label: int) -> Labels:
+    """Where the reference's own label is not this one, which gets a slight favour."""
+    negative = 1 - positive
+    # equal ones are label 0
+    against: Labels = negative >= positive + SLACK if label else positive > negative + SLACK
+    return against
 
 
 def smallest(values: Probabilities, count: int) -> npt.NDArray[np.intp]:

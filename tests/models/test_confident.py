@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models.semisup import doubt
-from models.semisup.confident import confident_joint, flagged
+from models.semisup.confident import at_least, confident_joint, flagged
 
 pytestmark = pytest.mark.filterwarnings("ignore:May not flag all label issues")
 
@@ -187,3 +187,14 @@ def test_shape_is_kept_and_shapes_do_not_matter():
 def test_no_pixel_at_all():
     empty = np.zeros(0, np.bool_), np.zeros(0)
     assert flagged(*empty).shape == (0,)
+
+
+@given(st.floats(-1, 1))
+def test_a_threshold_in_single_precision_parts_the_same_pixels(threshold):
+    nearest = np.float32(threshold)
+    around = np.nextafter(nearest, np.float32([-2, -2, 2]))
+    around[1] = nearest
+    np.testing.assert_array_equal(
+        around >= at_least(threshold, np.dtype(np.float32)),
+        around.astype(np.float64) >= threshold,
+    )

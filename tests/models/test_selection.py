@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from models.selection import patch_features, patch_scores, rank, uncertain_pixels
+from models.selection import (
+    patch_features,
+    patch_scores,
+    quantised,
+    rank,
+    uncertain_pixels,
+)
 from models.semisup.confident import flagged
 
 
@@ -49,24 +55,59 @@ def test_a_lone_pixel_does_not_flag_half_a_slide() -> None:
     assert not uncertain_pixels(probability, students).any()
 
 
+def test_probabilities_are_stored_with_one_half_on_membranes_side() -> None:
+    below = np.nextafter(np.float32(0.5), np.float32(0))
+    probability = np.array([[[0, 0.25, below, 0.5, 0.75, 1]]], np.float32)
+    assert quantised(probability).tolist() == [[[0, 64, 127, 128, 191, 255]]]
+
+
 def test_scores_by_hand() -> None:
-    probability = np.full((2, 4, 4), 0.5, np.float32)
-    probability[1] = 0.0
+    stored = np.full((2, 4, 4), 128, np.uint8)
+    stored[1] = 0
     uncertain = np.zeros((2, 4, 4), bool)
     uncertain[0, 0, 0] = True
-    scores = patch_scores(probability, uncertain)
+    scores = patch_scores(stored, uncertain)
     assert scores.flagged_fraction.tolist() == [1 / 16, 0]
     assert scores.entropy == pytest.approx([np.log(2), 0], abs=1e-4)
     assert scores.membrane_fraction.tolist() == [1, 0]
     assert scores.score == pytest.approx([0.5 * 0.625 + 0.5, 0], abs=1e-4)
 
 
+def test_the_entropy_is_that_of_the_probabilities() -> None:
+    probability, students = scene()
+    scores = patch_scores(quantised(probability), uncertain_pixels(probability, students))
+    p = probability.astype(np.float64).clip(1e-9, 1 - 1e-9)
+    nats = -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean((1, 2))
+    assert scores.entropy == pytest.approx(nats, abs=1e-3)
+    assert scores.membrane_fraction == pytest.approx((probability >= 0.5).mean((1, 2)))
+
+
+def test_colours_are_described_by_mean_spread_and_quantile_of_their_density() -> None:
+    images = np.random.default_rng(3).integers(0, 256, (3, 37, 41, 3), np.uint8)
+    images[1] //= 3
+    images[2] = 200
+    features = patch_features(images, np.array([0.1, 0.2, 0], np.float32))
+    density = -np.log10((images.astype(np.float64) + 1) / 256)
+    expected = [
+        density.mean((1, 2)),
+        density.std((1, 2)),
+        np.quantile(density, 0.9, axis=(1, 2)),
+        [[0.1], [0.2], [0]],
+    ]
+    assert features == pytest.approx(np.concatenate(expected, axis=1), abs=1e-6)
+
+
+def described(probability: np.ndarray, uncertain: np.ndarray, images: np.ndarray) -> tuple:
+    scores = patch_scores(quantised(probability), uncertain)
+    return scores, patch_features(images, scores.membrane_fraction)
+
+
 def test_a_patch_is_scored_and_described_by_itself() -> None:
     probability, students = scene()
     images = np.random.default_rng(1).integers(0, 255, (2, 64, 64, 3), np.uint8)
     uncertain = uncertain_pixels(probability, students)
-    both = patch_scores(probability, uncertain), patch_features(images, probability)
-    one = patch_scores(probability[1:], uncertain[1:]), patch_features(images[1:], probability[1:])
+    both = described(probability, uncertain, images)
+    one = described(probability[1:], uncertain[1:], images[1:])
     assert both[0].score[1] == one[0].score[0]
     assert (both[1][1] == one[1][0]).all()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from sqlalchemy import select
@@ -28,11 +29,10 @@ from backend.slides.tables import Slide
 from backend.storage import pyramids
 from backend.storage.pyramids import Pyramid
 from models import selection
-from models.prediction import Prediction as BatchPrediction
 from worker import shards
 from worker.context import JobContext
 from worker.predictors import predictor_for
-from worker.shards import Images, Judged, ShardPlan, Spot
+from worker.shards import Images, Judged, Seen, ShardPlan, Spot
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def prepare(context: JobContext) -> Work:
 
 
 def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
-    """Read, predict and write at the same time: one shard ahead, one shard behind."""
+    """Read, predict and write at the same time: some rows ahead, one shard behind."""
     predictor = predictor_for(context, work.version)
     total = sum(len(each.spots) for each in work.wanted)
     done = 0
@@ -97,22 +97,24 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
         seen = done + batch_end
         context.progress(seen / (total + 1), f"{seen} of {total} patches")
 
-    def finish(images: Images, seen: BatchPrediction | None) -> None:
-        keep(context, work, pyramid, shards.judged(images, seen))
+    def finish(seen: Seen) -> None:
+        keep(context, work, pyramid, shards.judged(seen))
 
     with (
         closing(open_slide(work.slide, context.settings)) as reader,
-        closing(shards.ahead(work.wanted, reading_from(reader, context, work))) as stream,
+        closing(
+            shards.ahead(shards.rows(work.wanted), reading_from(reader, context, work))
+        ) as stream,
         ThreadPoolExecutor(1, thread_name_prefix="behind") as behind,
     ):
         writing: Future[None] | None = None
-        for images in stream:
+        for _, rows in groupby(stream, key=lambda images: images.plan.place):
             context.check()
-            seen = shards.predicted(predictor, images, between)
+            seen = shards.predicted(predictor, rows, between)
             if writing is not None:
                 writing.result()
-            writing = behind.submit(finish, images, seen)
-            done += len(images.plan.spots)
+            writing = behind.submit(finish, seen)
+            done += sum(len(images.plan.spots) for images in seen.rows)
         if writing is not None:
             writing.result()
 
@@ -120,21 +122,21 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
 def reading_from(
     reader: SlideReader, context: JobContext, work: Work
 ) -> Callable[[ShardPlan], Images]:
-    def read(shard: ShardPlan) -> Images:
-        return shards.read_images(reader, work.slide, shard, context.settings.analysis_mpp)
+    def read(row: ShardPlan) -> Images:
+        return shards.read_images(reader, work.slide, row, context.settings.analysis_mpp)
 
     return read
 
 
 def keep(context: JobContext, work: Work, pyramid: Pyramid, judged: Judged) -> None:
     """Write a shard's pixels, then in one fenced transaction its rows."""
-    shard = judged.plan
-    sha256 = pyramid.write_shard(shard.row, shard.column, judged.channels)
+    row, column = judged.place
+    sha256 = pyramid.write_shard(row, column, judged.channels)
     with context.writing() as session:
         results.keep(
             session,
             work.prediction.id,
-            Shard(shard.row, shard.column, sha256, judged.scores, dict(judged.unreadable)),
+            Shard(row, column, sha256, judged.scores, dict(judged.unreadable)),
         )
 
 
