@@ -36,7 +36,9 @@ from tests.ready import (
 )
 from worker.context import JobContext, ShuttingDown
 from worker.handlers import predict
+from worker.handlers.predict import Behind
 from worker.run import run_job
+from worker.shards import Seen
 
 SIZE = {"width": 2560, "height": 512}
 """Two shards of 16 and 4 patches."""
@@ -270,3 +272,21 @@ def test_a_slide_deleted_meanwhile_fails_its_job_with_a_word(service: Service) -
     assert job.state == JobState.FAILED
     assert job.problem is not None
     assert job.problem["code"] == "slide_not_found"
+
+
+def test_what_fails_behind_the_networks_is_raised_at_the_next_call() -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk")
+
+    seen = Seen([], [])
+    with Behind() as behind:
+        behind.write(fail, seen)
+        with pytest.raises(OSError, match="the disk"):
+            behind.write(lambda _: None, seen)
+    with Behind() as behind:
+        behind.report(fail, 0.5, "half")
+        # one thread: when this is written, the report was made
+        behind.write(lambda _: None, seen)
+        behind.settle()
+        with pytest.raises(OSError, match="the disk"):
+            behind.report(lambda *_: None, 0.6, "more")

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Self
 
 import numpy as np
 from sqlalchemy import select
@@ -92,11 +93,6 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
     total = sum(len(each.spots) for each in work.wanted)
     done = 0
 
-    def between(batch_end: int) -> None:
-        context.check()
-        seen = done + batch_end
-        context.progress(seen / (total + 1), f"{seen} of {total} patches")
-
     def finish(seen: Seen) -> None:
         keep(context, work, pyramid, shards.judged(seen))
 
@@ -105,18 +101,51 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
         closing(
             shards.ahead(shards.rows(work.wanted), reading_from(reader, context, work))
         ) as stream,
-        ThreadPoolExecutor(1, thread_name_prefix="behind") as behind,
+        Behind() as behind,
     ):
-        writing: Future[None] | None = None
+
+        def between(batch_end: int) -> None:
+            context.check()
+            seen = done + batch_end
+            behind.report(context.progress, seen / (total + 1), f"{seen} of {total} patches")
+
         for _, rows in groupby(stream, key=lambda images: images.plan.place):
             context.check()
             seen = shards.predicted(predictor, rows, between)
-            if writing is not None:
-                writing.result()
-            writing = behind.submit(finish, seen)
+            behind.write(finish, seen)
             done += sum(len(images.plan.spots) for images in seen.rows)
-        if writing is not None:
-            writing.result()
+        behind.settle()
+
+
+class Behind:
+    """The thread behind the networks. What fails there is raised here, at the next call."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="behind")
+        self._writing: Future[None] | None = None
+        self._reporting: Future[None] | None = None
+
+    def write(self, work: Callable[[Seen], None], seen: Seen) -> None:
+        """Start writing a shard once the one before is written: memory holds two at most."""
+        self.settle()
+        self._writing = self._pool.submit(work, seen)
+
+    def settle(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+
+    def report(self, work: Callable[[float, str], None], fraction: float, message: str) -> None:
+        """Report progress, unless the last report still waits for its turn or for the disk."""
+        if self._reporting is None or self._reporting.done():
+            if self._reporting is not None:
+                self._reporting.result()
+            self._reporting = self._pool.submit(work, fraction, message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
 
 
 def reading_from(
