@@ -4,6 +4,8 @@ All randomness comes from the generator passed in, so a step that is repeated af
 sees the same images.
 """
 
+import math
+
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -49,38 +51,73 @@ def stain_jitter(images: Tensor, generator: Generator) -> Tensor:
     Scales and shifts haematoxylin and DAB in optical density, then brightness, contrast and
     blur. images: float (B, 3, H, W) in 0..1 (after Tellez et al., Medical Image Analysis 58, 2019).
     """
-    unmixing = torch.from_numpy(StainVectors().unmixing()).to(images.dtype)
-    density = -torch.log10(images.clamp(min=1 / 255))
-    amounts = torch.einsum("bchw,ck->bkhw", density, unmixing)
     batch = len(images)
-    scale = torch.ones(batch, 3, 1, 1)
-    shift = torch.zeros(batch, 3, 1, 1)
-    scale[:, :2] = uniform(generator, 0.7, 1.35, batch, 2, 1, 1)
-    shift[:, :2] = uniform(generator, -0.03, 0.03, batch, 2, 1, 1)
-    density = torch.einsum("bkhw,kc->bchw", amounts * scale + shift, unmixing.inverse())
-    views = torch.pow(10.0, -density)
+    scale = torch.ones(batch, 3)
+    shift = torch.zeros(batch, 1, 3)
+    scale[:, :2] = uniform(generator, 0.7, 1.35, batch, 2)
+    shift[:, 0, :2] = uniform(generator, -0.03, 0.03, batch, 2)
     contrast = uniform(generator, 0.85, 1.15, batch, 1, 1, 1)
     brightness = uniform(generator, -0.05, 0.05, batch, 1, 1, 1)
+    # densities to amounts, scaled and shifted, and back: one matrix and one offset an image,
+    # and both logarithms natural instead of decadic
+    unmixing = torch.from_numpy(StainVectors().unmixing())
+    mixing = unmixing.inverse()
+    turned = (unmixing * scale.unsqueeze(1)) @ mixing
+    offset = -math.log(10) * (shift @ mixing)
+    logarithms = images.clamp(min=1 / 255).log_().flatten(2)
+    changed = torch.baddbmm(offset.mT, turned.mT, logarithms).view(images.shape)
+    views = changed.exp_()
     mean = views.mean((1, 2, 3), keepdim=True)
-    views = ((views - mean) * contrast + mean + brightness).clamp(0, 1)
+    views = views.mul_(contrast).add_(mean * (1 - contrast) + brightness).clamp_(0, 1)
     return soften(views, generator)
 
 
 def colour_jitter(images: Tensor, generator: Generator) -> Tensor:
     """The strong view of UCMT's code: colour jitter, posterise, auto-contrast, equalise, blur."""
-    views = []
-    for image in images:
-        view = image
-        for adjust in (colour.adjust_brightness, colour.adjust_contrast, colour.adjust_saturation):
-            view = adjust(view, float(uniform(generator, 0.5, 1.5)))
-        view = colour.adjust_hue(view, float(uniform(generator, -0.25, 0.25)))
-        choices = (lambda v: colour.posterize(v, 5), colour.autocontrast, colour.equalize)
-        for change in choices:
-            if float(uniform(generator, 0, 1)) < 0.2:
-                eight_bit = (view.clamp(0, 1) * 255).to(torch.uint8)
-                view = change(eight_bit).to(image.dtype) / 255
-        views.append(view)
-    return soften(torch.stack(views), generator)
+    batch = len(images)
+    brightness, contrast, saturation = uniform(generator, 0.5, 1.5, 3, batch, 1, 1, 1)
+    turn = uniform(generator, -0.25, 0.25, batch, 1, 1)
+    wanted = uniform(generator, 0, 1, batch, 3) < 0.2
+    views = (images * brightness).clamp_(0, 1)
+    grey = luminance(views).mean((1, 2, 3), keepdim=True)
+    views = torch.lerp(grey, views, contrast).clamp_(0, 1)
+    views = torch.lerp(luminance(views), views, saturation).clamp_(0, 1)
+    views = turn_hue(views, turn)
+    changes = (lambda v: colour.posterize(v, 5), colour.autocontrast, colour.equalize)
+    for view, choices in zip(views, wanted.tolist(), strict=True):
+        if any(choices):
+            eight_bit = (view.clamp(0, 1) * 255).to(torch.uint8)
+            for change, chosen in zip(changes, choices, strict=True):
+                eight_bit = change(eight_bit) if chosen else eight_bit
+            view.copy_(eight_bit).div_(255)
+    return soften(views, generator)
+
+
+def luminance(images: Tensor) -> Tensor:
+    """Grey (B, 1, H, W) of RGB (B, 3, H, W) (ITU-R BT.601)."""
+    red, green, blue = images.unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+
+
+def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
+    """Turn the hue of RGB (B, 3, H, W) by `turn` (B, 1, 1) of a circle; HSV's V and S stay.
+
+    The way back from HSV is that of one formula for all six sectors: channel n is
+    v - c max(0, min(k, 4 - k, 1)), k = (n + 6 hue) mod 6, with n = 5, 3, 1 for R, G, B.
+    """
+    red, green, blue = images.unbind(1)
+    value, low = images.amax(1), images.amin(1)
+    chroma = value - low
+    scale = 1 / chroma.clamp(min=1e-9)
+    sixths = torch.where(
+        value == red,
+        (green - blue) * scale,
+        torch.where(value == green, (blue - red) * scale + 2, (red - green) * scale + 4),
+    )
+    places = torch.tensor([5.0, 3.0, 1.0]).view(3, 1, 1)
+    place = (sixths + 6 * turn).unsqueeze(1).add(places).remainder_(6)
+    share = torch.minimum(place, 4 - place).clamp_(0, 1)
+    return value.unsqueeze(1) - chroma.unsqueeze(1) * share
 
 
 def soften(images: Tensor, generator: Generator) -> Tensor:

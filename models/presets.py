@@ -29,6 +29,11 @@ class TrainingConfig:
     checkpoint_every: int = 25
     threads: int = 0
     device: str = "cpu"
+    precision: str = "float32"
+    """Of the networks' inner layers: `float32` or `bfloat16`. Logits, losses, the selector and the
+    weights are always float32."""
+    compile: bool = False
+    """Have torch compile the networks, where it finds a compiler."""
 
     def document(self) -> dict[str, Any]:
         """Return the configuration as JSON types."""

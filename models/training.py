@@ -12,15 +12,19 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.batches import Images, draw, step_seed
+from models import acceleration, distributed
+from models.batches import GLOBAL, NETWORKS, Drawing, Images, step_seed
+from models.distributed import Group
 from models.networks import Ensemble, build, load_ensemble, place, save_ensemble
+from models.prefetch import Prefetch
 from models.presets import PRESETS, TrainingConfig, preset
-from models.semisup.method import Batch, Method
+from models.semisup.method import Batch, Losses, Method
 from models.semisup.methods import METHODS
 from models.semisup.schedules import cosine
 
@@ -94,63 +98,100 @@ def train(
     as it is; `stopping` is asked before every step: True leaves a checkpoint
     and raises Stopped. Raises TrainingDataError for arrays that can't be learned from.
     """
-    check(config, images, masks, unlabelled)
+    group = distributed.joined(config.device)
+    check(config, group.size, images, masks, unlabelled)
     if config.threads:
         torch.set_num_threads(config.threads)
     workdir.mkdir(parents=True, exist_ok=True)
-    run = Run(config, initial)
-    fingerprint = identity(config, initial, images, masks, unlabelled)
-    run.restore(workdir / "checkpoint.pt", fingerprint)
+    run, kept = Run(config, initial, group), workdir / "checkpoint.pt"
+    setting = {"processes": group.size, "compiled": run.compiled}
+    fingerprint = identity(config, setting, initial, images, masks, unlabelled)
+    run.restore(kept, fingerprint)
     every = max(1, config.iterations // REPORTS)
-    while run.step < config.iterations:
-        if stopping():
-            run.checkpoint(workdir / "checkpoint.pt", fingerprint)
-            raise Stopped
-        torch.manual_seed(step_seed(config.seed, run.step, stream=1))
-        # on a GPU the quickest kernels add in any order: a training gone on with would differ
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            run.learn(draw(config, images, masks, unlabelled, run.step))
-        if run.step % every == 0 or run.step == config.iterations:
-            progress(run.step, config.iterations, run.mean_losses())
-            watch(run.step, run.method.teacher)
-        if run.step % config.checkpoint_every == 0:
-            run.checkpoint(workdir / "checkpoint.pt", fingerprint)
+
+    def begin(step: int) -> Drawing:
+        return Drawing(config, images, masks, unlabelled, step, group)
+
+    # a GPU's step may be quicker than the drawing of its batch
+    workers = 4 if group.device.type == "cuda" else 1
+    with Prefetch(begin, run.step, config.iterations, workers=workers) as batches:
+        while run.step < config.iterations:
+            if group.any(flag=stopping()):
+                run.checkpoint(kept, fingerprint)
+                raise Stopped
+            run.learn(batches.take())
+            if run.step % every == 0 or run.step == config.iterations:
+                losses = run.mean_losses()
+                if group.leads:
+                    progress(run.step, config.iterations, losses)
+                    watch(run.step, run.method.teacher)
+            if run.step % config.checkpoint_every == 0:
+                run.checkpoint(kept, fingerprint)
     path = workdir / "model.safetensors"
     ensemble = Ensemble(config.network, run.method.teacher, tuple(run.method.students))
-    return Trained(path, save_ensemble(ensemble, path), run.step)
+    sha256 = save_ensemble(ensemble, path) if group.leads else ""
+    return Trained(path, group.of_leader(sha256), run.step)
 
 
 class Run:
     """What a training holds: networks, optimiser, step, and the losses since the last report."""
 
-    def __init__(self, config: TrainingConfig, initial: Path | None) -> None:
+    def __init__(
+        self, config: TrainingConfig, initial: Path | None, group: Group | None = None
+    ) -> None:
         self.config = config
+        self.group = group or Group(torch.device(config.device))
         self.step = 0
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
-        self.method = make_method(config, initial)
+        self.method = make_method(config, initial, self.group.device)
         learners = (*self.method.students, *self.method.extras)
-        learned = [weight for learner in learners for weight in learner.parameters()]
+        self.learned = [weight for learner in learners for weight in learner.parameters()]
         self.optimiser = torch.optim.AdamW(
-            learned, lr=config.learning_rate, weight_decay=config.weight_decay
+            self.learned,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            # all weights in one call, where torch has it
+            fused=self.group.device.type in {"cpu", "cuda"},
+        )
+        self.compiled = config.compile and acceleration.compiled(
+            [self.method.teacher, *self.method.students], self.group.device
         )
 
     def learn(self, batch: Batch) -> None:
-        """Make the updates of one batch."""
-        rate = self.config.learning_rate
-        if self.config.schedule == "cosine":
-            rate *= cosine(self.step, self.config.iterations, warm_up=self.config.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        for losses in self.method.updates(batch, self.step):
-            self.optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(losses["total"])
-            self.optimiser.step()
-            self.method.after_update(self.step)
-            for name, loss in losses.items():
-                self.sums[name] = self.sums.get(name, 0) + loss.detach()
-                self.counts[name] = self.counts.get(name, 0) + 1
+        """Make the updates of one batch. No value is read back: a device is never waited for."""
+        config, group = self.config, self.group
+        rate = config.learning_rate
+        if config.schedule == "cosine":
+            rate *= cosine(self.step, config.iterations, warm_up=config.warm_up)
+        for settings in self.optimiser.param_groups:
+            settings["lr"] = rate
+        torch.manual_seed(step_seed(config.seed, self.step, stream=GLOBAL, rank=group.rank))
+        updates = self.method.updates(batch, self.step)
+        # on a GPU the quickest kernels add in any order: a training gone on with would differ
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            for losses in acceleration.in_precision(config.precision, group.device, updates):
+                self.update(losses)
         self.step += 1
+
+    def update(self, losses: Losses) -> None:
+        """Step the optimiser on one update's losses, the same in all processes."""
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(losses["total"])
+        values = torch.stack([loss.detach() for loss in losses.values()])
+        self.group.average([*self.gradients(), *self.statistics(), values])
+        self.optimiser.step()
+        self.method.after_update(self.step)
+        for name, value in zip(losses, values.unbind(), strict=True):
+            self.sums[name] = self.sums.get(name, 0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def gradients(self) -> list[Tensor]:
+        return [weight.grad for weight in self.learned if weight.grad is not None]
+
+    def statistics(self) -> list[Tensor]:
+        """Return what networks keep besides weights: batch norm's means and variances."""
+        return [buffer for buffer in self.networks().buffers() if buffer.is_floating_point()]
 
     def mean_losses(self) -> dict[str, float]:
         """Read the mean losses since the last call. Raises TrainingDiverged."""
@@ -177,6 +218,8 @@ class Run:
             "sums": self.sums,
             "counts": self.counts,
         }
+        if not self.group.leads:
+            return
         fresh = path.with_suffix(".new")
         with fresh.open("wb") as file:
             torch.save(state, file)
@@ -186,10 +229,11 @@ class Run:
 
     def restore(self, path: Path, fingerprint: str) -> None:
         """Go on from a checkpoint of this very training; any other is left alone."""
-        if not path.is_file():
-            return
-        state = torch.load(path, map_location=self.config.device, weights_only=True)
-        if state["fingerprint"] != fingerprint:
+        state = None
+        if self.group.leads and path.is_file():
+            state = torch.load(path, map_location=self.group.device, weights_only=True)
+        state = self.group.of_leader(state)
+        if state is None or state["fingerprint"] != fingerprint:
             return
         self.step = state["step"]
         self.networks().load_state_dict(state["networks"])
@@ -197,23 +241,30 @@ class Run:
         self.sums, self.counts = state["sums"], state["counts"]
 
 
-def make_method(config: TrainingConfig, initial: Path | None) -> Method:
+def make_method(
+    config: TrainingConfig, initial: Path | None, device: torch.device | None = None
+) -> Method:
     """Build the method over networks that are each drawn from their own seed."""
     start = load_ensemble(initial).networks() if initial is not None else ()
 
     def grow(number: int) -> nn.Module:
-        torch.manual_seed(step_seed(config.seed, number, stream=2))
+        torch.manual_seed(step_seed(config.seed, number, stream=NETWORKS))
         network = build(config.network)
         if number < len(start):
             network.load_state_dict(start[number].state_dict())
-        return place(network, config.device).train()
+        if config.precision != "float32":
+            acceleration.exact_at_the_end(network)
+        return place(network, str(device or config.device)).train()
 
     return METHODS[config.method].make(grow, config.options, config.iterations)
 
 
-def identity(config: TrainingConfig, initial: Path | None, *arrays: Images) -> str:
+def identity(
+    config: TrainingConfig, setting: dict[str, Any], initial: Path | None, *arrays: Images
+) -> str:
     """Hash what a training depends on: a checkpoint of anything else is not gone on from."""
-    digest = hashlib.sha256(json.dumps(config.document(), sort_keys=True).encode())
+    document = config.document() | setting
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
     digest.update(initial.read_bytes() if initial is not None else b"")
     for array in arrays:
         digest.update(str(array.shape).encode())
@@ -221,8 +272,10 @@ def identity(config: TrainingConfig, initial: Path | None, *arrays: Images) -> s
     return digest.hexdigest()
 
 
-def check(config: TrainingConfig, images: Images, masks: Images, unlabelled: Images) -> None:
-    """Raise TrainingDataError for arrays that can't be learned from."""
+def check(
+    config: TrainingConfig, processes: int, images: Images, masks: Images, unlabelled: Images
+) -> None:
+    """Raise TrainingDataError for arrays that can't be learned from, or not in this setting."""
     if len(images) == 0 or len(unlabelled) == 0:
         raise TrainingDataError("There must be at least one labelled and one unlabelled image.")
     if images.shape[:-1] != masks.shape:
@@ -235,3 +288,13 @@ def check(config: TrainingConfig, images: Images, masks: Images, unlabelled: Ima
     grid = getattr(config.options, "grid", 1)
     if config.crop % grid:
         raise TrainingDataError(f"The crop must be a multiple of {grid} px.")
+    if config.precision not in acceleration.PRECISIONS:
+        raise TrainingDataError(
+            f"There is no precision {config.precision!r}; choose one of "
+            f"{', '.join(acceleration.PRECISIONS)}."
+        )
+    if config.batch_labelled % processes or config.batch_unlabelled % processes:
+        raise TrainingDataError(
+            f"Batches of {config.batch_labelled} and {config.batch_unlabelled} images can't be "
+            f"shared evenly among {processes} processes."
+        )

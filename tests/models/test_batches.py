@@ -37,7 +37,8 @@ def test_views_share_their_geometry():
     ]:
         for one, other in zip(weak, strong, strict=True):
             both = torch.stack([one.mean(0).flatten(), other.mean(0).flatten()])
-            assert torch.corrcoef(both)[0, 1] > 0.5
+            # noise, blurred: 0.4 and more; of a view that lies elsewhere about 0
+            assert torch.corrcoef(both)[0, 1] > 0.25
 
 
 def test_a_step_is_drawn_the_same_whenever_it_is_drawn():

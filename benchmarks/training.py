@@ -1,0 +1,140 @@
+"""A step of the loop against the bare sum of its forwards and backwards, in turns, one process.
+
+`python -m benchmarks.training [--presets … --networks … --threads 1 2 --turns 9]`. The step is
+what `train` does: data, losses, selector, exchange, moving average, optimiser. Bare are as many
+passes of the same networks on the same shapes: a student's forward with the mean of its logits
+as its loss and its backward, the teacher's forward without gradients. Goal: at most 1.15 times it.
+Small crops, because that is where whatever does not grow with the networks weighs most.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from benchmarks.record import record
+from models.batches import Drawing
+from models.networks import NetworkConfig
+from models.prefetch import Prefetch
+from models.presets import TrainingConfig, preset
+from models.training import Run
+
+SEED = 0
+GOAL = 1.15
+STEPS = 1000
+LATE = 900
+"""A step at which every preset uses all that it has."""
+NETWORKS = {
+    "unet-small": NetworkConfig(),
+    "unet-resnet18": NetworkConfig("unet", "resnet18"),
+}
+PRESETS = ("eugmt-plus", "eugmt-paper", "supervised")
+
+
+def arrays(count: int, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(SEED)
+    images = rng.integers(0, 256, (2 * count, side, side, 3), dtype=np.uint8)
+    masks = np.where(rng.random((count, side, side)) < 0.1, 255, 0).astype(np.uint8)
+    return images[:count], masks, images[count:]
+
+
+class Passes:
+    """Counts and repeats the passes of a step: by hooks, so that no method need tell them."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.seen = run, []
+        networks = {run.method.teacher, *run.method.students}
+        self.hooks = [each.register_forward_pre_hook(self.note) for each in networks]
+
+    def note(self, network, arguments) -> None:
+        learns = torch.is_grad_enabled() and next(network.parameters()).requires_grad
+        self.seen.append((network, arguments[0].detach().clone(), learns))
+
+    def stop(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def repeat(self) -> None:
+        for network, images, learns in self.seen:
+            with torch.set_grad_enabled(learns):
+                logits = network(images)
+            if learns:
+                logits.mean().backward()
+        self.run.optimiser.zero_grad(set_to_none=True)
+
+
+def seconds(work) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def measure(config: TrainingConfig, turns: int) -> dict:
+    images = arrays(16, 256)
+    run = Run(config, None)
+    run.step = LATE
+    passes = Passes(run)
+    with Prefetch(lambda step: Drawing(config, *images, step), LATE, STEPS) as batches:
+        run.learn(batches.take())
+        passes.stop()
+        times = {"step": [], "bare": []}
+        for _ in range(turns + 1):
+            times["step"].append(seconds(lambda: run.learn(batches.take())))
+            times["bare"].append(seconds(passes.repeat))
+    # the first turn of each warms caches
+    pairs = list(zip(times["step"][1:], times["bare"][1:], strict=True))
+    return {
+        "passes": {
+            "with gradients": sum(learns for *_, learns in passes.seen),
+            "without": sum(not learns for *_, learns in passes.seen),
+        },
+        "step_ms": round(1000 * statistics.median(step for step, _ in pairs), 1),
+        "bare_ms": round(1000 * statistics.median(bare for _, bare in pairs), 1),
+        # of neighbours in time: what else the machine does weighs on both alike
+        "ratio": round(statistics.median(step / bare for step, bare in pairs), 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--presets", nargs="+", default=PRESETS)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=4)
+    arguments = parser.parse_args()
+    results = {}
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        for network in arguments.networks:
+            for name in arguments.presets:
+                config = preset(
+                    name,
+                    network=NETWORKS[network],
+                    iterations=STEPS,
+                    crop=arguments.crop,
+                    batch_labelled=arguments.batch,
+                    batch_unlabelled=arguments.batch,
+                )
+                key = f"{name}, {network}, {threads} threads"
+                results[key] = measure(config, arguments.turns)
+                print(key, results[key], flush=True)
+    record(
+        "training",
+        {
+            "seed": SEED,
+            "turns": arguments.turns,
+            "crop": arguments.crop,
+            "batch": [arguments.batch, arguments.batch],
+            "results": results,
+            "worst_ratio": max(result["ratio"] for result in results.values()),
+            "goal": GOAL,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Half precision and compilation of a training's networks."""
+
+import logging
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from models.semisup.method import Losses
+
+log = logging.getLogger(__name__)
+PRECISIONS = ("float32", "bfloat16")
+
+
+class ExactConv2d(nn.Conv2d):
+    """A convolution that stays in float32 among others in half precision."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name is nn.Conv2d's
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
+def exact_at_the_end(network: nn.Module) -> nn.Module:
+    """Have a network's last convolution give float32 logits, and so everything after it.
+
+    Eight bits of a logit would give the selector ties by the thousand, and a loss is a sum of
+    small differences.
+    """
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
+    last.__class__ = ExactConv2d
+    return network
+
+
+def in_precision(name: str, device: torch.device, updates: Iterator[Losses]) -> Iterator[Losses]:
+    """Yield a method's updates, each built in the precision named; between them it is float32.
+
+    Weights are kept in float32 and rounded at every use. Autocast's cache of rounded weights is
+    left out: in some releases of torch what a pass without gradients put there is given to the
+    next pass, whose weights then get none, and methods run the same student both ways.
+    """
+    half = name == "bfloat16"
+    while True:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            losses = next(updates, None)
+        if losses is None:
+            return
+        yield losses
+
+
+def compiled(networks: list[nn.Module], device: torch.device) -> bool:
+    """Compile the networks in place, if a compiler is found; else say so and leave them."""
+    try:
+        probe = torch.compile(lambda numbers: numbers.sin() + 1)
+        probe(torch.zeros(8, device=device))
+    except Exception as error:  # noqa: BLE001 - each compiler that is missing has its own error
+        reason = str(error).strip().splitlines()[0]
+        log.warning("not compiled, so slower but otherwise the same: %s", reason)
+        return False
+    for network in networks:
+        network.compile()
+    return True
