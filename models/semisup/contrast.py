@@ -17,6 +17,8 @@ ROWS = 1024
 
 def by_rows(loss: Callable[..., Tensor], *rows: Tensor, size: int = ROWS) -> Tensor:
     """Return loss(*rows), one value a row, made of `size` rows at a time."""
+    if len(rows[0]) <= size:
+        return loss(*rows)
     parts = zip(*(torch.split(each, size) for each in rows), strict=True)
     kept: list[Tensor] = [
         checkpoint(loss, *part, use_reentrant=False, preserve_rng_state=False) for part in parts
@@ -67,11 +69,13 @@ def labelled_contrast(
     """
     keys, negatives = keys.detach(), negatives.detach()
 
+    # as a logit too low to count, but a number: a row without negatives has a gradient of 0
+    nothing = torch.finfo(queries.dtype).min / 2
+
     def loss(part: Tensor, key: Tensor, labels: Tensor) -> Tensor:
-        match = (part * key).sum(1, keepdim=True)
+        part = part / temperature
         same = labels.unsqueeze(1) == negative_labels
-        others = (part @ negatives.T).masked_fill(same, -torch.inf)
-        logits = torch.cat([match, others], 1) / temperature
-        return -F.log_softmax(logits, 1)[:, 0]
+        others = (part @ negatives.T).masked_fill(same, nothing)
+        return F.softplus(torch.logsumexp(others, 1) - (part * key).sum(1))
 
     return by_rows(loss, queries, keys, query_labels)
