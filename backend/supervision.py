@@ -25,7 +25,8 @@ def say(sentence: str) -> None:
 
 def worker_command(queue: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "celery", "-A", "worker.app", "worker"),
+        # quiet: no banner among the log's JSON
+        *(sys.executable, "-m", "celery", "--quiet", "-A", "worker.app", "worker"),
         *("-Q", queue, "-n", f"{queue}@%h", "--loglevel", "warning", "--without-gossip"),
         *("--without-mingle",),
     ]

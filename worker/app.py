@@ -4,6 +4,7 @@ Started as `celery -A worker.app worker -Q gpu`. The parent process watches (rea
 processes work. The parent never imports torch: handlers are loaded in the pool.
 """
 
+import logging
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ from celery import signals
 
 from backend.db.session import get_database
 from backend.jobs.bell import TASK, celery_app
+from backend.logging import configure_logging
 from backend.settings import get_settings
 from backend.storage.blobs import Blobs
 from worker.context import stop_file
@@ -27,6 +29,12 @@ app.conf.update(
     worker_max_memory_per_child=8_000_000,
     worker_send_task_events=False,
 )
+
+
+@signals.setup_logging.connect
+def log_as_json(loglevel: int | None = None, **_: Any) -> None:
+    """Log as the API does, in the parent and its pool: Celery leaves it to who takes the signal."""
+    configure_logging(loglevel or logging.INFO)
 
 
 @app.task(name=TASK)
