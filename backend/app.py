@@ -23,7 +23,7 @@ from backend.patches import routes as patches
 from backend.predictions import routes as predictions
 from backend.review import routes as review
 from backend.rounds import routes as rounds
-from backend.security import secure
+from backend.security import HEADERS, secure
 from backend.settings import Settings, get_settings
 from backend.slides import routes as slides
 from backend.uploads import routes as uploads
@@ -111,7 +111,10 @@ def answer_with_problems(app: FastAPI) -> None:
 
     def unknown(request: Request, error: Exception) -> JSONResponse:
         log.error("request to %s failed", request.scope.get("route"), exc_info=error)
-        return problem(MembranaError("The server's log has the details."))
+        answer = problem(MembranaError("The server's log has the details."))
+        # this one is made outside of all that other answers go through
+        answer.headers.update(HEADERS)
+        return answer
 
     app.add_exception_handler(MembranaError, known)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -12,7 +12,7 @@ from backend.errors import Unavailable
 def serve_annotator(app: FastAPI, folder: Path) -> None:
     """Serve index.html at `/` (never cached) and its hashed assets (cached for ever)."""
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def index() -> Response:
         page = folder / "index.html"
         if not page.is_file():

@@ -1,10 +1,16 @@
 """The edge of the service: headers, request ids, bodies that are too large, text that is none."""
 
 import logging
+from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from backend.security import LARGEST_BODY
+from backend.app import create_app
+from backend.security import HEADERS, LARGEST_BODY
+from backend.settings import Settings
+from backend.web_page import serve_annotator
 from tests.conftest import Service
 
 
@@ -13,6 +19,33 @@ def test_every_answer_carries_the_headers(service: Service) -> None:
         headers = service.client.get(path).headers
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_error_of_ours_carries_them_too(settings: Settings) -> None:
+    app = create_app(settings)
+
+    @app.get("/api/v1/broken")
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    # the annotator's mount answers for all that was not routed before it
+    app.router.routes.insert(0, app.router.routes.pop())
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.get("/api/v1/broken")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+
+
+def test_the_page_can_be_asked_for_without_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<title>Membrana</title>")
+    app = FastAPI()
+    serve_annotator(app, tmp_path)
+    with TestClient(app) as client:
+        whole, head = client.get("/"), client.head("/")
+    assert head.status_code == whole.status_code == 200
+    assert head.headers == whole.headers
+    assert whole.text
+    assert not head.content
 
 
 def test_a_body_has_a_limit_before_anybody_is_asked_who_they_are(service: Service) -> None:
