@@ -14,7 +14,7 @@ from backend.db.states import move, move_or_conflict
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind
 from backend.model_versions import service as model_versions
-from backend.rounds.tables import Round, RoundCurve, RoundState
+from backend.rounds.tables import LIVE, Round, RoundCurve, RoundState
 from backend.settings import Settings, get_settings
 
 
@@ -77,6 +77,16 @@ def abandon(session: Session, job: Job, problem: dict[str, Any]) -> None:
 def training_folder(settings: Settings, round_id: str) -> Path:
     """Return where a round keeps its checkpoints while it lives."""
     return settings.training_folder / round_id
+
+
+def forget_ended_trainings(session: Session, settings: Settings) -> None:
+    """Delete the checkpoints of rounds that are over: a killed worker could not."""
+    # looked for first: a round has its row before its folder
+    found = [folder for folder in settings.training_folder.glob("*") if folder.is_dir()]
+    living = set(session.scalars(select(Round.id).where(Round.state.in_(LIVE))))
+    for folder in found:
+        if folder.name not in living:
+            forget_training(settings, folder.name)
 
 
 def forget_training(settings: Settings, round_id: str) -> None:

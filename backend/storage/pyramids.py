@@ -10,6 +10,8 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +23,7 @@ import numpy.typing as npt
 
 from backend.slides.geometry import SizePx
 from backend.storage import shard_files
+from backend.storage.shard_files import DRAFT
 
 Pixels = npt.NDArray[np.uint8]
 CHUNK_PX = 256
@@ -83,7 +86,7 @@ class Pyramid:
                 pixels, shard=array.shards, chunk=array.chunks, compress=self._compress
             )
             pixels = halved(pixels)
-        shard_files.replace(objects)
+        shard_files.replace(objects, drafts=self.folder.parent)
         return sha256
 
     def build_coarse_levels(self) -> None:
@@ -146,7 +149,7 @@ def create(folder: Path, size: SizePx, mpp: float) -> Pyramid:
     if not fits(folder, size):
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(dir=folder.parent, prefix="."))
+        draft = Path(mkdtemp(dir=folder.parent, prefix=DRAFT))
         write_empty(draft, size, mpp)
         try:
             draft.rename(folder)
@@ -218,6 +221,19 @@ DISPLAY: dict[str, Any] = {
 
 def folder_of(root: Path, slide_sha256: str, model_version_id: str) -> Path:
     return root / slide_sha256 / f"{model_version_id}.zarr"
+
+
+def forget_drafts(root: Path, before: datetime) -> None:
+    """Delete what killed processes had begun to write, pyramids and parts of them."""
+    for draft in root.glob("*/.*"):
+        # whoever writes it may finish it, or another worker delete it, at this moment
+        with suppress(FileNotFoundError):
+            if draft.stat().st_mtime >= before.timestamp():
+                continue
+            if draft.is_dir():
+                shutil.rmtree(draft)
+            else:
+                draft.unlink()
 
 
 @lru_cache(maxsize=64)

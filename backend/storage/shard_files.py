@@ -22,6 +22,7 @@ Compress = Callable[[Pixels], bytes]
 NOWHERE = 2**64 - 1
 """Offset and length of a chunk that is left out as it holds nothing but zeros."""
 DRAFT = ".draft-"
+"""Begins the name of what is being written; a killed process leaves it."""
 
 
 def encoded(pixels: Pixels, *, shard: Shape, chunk: Shape, compress: Compress) -> bytes | None:
@@ -68,21 +69,26 @@ def zstd(level: int) -> Compress:
     return encode
 
 
-def replace(contents: Mapping[Path, bytes | None]) -> None:
+def replace(contents: Mapping[Path, bytes | None], drafts: Path) -> None:
     """Write objects, each whole or not at all, and bring all to the disk; None: no object.
 
-    All at once: a disk commits them together, in the time of one.
+    All at once: a disk commits them together, in the time of one. `drafts` is a folder of the
+    same file system, where they become whole.
     """
+
+    def write(path: Path, content: bytes | None) -> None:
+        replace_one(path, content, drafts)
+
     with ThreadPoolExecutor(len(contents), thread_name_prefix="sync") as pool:
         list(pool.map(write, contents.keys(), contents.values()))
 
 
-def write(path: Path, content: bytes | None) -> None:
+def replace_one(path: Path, content: bytes | None, drafts: Path) -> None:
     if content is None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=DRAFT, delete=False) as file:
+    with NamedTemporaryFile(dir=drafts, prefix=DRAFT, delete=False) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
