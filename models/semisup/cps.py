@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.semisup.losses import cross_entropy, segmentation_loss
 from models.semisup.method import Batch, Grow, Losses, Options
+from models.semisup.passes import passes
 from models.semisup.paste import cut_boxes, partners, paste
 from models.semisup.schedules import rise
 
@@ -26,6 +27,8 @@ class CpsOptions(Options):
     """Share of the training in which the students learn from labels alone."""
     ramp_share: float = 1.0
     """Share of the training over which the unsupervised loss rises, once it has begun."""
+    joint_batches: bool = False
+    """Show labelled and unlabelled images in one batch, so that batch norm sees both."""
     cutmix: bool = False
     """Show the students pasted images, and teach them the labels of the whole ones, pasted."""
     smallest_cut: float = 0.1
@@ -54,10 +57,11 @@ class CrossPseudo:
             yield {"total": supervised, "supervised": supervised}
             return
         unlabelled, pasted_labels = self.pasted(batch.unlabelled)
-        both = torch.cat([seen, unlabelled])
-        parts = [student(both).split([len(seen), len(unlabelled)]) for student in self.students]
-        supervised = self.supervised([part[0] for part in parts], batch)
-        first, second = (part[1] for part in parts)
+        (labelled_1, first), (labelled_2, second) = (
+            passes(student, [seen, unlabelled], joint=options.joint_batches)
+            for student in self.students
+        )
+        supervised = self.supervised([labelled_1, labelled_2], batch)
         of_first, of_second = pasted_labels or [each.detach().argmax(1) for each in (first, second)]
         cross = cross_entropy(first, of_second) + cross_entropy(second, of_first)
         yield {

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.semisup.losses import masked_consistency
 from models.semisup.method import Batch, Grow, Losses
+from models.semisup.passes import passes
 from models.semisup.taught import TaughtOptions, TaughtStudent
 
 
@@ -32,8 +33,8 @@ class ConsistentStudent(TaughtStudent):
             supervised = self.supervised(self.student(seen), batch)
             yield {"total": supervised, "supervised": supervised}
             return
-        both = self.student(torch.cat([seen, batch.unlabelled]))
-        on_labelled, on_unlabelled = both.split([len(seen), len(batch.unlabelled)])
+        parts, joint = [seen, batch.unlabelled], self.options.joint_batches
+        on_labelled, on_unlabelled = passes(self.student, parts, joint=joint)
         with torch.no_grad():
             noisy = self.teacher(batch.unlabelled_noisy)
             counted = self.counted(batch, on_unlabelled, step)

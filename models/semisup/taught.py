@@ -21,6 +21,8 @@ class TaughtOptions(Options):
     ramp_share: float = 1.0
     """Share of the training over which the unsupervised loss rises, once it has begun."""
     ema_limit: float = 0.99
+    joint_batches: bool = False
+    """Show labelled and unlabelled images in one batch, so that batch norm sees both."""
     steady_teacher: bool = False
     """EMA of the buffers too, and the teacher in eval mode (eugmt.md §4.1)."""
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from models.networks import decode, encode
 from models.semisup.losses import segmentation_loss
 from models.semisup.method import Batch, Grow, Losses, Options
+from models.semisup.passes import passes
 from models.semisup.paste import cut_boxes, partners, paste
 from models.semisup.schedules import rise
 
@@ -37,6 +38,8 @@ class UniMatchOptions(Options):
     """Weight of the view of dropped features; 0: none is taken."""
     dropout: float = 0.5
     """Share of the encoder's channels that are dropped."""
+    joint_batches: bool = False
+    """Show labelled and unlabelled images in one batch, and the strong views in another."""
     smallest_cut: float = 0.1
     largest_cut: float = 0.5
     """Least and largest share of a strong view's area that another one is pasted over."""
@@ -91,19 +94,28 @@ class UniMatch:
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the logits of labelled and unlabelled images and of the latter's rest of features.
 
-        One pass: the encoder sees an unlabelled image once.
+        The encoder sees an unlabelled image once.
         """
-        together, sizes = torch.cat([labelled, unlabelled]), [len(labelled), len(unlabelled)]
+        network, parts, joint = self.teacher, [labelled, unlabelled], self.options.joint_batches
         if not self.options.feature_weight:
-            on_labelled, weak = self.teacher(together).split(sizes)
+            on_labelled, weak = passes(network, parts, joint=joint)
             return on_labelled, weak, None
-        features = encode(self.teacher, together)
-        dropped = [F.dropout2d(level[len(labelled) :], self.options.dropout) for level in features]
-        logits = decode(
-            self.teacher, [torch.cat(pair) for pair in zip(features, dropped, strict=True)]
-        )
-        on_labelled, weak, of_dropped = torch.split(logits, [*sizes, len(unlabelled)])
+        if not joint:
+            features = encode(network, unlabelled)
+            return (
+                network(labelled),
+                decode(network, features),
+                decode(network, self.drop(features)),
+            )
+        features = encode(network, torch.cat(parts))
+        dropped = self.drop([level[len(labelled) :] for level in features])
+        logits = decode(network, [torch.cat(pair) for pair in zip(features, dropped, strict=True)])
+        sizes = [len(labelled), len(unlabelled), len(unlabelled)]
+        on_labelled, weak, of_dropped = torch.split(logits, sizes)
         return on_labelled, weak, of_dropped
+
+    def drop(self, features: list[Tensor]) -> list[Tensor]:
+        return [F.dropout2d(level, self.options.dropout) for level in features]
 
     def strong(self, batch: Batch, labels: Tensor, sure: Tensor) -> Tensor:
         """Return the mean loss of the strong views, each with a box of another image pasted in."""
@@ -114,9 +126,9 @@ class UniMatch:
             views.append(paste(view[partner], view, box))
             targets.append(paste(labels[partner], labels, box))
             counted.append(paste(sure[partner], sure, box))
+        logits = passes(self.teacher, views, joint=options.joint_batches)
         # views of one size: the mean over all of them is the mean of their means
-        logits = self.teacher(torch.cat(views))
-        return sure_cross_entropy(logits, torch.cat(targets), torch.cat(counted))
+        return sure_cross_entropy(torch.cat(logits), torch.cat(targets), torch.cat(counted))
 
     def after_update(self, step: int) -> None:
         """Nothing follows."""

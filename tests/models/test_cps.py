@@ -128,6 +128,14 @@ def test_the_first_student_is_what_is_left_behind_and_nothing_follows(batch):
         assert torch.equal(old, new)
 
 
+def test_joint_batches_are_the_same_without_batch_norm(batch):
+    apart, joint = (
+        only(method(replace(OPTIONS, joint_batches=each)), batch) for each in (False, True)
+    )
+    for name, loss in apart.items():
+        torch.testing.assert_close(loss, joint[name])
+
+
 def test_strong_labelled_by_option(batch):
     learner = method(replace(OPTIONS, strong_labelled=True))
     expected = supervised(learner, replace(batch, labelled=batch.labelled_strong))

@@ -149,6 +149,15 @@ def test_the_papers_values_are_the_defaults():
     assert AmbiguityOptions().ramp_share == 6000 / 8000
 
 
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_joint_batches_are_the_same_without_batch_norm(batch, kind, options):
+    both = []
+    for joint in (False, True):
+        torch.manual_seed(3)
+        both.append(only(method(kind, replace(options, joint_batches=joint)), batch))
+    assert both[0] == pytest.approx(both[1])
+
+
 @pytest.mark.parametrize("strong", [False, True])
 def test_the_strong_view_of_labelled_images_by_option(batch, strong):
     learner = method(options=replace(PLAIN, strong_labelled=strong))

@@ -103,8 +103,9 @@ def dropped(learner, batch):
         return summed_loss(decode(learner.teacher, kept), *taught(learner, batch))
 
 
-def test_unimatch_is_the_equation(batch):
-    learner = method(replace(UNIMATCH, unsupervised_weight=0.8))
+@pytest.mark.parametrize("joint", [False, True])
+def test_unimatch_is_the_equation(batch, joint):
+    learner = method(replace(UNIMATCH, unsupervised_weight=0.8, joint_batches=joint))
     losses = only(learner, batch)
     torch.manual_seed(11)
     features, views = dropped(learner, batch), strong(learner, batch, 2)
@@ -125,13 +126,14 @@ def test_fixmatch_has_one_strong_view_and_no_other(batch):
     torch.testing.assert_close(losses["total"], supervised(learner, batch) + views)
 
 
-def test_whole_channels_are_dropped_and_the_rest_doubled(batch):
+@pytest.mark.parametrize(("joint", "sizes"), [(False, [3] * 5), (True, [9, 6])])
+def test_whole_channels_are_dropped_and_the_rest_doubled(batch, joint, sizes):
     """What the decoder reads first are the coarsest features: labelled, unlabelled, dropped."""
-    learner, read = method(), []
+    learner, read = method(replace(UNIMATCH, joint_batches=joint)), []
     learner.teacher.narrow[0].register_forward_pre_hook(lambda part, inputs: read.append(inputs[0]))
     only(learner, batch)
-    assert [len(features) for features in read] == [9, 6]
-    whole, changed = read[0][3:6], read[0][6:]
+    assert [len(features) for features in read] == sizes
+    _, whole, changed = torch.cat(read)[:9].split(3)
     kept = changed.abs().amax((2, 3), keepdim=True) > 0
     torch.testing.assert_close(changed, 2 * whole * kept)
     had = whole.abs().amax((2, 3), keepdim=True) > 0
