@@ -171,6 +171,7 @@ def illustrate(content: dict[str, Any], data: Any, output: Path) -> None:
     markdown = table.markdown(content)
     output.with_suffix(".md").write_text(markdown)
     figures.curves(content, output.with_suffix(".curves.png"))
+    figures.gallery(content, data, work_of(output), output.with_suffix(f".{data.name}.png"))
     say(markdown)
 
 

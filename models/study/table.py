@@ -1,0 +1,131 @@
+"""Tables of a study as Markdown: one per set and share of labels, a row a method."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from models.metrics.bootstrap import paired
+from models.study.contenders import contenders
+
+Run = Mapping[str, Any]
+BASELINE = "supervised"
+COLUMNS = (
+    ("Dice", "pooled", "dice", 3),
+    ("IoU", "pooled", "iou", 3),
+    ("Dice, mean of groups", "per_group", "dice", 3),
+    ("ASD px", "shape", "asd", 2),
+    ("HD95 px", "shape", "hd95", 1),
+    ("clDice", "shape", "cl_dice", 3),
+    ("boundary F1", "shape", "boundary_f1", 3),
+)
+"""Title, part of a run's `test`, name and decimals; shapes are means without penalties."""
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Return the tables of a `results.json`: means ± standard deviations over seeds.
+
+    The last column is the difference in Dice to the supervised method: the mean over groups and
+    seeds with a 95 % interval of a bootstrap over these pairs.
+    """
+    parts = [described(results["protocol"])]
+    for name, facts in results["sets"].items():
+        runs = [run for run in results["runs"] if run["set"] == name]
+        parts += [
+            section(name, facts, [run for run in runs if run["labelled"] == share])
+            for share in sorted({run["labelled"] for run in runs})
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def described(protocol: Mapping[str, Any]) -> str:
+    network = protocol["network"]
+    built = network["architecture"]
+    if built in {"unet", "deeplabv3plus"}:
+        built += f" with {network['encoder']}"
+    return (
+        f"{built}, {protocol['passes']:,} image passes for each method, crops of "
+        f"{protocol['crop']} px, {protocol['batch_labelled']} + {protocol['batch_unlabelled']} "
+        f"images a step, learning rate {protocol['learning_rate']:g}, loss {protocol['loss']}."
+    )
+
+
+def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run]) -> str:
+    """One table. runs: of one set and share."""
+    labelled, share = runs[0]["labelled_patches"], runs[0]["labelled"]
+    seeds = sorted({run["seed"] for run in runs})
+    title = (
+        f"**{name}, {100 * share:g} %**: {labelled} of {facts['train']} training patches labelled; "
+        f"{facts['test']} test patches of {len(facts['test_groups'])} groups; seeds "
+        f"{', '.join(map(str, seeds))}."
+    )
+    titles = ["method", *(column[0] for column in COLUMNS), "steps", "CPU s", "Δ Dice (95 %)"]
+    lines = [title, "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    methods = ordered({run["method"] for run in runs})
+    best = max(methods, key=lambda method: mean(dice(run) for run in of(runs, method)))
+    for method in methods:
+        label = f"**{method}**" if method == best else method
+        lines.append(f"| {label} | {' | '.join(cells(of(runs, method), runs))} |")
+    return "\n".join(lines)
+
+
+def cells(mine: Sequence[Run], runs: Sequence[Run]) -> list[str]:
+    figures = [spread(values(mine, part, key), digits) for _, part, key, digits in COLUMNS]
+    steps = f"{mean(run['steps'] for run in mine):.0f}"
+    seconds = f"{mean(run['seconds'] for run in mine):.0f}"
+    return [*figures, steps, seconds, against(mine, of(runs, BASELINE))]
+
+
+def values(runs: Iterable[Run], part: str, key: str) -> list[float]:
+    """Return a figure of each run; runs whose proposals are all empty have no shape."""
+    found = []
+    for run in runs:
+        figures = run["test"][part]
+        if part == "shape":
+            figures = figures["mean"]
+        if figures is not None:
+            found.append(figures[key])
+    return found
+
+
+def spread(figures: Sequence[float], digits: int) -> str:
+    if not figures:
+        return "–"
+    deviation = f" ± {stdev(figures):.{digits}f}" if len(figures) > 1 else ""
+    return f"{mean(figures):.{digits}f}{deviation}"
+
+
+def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
+    """Return the difference to the baseline on the groups and seeds that both have."""
+    other = {(run["seed"], group): d for run in theirs for group, d in groups(run).items()}
+    pairs = [
+        (ours, other[run["seed"], group])
+        for run in mine
+        for group, ours in groups(run).items()
+        if (run["seed"], group) in other
+    ]
+    if not pairs or mine[0]["method"] == BASELINE:
+        return "–"
+    ours, baseline = zip(*pairs, strict=True)
+    found = paired(ours, baseline)
+    return f"{found.mean:+.3f} ({found.low:+.3f} … {found.high:+.3f})"
+
+
+def groups(run: Run) -> dict[str, float]:
+    return {name: figures["dice"] for name, figures in run["test"]["groups"].items()}
+
+
+def dice(run: Run) -> float:
+    pooled: float = run["test"]["pooled"]["dice"]
+    return pooled
+
+
+def of(runs: Iterable[Run], method: str) -> list[Run]:
+    return [run for run in runs if run["method"] == method]
+
+
+def ordered(methods: Iterable[str]) -> list[str]:
+    """Return the baseline, then methods in the order of the contenders, then variants by name."""
+    known = [BASELINE, *contenders()]
+    return sorted(
+        methods, key=lambda name: (known.index(name) if name in known else len(known), name)
+    )

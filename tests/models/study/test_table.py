@@ -1,0 +1,135 @@
+"""The table says what the runs say; the pictures show what was proposed."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.networks import Ensemble, NetworkConfig, build, save_ensemble
+from models.study import dataset, figures, table
+from models.study.contenders import Protocol
+from tests.models.study.folders import MEMBRANE, write
+
+FACTS = {"train": 40, "test": 12, "test_groups": ["a", "b"]}
+
+
+def run(method, seed, dice, *, share=0.05, shape=True):
+    """A row of results.json; `dice` of its two groups."""
+    overlap = {"dice": sum(dice) / 2, "iou": 0.5, "precision": 1.0, "recall": 1.0}
+    lengths = {"asd": 1.234, "assd": 1.0, "hd": 9.0, "hd95": 5.0}
+    mean = lengths | {"cl_dice": 0.75, "boundary_f1": 0.5}
+    return {
+        "set": "lines",
+        "method": method,
+        "labelled": share,
+        "labelled_patches": 2,
+        "seed": seed,
+        "steps": 10,
+        "seconds": 3.2,
+        "curve": [{"share": 0.5, "dice": 0.1}, {"share": 1.0, "dice": dice[0]}],
+        "test": {
+            "pooled": overlap,
+            "per_group": overlap,
+            "groups": {"a": {"dice": dice[0]}, "b": {"dice": dice[1]}},
+            "shape": {"mean": mean if shape else None},
+        },
+    }
+
+
+def results(*runs):
+    return {"protocol": Protocol().document(), "sets": {"lines": FACTS}, "runs": list(runs)}
+
+
+def rows(markdown):
+    """The cells of each method's row."""
+    lines = [line for line in markdown.splitlines() if line.startswith("| ")]
+    return {cells[1]: cells[2:-1] for cells in ([c.strip() for c in x.split("|")] for x in lines)}
+
+
+def test_means_and_deviations_over_seeds():
+    found = rows(
+        table.markdown(
+            results(
+                run("cps", 0, (0.6, 0.8)),
+                run("supervised", 0, (0.5, 0.7)),
+                run("cps", 1, (0.7, 0.9)),
+                run("supervised", 1, (0.7, 0.9)),
+            )
+        )
+    )
+    assert list(found) == ["method", "supervised", "**cps**"]
+    cps = dict(zip(found["method"], found["**cps**"], strict=True))
+    assert cps["Dice"] == "0.750 ± 0.071"
+    assert cps["ASD px"] == "1.23 ± 0.00"
+    assert cps["steps"] == "10"
+    # of the four pairs of seed and group two differ by 0.1 and two by nothing
+    assert cps["Δ Dice (95 %)"] == "+0.050 (+0.000 … +0.100)"
+    assert found["supervised"][-1] == "–"
+
+
+def test_what_is_missing_is_a_dash():
+    found = rows(table.markdown(results(run("cps", 0, (0.0, 0.0), shape=False))))
+    cps = dict(zip(found["method"], found["**cps**"], strict=True))
+    assert cps["HD95 px"] == cps["Δ Dice (95 %)"] == "–"
+    assert cps["Dice"] == "0.000"
+
+
+def test_one_table_for_each_share():
+    text = table.markdown(
+        results(run("cps", 0, (0.5, 0.5), share=0.05), run("cps", 0, (0.4, 0.4), share=0.02))
+    )
+    assert text.index("lines, 2 %") < text.index("lines, 5 %")
+    assert "2 of 40 training patches labelled; 12 test patches of 2 groups; seeds 0." in text
+
+
+@pytest.mark.parametrize(
+    ("truth", "proposed", "colour"),
+    [
+        (255, True, figures.FOUND),
+        (255, False, figures.MISSED),
+        (0, True, figures.INVENTED),
+        (0, False, (0, 0, 0)),
+        (127, True, figures.UNKNOWN),
+    ],
+)
+def test_errors_have_their_colours(truth, proposed, colour):
+    picture = figures.judged(np.full((2, 2), proposed), np.full((2, 2), truth, np.uint8))
+    assert (picture == colour).all()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = write(tmp_path_factory.mktemp("set") / "lines", slides=5, fields=2)
+    return dataset.read(
+        folder / "images",
+        folder / "masks",
+        positive=str(MEMBRANE),
+        groups=folder / "groups.csv",
+        name="lines",
+    )
+
+
+def test_the_gallery_shows_whose_weights_are_left(data, tmp_path):
+    rows = [run("supervised", 0, (0.5, 0.5)), run("cps", 0, (0.5, 0.5))]
+    assert not figures.gallery(results(*rows), data, tmp_path, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+    config = NetworkConfig("unet-small")
+    (tmp_path / "lines" / "cps-0.05-0").mkdir(parents=True)
+    save_ensemble(
+        Ensemble(config, build(config), ()), tmp_path / "lines/cps-0.05-0/model.safetensors"
+    )
+    assert figures.gallery(results(*rows), data, tmp_path, tmp_path / "one.png")
+    wide = Image.open(tmp_path / "one.png").size
+    assert wide[0] > 100
+
+
+def test_examples_are_test_patches_of_different_groups(data):
+    test = dataset.split(data).test
+    chosen = figures.examples(data, test, 4)
+    assert set(chosen) <= set(test.tolist())
+    groups = [data.groups[index] for index in chosen]
+    assert len(groups) == len(set(groups)) == min(4, len({data.groups[i] for i in test}))
+
+
+def test_curves_are_drawn(tmp_path):
+    figures.curves(results(run("cps", 0, (0.5, 0.5))), tmp_path / "curves.png")
+    assert Image.open(tmp_path / "curves.png").size[0] > 100
