@@ -1,0 +1,272 @@
+"""Errors planted into people's masks: how many does the audit find, and is what it shows one?
+
+`python -m benchmarks.label_issues [--steps 150] [--seed 1] [--data ../shared/data]`. Phantom
+slides, EM membranes (ISBI 2012, folds are blocks of sections) and vessels (DRIVE). Half of the
+patches get mistakes of one kind each; then the audit's own code trains on the spoilt masks, fold
+by fold, and judges the masks left out. What is not planted counts as a false alarm, though
+people's masks have errors and doubtful edges of their own: precision is a lower bound.
+"""
+
+import argparse
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.record import record
+from models.inference import TorchPredictor
+from models.label_issues import (
+    LEAST_PX,
+    LEAST_WIDTH,
+    Component,
+    IssueKind,
+    PatchIssues,
+    find,
+    folding,
+)
+from models.metrics import Counts, compare, ratio
+from models.out_of_fold import out_of_fold, predicted
+from models.phantom import PhantomSpec
+from models.phantom.patches import SCORES, SLIDE_PX, tissue_patches
+from models.study import dataset
+from models.study.dataset import Dataset
+from models.study.planted import Mistake, Planted, plant
+from models.training import never, preset, train
+
+SLIDES, PATCHES = 4, 16
+SECTIONS_OF_A_BLOCK = 6
+EYES = 8
+ERRORS_OF_A_PATCH = 3
+FOLDS = 3
+DATA = Path("../shared/data")
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """A set with errors: which kind each patch got (None: it is as it was), and where."""
+
+    masks: np.ndarray
+    errors: np.ndarray
+    mistakes: list[Mistake | None]
+
+
+def phantom(seed: int) -> Dataset:
+    images, masks, groups = [], [], []
+    for number in range(SLIDES):
+        score = SCORES[number % len(SCORES)]
+        spec = PhantomSpec(
+            width=SLIDE_PX, height=SLIDE_PX, seed=50_000 + 100 * seed + number, her2=score
+        )
+        for image, mask in tissue_patches(spec, PATCHES):
+            images.append(image)
+            masks.append(mask)
+            groups.append(f"slide-{spec.seed}")
+    first = np.ones((len(masks), *masks[0].shape), np.bool_)
+    return Dataset("phantom", np.array(images), np.array(masks), first, tuple(groups))
+
+
+def em(folder: Path) -> Dataset:
+    place = folder / "em_membrane_isbi2012"
+    data = dataset.read(place / "images", place / "labels", positive="0", name="em")
+    blocks = tuple(f"block-{int(name) // SECTIONS_OF_A_BLOCK}" for name in data.groups)
+    return replace(data, groups=blocks)
+
+
+def drive(folder: Path, seed: int) -> Dataset:
+    place = folder / "vessels_drive"
+    data = dataset.read(
+        place / "images",
+        place / "1st_manual",
+        positive="255",
+        region=place / "mask",
+        name="drive",
+    )
+    names = np.random.default_rng(seed).permutation(sorted(set(data.groups)))[:EYES]
+    chosen = np.flatnonzero(np.isin(data.groups, names))
+    groups = tuple(data.groups[index] for index in chosen)
+    return Dataset(data.name, data.images[chosen], data.masks[chosen], data.first[chosen], groups)
+
+
+def spoil(masks: np.ndarray, seed: int) -> Spoilt:
+    """Plant mistakes into half of the patches that show something, the rarest kind first."""
+    shown = np.flatnonzero((masks == dataset.MEMBRANE).any((1, 2)))
+    order = np.random.default_rng(seed).permutation(shown)[: len(shown) // 2]
+    mistakes: list[Mistake | None] = [None] * len(masks)
+    planted = [Planted(mask, np.zeros(mask.shape, np.int32)) for mask in masks]
+    for index in order.tolist():
+        for kind in sorted(Mistake, key=mistakes.count):
+            trial = plant(masks[index], kind, count=ERRORS_OF_A_PATCH, seed=seed * 10_000 + index)
+            if trial.count:
+                planted[index], mistakes[index] = trial, kind
+                break
+    return Spoilt(
+        np.stack([each.mask for each in planted]),
+        np.stack([each.errors for each in planted]),
+        mistakes,
+    )
+
+
+def shares(hits: int, shown: int, found: int, wanted: int) -> dict:
+    """Precision and recall with the numbers behind them."""
+    return {
+        "precision": round(hits / shown, 4) if shown else None,
+        "recall": round(found / wanted, 4) if wanted else None,
+        "shown": shown,
+        "planted": wanted,
+    }
+
+
+def pixel_figures(pixels: np.ndarray, spoilt: Spoilt) -> dict:
+    """Of all patches, then of those that hold one kind of mistake."""
+    planted = spoilt.errors > 0
+
+    def of(chosen: np.ndarray) -> dict:
+        hits = int((pixels & planted)[chosen].sum())
+        return shares(hits, int(pixels[chosen].sum()), hits, int(planted[chosen].sum()))
+
+    return by_mistake(of, spoilt)
+
+
+def by_mistake(of, spoilt: Spoilt) -> dict:
+    kinds = np.array([str(mistake) for mistake in spoilt.mistakes])
+    every = {"all": of(np.ones(len(kinds), np.bool_))}
+    return every | {str(kind): of(kinds == kind) for kind in Mistake}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A component in its patch, and the numbers of the planted errors that it touches."""
+
+    patch: int
+    component: Component
+    touched: frozenset[int]
+
+
+def shown_of(issues: list[PatchIssues], spoilt: Spoilt) -> list[Shown]:
+    return [
+        Shown(patch, component, touched(component, found.doubtful, mask, errors))
+        for patch, (found, mask, errors) in enumerate(
+            zip(issues, spoilt.masks, spoilt.errors, strict=True)
+        )
+        for component in found.components
+    ]
+
+
+def touched(
+    component: Component, doubtful: np.ndarray, mask: np.ndarray, errors: np.ndarray
+) -> frozenset[int]:
+    """Return the errors under a component's very pixels, not only in its box."""
+    rows = slice(component.row, component.row + component.height)
+    columns = slice(component.column, component.column + component.width)
+    membrane = mask[rows, columns] == dataset.MEMBRANE
+    own = doubtful[rows, columns] & (membrane == (component.kind == IssueKind.SURPLUS))
+    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(own.astype(np.uint8), connectivity=8)
+    whole = (0, 0, component.width, component.height, component.size_px)
+    [number] = [place for place, box in enumerate(boxes) if place and tuple(box) == whole][:1]
+    return frozenset(np.unique(errors[rows, columns][pieces == number]).tolist()) - {0}
+
+
+def component_figures(shown: list[Shown], spoilt: Spoilt) -> dict:
+    """Precision: components that touch an error. Recall: errors that a component touches."""
+
+    def of(chosen: np.ndarray) -> dict:
+        there = [each for each in shown if chosen[each.patch]]
+        found = {(each.patch, number) for each in there for number in each.touched}
+        wanted = int(spoilt.errors.max((1, 2))[chosen].sum())
+        return shares(sum(bool(each.touched) for each in there), len(there), len(found), wanted)
+
+    return by_mistake(of, spoilt)
+
+
+def first_right(shown: list[Shown], number: int, key: str) -> float:
+    """Share of the `number` worst components that touch an error."""
+    worst = sorted(shown, key=lambda each: -getattr(each.component, key))[:number]
+    return round(ratio(sum(bool(each.touched) for each in worst), len(worst)), 4)
+
+
+def judge(probability: np.ndarray, spoilt: Spoilt) -> dict:
+    issues = find(spoilt.masks, probability)
+    shown = shown_of(issues, spoilt)
+    planted = int(spoilt.errors.max((1, 2)).sum())
+    against = (probability >= 0.5) != (spoilt.masks == dataset.MEMBRANE)
+    plain = against & (spoilt.masks != dataset.IGNORE)
+    return {
+        "pixels": pixel_figures(np.stack([found.doubtful for found in issues]), spoilt),
+        "pixels_by_disagreement_alone": pixel_figures(plain, spoilt)["all"],
+        "components": component_figures(shown, spoilt),
+        "right_among_as_many_as_planted": {
+            key: first_right(shown, planted, key) for key in ("weight", "score")
+        },
+    }
+
+
+def dice_of(probability: np.ndarray, masks: np.ndarray) -> float:
+    counts = Counts()
+    for own, mask in zip(probability, masks, strict=True):
+        counts += compare(own >= 0.5, mask)
+    return round(counts.dice, 4)
+
+
+def audit(data: Dataset, arguments: argparse.Namespace) -> dict:
+    truth = data.truth(np.arange(len(data.masks)))
+    spoilt = spoil(truth, arguments.seed)
+    config = preset(arguments.preset, iterations=arguments.steps, seed=arguments.seed, threads=1)
+    dealt = folding(data.groups, np.ones(len(truth), np.bool_), folds=FOLDS, seed=arguments.seed)
+    began = time.process_time()
+    with TemporaryDirectory() as folder:
+        probability = out_of_fold(
+            config, data.images, spoilt.masks, data.images, dealt, workdir=Path(folder)
+        )
+        spent = time.process_time() - began
+        trained = train(config, data.images, spoilt.masks, data.images, workdir=Path(folder))
+        seen = predicted(TorchPredictor(trained.path), data.images, never)
+    return {
+        "patches": len(truth),
+        "groups": len(set(data.groups)),
+        "folds": dealt.count,
+        "membrane_share": round(float((truth == dataset.MEMBRANE).mean()), 4),
+        "planted_share_of_pixels": round(float((spoilt.errors > 0).mean()), 4),
+        "processor_seconds": round(spent, 1),
+        "out_of_fold_dice_on_the_truth": dice_of(probability, truth),
+        "out_of_fold": judge(probability, spoilt),
+        "network_that_learned_the_same_masks": judge(seen, spoilt),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--preset", default="supervised")
+    parser.add_argument("--data", type=Path, default=os.environ.get("MEMBRANA_TEST_DATA", DATA))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    sets = {}
+    for data in (
+        phantom(arguments.seed),
+        em(arguments.data),
+        drive(arguments.data, arguments.seed),
+    ):
+        sets[data.name] = audit(data, arguments)
+        print(data.name, sets[data.name]["out_of_fold"]["components"]["all"], flush=True)
+    record(
+        "label_issues",
+        {
+            "preset": arguments.preset,
+            "steps": arguments.steps,
+            "seed": arguments.seed,
+            "threads": 1,
+            "least_px": LEAST_PX,
+            "least_width_px": LEAST_WIDTH,
+            "sets": sets,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
