@@ -176,14 +176,21 @@ class DemoSlide:
             say(f"The demo slide could not be made. See {self.settings.data}/logs/demo.log.")
         self.abandon()
 
-    def client(self) -> Client:
-        """Return a client that acts as the first admin, by a token of its own."""
-        with get_database(self.settings.sqlalchemy_url).writing() as session:
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Client]:
+        """Act as the first admin, by a token that ends with the work."""
+        database = get_database(self.settings.sqlalchemy_url)
+        with database.writing() as session:
             admin = auth.first_admin(session)
             if admin is None:
                 raise Conflict("There is no admin.", code="no_admin")
             token = auth.create_token(session, admin, name="demo slide")
-        return Client(near(self.settings), token)
+        try:
+            with Client(near(self.settings), token) as client:
+                yield client
+        finally:
+            with database.writing() as session:
+                auth.end_token(session, token)
 
     def abandon(self) -> None:
         """Leave nothing behind: neither the process nor its files."""

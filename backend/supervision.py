@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ LONGEST_PAUSE = 30.0
 SETTLED_SECONDS = 60.0
 """A process that lived this long has forgotten its earlier deaths."""
 PR_SET_PDEATHSIG = 1
+LARGEST_LOG = 32 * 2**20
 
 
 def say(sentence: str) -> None:
@@ -56,6 +58,17 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def rotate(log: Path, largest: int = LARGEST_LOG) -> None:
+    """Put a log that has grown too long aside, in the place of the one before.
+
+    Copied and emptied, since the process keeps its file open; it appends, so it goes on at the
+    beginning. A line written in between is lost.
+    """
+    if log.exists() and log.stat().st_size > largest:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
+
+
 @dataclass
 class Child:
     """A process that must be there: started again when it dies, with growing pauses."""
@@ -70,6 +83,7 @@ class Child:
 
     def watch(self) -> None:
         """Start the process if it is not running and its pause is over."""
+        rotate(self.log)
         now = time.monotonic()
         if self.process is not None and self.process.poll() is not None:
             self.deaths = 0 if now - self.started_at > SETTLED_SECONDS else self.deaths

@@ -156,6 +156,13 @@ def revoke_token(session: Session, token_id: str, *, by: User) -> None:
     token.revoked_at = token.revoked_at or now()
 
 
+def end_token(session: Session, token: str) -> None:
+    """End a token that its holder needs no longer."""
+    session.execute(
+        update(ApiToken).where(ApiToken.secret_sha256 == sha256(token)).values(revoked_at=now())
+    )
+
+
 def create_program_token(session: Session, *, name: str, role: Role) -> str:
     """Make a token for a program, which acts as a user of its own name and role."""
     user = session.scalar(select(User).where(User.name == f"program {name}"))

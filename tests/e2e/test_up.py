@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -163,3 +164,6 @@ def test_demo_brings_one_synthetic_slide(installation: Installation) -> None:
         assert all_gone(installation)
     assert said(installation).count("Making a demo slide (synthetic") == 1
     assert not list(installation.data.glob("demo-synthetic*"))
+    with contextlib.closing(sqlite3.connect(installation.data / "membrana.db")) as database:
+        ended = "SELECT revoked_at IS NOT NULL FROM api_tokens WHERE name = 'demo slide'"
+        assert set(database.execute(ended)) == {(1,)}
