@@ -74,8 +74,9 @@ def benchmark(
 ) -> None:
     """Compare methods on a folder of images and masks, at equal budgets, on held-out groups.
 
-    Prints Markdown tables; results.json, curves and pictures lie at -o. What is in results.json is
-    not run again, so it can be killed, gone on with and added to.
+    Prints Markdown tables; results and curves lie at -o, weights and a gallery of proposals in the
+    folder beside it that ends in .work. What is in results.json is not run again, so it can be
+    killed, gone on with and added to.
     """
     with in_words():
         from models.study import dataset, results
@@ -171,7 +172,8 @@ def illustrate(content: dict[str, Any], data: Any, output: Path) -> None:
     markdown = table.markdown(content)
     output.with_suffix(".md").write_text(markdown)
     figures.curves(content, output.with_suffix(".curves.png"))
-    figures.gallery(content, data, work_of(output), output.with_suffix(f".{data.name}.png"))
+    # pictures of people's images stay out of the folder of results
+    figures.gallery(content, data, work_of(output), work_of(output) / f"{data.name}.png")
     say(markdown)
 
 
