@@ -22,7 +22,7 @@ from models.prediction import Prediction
 from models.study import dataset, runs
 from models.study.contenders import Contender, Protocol
 from models.study.dataset import Dataset, DatasetError, Split
-from models.study.results import orphaned
+from models.study.results import end_with_parent
 from models.study.runs import Cell
 from models.study.strategies import STRATEGIES, Pool
 from models.training import Progress
@@ -77,7 +77,7 @@ def learned(plan: Plan, data: Dataset, part: Split, labelled: Numbers, seed: int
     kept = folder / "dice.json"
     if not kept.exists():
         config = runs.configured(Cell(plan.contender, 1.0, seed), plan.protocol, threads=1)
-        trained = runs.fit(config, data, part, labelled, folder, stopping=orphaned())
+        trained = runs.fit(config, data, part, labelled, folder)
         teacher = place(load_ensemble(trained.path).teacher, plan.protocol.device)
         found = runs.predict(teacher, data.images[part.test])
         kept.write_text(json.dumps(runs.pooled_dice(found, data.truth(part.test))))
@@ -132,7 +132,9 @@ def study(
     chains = [(strategy, seed) for seed in range(seeds) for strategy in strategies]
     done, of = 0, 2 * seeds + len(chains)
     found: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         try:
             # what several chains begin with, and the upper bound, before the chains
             first = {

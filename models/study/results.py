@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from models.study import runs
@@ -103,15 +103,21 @@ SHARED: dict[str, Any] = {}
 
 
 def receive(data: Dataset, protocol: Protocol) -> None:
+    end_with_parent()
     SHARED.update(data=data, protocol=protocol)
 
 
+def end_with_parent() -> None:
+    """End this process when the one that wanted its work is gone: it would wait for ever."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
 def one(cell: Cell, folder: Path) -> dict[str, Any]:
-    data, protocol = SHARED["data"], SHARED["protocol"]
-    return runs.run(cell, data, protocol, folder, stopping=orphaned())
-
-
-def orphaned() -> Callable[[], bool]:
-    """Return what tells whether the process that wanted this work is gone: it stops then, too."""
-    parent = os.getppid()
-    return lambda: os.getppid() != parent
+    return runs.run(cell, SHARED["data"], SHARED["protocol"], folder)

@@ -6,7 +6,6 @@ the test patches, nor on the validation patches: the weights of the last step ar
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from models.training import (
     Trained,
     TrainingConfig,
     Watch,
-    never,
     train,
     unreported,
     unwatched,
@@ -61,7 +59,6 @@ def run(
     *,
     threads: int = 1,
     progress: Progress = unreported,
-    stopping: Callable[[], bool] = never,
 ) -> dict[str, Any]:
     """Train, judge on the test patches, and return the row of `results.json`."""
     part = dataset.split(data, seed=protocol.split_seed)
@@ -77,9 +74,7 @@ def run(
         found = predict(teacher, data.images[few])
         log.add(step / config.iterations, pooled_dice(found, data.truth(few)))
 
-    trained = fit(
-        config, data, part, chosen, folder, progress=progress, watch=watch, stopping=stopping
-    )
+    trained = fit(config, data, part, chosen, folder, progress=progress, watch=watch)
     teacher = place(load_ensemble(trained.path).teacher, protocol.device)
     proposals = predict(teacher, data.images[part.test]) >= 0.5
     groups = [data.groups[index] for index in part.test]
@@ -117,7 +112,6 @@ def fit(
     *,
     progress: Progress = unreported,
     watch: Watch = unwatched,
-    stopping: Callable[[], bool] = never,
 ) -> Trained:
     """Train on the chosen patches' masks and on the other training patches without theirs."""
     rest = np.setdiff1d(part.train, chosen)
@@ -129,7 +123,6 @@ def fit(
         workdir=folder,
         progress=progress,
         watch=watch,
-        stopping=stopping,
     )
 
 

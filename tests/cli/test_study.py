@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from models.networks import load_ensemble
@@ -66,6 +67,21 @@ def test_benchmark_prints_the_table_that_it_keeps(folder, tmp_path):
     assert {p.name for p in tmp_path.rglob("*.png")} == {"results.curves.png", "lines.png"}
     again = membrana("tables", results)
     assert again.stdout == done.stdout
+
+
+def test_a_killed_study_leaves_no_process(folder, tmp_path):
+    words = ("--methods", "supervised", "--budget", 10**6, "--jobs", 2, "--seeds", 2)
+    study = psutil.Popen(
+        [sys.executable, "-m", "worker.cli", "benchmark"]
+        + [str(word) for word in (*of(folder), *QUICK, *words, "-o", tmp_path / "results.json")]
+    )
+    # two trainings, and Python's own watcher of shared memory
+    while len(study.children()) < 3:
+        assert study.poll() is None
+    children = study.children()
+    study.kill()
+    study.wait()
+    assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 def test_active_learning_prints_its_table(folder, tmp_path):
