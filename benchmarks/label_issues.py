@@ -1,10 +1,11 @@
 """Errors planted into people's masks: how many does the audit find, and is what it shows one?
 
-`python -m benchmarks.label_issues [--steps 150] [--seed 1] [--data ../shared/data]`. Phantom
+`python -m benchmarks.label_issues [--steps 250] [--seed 1] [--data ../shared/data]`. Phantom
 slides, EM membranes (ISBI 2012, folds are blocks of sections) and vessels (DRIVE). Half of the
 patches get mistakes of one kind each; then the audit's own code trains on the spoilt masks, fold
 by fold, and judges the masks left out. What is not planted counts as a false alarm, though
-people's masks have errors and doubtful edges of their own: precision is a lower bound.
+people's masks have errors and doubtful edges of their own: precision is a lower bound. Thresholds
+and order were chosen on seed 0.
 """
 
 import argparse
@@ -14,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
 import torch
 
@@ -24,7 +24,6 @@ from models.label_issues import (
     LEAST_PX,
     LEAST_WIDTH,
     Component,
-    IssueKind,
     PatchIssues,
     find,
     folding,
@@ -43,6 +42,11 @@ SECTIONS_OF_A_BLOCK = 6
 EYES = 8
 ERRORS_OF_A_PATCH = 3
 FOLDS = 3
+CROP, BATCH = 64, 8
+"""What teaches the small network most in a second of one core.
+
+Rates above the preset's do not: on DRIVE (seed 0) average precision was 0.33 at 5e-3, 0.48 at 2e-3.
+"""
 DATA = Path("../shared/data")
 
 
@@ -148,27 +152,20 @@ class Shown:
 
 
 def shown_of(issues: list[PatchIssues], spoilt: Spoilt) -> list[Shown]:
-    return [
-        Shown(patch, component, touched(component, found.doubtful, mask, errors))
-        for patch, (found, mask, errors) in enumerate(
-            zip(issues, spoilt.masks, spoilt.errors, strict=True)
-        )
+    """Return all components, the worst of all patches first, as the product lists them."""
+    shown = [
+        Shown(patch, component, touched(component, errors))
+        for patch, (found, errors) in enumerate(zip(issues, spoilt.errors, strict=True))
         for component in found.components
     ]
+    return sorted(shown, key=lambda each: -each.component.weight)
 
 
-def touched(
-    component: Component, doubtful: np.ndarray, mask: np.ndarray, errors: np.ndarray
-) -> frozenset[int]:
+def touched(component: Component, errors: np.ndarray) -> frozenset[int]:
     """Return the errors under a component's very pixels, not only in its box."""
     rows = slice(component.row, component.row + component.height)
     columns = slice(component.column, component.column + component.width)
-    membrane = mask[rows, columns] == dataset.MEMBRANE
-    own = doubtful[rows, columns] & (membrane == (component.kind == IssueKind.SURPLUS))
-    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(own.astype(np.uint8), connectivity=8)
-    whole = (0, 0, component.width, component.height, component.size_px)
-    [number] = [place for place, box in enumerate(boxes) if place and tuple(box) == whole][:1]
-    return frozenset(np.unique(errors[rows, columns][pieces == number]).tolist()) - {0}
+    return frozenset(np.unique(errors[rows, columns][component.pixels]).tolist()) - {0}
 
 
 def component_figures(shown: list[Shown], spoilt: Spoilt) -> dict:
@@ -183,10 +180,34 @@ def component_figures(shown: list[Shown], spoilt: Spoilt) -> dict:
     return by_mistake(of, spoilt)
 
 
-def first_right(shown: list[Shown], number: int, key: str) -> float:
+def first_right(shown: list[Shown], number: int) -> float:
     """Share of the `number` worst components that touch an error."""
-    worst = sorted(shown, key=lambda each: -getattr(each.component, key))[:number]
-    return round(ratio(sum(bool(each.touched) for each in worst), len(worst)), 4)
+    return round(ratio(sum(bool(each.touched) for each in shown[:number]), number), 4)
+
+
+def average_precision(shown: list[Shown], planted: int) -> float:
+    """Sum over the list, worst first, of precision so far x the recall that a component adds.
+
+    An error that several components touch is found once; one that none touches adds nothing.
+    """
+    found: set[tuple[int, int]] = set()
+    right, area = 0, 0.0
+    for place, each in enumerate(shown, start=1):
+        right += bool(each.touched)
+        new = {(each.patch, number) for number in each.touched} - found
+        found |= new
+        area += len(new) / planted * right / place
+    return round(area, 4)
+
+
+def pixel_average_precision(probability: np.ndarray, spoilt: Spoilt) -> float:
+    """Average precision of all judged pixels, ordered by 1 - the probability of their label."""
+    judged = spoilt.masks != dataset.IGNORE
+    membrane = spoilt.masks[judged] == dataset.MEMBRANE
+    doubt = np.where(membrane, 1 - probability[judged], probability[judged])
+    wrong = (spoilt.errors[judged] > 0)[np.argsort(-doubt, kind="stable")]
+    precision = np.cumsum(wrong) / np.arange(1, wrong.size + 1)
+    return round(float(precision[wrong].mean()), 4)
 
 
 def judge(probability: np.ndarray, spoilt: Spoilt) -> dict:
@@ -198,10 +219,10 @@ def judge(probability: np.ndarray, spoilt: Spoilt) -> dict:
     return {
         "pixels": pixel_figures(np.stack([found.doubtful for found in issues]), spoilt),
         "pixels_by_disagreement_alone": pixel_figures(plain, spoilt)["all"],
+        "pixel_average_precision": pixel_average_precision(probability, spoilt),
         "components": component_figures(shown, spoilt),
-        "right_among_as_many_as_planted": {
-            key: first_right(shown, planted, key) for key in ("weight", "score")
-        },
+        "component_average_precision": average_precision(shown, planted),
+        "right_among_as_many_as_planted": first_right(shown, planted),
     }
 
 
@@ -215,13 +236,21 @@ def dice_of(probability: np.ndarray, masks: np.ndarray) -> float:
 def audit(data: Dataset, arguments: argparse.Namespace) -> dict:
     truth = data.truth(np.arange(len(data.masks)))
     spoilt = spoil(truth, arguments.seed)
-    config = preset(arguments.preset, iterations=arguments.steps, seed=arguments.seed, threads=1)
+    config = preset(
+        arguments.preset,
+        iterations=arguments.steps,
+        crop=CROP,
+        batch_labelled=BATCH,
+        batch_unlabelled=BATCH,
+        seed=arguments.seed,
+        threads=1,
+    )
     dealt = folding(data.groups, np.ones(len(truth), np.bool_), folds=FOLDS, seed=arguments.seed)
     began = time.process_time()
     with TemporaryDirectory() as folder:
         probability = out_of_fold(
             config, data.images, spoilt.masks, data.images, dealt, workdir=Path(folder)
-        )
+        ).probability
         spent = time.process_time() - began
         trained = train(config, data.images, spoilt.masks, data.images, workdir=Path(folder))
         seen = predicted(TorchPredictor(trained.path), data.images, never)
@@ -240,7 +269,7 @@ def audit(data: Dataset, arguments: argparse.Namespace) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preset", default="supervised")
     parser.add_argument("--data", type=Path, default=os.environ.get("MEMBRANA_TEST_DATA", DATA))
@@ -253,16 +282,20 @@ def main() -> None:
         drive(arguments.data, arguments.seed),
     ):
         sets[data.name] = audit(data, arguments)
-        print(data.name, sets[data.name]["out_of_fold"]["components"]["all"], flush=True)
+        found = sets[data.name]["out_of_fold"]
+        print(data.name, found["component_average_precision"], found["components"], flush=True)
     record(
         "label_issues",
         {
             "preset": arguments.preset,
             "steps": arguments.steps,
+            "crop": CROP,
+            "batch": BATCH,
             "seed": arguments.seed,
             "threads": 1,
             "least_px": LEAST_PX,
             "least_width_px": LEAST_WIDTH,
+            "errors_of_a_patch": ERRORS_OF_A_PATCH,
             "sets": sets,
         },
     )

@@ -1,6 +1,7 @@
 """Probabilities of patches by networks that were trained without them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,17 @@ Images = npt.NDArray[np.uint8]
 Probability = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What networks say of patches that they never learned from.
+
+    probability: float32 (N, H, W), the teachers' of membrane. weights: sha256 of each fold's.
+    """
+
+    probability: Probability
+    weights: tuple[str, ...]
+
+
 def out_of_fold(
     config: TrainingConfig,
     images: Images,
@@ -24,8 +36,8 @@ def out_of_fold(
     workdir: Path,
     progress: Progress = unreported,
     stopping: Callable[[], bool] = never,
-) -> Probability:
-    """Return the teacher's membrane probability of each patch, float32 (N, H, W).
+) -> Judgement:
+    """Train a teacher for each fold and let it see the patches left out.
 
     Each fold's network begins anew: one that went on from trained weights would know the masks
     it is to judge. images: uint8 (N, H, W, 3), masks: uint8 (N, H, W), unlabelled: uint8
@@ -34,10 +46,11 @@ def out_of_fold(
     `progress(step, of, losses)` counts the steps of all folds.
     """
     found = np.zeros(masks.shape, np.float32)
+    weights = []
     for fold in range(dealt.count):
         left_out = dealt.left_out(fold)
         folder = workdir / f"fold-{fold}"
-        kept = folder / "probability.npy"
+        kept, named = folder / "probability.npy", folder / "weights.sha256"
         if not kept.exists():
 
             def counted(step: int, steps: int, losses: dict[str, float], fold: int = fold) -> None:
@@ -54,9 +67,11 @@ def out_of_fold(
                 stopping=stopping,
             )
             predictor = TorchPredictor(trained.path, device=config.device)
+            named.write_text(trained.sha256)
             keep(kept, predicted(predictor, images[left_out], stopping))
         found[left_out] = np.load(kept)
-    return found
+        weights.append(named.read_text())
+    return Judgement(found, tuple(weights))
 
 
 def predicted(

@@ -39,7 +39,8 @@ def test_a_forgotten_and_an_invented_membrane_are_found_in_their_boxes():
     [missing] = first.components
     assert missing.kind == IssueKind.MISSING
     assert (missing.row, missing.column, missing.height, missing.width) == (40, 8, 6, 22)
-    assert missing.size_px == 6 * 22
+    assert (missing.size_px, missing.core_px) == (6 * 22, 4 * 20)
+    assert missing.pixels.all()
     assert missing.score == pytest.approx(0.95)
     [surplus] = second.components
     assert surplus.kind == IssueKind.SURPLUS
@@ -57,6 +58,19 @@ def test_the_score_is_one_minus_the_mean_self_confidence():
     given = 1 - probability[0, 40:46, 8:30]
     assert component.score == pytest.approx(1 - given.mean(), abs=1e-6)
     assert component.score == pytest.approx(0.97)
+
+
+def test_a_component_knows_its_pixels_in_a_box_that_others_share():
+    truth, masks = striped(), striped()
+    # an L, and a square in its corner
+    masks[0, 18:38, 5:10] = 255
+    masks[0, 33:38, 5:36] = 255
+    masks[0, 20:28, 14:24] = 255
+    corner, angle = sorted(find(masks, seen(truth))[0].components, key=lambda each: each.size_px)
+    assert (angle.row, angle.column, angle.height, angle.width) == (18, 5, 20, 31)
+    assert angle.pixels.sum() == angle.size_px == 20 * 5 + 5 * 31 - 25
+    assert not angle.pixels[2:10, 9:19].any()
+    assert corner.pixels.all()
 
 
 def test_of_equally_sure_ones_the_larger_comes_first():
@@ -176,7 +190,10 @@ def test_each_fold_learns_without_the_patches_it_judges(pictures, dealt, tmp_pat
         return real(config, learned, *more, **options)
 
     monkeypatch.setattr(loop, "train", watched)
-    probability = out_of_fold(SHORT, images, masks, images[:0], dealt, workdir=tmp_path)
+    judged = out_of_fold(SHORT, images, masks, images[:0], dealt, workdir=tmp_path)
+    probability = judged.probability
+    assert [len(each) for each in judged.weights] == [64] * 3
+    assert len(set(judged.weights)) == 3
     assert probability.shape == masks.shape
     assert ((probability > 0) & (probability < 1)).all()
     assert given_to == [set(dealt.learned(fold).tolist()) for fold in range(3)]
@@ -200,7 +217,8 @@ def test_stopped_anywhere_it_ends_in_the_same_probabilities(pictures, dealt, tmp
         with pytest.raises(Stopped):
             out_of_fold(SHORT, images, masks, images, dealt, **options)
     parted = out_of_fold(SHORT, images, masks, images, dealt, **options)
-    np.testing.assert_array_equal(parted, whole)
+    np.testing.assert_array_equal(parted.probability, whole.probability)
+    assert parted.weights == whole.weights
 
 
 def test_planted_errors_are_found_by_networks_that_learned_from_spoilt_masks(tmp_path):
@@ -217,8 +235,8 @@ def test_planted_errors_are_found_by_networks_that_learned_from_spoilt_masks(tmp
     torch.set_num_threads(1)
     dealt = folding([str(i // 2) for i in range(8)], np.ones(8, np.bool_), folds=2, seed=0)
     config = replace(SHORT, iterations=25, learning_rate=1e-2, warm_up=3, checkpoint_every=100)
-    probability = out_of_fold(config, images, masks, images[:0], dealt, workdir=tmp_path)
-    issues = find(masks, probability)
+    judged = out_of_fold(config, images, masks, images[:0], dealt, workdir=tmp_path)
+    issues = find(masks, judged.probability)
     [worst] = issues[0].components
     assert worst.kind == IssueKind.MISSING
     erased = planted.errors > 0
