@@ -29,6 +29,9 @@ ENCLOSED = 4
 OVERRIDDEN = 8
 """Flag: a person set this cell's class."""
 
+BROWN_NUCLEUS = 16
+"""Flag: the nucleus is browner than the cytoplasm."""
+
 _WIDE = {"x": np.float64, "y": np.float64, "label": np.uint8, "flags": np.uint16}
 
 

@@ -1,0 +1,188 @@
+"""One tile of a slide: from its pixels and its membrane mask to its cells.
+
+The steps of her2.md §3 in their order; everything they look at lies within the halo.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.her2 import cells as columns
+from models.her2.cells import VERTICES, Cells, Cutoffs, classify
+from models.her2.nuclei import NUCLEI_MPP, Detector, measure_nuclei
+from models.her2.optical_density import STEP, Densities
+from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
+from models.her2.rays import MASK, NUCLEUS, RAYS, REVIEWED, Planes, Profiles, directions, trace
+from models.her2.sharing import Contours, contours
+from models.her2.territory import fill_holes, territories
+from models.her2.white_point import BLOCK_PX, FOCUS_MPP, focus_of
+from models.stain import StainVectors
+
+Double = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+Rgb = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""left, top, right, bottom"""
+Box0 = tuple[float, float, float, float]
+
+HALO_PX = 256
+"""64 µm: two neighbours of neighbours, and what a nucleus is judged by."""
+MARGIN_PX = 192
+"""Cells this far outside a tile are traced for the sharing rule, at 0.25 µm."""
+LEAST_CELL_UM2, MOST_CELL_UM2 = 20.0, 200.0
+LEAST_NUCLEUS_UM2 = 8.0
+LONGEST = 3.0
+BLURRED = 0.3
+BROWNER = 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure: cut-offs, stain vectors, the least contrast of a hit to the cytoplasm."""
+
+    cutoffs: Cutoffs
+    vectors: StainVectors
+    contrast: float = 0.05
+
+
+@dataclass(frozen=True)
+class TileWork:
+    """One slide's measuring, tile by tile; called from several threads."""
+
+    slide: Pixels
+    masks: Masks
+    regions: Regions
+    settings: Settings
+    densities: Densities
+    detector: Detector
+    focus: float
+
+    def box0(self, box: Box) -> Box0:
+        """Level-0 px of a box in analysis px."""
+        scale = ANALYSIS_MPP / self.slide.mpp
+        left, top, right, bottom = box
+        return left * scale, top * scale, right * scale, bottom * scale
+
+    def tile(self, box: Box) -> tuple[Cells, int]:
+        """Cells whose centroid lies in the box, and how many more lie in blurred blocks."""
+        left, top, right, bottom = box
+        x, y = left - HALO_PX, top - HALO_PX
+        # even sides: two pixels of the analysis are one of the nuclei
+        width = (right - left + 1) // 2 * 2 + 2 * HALO_PX
+        height = (bottom - top + 1) // 2 * 2 + 2 * HALO_PX
+        image = self.slide.read(x, y, width, height, ANALYSIS_MPP)
+        membrane, reviewed = self.masks.read(x, y, width, height)
+        small = np.asarray(
+            cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8
+        )
+        coarse = membrane[::2, ::2] | membrane[1::2, ::2] | membrane[::2, 1::2]
+        coarse |= membrane[1::2, 1::2]
+        filled = fill_holes(self.detector(small, NUCLEI_MPP), coarse, NUCLEI_MPP)
+        brown = self.densities.dab(small)
+        nuclei = measure_nuclei(filled.labels, brown, NUCLEI_MPP, (y // 2, x // 2))
+        # a coarse pixel's middle, in px of the slide
+        rows, cols = nuclei.row * 2 + 0.5, nuclei.col * 2 + 0.5
+        near = (rows >= top - MARGIN_PX) & (rows < bottom + MARGIN_PX)
+        near &= (cols >= left - MARGIN_PX) & (cols < right + MARGIN_PX)
+        near &= nuclei.area_um2 >= LEAST_NUCLEUS_UM2
+        ground = territories(filled.labels, NUCLEI_MPP)
+        code = membrane.view(np.uint8) * np.uint8(MASK)
+        code |= _double(filled.labels > 0).view(np.uint8) * np.uint8(NUCLEUS)
+        code |= reviewed.view(np.uint8) * np.uint8(REVIEWED)
+        planes = Planes(_double(ground), code, self.densities.coded_dab(image))
+        number = nuclei.number[near]
+        rows, cols = rows[near], cols[near]
+        area, dab = nuclei.area_um2[near], nuclei.dab[near]
+        middle_rows = np.rint(rows).astype(np.intp) - y
+        middle_cols = np.rint(cols).astype(np.intp) - x
+        profiles = trace(planes, middle_rows, middle_cols, number, self.settings.contrast)
+        measured = contours(profiles, number, self.settings.cutoffs.c_full)
+        # what lies in the box, in the tumour, and is a tumour cell
+        keep = (rows >= top) & (rows < bottom) & (cols >= left) & (cols < right)
+        added = np.isin(number, filled.added)
+        keep &= (added | (area >= LEAST_CELL_UM2)) & (area <= MOST_CELL_UM2)
+        keep &= nuclei.elongation[near] <= LONGEST
+        scale = ANALYSIS_MPP / self.slide.mpp
+        x0, y0 = (cols + 0.5) * scale, (rows + 0.5) * scale
+        keep &= self.regions.holds(x0, y0)
+        sharp = self._sharp(small, (y, x), rows, cols, keep)
+        lost = int((keep & ~sharp).sum())
+        every = _columns(profiles, measured, x0, y0, scale, area, dab, added, self.settings)
+        return Cells(mpp=self.slide.mpp, **every).take(keep & sharp), lost
+
+    def _sharp(
+        self, small: Rgb, corner: tuple[int, int], rows: Double, cols: Double, keep: Bool
+    ) -> Bool:
+        """Tell which places, in analysis px of the slide, lie in blocks in focus: bool (n,).
+
+        Blocks lie on the slide's own grid, not the tile's; `corner` is the tile's (row, col).
+        """
+        out = np.ones(len(rows), np.bool_)
+        if np.isnan(self.focus):
+            return out
+        side = round(BLOCK_PX * FOCUS_MPP / ANALYSIS_MPP)
+        blocks = np.stack([rows // side, cols // side], axis=1).astype(np.int64)
+        for row, col in np.unique(blocks[keep], axis=0):
+            top, left = (int(row) * side - corner[0]) // 2, (int(col) * side - corner[1]) // 2
+            focus = focus_of(small[top : top + BLOCK_PX, left : left + BLOCK_PX])
+            if focus < BLURRED * self.focus:
+                out &= ~((blocks[:, 0] == row) & (blocks[:, 1] == col))
+        return out
+
+
+def _double(coarse: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Each pixel of (H, W) as a square of four."""
+    return coarse.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def _columns(
+    profiles: Profiles,
+    measured: Contours,
+    x0: Double,
+    y0: Double,
+    scale: float,
+    area_um2: Double,
+    dab: Double,
+    added: Bool,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Columns of Cells, without `mpp`, of everything traced; `scale` is level-0 px a step."""
+    hit = profiles.hit
+    inside = profiles.inside
+    cytoplasm = np.where(inside == 255, 0, inside).astype(np.float32) * np.float32(STEP)
+    arc = profiles.at * np.float32(ANALYSIS_MPP * 2 * np.pi / RAYS)
+    flags = np.where(added, columns.EXTRA_SEED, 0)
+    flags |= np.where(measured.shared, columns.SHARED, 0)
+    flags |= np.where(measured.enclosed, columns.ENCLOSED, 0)
+    brown = dab > cytoplasm + BROWNER
+    flags |= np.where(brown & ~added, columns.BROWN_NUCLEUS, 0)
+    many = np.maximum(hit.sum(axis=1), 1)
+    width = (profiles.width * hit).sum(axis=1) / many * ANALYSIS_MPP
+    step_row, step_col = (each[:: RAYS // VERTICES] for each in directions())
+
+    def outline(reach: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+        far = reach[:, :: RAYS // VERTICES] * scale
+        x, y = x0[:, None] + far * step_col, y0[:, None] + far * step_row
+        return np.stack([x, y], axis=-1).astype(np.float32)
+
+    return {
+        "x": x0,
+        "y": y0,
+        "area_um2": area_um2.astype(np.float32),
+        "completeness": measured.completeness,
+        "unshared": measured.unshared,
+        "intensity": measured.intensity,
+        "cytoplasm": cytoplasm,
+        "width_um": width.astype(np.float32),
+        "gap_degrees": measured.gap_degrees,
+        "contour_um": arc.sum(axis=1).astype(np.float32),
+        "stained_um": (arc * hit).sum(axis=1).astype(np.float32),
+        "reviewed_um": (arc * profiles.reviewed).sum(axis=1).astype(np.float32),
+        "label": classify(measured.unshared, measured.intensity, settings.cutoffs),
+        "flags": flags.astype(np.uint16),
+        "nucleus": outline(profiles.nucleus),
+        "membrane": outline(profiles.at),
+    }

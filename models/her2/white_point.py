@@ -1,0 +1,119 @@
+"""What must be known of the whole slide before a tile is measured: its white, colours and focus.
+
+Measured once on a low-power picture and a few samples, so that tiles and later local edits all
+stand on the same numbers.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.her2.flags import Flag
+from models.her2.optical_density import Densities
+from models.her2.pixels import Pixels, Regions, scaled
+from models.stain import WHITE, StainVectors
+from models.tissue import quality, tissue_mask
+
+Rgb = npt.NDArray[np.uint8]
+
+OVERVIEW_PX = 2048
+BLOCK_PX = 128
+"""Side of a block whose focus is judged, at FOCUS_MPP: 64 µm, as wide as a tile's halo."""
+FOCUS_MPP = 0.5
+_SAMPLES = 48
+_DIM, _TINTED, _UNEXPLAINED = 200.0, 20.0, 0.03
+
+
+@dataclass(frozen=True)
+class Survey:
+    """White point (R, G, B), mean residual of the stain separation, median focus, and remarks.
+
+    `white_measured` is False where no glass was seen and `models.stain.WHITE` stands in.
+    """
+
+    white: tuple[float, float, float]
+    white_measured: bool
+    residual: float
+    focus: float
+    flags: tuple[Flag, ...]
+
+
+def survey(slide: Pixels, regions: Regions, vectors: StainVectors) -> Survey:
+    """Look at a slide as a whole (her2.md §3.1, §3.9)."""
+    longest = max(slide.width, slide.height) * slide.mpp
+    mpp = max(FOCUS_MPP, longest / OVERVIEW_PX)
+    size = scaled(slide.width, slide.mpp, mpp), scaled(slide.height, slide.mpp, mpp)
+    overview = slide.read(0, 0, *size, mpp)
+    found = measure_white(overview)
+    white = found or WHITE
+    tissue = tissue_mask(overview, mpp)
+    seen = quality(overview, tissue, np.zeros((0, 256, 256, 3), np.uint8))
+    flags = []
+    if "fluorescence" in seen.flags:
+        flags.append(Flag("fluorescence"))
+    if "wrong_stain" in seen.flags:
+        flags.append(Flag("colour", "The colours are not those of haematoxylin and DAB."))
+    if found is None:
+        flags.append(Flag("white_point", "No bare glass was seen; an average scanner's is taken."))
+    elif min(white) < _DIM or max(white) - min(white) > _TINTED:
+        spoken = ", ".join(f"{level:.0f}" for level in white)
+        flags.append(Flag("white_point", f"The glass is ({spoken}), not white."))
+    residual = 0.0
+    if tissue.any():
+        amounts = Densities(white, vectors).residual(overview)
+        residual = float(np.abs(amounts[tissue]).mean())
+    if residual > _UNEXPLAINED:
+        flags.append(Flag("stain_residual", f"{residual:.3f} of the density is neither stain."))
+    return Survey(white, found is not None, residual, _usual_focus(slide, regions), tuple(flags))
+
+
+def measure_white(overview: Rgb) -> tuple[float, float, float] | None:
+    """Measure the glass: per channel the 98th percentile of bright, colourless, smoothed pixels.
+
+    None where too little is seen. her2.md §3.1 takes the 75th, which on fields without glass
+    reads pale tissue: 10 grey levels too dark on phantoms (0.02 of density), against 0.3 here.
+    """
+    smooth = np.asarray(cv2.GaussianBlur(overview, (0, 0), 2.0), np.uint8)
+    low, high = smooth.min(axis=-1), smooth.max(axis=-1)
+    glass = smooth[(low > _DIM) & (high - low < _TINTED)]
+    if len(glass) < max(64, low.size // 500):
+        return None
+    r, g, b = np.percentile(glass, 98, axis=0)
+    return float(r), float(g), float(b)
+
+
+def focus_of(block: Rgb) -> float:
+    """How much of a block's contrast is fine: 0 (blurred) up; NaN where there is no contrast.
+
+    Variance of the Laplacian over the variance: unlike the first alone it does not take pale
+    cells for blurred ones.
+    """
+    grey = np.asarray(cv2.cvtColor(block, cv2.COLOR_RGB2GRAY), np.float32)
+    spread = float(grey.var())
+    if spread < 12:
+        return float("nan")
+    fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 1.0), cv2.CV_32F)
+    return float(np.var(np.asarray(fine))) / spread
+
+
+def _usual_focus(slide: Pixels, regions: Regions) -> float:
+    """Median focus of blocks spread evenly over the tumour; NaN where none has contrast."""
+    if regions.empty:
+        return float("nan")
+    scale = FOCUS_MPP / slide.mpp * BLOCK_PX
+    left, top, right, bottom = regions.tumour.bounds
+    places = [
+        (column, row)
+        for row in range(int(top / scale), int(bottom / scale) + 1)
+        for column in range(int(left / scale), int(right / scale) + 1)
+    ]
+    values = []
+    for column, row in places[:: max(1, len(places) // _SAMPLES)]:
+        x, y = column * scale, row * scale
+        if regions.touches((x, y, x + scale, y + scale)):
+            box = column * BLOCK_PX, row * BLOCK_PX, BLOCK_PX, BLOCK_PX
+            values.append(focus_of(slide.read(*box, FOCUS_MPP)))
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.median(known)) if known else float("nan")
