@@ -37,6 +37,33 @@ def markdown(results: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def summary(studies: Sequence[Mapping[str, Any]]) -> str:
+    """Return one table of several `results.json`: Dice of every method, a column a set and share.
+
+    Bold is the best of a column. Raises ValueError if the studies' budgets differ.
+    """
+    protocols = [{**study["protocol"], "strong": ""} for study in studies]
+    if any(protocol != protocols[0] for protocol in protocols):
+        raise ValueError("the studies have different protocols: they can't stand in one table")
+    runs = [run for study in studies for run in study["runs"]]
+    columns = sorted({(run["set"], run["labelled"]) for run in runs})
+    methods = ordered({run["method"] for run in runs})
+    found: dict[tuple[str, float], dict[str, list[float]]] = {column: {} for column in columns}
+    for run in runs:
+        found[run["set"], run["labelled"]].setdefault(run["method"], []).append(dice(run))
+    best = {column: max(mean(each) for each in found[column].values()) for column in columns}
+    titles = ["method", *(f"{name} {100 * share:g} %" for name, share in columns)]
+    lines = [described(protocols[0]), "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for method in methods:
+        shown = []
+        for column in columns:
+            mine = found[column].get(method, [])
+            mark = "**" if mine and mean(mine) == best[column] else ""
+            shown.append(f"{mark}{spread(mine, 3)}{mark}")
+        lines.append(f"| {method} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
 def described(protocol: Mapping[str, Any]) -> str:
     network = protocol["network"]
     built = network["architecture"]

@@ -67,6 +67,10 @@ def test_benchmark_prints_the_table_that_it_keeps(folder, tmp_path):
     assert {p.name for p in tmp_path.rglob("*.png")} == {"results.curves.png", "lines.png"}
     again = membrana("tables", results)
     assert again.stdout == done.stdout
+    short = membrana("tables", "--summary", results)
+    assert "| method | lines 20 % | lines 50 % |" in short.stdout
+    (tmp_path / "other.json").write_text("[]")
+    assert "results_unreadable" in membrana("tables", tmp_path / "other.json").stderr
 
 
 def test_a_killed_study_leaves_no_process(folder, tmp_path):

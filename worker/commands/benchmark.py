@@ -180,12 +180,30 @@ def illustrate(content: dict[str, Any], data: Any, output: Path) -> None:
 @app.command()
 def tables(
     results: Annotated[list[Path], typer.Argument(help="Files that `benchmark` wrote.")],
+    *,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="One table of all files: Dice alone.")
+    ] = False,
 ) -> None:
     """Print the tables of finished studies as Markdown."""
     from models.study import table
 
-    for path in results:
+    studies = [content_of(path) for path in results]
+    if summary:
         try:
-            say(table.markdown(json.loads(path.read_text())))
-        except (OSError, ValueError) as error:
-            raise Refused(f"{path} can't be read: {error}.", code="results_unreadable") from error
+            say(table.summary(studies))
+        except ValueError as error:
+            raise Refused(f"{error}.", code="results_differ") from error
+        return
+    for study in studies:
+        say(table.markdown(study))
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Refused(f"{path} can't be read: {error}.", code="results_unreadable") from error
+    if not isinstance(content, dict) or not {"protocol", "sets", "runs"} <= content.keys():
+        raise Refused(f"{path} holds no results of `benchmark`.", code="results_unreadable")
+    return content

@@ -81,6 +81,30 @@ def test_one_table_for_each_share():
     assert "2 of 40 training patches labelled; 12 test patches of 2 groups; seeds 0." in text
 
 
+def test_a_summary_of_several_sets():
+    other = results(run("cps", 0, (0.2, 0.2)))
+    other["runs"][0]["set"] = "spots"
+    text = table.summary(
+        [
+            results(run("supervised", 0, (0.5, 0.7)), run("cps", 0, (0.4, 0.4), share=0.02)),
+            results(run("cps", 0, (0.6, 0.8))),
+            other,
+        ]
+    )
+    assert rows(text) == {
+        "method": ["lines 2 %", "lines 5 %", "spots 5 %"],
+        "supervised": ["–", "0.600", "–"],
+        "cps": ["**0.400**", "**0.700**", "**0.200**"],
+    }
+
+
+def test_other_budgets_are_other_tables():
+    long = results(run("cps", 0, (0.5, 0.5)))
+    long["protocol"]["passes"] *= 2
+    with pytest.raises(ValueError, match="different protocols"):
+        table.summary([results(run("cps", 0, (0.5, 0.5))), long])
+
+
 @pytest.mark.parametrize(
     ("truth", "proposed", "colour"),
     [
