@@ -18,6 +18,7 @@ from backend.db.session import get_database
 from backend.errors import MembranaError, NotFound, Unprocessable
 from backend.events import routes as events
 from backend.jobs import routes as jobs
+from backend.label_issues import routes as label_issues
 from backend.model_versions import routes as model_versions
 from backend.patches import routes as patches
 from backend.predictions import routes as predictions
@@ -41,6 +42,7 @@ DOMAINS = (
     predictions,
     rounds,
     model_versions,
+    label_issues,
     jobs,
     events,
     audit,

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     round_unlabelled: int = Field(200, description="Unlabelled patches drawn for a round.")
     round_seed: int = Field(0, description="Seed of a round's snapshot, training and selection.")
     checkpoint_steps: int = Field(25, description="Training steps between two checkpoints.")
+    audit_folds: int = Field(
+        3, ge=2, description="Networks of an audit of masks; each judges what it never learned."
+    )
     threads: int = Field(0, description="CPU threads of one worker's network; 0: torch's choice.")
     inference_backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="What predicts: torch, openvino, or auto: what was measured quicker."
@@ -93,6 +96,10 @@ class Settings(BaseSettings):
     @property
     def training_folder(self) -> Path:
         return self.data / "training"
+
+    @property
+    def audit_folder(self) -> Path:
+        return self.data / "audits"
 
 
 @lru_cache

@@ -9,12 +9,13 @@ from backend.db.base import now
 from backend.db.session import Database
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind, WorkerHeartbeat
+from backend.label_issues import service as _label_issues
 from backend.rounds import service as _rounds
 from backend.settings import Settings
 from backend.slides import service as _slides
 
 # loaded so that their jobs' failures are settled by whichever worker notices them
-__all__ = ["Reaper", "_rounds", "_slides"]
+__all__ = ["Reaper", "_label_issues", "_rounds", "_slides"]
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from backend.auth.tables import ApiToken, BrowserSession, SignInLink, User
 from backend.db.base import Base
 from backend.events.tables import Event
 from backend.jobs.tables import Job, WorkerHeartbeat
+from backend.label_issues.tables import LabelAudit, LabelIssue, LabelJudgement
 from backend.model_versions.tables import ModelVersion
 from backend.patches.tables import Patch
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
@@ -22,6 +23,9 @@ __all__ = [
     "BrowserSession",
     "Event",
     "Job",
+    "LabelAudit",
+    "LabelIssue",
+    "LabelJudgement",
     "ModelVersion",
     "Patch",
     "PatchPrediction",

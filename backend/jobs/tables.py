@@ -24,6 +24,7 @@ class JobKind(StrEnum):
     PREDICT = "predict"
     PREDICT_VIEWPORT = "predict_viewport"
     TRAIN = "train"
+    AUDIT_LABELS = "audit_labels"
     CLEANUP = "cleanup"
 
 
@@ -38,6 +39,7 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     JobKind.PREDICT: Queue.GPU,
     JobKind.PREDICT_VIEWPORT: Queue.INTERACTIVE,
     JobKind.TRAIN: Queue.GPU,
+    JobKind.AUDIT_LABELS: Queue.GPU,
     JobKind.CLEANUP: Queue.CPU,
 }
 

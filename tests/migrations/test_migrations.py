@@ -1,10 +1,20 @@
 """The migrations make exactly the tables that the code describes, on both engines."""
 
-from alembic import command
-from sqlalchemy import inspect
+import re
 
+import pytest
+from alembic import command
+from sqlalchemy import CheckConstraint, inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from backend.db.base import Base, now
 from backend.db.migrate import config
 from backend.db.session import Database
+from backend.jobs import service as jobs
+from backend.jobs.tables import Job, JobKind
+from backend.rounds.tables import Round
+from tests.conftest import Service
+from tests.learning import add_slide, annotate_some
 
 
 def test_migrated_tables_are_the_described_ones(database: Database, every_table: list[str]) -> None:
@@ -16,3 +26,47 @@ def test_downgrade_removes_everything(database: Database, every_table: list[str]
     command.downgrade(config(), "base")
     assert not set(every_table) & set(inspect(database.engine).get_table_names())
     command.upgrade(config(), "head")
+
+
+def quoted(condition: str) -> set[str]:
+    """Return the words that a condition names, however an engine writes it down."""
+    return set(re.findall(r"'[^']+'", condition))
+
+
+def test_every_check_of_the_code_is_in_the_database(database: Database) -> None:
+    inspector = inspect(database.engine)
+    for table in Base.metadata.sorted_tables:
+        described = sorted(
+            (str(check.name), quoted(str(check.sqltext)))
+            for check in table.constraints
+            if isinstance(check, CheckConstraint)
+        )
+        found = sorted(
+            (str(check["name"]), quoted(check["sqltext"]))
+            for check in inspector.get_check_constraints(table.name)
+        )
+        assert found == described, table.name
+
+
+def test_rows_that_point_at_a_changed_table_stay(service: Service) -> None:
+    """0003 changes a CHECK of jobs, which on SQLite is a copy of the whole table."""
+    slide_id = add_slide(service.database, service.settings, 1)
+    annotate_some(service.database, service.settings, slide_id, 1, 2, 1)
+    started = service.client.post("/rounds").raise_for_status().json()
+    command.downgrade(config(), "0002")
+    with service.database.engine.connect() as connection:
+        kept = connection.execute(text("SELECT job_id FROM rounds")).scalars().all()
+    assert kept == [started["job"]["id"]]
+    command.upgrade(config(), "head")
+    with service.database.reading() as session:
+        row = session.get_one(Round, started["round"]["id"])
+        job = jobs.get(session, row.job_id or "")
+        assert (job.kind, job.subject) == (JobKind.TRAIN, row.id)
+    with service.database.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    # the index that allows one active job a subject has been copied too
+    with pytest.raises(IntegrityError), service.database.writing() as session:
+        session.add(Job(kind=JobKind.TRAIN, subject=row.id, max_attempts=1, rung_at=now()))
+    with pytest.raises(IntegrityError), service.database.writing() as session:
+        session.execute(text("UPDATE jobs SET kind = 'dance'"))

@@ -14,6 +14,7 @@ MODULES: Mapping[JobKind, str] = {
     JobKind.PREDICT: "worker.handlers.predict",
     JobKind.PREDICT_VIEWPORT: "worker.handlers.predict",
     JobKind.TRAIN: "worker.handlers.train",
+    JobKind.AUDIT_LABELS: "worker.handlers.audit_labels",
     JobKind.CLEANUP: "worker.handlers.cleanup",
 }
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from backend.db.base import now
 from backend.events import service as events
+from backend.label_issues import course as audits
 from backend.rounds import course
 from backend.storage import pyramids
 from backend.uploads import service as uploads
@@ -20,6 +21,7 @@ def run(context: JobContext) -> None:
         uploads.expire(session, context.settings)
     with context.reading() as session:
         course.forget_ended_trainings(session, context.settings)
+        audits.forget_ended(session, context.settings)
     pyramids.forget_drafts(context.settings.pyramid_folder, now() - DRAFTS_KEPT)
     with context.finishing() as session:
         events.forget_before(session, now() - EVENTS_KEPT)
