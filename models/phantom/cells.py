@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.phantom.noise import Float, Index, Places, smooth, smooth_at, uniform
-from models.phantom.spec import CLASSES, MIXES, PhantomSpec
+from models.phantom.spec import CLASSES, PhantomSpec
 
 GLASS, LUMEN, STROMA, TUMOUR = range(4)
 _ROW = 0.8660254
@@ -123,7 +123,7 @@ def nodes(spec: PhantomSpec, rows: Index, cols: Index) -> Nodes:
         seed, 35, np.floor(y / 110).astype(np.int64), np.floor(x / 110).astype(np.int64)
     )
     patchy = np.where(u(21) < 0.33, (clone + 0.15 * u(4)) % 1, u(4))
-    label = np.searchsorted(np.cumsum(MIXES[spec.her2])[:-1], patchy, side="right")
+    label = np.searchsorted(np.cumsum(spec.shares)[:-1], patchy, side="right")
     intensity = (label + 1) // 2
     complete = np.where(label % 2 == 0, 0.9 + 0.1 * u(6), 0.25 + 0.45 * u(6))
     level = _LEVELS[intensity] + _SPANS[intensity] * u(5)

@@ -27,6 +27,8 @@ class PhantomSpec:
     mpp: float = 0.25
     seed: int = 0
     her2: str = "2+"
+    mix: tuple[float, ...] | None = None
+    """Shares of CLASSES instead of those of `her2`: control tissue, pure fields."""
     cell_um: float = 13.0
     tumour: float = 0.6
     """Share of the tissue that is tumour."""
@@ -50,6 +52,10 @@ class PhantomSpec:
     def __post_init__(self) -> None:
         if self.her2 not in MIXES:
             raise ValueError(f"her2 must be one of {', '.join(MIXES)}, got {self.her2!r}")
+        if self.mix is not None and (
+            len(self.mix) != len(CLASSES) or min(self.mix) < 0 or abs(sum(self.mix) - 1) > 1e-6
+        ):
+            raise ValueError(f"mix must be {len(CLASSES)} shares that add up to 1, got {self.mix}")
         if self.width < 1 or self.height < 1:
             raise ValueError(f"width and height must be positive, got {self.width}×{self.height}")
         if not 0.1 <= self.mpp <= 2.0:
@@ -59,7 +65,12 @@ class PhantomSpec:
 
     def canonical_json(self) -> bytes:
         """Sorted, compact JSON: the same spec has the same bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        said = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return MIXES[self.her2] if self.mix is None else self.mix
 
     @property
     def sha256(self) -> str:
