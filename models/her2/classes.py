@@ -17,3 +17,14 @@ COMPLETE = (False, False, True, False, True, False, True, False, True)
 STAINED = CLASSES[1:]
 
 INDEX = MappingProxyType({name: column for column, name in enumerate(CLASSES)})
+
+# the groups every report prints (her2.md §1.5); a protocol may group the classes otherwise
+GROUPS = MappingProxyType(
+    {
+        "intense_complete": ("IC",),
+        "weak_moderate_complete": ("WC", "MC"),
+        "moderate_intense_incomplete": ("MP", "IP"),
+        "faint": ("FP", "FC", "WP"),
+        "stained": STAINED,
+    }
+)
