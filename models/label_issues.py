@@ -43,7 +43,7 @@ class Component:
     LEAST_WIDTH that is all doubtful. score: mean of 1 - the probability of the given label
     (eugmt.md §3.6), 0 to 1.
     weight: what orders components, score x sqrt(core). Average precision over planted errors, mean
-    of five audits (seed 0 of `benchmarks.label_issues`, 100 and 250 steps): 0.55; by the root of
+    of five audits (seed 0 of `benchmarks.label_issues`, crops of 128 px): 0.55; by the root of
     all its pixels 0.51, by score alone 0.33: specks and thin rims are sure more often than right.
     """
 
