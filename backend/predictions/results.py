@@ -42,13 +42,17 @@ class PatchScore:
 
 @dataclass(frozen=True)
 class Shard:
-    """A finished shard: `unreadable` holds the problem of each patch that could not be read."""
+    """A finished shard: `unreadable` holds the problem of each patch that could not be read.
+
+    computed_by: the predictor's backend with its version.
+    """
 
     row: int
     column: int
     sha256: str
     scores: Sequence[PatchScore]
     unreadable: dict[str, dict[str, Any]]
+    computed_by: str
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def keep(session: Session, prediction_id: str, shard: Shard) -> bool:
                     row=shard.row,
                     column=shard.column,
                     sha256=shard.sha256,
+                    computed_by=shard.computed_by,
                 )
             )
     except IntegrityError:

@@ -31,6 +31,9 @@ class PredictionShard(Base):
     row: Mapped[int] = mapped_column(primary_key=True)
     column: Mapped[int] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), doc="Of the three channels' pixels.")
+    computed_by: Mapped[str | None] = mapped_column(
+        String(80), doc="Library, version and device: a mask's last bits depend on them."
+    )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

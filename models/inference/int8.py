@@ -102,7 +102,7 @@ def narrow_flow(flow: Any, low: float, high: float, kept: set[str]) -> None:
         high = float(max(-low, high * LEVELS / (LEVELS - 2)))
         low, high = -high, high * (LEVELS - 2) / LEVELS
     else:
-        low, high = 0.0, max(high, np.finfo(np.float32).tiny)
+        low, high = 0.0, max(high, float(np.finfo(np.float32).tiny))
     readers = [
         reader
         for reader in flow.get_target_inputs()

@@ -173,6 +173,7 @@ def test_a_job_that_is_cut_off_goes_on_where_it_was(service: Service) -> None:
     with service.database.reading() as session:
         kept = session.scalars(select(PredictionShard).order_by(PredictionShard.column)).all()
     assert kept[0].created_at == first.created_at, "what was finished is not computed again"
+    assert {shard.computed_by for shard in kept} == {ColdStart().backend}
     assert whole == undisturbed(service, slide_id)
 
 

@@ -94,7 +94,7 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
     done = 0
 
     def finish(seen: Seen) -> None:
-        keep(context, work, pyramid, shards.judged(seen))
+        keep(context, work, pyramid, shards.judged(seen), computed_by=predictor.backend)
 
     with (
         closing(open_slide(work.slide, context.settings)) as reader,
@@ -157,7 +157,9 @@ def reading_from(
     return read
 
 
-def keep(context: JobContext, work: Work, pyramid: Pyramid, judged: Judged) -> None:
+def keep(
+    context: JobContext, work: Work, pyramid: Pyramid, judged: Judged, *, computed_by: str
+) -> None:
     """Write a shard's pixels, then in one fenced transaction its rows."""
     row, column = judged.place
     sha256 = pyramid.write_shard(row, column, judged.channels)
@@ -165,7 +167,7 @@ def keep(context: JobContext, work: Work, pyramid: Pyramid, judged: Judged) -> N
         results.keep(
             session,
             work.prediction.id,
-            Shard(row, column, sha256, judged.scores, dict(judged.unreadable)),
+            Shard(row, column, sha256, judged.scores, dict(judged.unreadable), computed_by),
         )
 
 
