@@ -13,7 +13,7 @@ from backend.auth.schemas import (
     Person,
     SignedIn,
     Token,
-    TokenView,
+    TokenOut,
     UserChange,
 )
 from backend.auth.tables import BrowserSession, User
@@ -121,9 +121,9 @@ def add_token(new: NewToken, session: WriteSession, user: Viewer) -> Token:
 
 
 @router.get("/tokens")
-def tokens(session: ReadSession, user: Viewer) -> Page[TokenView]:
+def tokens(session: ReadSession, user: Viewer) -> Page[TokenOut]:
     """List the caller's tokens that still work; their text is not kept."""
-    return Page(items=[TokenView.of(token) for token in auth.tokens_of(session, user)])
+    return Page(items=[TokenOut.of(token) for token in auth.tokens_of(session, user)])
 
 
 @router.delete("/tokens/{token_id}", status_code=status.HTTP_204_NO_CONTENT)

@@ -80,7 +80,7 @@ class Token(BaseModel):
     token: str
 
 
-class TokenView(BaseModel):
+class TokenOut(BaseModel):
     """A token as it is listed: never its text."""
 
     id: str
@@ -88,5 +88,5 @@ class TokenView(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, token: ApiToken) -> "TokenView":
+    def of(cls, token: ApiToken) -> "TokenOut":
         return cls(id=token.id, name=token.name, created_at=token.created_at)

@@ -7,7 +7,7 @@ from backend.audit import service as audit
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import ReadSession, WriteSession
 from backend.jobs import service as jobs
-from backend.jobs.schemas import JobView
+from backend.jobs.schemas import JobOut
 from backend.jobs.tables import ACTIVE, Job, JobKind, JobState
 from backend.paging import Cursor, Limit, Page, paginate
 
@@ -23,26 +23,26 @@ def list_jobs(
     state: JobState | None = None,
     kind: JobKind | None = None,
     subject: str | None = None,
-) -> Page[JobView]:
+) -> Page[JobOut]:
     """Newest first."""
     statement = select(Job)
     for column, wanted in ((Job.state, state), (Job.kind, kind), (Job.subject, subject)):
         if wanted is not None:
             statement = statement.where(column == wanted)
     rows, more = paginate(session, statement, Job.id, limit=limit, cursor=cursor, newest_first=True)
-    return Page(items=[JobView.model_validate(row) for row in rows], next_cursor=more)
+    return Page(items=[JobOut.model_validate(row) for row in rows], next_cursor=more)
 
 
 @router.get("/{job_id}")
-def get_job(job_id: str, session: ReadSession, _: Viewer) -> JobView:
-    return JobView.model_validate(jobs.get(session, job_id))
+def get_job(job_id: str, session: ReadSession, _: Viewer) -> JobOut:
+    return JobOut.model_validate(jobs.get(session, job_id))
 
 
 @router.delete("/{job_id}", status_code=status.HTTP_202_ACCEPTED)
-def cancel_job(job_id: str, session: WriteSession, user: Pathologist) -> JobView:
+def cancel_job(job_id: str, session: WriteSession, user: Pathologist) -> JobOut:
     """Cancel a queued job at once; a running one stops at its next batch; a finished one stays."""
     going = jobs.get(session, job_id).state in ACTIVE
     job = jobs.cancel(session, job_id)
     if going:
         audit.record(session, user, "cancelled_job", "job", job_id, kind=str(job.kind))
-    return JobView.model_validate(job)
+    return JobOut.model_validate(job)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from backend.jobs.tables import JobKind, JobState
 
 
-class JobView(BaseModel):
+class JobOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request, Response, status
 from backend import conditional
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import BlobStore, CurrentSettings, ReadSession, WriteSession
-from backend.jobs.schemas import JobView
+from backend.jobs.schemas import JobOut
 from backend.label_issues import service
 from backend.label_issues.schemas import IssueList
 from backend.label_issues.tables import IssueKind
@@ -24,10 +24,10 @@ def request_audit(
     settings: CurrentSettings,
     user: Pathologist,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-) -> JobView:
+) -> JobOut:
     """Have all accepted masks judged by networks that never saw them; one audit at a time."""
     job = service.request(session, settings, by=user, idempotency_key=idempotency_key)
-    return JobView.model_validate(job)
+    return JobOut.model_validate(job)
 
 
 @router.get("")

@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from backend.annotations.schemas import Author
-from backend.jobs.schemas import JobView
+from backend.jobs.schemas import JobOut
 from backend.label_issues.service import IssueView, Overview, area_um2, text_of
 from backend.label_issues.tables import IssueKind
 from backend.patches.grid import PATCH_PX
@@ -129,7 +129,7 @@ class IssueList(BaseModel):
     next_cursor: str | None
     audit: AuditOut | None
     not_judged: int
-    job: JobView | None
+    job: JobOut | None
 
     @classmethod
     def of(cls, views: list[IssueView], cursor: str | None, seen: Overview) -> "IssueList":
@@ -149,5 +149,5 @@ class IssueList(BaseModel):
                 open_issues=seen.open_issues,
             ),
             not_judged=seen.not_judged,
-            job=JobView.model_validate(seen.job) if seen.job else None,
+            job=JobOut.model_validate(seen.job) if seen.job else None,
         )

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from backend import conditional
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import BlobStore, CurrentSettings, ReadSession, WriteSession
-from backend.jobs.schemas import JobView
+from backend.jobs.schemas import JobOut
 from backend.predictions import service, tiles
 from backend.predictions.overlays import Overlay
 from backend.predictions.schemas import PredictionIn
@@ -23,7 +23,7 @@ def request_prediction(
     slide_id: str,
     wanted: PredictionIn,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-) -> JobView:
+) -> JobOut:
     """Run a model version over a slide, or over a box first."""
     service.require_measured(slides.get(session, slide_id))
     job = service.request(
@@ -34,7 +34,7 @@ def request_prediction(
         requested_by=user.id,
         idempotency_key=idempotency_key,
     )
-    return JobView.model_validate(job)
+    return JobOut.model_validate(job)
 
 
 @router.get(

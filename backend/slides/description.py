@@ -8,20 +8,20 @@ from sqlalchemy.orm import Session
 
 from backend.jobs.tables import Job
 from backend.patches.tables import Patch, PatchState
-from backend.slides.schemas import LiveJob, SlideRead
+from backend.slides.schemas import LiveJob, SlideOut
 from backend.slides.service import active_jobs, slide_of
 from backend.slides.tables import Slide
 
 REVIEWED = (PatchState.ANNOTATED, PatchState.RETURNED, PatchState.APPROVED)
 
 
-def describe(session: Session, slides: Sequence[Slide]) -> list[SlideRead]:
+def describe(session: Session, slides: Sequence[Slide]) -> list[SlideOut]:
     """Describe slides with their patches' states and their live jobs."""
     ids = [slide.id for slide in slides]
     counts, live = patch_counts(session, ids), live_jobs(session, ids)
     shown = []
     for slide in slides:
-        view = SlideRead.model_validate(slide)
+        view = SlideOut.model_validate(slide)
         view.patch_counts = counts.get(slide.id, {})
         view.annotated_count = sum(view.patch_counts.get(str(state), 0) for state in REVIEWED)
         if slide.id in live:

@@ -10,7 +10,7 @@ from backend.paging import Cursor, Limit, Page, paginate
 from backend.slides import pictures, service
 from backend.slides.description import describe
 from backend.slides.reader import open_slides, slide_path
-from backend.slides.schemas import SlideChange, SlideRead
+from backend.slides.schemas import SlideChange, SlideOut
 from backend.slides.tables import Slide, SlideState
 from backend.slides.tiles import dzi, tile_box
 
@@ -25,7 +25,7 @@ def list_slides(
     case_id: Annotated[str | None, Query(max_length=100)] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> Page[SlideRead]:
+) -> Page[SlideOut]:
     """List slides, newest first."""
     rows, next_cursor = paginate(
         session,
@@ -86,14 +86,14 @@ def thumbnail(
 
 
 @router.get("/slides/{slide_id}")
-def read_slide(user: Viewer, session: ReadSession, slide_id: str) -> SlideRead:
+def read_slide(user: Viewer, session: ReadSession, slide_id: str) -> SlideOut:
     return describe(session, [service.get(session, slide_id)])[0]
 
 
 @router.patch("/slides/{slide_id}")
 def change_slide(
     user: Pathologist, session: WriteSession, slide_id: str, changes: SlideChange
-) -> SlideRead:
+) -> SlideOut:
     """Set the pixel size, case, stain or archive flag; a pixel size makes ingest go on."""
     return describe(session, [service.change(session, slide_id, changes.named(), by=user)])[0]
 

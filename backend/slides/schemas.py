@@ -54,7 +54,7 @@ class LiveJob(BaseModel):
     message: str
 
 
-class SlideRead(BaseModel):
+class SlideOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str

@@ -16,11 +16,11 @@ from backend.settings import Settings
 from backend.slides import service as slides
 from backend.slides.description import describe
 from backend.slides.formats import EmptyFile
-from backend.slides.schemas import CaseId, PixelSize, SlideRead, Stain
+from backend.slides.schemas import CaseId, PixelSize, SlideOut, Stain
 from backend.uploads import service, tus
 from backend.uploads.multipart import receive_form
 from backend.uploads.receiving import check_space, exclusive, receive, upload_path
-from backend.uploads.schemas import UploadRead
+from backend.uploads.schemas import UploadOut
 from backend.uploads.tables import Upload, UploadState
 
 router = APIRouter(tags=["uploads"])
@@ -214,15 +214,15 @@ def terminate(
 
 
 @router.get("/uploads/{upload_id}")
-def read_upload(user: Pathologist, session: ReadSession, upload_id: str) -> UploadRead:
+def read_upload(user: Pathologist, session: ReadSession, upload_id: str) -> UploadOut:
     """Return an upload and, once it is one, its slide's id."""
-    return UploadRead.model_validate(service.get(session, upload_id, by=user))
+    return UploadOut.model_validate(service.get(session, upload_id, by=user))
 
 
 @router.post(
     "/slides",
     status_code=201,
-    responses={200: {"model": SlideRead, "description": "The file is known already."}},
+    responses={200: {"model": SlideOut, "description": "The file is known already."}},
     tags=["slides"],
     openapi_extra=FORM,
 )
@@ -232,7 +232,7 @@ async def upload_slide(
     response: Response,
     database: CurrentDatabase,
     settings: CurrentSettings,
-) -> SlideRead:
+) -> SlideOut:
     """Take a slide in one request: 201, or 200 with the slide that has the same bytes."""
     if "content-length" in request.headers:
         announced = tus.whole_number(request.headers, "content-length")
@@ -263,7 +263,7 @@ async def upload_slide(
     return await run_in_threadpool(show, database, slide_id)
 
 
-def show(database: Database, slide_id: str) -> SlideRead:
+def show(database: Database, slide_id: str) -> SlideOut:
     with database.reading() as session:
         return describe(session, [slides.get(session, slide_id)])[0]
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from backend.uploads.tables import UploadState
 
 
-class UploadRead(BaseModel):
+class UploadOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str
