@@ -1,4 +1,4 @@
-"""The measured cells of a slide in columns, and what a slide's score needs of them: counts by tile.
+"""The measured cells of a slide in columns.
 
 Everything a later stage does (scores, overrides, exports) works on these columns, not on pixels.
 """
@@ -11,12 +11,17 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from models.her2 import protocols
 from models.her2.classes import CLASSES
+from models.her2.pixels import Regions
+from models.her2.tile_counts import TileCounts, tabulate
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
+TILE_UM = 150.0
+"""Side of the tiles a score counts on (her2.md §3.8: 100–250 µm)."""
 VERTICES = 16
 """Corners of an outline."""
 
@@ -59,21 +64,6 @@ def classify(unshared: Float, intensity: Float, cutoffs: Cutoffs) -> npt.NDArray
     stained = (unshared >= cutoffs.c_any) & (level > 0)
     complete = unshared >= cutoffs.c_full
     return np.where(stained, 2 * level - 1 + complete, 0).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class TileCounts:
-    """Cells by tile, the only state of a score: counts int32 (T, 9), origins (T, 2) as x, y in µm.
-
-    Tiles without a cell are left out. `stained_um` and `reviewed_um` are float64 (T,): stained
-    contour, and how much of it lies on a person's mask.
-    """
-
-    counts: npt.NDArray[np.int32]
-    origin_um: Double
-    side_um: float
-    stained_um: Double
-    reviewed_um: Double
 
 
 @dataclass(frozen=True)
@@ -152,23 +142,32 @@ class Cells:
         """How many cells each of CLASSES has, int64 (9,)."""
         return np.bincount(self.label, minlength=len(CLASSES)).astype(np.int64)
 
-    def tile_counts(self, side_um: float = 150.0) -> TileCounts:
-        """Count classes on a grid of `side_um` µm that starts at the slide's corner."""
-        if not side_um > 0:
-            raise ValueError(f"side_um must be positive, got {side_um}")
-        column = np.floor(self.x * (self.mpp / side_um)).astype(np.int64)
-        row = np.floor(self.y * (self.mpp / side_um)).astype(np.int64)
-        places, tile = np.unique(np.stack([row, column], axis=1), axis=0, return_inverse=True)
-        tile = tile.reshape(-1)
-        n, k = len(places), len(CLASSES)
-        counts = np.bincount(tile * k + self.label, minlength=n * k).reshape(n, k)
-        return TileCounts(
-            counts=counts.astype(np.int32),
-            origin_um=places[:, ::-1].astype(np.float64) * side_um,
+    def tile_counts(
+        self,
+        protocol: protocols.Protocol,
+        *,
+        side_um: float = TILE_UM,
+        regions: Regions | None = None,
+    ) -> TileCounts:
+        """Count classes on a grid of `side_um` µm that starts at the slide's corner.
+
+        regions: for each tile's area of tumour, from which the density of cells is told.
+        """
+        tiles = tabulate(
+            np.stack([self.x, self.y], axis=1) * self.mpp,
+            self.label,
             side_um=side_um,
-            stained_um=np.bincount(tile, self.stained_um, n).astype(np.float64),
-            reviewed_um=np.bincount(tile, self.reviewed_um, n).astype(np.float64),
+            protocol=protocol,
+            intensity=self.intensity,
+            stained_um=self.stained_um,
+            reviewed_um=self.reviewed_um,
+            edited=(self.flags & OVERRIDDEN) > 0,
         )
+        if regions is None:
+            return tiles
+        corner = tiles.origin_um / self.mpp
+        area_px = regions.areas(corner, corner + side_um / self.mpp)
+        return replace(tiles, area_um2=area_px * self.mpp**2)
 
     def save(self, path: Path) -> None:
         """Write all columns as one .npz, about 330 bytes a cell with outlines."""

@@ -71,6 +71,13 @@ class Regions:
         """Tell which points, level-0 px (n,), lie in the tumour: bool (n,)."""
         return np.asarray(shapely.contains_xy(self.tumour, x, y), np.bool_)
 
+    def areas(
+        self, corners: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Tumour in each level-0 box from `corners` to `ends`, x, y (n, 2): level-0 px² (n,)."""
+        boxes = shapely.box(*corners.T, *ends.T)
+        return np.asarray(shapely.area(shapely.intersection(self.tumour, boxes)), np.float64)
+
     def touches(self, box: tuple[float, float, float, float]) -> bool:
         """Tell whether a level-0 box (left, top, right, bottom) meets the tumour."""
         return bool(self.tumour.intersects(shapely.box(*box)))

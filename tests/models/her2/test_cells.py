@@ -4,9 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import shapely
 
 from models.her2.cells import OVERRIDDEN, Cells, classify, column_names, dtype_of, shape_of
 from models.her2.classes import CLASSES
+from models.her2.pixels import Regions
+from models.her2.protocols import load
+
+PROTOCOL = load("asco_cap_2023_breast")
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def test_columns_of_other_lengths_or_types_are_refused():
 
 def test_tiles_count_every_cell_once_and_where_it_lies():
     cells = some(500)
-    tiles = cells.tile_counts(side_um=150.0)
+    tiles = cells.tile_counts(PROTOCOL, side_um=150.0)
     assert tiles.counts.sum() == 500
     np.testing.assert_array_equal(tiles.counts.sum(axis=0), cells.counts)
     np.testing.assert_allclose(tiles.stained_um.sum(), cells.stained_um.sum(), rtol=1e-6)
@@ -80,12 +85,23 @@ def test_tiles_count_every_cell_once_and_where_it_lies():
 def test_tiles_do_not_depend_on_the_order_of_cells():
     cells = some(300)
     mixed = cells.take(np.random.default_rng(1).permutation(300))
-    np.testing.assert_array_equal(cells.tile_counts().counts, mixed.tile_counts().counts)
+    np.testing.assert_array_equal(
+        cells.tile_counts(PROTOCOL).counts, mixed.tile_counts(PROTOCOL).counts
+    )
     np.testing.assert_array_equal(cells.in_order().x, mixed.in_order().x)
 
 
+def test_a_tiles_area_is_the_tumour_in_it():
+    cells = some(400, side_px=1200)
+    half = Regions.of([shapely.box(0, 0, 600, 1200)])
+    tiles = cells.tile_counts(PROTOCOL, side_um=150.0, regions=half)
+    assert len(tiles) == 4
+    left = tiles.origin_um[:, 0] == 0
+    np.testing.assert_allclose(tiles.area_um2, np.where(left, 150.0**2, 0))
+
+
 def test_no_cells_have_no_tiles():
-    tiles = Cells.empty(0.25).tile_counts()
+    tiles = Cells.empty(0.25).tile_counts(PROTOCOL)
     assert tiles.counts.shape == (0, 9)
     assert tiles.origin_um.shape == (0, 2)
     assert len(Cells.join([], 0.25)) == 0
