@@ -196,7 +196,9 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
             floor_cells=floor.get("cells"),
             stain={name: (float(r), float(g), float(b)) for name, (r, g, b) in vectors},
         )
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as wrong:
+    except ProtocolError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise ProtocolError(f"{path} is not a calibration: {wrong!r}") from wrong
 
 
@@ -228,7 +230,9 @@ def parse(content: bytes) -> Protocol:
             **{name: said[name] for name in ("name", "version", "title", "tissue", "source")},
             **thresholds,
         )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as wrong:
+    except ProtocolError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise ProtocolError(f"not a protocol: {wrong!r}") from wrong
 
 
