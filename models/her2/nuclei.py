@@ -122,6 +122,10 @@ def _nearest(support: npt.NDArray[np.bool_], rows: Index, cols: Index, reach: fl
     return out
 
 
+_UPPER = 2.0**26
+"""Sums of a nucleus' columns stay below: 2²⁶ is 800 pixels at column 80,000 of a tile."""
+
+
 @dataclass(frozen=True)
 class Nuclei:
     """Measured nuclei: label, centroid (row, col) in px from the origin, area, shape, mean DAB.
@@ -148,27 +152,31 @@ def measure_nuclei(
     flat = np.flatnonzero(labels)
     label = labels.ravel()[flat]
     n = int(label.max(initial=0)) + 1
-    row = (flat // labels.shape[1] + corner[0]).astype(np.float64)
-    col = (flat % labels.shape[1] + corner[1]).astype(np.float64)
+    row, col = (each.astype(np.float64) for each in np.divmod(flat, labels.shape[1]))
     size = np.bincount(label, minlength=n)
     number = np.flatnonzero(size).astype(np.int32)
     many = np.maximum(size, 1).astype(np.float64)
 
-    def mean(values: npt.NDArray[np.generic]) -> Double:
-        return np.asarray(np.bincount(label, values, n) / many, np.float64)
+    def total(values: npt.NDArray[np.generic]) -> Double:
+        return np.bincount(label, values, n).astype(np.float64)
 
-    mid_row, mid_col = mean(row), mean(col)
-    row -= mid_row[label]
-    across = col - mid_col[label]
-    rr, cc, rc = mean(row * row), mean(across * across), mean(row * across)
+    # two sums of whole numbers fit into one float64: a row's into the upper bits
+    rows, cols = np.divmod(total(row * _UPPER + col), _UPPER)
+    mid_row, mid_col = rows / many, cols / many
+    row -= np.rint(mid_row)[label]
+    col -= np.rint(mid_col)[label]
+    row_row, col_col = np.divmod(total(row * row * _UPPER + col * col), _UPPER)
+    off_row, off_col = mid_row - np.rint(mid_row), mid_col - np.rint(mid_col)
+    rr, cc = row_row / many - off_row**2, col_col / many - off_col**2
+    rc = total(row * col) / many - off_row * off_col
     half, root = (rr + cc) / 2, np.sqrt(((rr - cc) / 2) ** 2 + rc**2)
     # a pixel's own extent keeps a line of pixels from an infinite ratio
     elongation = np.sqrt((half + root + 1 / 12) / np.maximum(half - root + 1 / 12, 1e-6))
     return Nuclei(
         number=number,
-        row=mid_row[number],
-        col=mid_col[number],
+        row=((rows + corner[0] * size) / many)[number],
+        col=((cols + corner[1] * size) / many)[number],
         area_um2=size[number].astype(np.float64) * mpp * mpp,
         elongation=elongation[number],
-        dab=mean(dab.ravel()[flat])[number],
+        dab=(total(dab.ravel()[flat]) / many)[number],
     )

@@ -47,17 +47,23 @@ class Densities:
         """What neither stain explains of RGB (H, W, 3): float32 (H, W)."""
         return self._amount(image, 2)
 
-    def coded_dab(self, image: Rgb) -> Rgb:
-        """Amount of DAB of RGB (H, W, 3) in steps of STEP: uint8 (H, W), negative ones 0."""
-        # cv2 takes the absolute value: what is negative must be cut first
-        amount = np.maximum(self.dab(image), 0)
-        return np.asarray(cv2.convertScaleAbs(amount, alpha=1 / STEP), np.uint8)
+    def coded_dab(self, pixels: Rgb) -> Rgb:
+        """Amount of DAB of scattered RGB pixels (…, 3) in steps of STEP: uint8 (…), 0 if negative.
+
+        For samples: of all pixels only one in ten is ever looked at.
+        """
+        tables = np.rint(self._tables[1] * np.float32(16 / STEP)).astype(np.int32)
+        total = np.take(tables[0], pixels[..., 0])
+        total += np.take(tables[1], pixels[..., 1])
+        total += np.take(tables[2], pixels[..., 2])
+        return ((total + 8) >> 4).clip(0, 255).astype(np.uint8)
 
     def _amount(self, image: Rgb, stain: int) -> Float:
-        out: Float | None = None
-        for plane, table in zip(cv2.split(image), self._tables[stain], strict=True):
-            part = np.asarray(cv2.LUT(plane, table), np.float32)
-            out = part if out is None else np.asarray(cv2.add(out, part), np.float32)
-        if out is None:
+        if image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"an RGB image (H, W, 3) is needed, got {image.shape}")
-        return out
+        red, green, blue = cv2.split(image)
+        tables = self._tables[stain]
+        total = cv2.LUT(red, tables[0])
+        for plane, table in ((green, tables[1]), (blue, tables[2])):
+            total = cv2.add(total, cv2.LUT(plane, table), dst=total)
+        return np.asarray(total, np.float32)

@@ -4,12 +4,13 @@ A ray looks for the membrane mask between the nucleus' edge and the end of the c
 (her2.md §3.4), and reads the DAB there and in the cytoplasm (§3.5).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from models.her2.optical_density import STEP
+from models.her2.optical_density import STEP, Densities
 
 Float = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -23,8 +24,8 @@ STEP_PX = 1
 """Steps of one analysis pixel, 0.25 µm: a ray is 14 µm long."""
 REACH_PX = STEPS * STEP_PX
 
-MASK, NUCLEUS, REVIEWED = 1, 2, 4
-"""Bits of the code plane: membrane, nucleus, a person's pixel."""
+MASK, REVIEWED = 1, 2
+"""Bits of the code plane: membrane, a person's pixel."""
 
 _CHUNK = 512
 _DELTA = 8
@@ -40,14 +41,25 @@ _ROOM = 6
 
 @dataclass(frozen=True)
 class Planes:
-    """What rays read of a tile, all (H, W) at 0.25 µm/px with REACH_PX to spare on every side.
+    """What rays read of a tile, with REACH_PX to spare on every side.
 
-    `territory` holds cell numbers from 1 (0: nobody's), `code` bits, `dab` coded optical density.
+    At 0.25 µm/px: `code` bits (H, W), `image` RGB (H, W, 3). At half of it (H/2, W/2): `ground` =
+    2 × the owner's number (0: nobody's) + 1 in a nucleus.
     """
 
-    territory: Label
+    ground: Label
     code: Code
-    dab: Code
+    image: Code
+    densities: Densities
+
+    def dab(self, flat: Index) -> Code:
+        """Coded DAB at flat places of (H, W)."""
+        return self.densities.coded_dab(np.take(self.image.reshape(-1, 3), flat, axis=0))
+
+
+def ground_of(territory: Label, labels: Label) -> Label:
+    """Put owners and nuclei, both (H/2, W/2), into one plane: each reading costs as much."""
+    return np.asarray(2 * territory + (labels > 0), np.int32)
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class Profiles:
 
 
 def trace(planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: float) -> Profiles:
-    """Follow the rays of cells centred at (rows, cols) and numbered in `planes.territory`.
+    """Follow the rays of cells centred at (rows, cols) and numbered in `planes.ground`.
 
     A hit counts only if its DAB stands `contrast` (log10 optical density) above the cytoplasm's.
     """
@@ -87,29 +99,31 @@ def directions() -> tuple[Float, Float]:
     return np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)
 
 
-def _offsets(width: int) -> Index:
-    """Flat offsets of all samples of a cell's rays in a plane of `width` columns: (RAYS·STEPS,)."""
+def _samples(rows: Index, cols: Index, width: int, step_px: float) -> Index:
+    """Flat places of all samples of the cells' rays in a plane of `width` columns: (n, R·S)."""
     row, col = directions()
-    along = np.arange(STEPS) * STEP_PX
-    rows = np.rint(row[:, None] * along).astype(np.intp)
-    cols = np.rint(col[:, None] * along).astype(np.intp)
-    return np.asarray((rows * width + cols).reshape(-1), np.intp)
+    along = np.arange(STEPS) * step_px
+    down = np.rint(row[:, None] * along).astype(np.intp)
+    offsets = down * width + np.rint(col[:, None] * along).astype(np.intp)
+    return np.asarray((rows * width + cols)[:, None] + offsets.reshape(-1), np.intp)
 
 
 def _trace(
     planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: float
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    n, width = len(rows), planes.code.shape[1]
-    shape = n, RAYS, STEPS
-    flat = (rows * width + cols)[:, None] + _offsets(width)[None]
-    territory = np.take(planes.territory, flat).reshape(shape)
-    code = np.take(planes.code, flat).reshape(shape)
-    dab = np.take(planes.dab, flat).reshape(shape)
+    shape = len(rows), RAYS, STEPS
+    flat = _samples(rows, cols, planes.code.shape[1], STEP_PX).reshape(shape)
+    code = np.take(planes.code, flat)
+    coarse = _samples(rows // 2, cols // 2, planes.ground.shape[1], STEP_PX / 2)
+    ground = np.take(planes.ground, coarse).reshape(shape)
+
+    def dab(steps: npt.NDArray[np.integer]) -> Code:
+        where = steps.clip(0, STEPS - 1).astype(np.intp)
+        return planes.dab(np.take_along_axis(flat, where, axis=-1))
 
     step = np.arange(STEPS, dtype=np.int16)
-    own = territory == numbers[:, None, None]
-    end = _first(~own)
-    nucleus = np.minimum(_first(((code & NUCLEUS) == 0) | ~own), end)
+    nucleus = _first(ground != 2 * numbers[:, None, None] + 1)
+    end = _first((ground >> 1) != numbers[:, None, None])
     mask = (code & MASK) > 0
     window = (step >= (nucleus - _EARLY)[..., None]) & (step < (end + _DELTA)[..., None])
     seen = mask & window
@@ -121,16 +135,16 @@ def _trace(
     # not beyond the cell's own ground: there a neighbour's stronger membrane would be read
     last = np.minimum(first + _NEAR, np.maximum(end, first) + 1)
     near = np.minimum(first[..., None] + np.arange(-_NEAR, _NEAR + 1), last[..., None])
-    peak = np.take_along_axis(dab, near.clip(0, STEPS - 1), axis=-1).max(axis=-1)
+    peak = dab(near).max(axis=-1)
     inside = _cytoplasm(dab, nucleus, first)
     floor = np.where(inside == 255, 0, inside).astype(np.int16) + round(contrast / STEP)
     hit &= peak >= floor[:, None]
     at = np.where(hit, first, end).astype(np.int16)
 
-    behind = np.zeros((n, RAYS), np.int32)
+    behind = np.zeros(shape[:2], np.int32)
     for beyond in (6, 2):
         place = np.minimum(end + beyond, STEPS - 1)[..., None]
-        other = np.take_along_axis(territory, place, axis=-1)[..., 0]
+        other = np.take_along_axis(ground, place, axis=-1)[..., 0] >> 1
         behind = np.where((other > 0) & (other != numbers[:, None]), other, behind)
     place = first[..., None].clip(0, STEPS - 1)
     reviewed = (np.take_along_axis(code, place, axis=-1)[..., 0] & REVIEWED) > 0
@@ -143,15 +157,16 @@ def _first(condition: Bool) -> npt.NDArray[np.int16]:
     return np.asarray(condition.argmax(axis=-1), np.int16)
 
 
-def _cytoplasm(dab: Code, nucleus: npt.NDArray[np.int16], first: npt.NDArray[np.int16]) -> Code:
+def _cytoplasm(
+    dab: Callable[[npt.NDArray[np.integer]], Code],
+    nucleus: npt.NDArray[np.int16],
+    first: npt.NDArray[np.int16],
+) -> Code:
     """Median DAB between nucleus and membrane, 255 where no ray has room: uint8 (n,)."""
-    room = first - nucleus - _NEAR
-    samples = []
-    for share in (0.25, 0.5, 0.75):
-        place = (nucleus + share * room).astype(np.intp).clip(0, STEPS - 1)
-        value = np.take_along_axis(dab, place[..., None], axis=-1)[..., 0]
-        samples.append(np.where(room >= _ROOM - _NEAR, np.minimum(value, 254), 255))
-    return median(np.concatenate(samples, axis=1).astype(np.uint8))
+    room = (first - nucleus - _NEAR)[..., None]
+    value = np.minimum(dab(nucleus[..., None] + room * np.array([1, 2, 3]) // 4), 254)
+    known = np.where(room >= _ROOM - _NEAR, value, np.uint8(255))
+    return median(known.reshape(len(first), -1))
 
 
 def median(values: Code) -> Code:

@@ -15,7 +15,7 @@ from models.her2.cells import VERTICES, Cells, Cutoffs, classify
 from models.her2.nuclei import NUCLEI_MPP, Detector, measure_nuclei
 from models.her2.optical_density import STEP, Densities
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
-from models.her2.rays import MASK, NUCLEUS, RAYS, REVIEWED, Planes, Profiles, directions, trace
+from models.her2.rays import MASK, RAYS, REVIEWED, Planes, Profiles, directions, ground_of, trace
 from models.her2.sharing import Contours, contours
 from models.her2.territory import fill_holes, territories
 from models.her2.white_point import BLOCK_PX, FOCUS_MPP, focus_of
@@ -88,11 +88,11 @@ class TileWork:
         near = (rows >= top - MARGIN_PX) & (rows < bottom + MARGIN_PX)
         near &= (cols >= left - MARGIN_PX) & (cols < right + MARGIN_PX)
         near &= nuclei.area_um2 >= LEAST_NUCLEUS_UM2
-        ground = territories(filled.labels, NUCLEI_MPP)
+        ground = ground_of(territories(filled.labels, NUCLEI_MPP), filled.labels)
         code = membrane.view(np.uint8) * np.uint8(MASK)
-        code |= _double(filled.labels > 0).view(np.uint8) * np.uint8(NUCLEUS)
-        code |= reviewed.view(np.uint8) * np.uint8(REVIEWED)
-        planes = Planes(_double(ground), code, self.densities.coded_dab(image))
+        if reviewed.any():
+            code |= reviewed.view(np.uint8) * np.uint8(REVIEWED)
+        planes = Planes(ground, code, image, self.densities)
         number = nuclei.number[near]
         rows, cols = rows[near], cols[near]
         area, dab = nuclei.area_um2[near], nuclei.dab[near]
@@ -131,11 +131,6 @@ class TileWork:
             if focus < BLURRED * self.focus:
                 out &= ~((blocks[:, 0] == row) & (blocks[:, 1] == col))
         return out
-
-
-def _double(coarse: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Each pixel of (H, W) as a square of four."""
-    return coarse.repeat(2, axis=0).repeat(2, axis=1)
 
 
 def _columns(

@@ -85,12 +85,13 @@ def measure_white(overview: Rgb) -> tuple[float, float, float] | None:
 
 
 def focus_of(block: Rgb) -> float:
-    """How much of a block's contrast is fine: 0 (blurred) up; NaN where there is no contrast.
+    """How much of the contrast of a block's middle is fine: 0 (blurred) up; NaN without contrast.
 
     Variance of the Laplacian over the variance: unlike the first alone it does not take pale
     cells for blurred ones.
     """
-    grey = np.asarray(cv2.cvtColor(block, cv2.COLOR_RGB2GRAY), np.float32)
+    rim = BLOCK_PX // 4
+    grey = np.asarray(cv2.cvtColor(block[rim:-rim, rim:-rim], cv2.COLOR_RGB2GRAY), np.float32)
     spread = float(grey.var())
     if spread < 12:
         return float("nan")
