@@ -22,6 +22,7 @@ from backend.label_issues import routes as label_issues
 from backend.model_versions import routes as model_versions
 from backend.patches import routes as patches
 from backend.predictions import routes as predictions
+from backend.regions import routes as regions
 from backend.review import routes as review
 from backend.rounds import routes as rounds
 from backend.security import HEADERS, secure
@@ -36,6 +37,7 @@ DOMAINS = (
     auth,
     uploads,
     slides,
+    regions,
     patches,
     annotations,
     review,

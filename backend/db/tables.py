@@ -10,6 +10,7 @@ from backend.label_issues.tables import LabelAudit, LabelIssue, LabelJudgement
 from backend.model_versions.tables import ModelVersion
 from backend.patches.tables import Patch
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
+from backend.regions.tables import RegionSet
 from backend.review.tables import Review
 from backend.rounds.tables import Round, RoundCurve, RoundPatch
 from backend.slides.tables import Slide
@@ -31,6 +32,7 @@ __all__ = [
     "PatchPrediction",
     "Prediction",
     "PredictionShard",
+    "RegionSet",
     "Review",
     "Round",
     "RoundCurve",
