@@ -184,11 +184,10 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
     content = path.read_bytes()
     try:
         said = json.loads(content)
-        if said["schema"] != CALIBRATION_SCHEMA or said["protocol"] != protocol:
-            raise ProtocolError(f"{path} is no calibration of {protocol} ({CALIBRATION_SCHEMA})")
+        meant = (said["schema"], said["protocol"])
         floor = said.get("floor", {})
         vectors = said.get("stain", {}).items()
-        return Calibration(
+        calibration = Calibration(
             on=str(said["on"]),
             sha256=sha256(content).hexdigest(),
             thresholds={name: float(value) for name, value in said["thresholds"].items()},
@@ -196,10 +195,11 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
             floor_cells=floor.get("cells"),
             stain={name: (float(r), float(g), float(b)) for name, (r, g, b) in vectors},
         )
-    except ProtocolError:
-        raise
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise ProtocolError(f"{path} is not a calibration: {wrong!r}") from wrong
+    if meant != (CALIBRATION_SCHEMA, protocol):
+        raise ProtocolError(f"{path} is no calibration of {protocol} ({CALIBRATION_SCHEMA})")
+    return calibration
 
 
 def parse(content: bytes) -> Protocol:

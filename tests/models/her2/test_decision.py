@@ -165,6 +165,32 @@ def test_more_intense_or_more_complete_is_never_scored_lower(counts, protocol, d
     assert SCORES.index(decide(after, protocol).score) >= before
 
 
+@pytest.mark.parametrize(
+    "protocol", [*BREAST.values(), RESECTION], ids=["0+", "1+", "2+", "stomach"]
+)
+def test_no_single_cell_that_rises_lowers_a_score_of_20_000(protocol):
+    rng = np.random.default_rng(17)
+    n = rng.choice([100, 101, 110, 200, 500, 999], 20_000)
+    shares = rng.dirichlet(np.array([20, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]), 20_000)
+    counts = rng.multinomial(n, shares)
+    order = np.array([SCORES.index(row.score) for row in protocol.table])
+    before = order[rows(counts, protocol)]
+    moves = [
+        (low, high)
+        for low, high in product(range(len(CLASSES)), repeat=2)
+        if low != high
+        and INTENSITY_OF[high] >= INTENSITY_OF[low]
+        and COMPLETE[high] >= COMPLETE[low]
+    ]
+    assert len(moves) == 8 + 7 + 3 + 5 + 2 + 3 + 1 + 1
+    for low, high in moves:
+        after = counts.copy()
+        after[:, low] -= 1
+        after[:, high] += 1
+        possible = after[:, low] >= 0
+        assert (order[rows(after, protocol)] >= before)[possible].all(), (low, high)
+
+
 @settings(max_examples=100, deadline=None)
 @given(slides(500), st.integers(2, 9), st.sampled_from([*BREAST.values(), RESECTION]))
 def test_the_same_shares_of_more_cells_give_the_same_score(counts, times, protocol):
