@@ -64,8 +64,9 @@ class Flag:
 
 
 def ordered(flags: Iterable[Flag]) -> tuple[Flag, ...]:
-    """Each code once (the first said wins), the gravest first."""
+    """Each code once (the first that says anything wins), the gravest first."""
     once: dict[str, Flag] = {}
     for flag in flags:
-        once.setdefault(flag.code, flag)
+        if not once.setdefault(flag.code, flag).detail:
+            once[flag.code] = flag
     return tuple(sorted(once.values(), key=lambda flag: _ORDER.index(flag.code)))
