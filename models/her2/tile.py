@@ -83,8 +83,8 @@ class TileWork:
         filled = fill_holes(self.detector(small, NUCLEI_MPP), coarse, NUCLEI_MPP)
         brown = self.densities.dab(small)
         nuclei = measure_nuclei(filled.labels, brown, NUCLEI_MPP, (y // 2, x // 2))
-        # a coarse pixel's middle, in px of the slide
-        rows, cols = nuclei.row * 2 + 0.5, nuclei.col * 2 + 0.5
+        # places on the slide in analysis px: 0 is a pixel's edge, not its middle
+        rows, cols = nuclei.row * 2 + 1, nuclei.col * 2 + 1
         near = (rows >= top - MARGIN_PX) & (rows < bottom + MARGIN_PX)
         near &= (cols >= left - MARGIN_PX) & (cols < right + MARGIN_PX)
         near &= nuclei.area_um2 >= LEAST_NUCLEUS_UM2
@@ -96,8 +96,8 @@ class TileWork:
         number = nuclei.number[near]
         rows, cols = rows[near], cols[near]
         area, dab = nuclei.area_um2[near], nuclei.dab[near]
-        middle_rows = np.rint(rows).astype(np.intp) - y
-        middle_cols = np.rint(cols).astype(np.intp) - x
+        middle_rows = np.rint(rows - 0.5).astype(np.intp) - y
+        middle_cols = np.rint(cols - 0.5).astype(np.intp) - x
         profiles = trace(planes, middle_rows, middle_cols, number, self.settings.contrast)
         measured = contours(profiles, number, self.settings.cutoffs.c_full)
         # what lies in the box, in the tumour, and is a tumour cell
@@ -106,7 +106,7 @@ class TileWork:
         keep &= (added | (area >= LEAST_CELL_UM2)) & (area <= MOST_CELL_UM2)
         keep &= nuclei.elongation[near] <= LONGEST
         scale = ANALYSIS_MPP / self.slide.mpp
-        x0, y0 = (cols + 0.5) * scale, (rows + 0.5) * scale
+        x0, y0 = cols * scale, rows * scale
         keep &= self.regions.holds(x0, y0)
         sharp = self._sharp(small, (y, x), rows, cols, keep)
         lost = int((keep & ~sharp).sum())
