@@ -12,12 +12,13 @@ from sqlalchemy import select
 from backend.annotations.tables import Annotation, Source
 from backend.auth.tables import Role, User
 from backend.db.session import Database
-from backend.patches.grid import PATCH_PX, grid_shape, patch_region
+from backend.patches.grid import PATCH_PX
 from backend.patches.tables import Patch, PatchRole, PatchState
 from backend.settings import Settings
-from backend.slides.tables import Slide, SlideState, Split
-from backend.storage.blobs import Blobs, file_sha256
+from backend.slides.tables import Split
+from backend.storage.blobs import Blobs
 from models.phantom import PhantomSpec, region, write
+from tests import rows
 
 SIDE = 1024
 MPP = 0.25
@@ -38,40 +39,7 @@ def phantom_file(seed: int) -> Path:
 def add_slide(database: Database, settings: Settings, seed: int, split: Split | None = None) -> str:
     """Add a ready slide of 4×4 unreviewed patches; return its id."""
     path = phantom_file(seed)
-    blobs = Blobs(settings.blob_folder)
-    sha256 = file_sha256(path)
-    blobs.put(path.read_bytes())
-    slide = Slide(
-        state=SlideState.READY,
-        name=path.name,
-        sha256=sha256,
-        byte_size=path.stat().st_size,
-        synthetic=True,
-        width=SIDE,
-        height=SIDE,
-        mpp=MPP,
-        split=split,
-    )
-    rows, columns = grid_shape(slide, settings.analysis_mpp)
-    slide.patch_count = rows * columns
-    with database.writing() as session:
-        session.add(slide)
-        session.flush()
-        for row in range(rows):
-            for column in range(columns):
-                box = patch_region(slide, row, column, settings.analysis_mpp)
-                session.add(
-                    Patch(
-                        slide_id=slide.id,
-                        row=row,
-                        column=column,
-                        x0=box.x,
-                        y0=box.y,
-                        size0=box.width,
-                        tissue_fraction=1.0,
-                    )
-                )
-        return slide.id
+    return rows.add_slide(database, settings, path, size=(SIDE, SIDE), mpp=MPP, split=split)
 
 
 def truth(seed: int, row: int, column: int) -> np.ndarray:

@@ -14,13 +14,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from backend.jobs.tables import JobKind
-from backend.patches.grid import grid_shape, patch_region
-from backend.patches.tables import Patch
 from backend.predictions import service as predictions
-from backend.slides.tables import Slide, SlideState
-from backend.storage.blobs import file_sha256
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service
+from tests.rows import add_slide
 
 Mask = npt.NDArray[np.uint8]
 FOLDER = TemporaryDirectory(prefix="membrana-ready-")
@@ -40,37 +37,7 @@ def ready_slide(
 ) -> str:
     """Add a phantom slide whose patches are all there and unreviewed; return its id."""
     path = phantom(width, height, seed)
-    slide = Slide(
-        state=SlideState.READY,
-        name=path.name,
-        sha256=file_sha256(path),
-        byte_size=path.stat().st_size,
-        synthetic=True,
-        width=width,
-        height=height,
-        mpp=mpp,
-    )
-    service.blobs.put(path.read_bytes())
-    analysis_mpp = service.settings.analysis_mpp
-    rows, columns = grid_shape(slide, analysis_mpp)
-    with service.database.writing() as session:
-        session.add(slide)
-        session.flush()
-        for row in range(rows):
-            for column in range(columns):
-                box = patch_region(slide, row, column, analysis_mpp)
-                session.add(
-                    Patch(
-                        slide_id=slide.id,
-                        row=row,
-                        column=column,
-                        x0=box.x,
-                        y0=box.y,
-                        size0=box.width,
-                        tissue_fraction=1.0,
-                    )
-                )
-        return slide.id
+    return add_slide(service.database, service.settings, path, size=(width, height), mpp=mpp)
 
 
 def request(service: Service, slide_id: str, **what: Any) -> str:
