@@ -1,0 +1,199 @@
+"""HER2 scores of random phantoms against their known cells: category, percentages, classes.
+
+`python -m benchmarks.her2_phantoms --count 200 [--jobs 4]`. Stain, light, blur, JPEG, density and
+clutter differ from phantom to phantom; masks are the phantoms' own, so this judges what comes after
+the network. Each phantom is a laboratory: it has control tissue of its look, and is scored twice,
+with the protocol's start values and calibrated on the controls. Goal: 95 % of categories right.
+
+Finished phantoms lie in --work as JSON and are not done again.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import shapely
+from scipy.stats import binomtest
+
+from benchmarks.record import record
+from models.her2.calibrate import document, thresholds, vectors_of
+from models.her2.classes import CLASSES, SCORES
+from models.her2.decision import decide
+from models.her2.pixels import Field, Regions
+from models.her2.protocols import Protocol, load, read_calibration
+from models.her2.tile import Settings
+from models.her2.tiles import Measured, measure
+from models.her2.white_point import measure_white
+from models.phantom import PhantomSpec, region
+from models.phantom.tumour import richest_place, tumour_mask
+from models.stain import WHITE, estimate_vectors
+
+PROTOCOL = "asco_cap_2023_breast"
+SIDE, CONTROL_SIDE, RIM = 1280, 896, 64
+FAR = 40_000
+CONTROLS = {
+    "negative": (1.0, 0, 0, 0, 0, 0, 0, 0, 0),
+    "low": (0.1, 0.8, 0.1, 0, 0, 0, 0, 0, 0),
+    "strong": (0, 0, 0, 0, 0, 0, 0.05, 0.05, 0.9),
+}
+GROUPS = {
+    "intense complete": (8,),
+    "weak to intense complete": (4, 6, 8),
+    "moderate or intense incomplete": (5, 7),
+    "faint": (1, 2, 3),
+    "stained": tuple(range(1, 9)),
+}
+
+
+def spec_of(number: int) -> PhantomSpec:
+    """A random phantom; the scores take turns."""
+    g = np.random.default_rng([2026, number])
+    return PhantomSpec(
+        seed=5_000 + number,
+        her2=SCORES[number % len(SCORES)],
+        outline=False,
+        cell_um=float(g.uniform(10.5, 16)),
+        tumour=float(g.uniform(0.5, 0.9)),
+        cytoplasm=float(g.uniform(0, 0.8)),
+        stroma=float(g.uniform(0, 0.8)),
+        brown_nuclei=float(g.uniform(0, 0.25)),
+        broken=float(g.uniform(0.1, 0.7)),
+        stain_variation=float(g.uniform(0, 1)),
+        blur_um=float(g.uniform(0.1, 0.5)),
+        noise=float(g.uniform(0.5, 3)),
+        jpeg_quality=int(g.integers(60, 96)),
+        edge_artefact=float(g.uniform(0, 0.8)),
+        dust=float(g.uniform(0, 0.5)),
+        out_of_focus=0.0,
+    )
+
+
+def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, np.ndarray]:
+    """A field, its tumour as a person would outline it, and the true counts in there."""
+    x0, y0 = richest_place(spec, side, far)
+    picture = region(spec, x0, y0, side, side, jpeg=True)
+    ground = tumour_mask(spec, x0, y0, side, side).astype(np.uint8)
+    ground = cv2.morphologyEx(ground, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    outlines, tree = cv2.findContours(ground, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    parts: dict[bool, list[Any]] = {True: [], False: []}
+    for outline, (_, _, _, parent) in zip(outlines, tree[0], strict=True):
+        if len(outline) > 3:
+            parts[parent < 0].append(shapely.Polygon(outline[:, 0] * 2 + 1.0))
+    whole = Regions.of(parts[True], parts[False]).tumour
+    inner = shapely.box(RIM, RIM, side - RIM, side - RIM)
+    regions = Regions.of([shapely.intersection(whole, inner)])
+    x, y = picture.cells.x0 - x0, picture.cells.y0 - y0
+    inside = regions.holds(x.astype(np.float64), y.astype(np.float64))
+    truth = np.bincount(picture.cells.label[inside], minlength=len(CLASSES))
+    return Field(picture.image, spec.mpp, picture.mask > 0), regions, truth
+
+
+def measured(field: Field, regions: Regions, protocol: Protocol) -> Measured:
+    settings = Settings(protocol, vectors_of(protocol))
+    return measure(field, field.masks, regions=regions, settings=settings, workers=1)
+
+
+def calibrated(spec: PhantomSpec, protocol: Protocol) -> Protocol:
+    """The protocol with thresholds and stain vectors of this laboratory's controls."""
+    fields = {
+        name: drawn(replace(spec, mix=mix), CONTROL_SIDE, FAR) for name, mix in CONTROLS.items()
+    }
+    strong = fields["strong"][0].image
+    vectors = estimate_vectors(strong, measure_white(strong) or WHITE)
+    settings = Settings(protocol, vectors or vectors_of(protocol))
+    cells = [
+        measure(field, field.masks, regions=regions, settings=settings, workers=1).cells
+        for field, regions, _ in fields.values()
+    ]
+    content = document(protocol, thresholds(*cells, protocol), on="2026-01-01", stain=vectors)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "calibration.json"
+        path.write_text(json.dumps(content))
+        return load(PROTOCOL, calibration=read_calibration(path, protocol=PROTOCOL))
+
+
+def run(number: int) -> dict[str, Any]:
+    spec = spec_of(number)
+    protocol = load(PROTOCOL)
+    field, regions, truth = drawn(spec, SIDE)
+    row: dict[str, Any] = {
+        "number": number,
+        "spec": asdict(spec),
+        "truth": {"counts": truth.tolist(), "score": decide(truth, protocol).score},
+    }
+    for name, how in (("start", protocol), ("calibrated", calibrated(spec, protocol))):
+        found = measured(field, regions, how)
+        verdict = decide(found.cells.counts, how)
+        row[name] = {
+            "counts": found.cells.counts.tolist(),
+            "score": verdict.score,
+            "reason": verdict.reason,
+            "thresholds": how.thresholds,
+            "residual": round(found.survey.residual, 4),
+        }
+    return row
+
+
+def kept(number: int, work: str) -> dict[str, Any]:
+    path = Path(work) / f"{number:04}.json"
+    if path.is_file():
+        return json.loads(path.read_text())
+    row = run(number)
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(row))
+    draft.replace(path)
+    return row
+
+
+def judged(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Category and percentages of one way of scoring."""
+    pairs = [(row["truth"]["score"], row[name]["score"]) for row in rows]
+    right = sum(given == found for given, found in pairs)
+    low, high = binomtest(right, len(rows)).proportion_ci(method="wilson")
+    truth = np.array([row["truth"]["counts"] for row in rows], float)
+    found = np.array([row[name]["counts"] for row in rows], float)
+    errors = {}
+    for group, columns in GROUPS.items():
+        share = [100 * c[:, columns].sum(axis=1) / c.sum(axis=1) for c in (truth, found)]
+        away = share[1] - share[0]
+        errors[group] = {"bias": round(away.mean(), 2), "sd": round(away.std(), 2)}
+    return {
+        "right": right,
+        "share": round(right / len(rows), 4),
+        "wilson_95": [round(low, 4), round(high, 4)],
+        "confusion": {
+            given: {found: pairs.count((given, found)) for _, found in sorted(set(pairs))}
+            for given in SCORES
+        },
+        "percent_error": errors,
+        "wrong": [
+            [row["number"], *pair]
+            for row, pair in zip(rows, pairs, strict=True)
+            if len(set(pair)) > 1
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--work", type=Path, default=Path("/tmp/her2_phantoms"))
+    asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        rows = list(pool.map(kept, range(asked.count), [str(asked.work)] * asked.count))
+    figures = {name: judged(rows, name) for name in ("start", "calibrated")}
+    record("her2_phantoms", {"phantoms": asked.count, "side_px": SIDE, **figures})
+
+
+if __name__ == "__main__":
+    main()
