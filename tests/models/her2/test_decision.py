@@ -43,6 +43,9 @@ TABLE = [
     (of_1000(IC=9), ("0", "0", "0"), "0"),
     (of_1000(IC=100), ("2+", "2+", "2+"), "3+"),
     (of_1000(IC=101), ("3+", "3+", "3+"), "3+"),
+    # not in the design's table: weak lateral staining is 2+ in the stomach, faint complete is not
+    (of_1000(WP=101), ("1+", "1+", "1+"), "2+"),
+    (of_1000(FC=101), ("1+", "1+", "1+"), "1+"),
     ({"IC": 99}, (NOT_ASSESSABLE,) * 3, NOT_ASSESSABLE),
 ]
 

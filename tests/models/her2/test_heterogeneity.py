@@ -94,6 +94,13 @@ def test_a_population_of_a_tenth_of_a_square_millimetre_beside_negative_cells_is
     assert (nine["clustered"], nine["share_3plus"], nine["rest_score"]) == (False, 0, None)
 
 
+@pytest.mark.parametrize(("intense", "clustered"), [(20, False), (21, True)])
+def test_a_population_is_more_than_half_intense_complete(intense, clustered):
+    board_ = tiles(10, 10, ["IC"] * 20 + ["N"] * 80)
+    board_.counts[:20, [0, 8]] = 40 - intense, intense
+    assert describe(board_, BREAST)["clustered"] == clustered
+
+
 def test_scattered_tiles_do_not_add_up_to_a_population():
     rows, columns = np.divmod(np.arange(100), 10)
     scattered = np.where((rows % 2 == 0) & (columns % 2 == 0), "IC", "N")
