@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from models.networks import NetworkConfig
-from models.semisup.eugmt import MeanTeacherOptions
+from models.semisup.eugmt_options import MeanTeacherOptions
 from models.semisup.method import Options
 
 

@@ -26,7 +26,7 @@ from models.prefetch import Prefetch
 from models.presets import PRESETS, TrainingConfig, preset
 from models.semisup.method import Batch, Losses, Method
 from models.semisup.methods import METHODS
-from models.semisup.schedules import cosine
+from models.semisup.schedules import rate
 
 __all__ = [
     "PRESETS",
@@ -100,6 +100,8 @@ def train(
     """
     group = distributed.joined(config.device)
     check(config, group.size, images, masks, unlabelled)
+    if getattr(config.options, "unlabelled_includes_labelled", False):
+        unlabelled = np.concatenate([unlabelled, images])
     if config.threads:
         torch.set_num_threads(config.threads)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -161,11 +163,9 @@ class Run:
     def learn(self, batch: Batch) -> None:
         """Make the updates of one batch. No value is read back: a device is never waited for."""
         config, group = self.config, self.group
-        rate = config.learning_rate
-        if config.schedule == "cosine":
-            rate *= cosine(self.step, config.iterations, warm_up=config.warm_up)
+        factor = rate(config.schedule, self.step, config.iterations, warm_up=config.warm_up)
         for settings in self.optimiser.param_groups:
-            settings["lr"] = rate
+            settings["lr"] = config.learning_rate * factor
         torch.manual_seed(step_seed(config.seed, self.step, stream=GLOBAL, rank=group.rank))
         updates = self.method.updates(batch, self.step)
         # on a GPU the quickest kernels add in any order: a training gone on with would differ

@@ -41,32 +41,32 @@ class ConfidentJoint:
         return int(self.counts[given] - max(self.joint[given, given], 1))
 
 
-def confident_joint(labels: Labels, probability: Probabilities) -> ConfidentJoint:
+def confident_joint(
+    labels: Labels, probability: Probabilities, thresholds: Sequence[float] | None = None
+) -> ConfidentJoint:
     """Estimate the joint of a pixel set.
 
     labels: bool (N,), the given labels (a student's). probability: float (N,), the reference's
-    probability of the positive class (the teacher's). Raises ValueError for what is no
-    probability.
+    probability of the positive class (the teacher's). thresholds: of each class, from elsewhere;
+    None: this set's own (eq. 4). Raises ValueError for what is no probability.
     """
     check(labels, probability)
     ones = int(np.count_nonzero(labels))
     counts = np.array([labels.size - ones, ones])
-    # 1 - p of the chosen pixels is the chosen of 1 - p, and a smaller array
-    thresholds = np.clip(
-        [
+    if thresholds is None:
+        # 1 - p of the chosen pixels is the chosen of 1 - p, and a smaller array
+        thresholds = [
             (1 - probability[~labels]).mean() if counts[0] else ABSENT,
             probability[labels].mean() if counts[1] else ABSENT,
-        ],
-        LEAST_THRESHOLD,
-        None,
-    )
-    least = [at_least(each - SLACK, probability.dtype) for each in thresholds]
+        ]
+    limits = np.clip(thresholds, LEAST_THRESHOLD, None)
+    least = [at_least(each - SLACK, probability.dtype) for each in limits]
     confident = sum(
         (count_confident(labels[part], probability[part], least) for part in blocks(labels.size)),
         start=np.zeros((2, 2), np.int64),
     )
     np.fill_diagonal(confident, confident.diagonal().clip(min=1))
-    return ConfidentJoint(counts, thresholds, calibrate(confident, counts))
+    return ConfidentJoint(counts, limits, calibrate(confident, counts))
 
 
 def blocks(count: int) -> Iterator[slice]:
@@ -132,16 +132,17 @@ def flagged(
     *,
     drop_agreeing: bool = True,
     least_count: int = 0,
+    thresholds: Sequence[float] | None = None,
 ) -> Labels:
     """Return the pixels whose given label is doubtful: bool, shaped as the input.
 
     All pixels passed are one set, whatever their shape. `drop_agreeing` un-flags where the
     reference agrees with the label (cleanlab since 2.6; False: the paper's eqs. 4-7 alone).
     A class with fewer than `least_count` pixels is treated as absent: one pixel alone would set
-    its own threshold and flag half of the others.
+    its own threshold and flag half of the others. `thresholds`: see `confident_joint`.
     """
     given, positive = labels.ravel(), np.asarray(probability).ravel()
-    joint = confident_joint(given, positive)
+    joint = confident_joint(given, positive, thresholds)
     issues = np.zeros(given.shape, np.bool_)
     if (joint.counts < least_count).any():
         return issues.reshape(labels.shape)

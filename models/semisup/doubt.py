@@ -9,37 +9,56 @@ from models.semisup.confident import ABSENT, LEAST_THRESHOLD, SLACK
 
 @torch.no_grad()
 def flagged(
-    labels: Tensor, probability: Tensor, *, drop_agreeing: bool = True, least_count: int = 0
+    labels: Tensor,
+    probability: Tensor,
+    *,
+    drop_agreeing: bool = True,
+    least_count: int = 0,
+    thresholds: Tensor | None = None,
 ) -> Tensor:
     """Return the doubtful pixels of one pixel set, bool, shaped as the input.
 
-    labels: bool, any shape; probability: float, the same shape. See `confident.flagged`. Tensors
-    of the host are its arrays; on another device no value is read back, so it is not held up.
+    labels: bool, any shape; probability: float, the same shape; thresholds: float (2,), None for
+    this set's own. See `confident.flagged`. Tensors of the host are its arrays; on another device
+    no value is read back, so it is not held up.
     """
     if labels.device.type != "cpu":
         return flagged_by_sorting(
-            labels, probability, drop_agreeing=drop_agreeing, least_count=least_count
+            labels,
+            probability,
+            drop_agreeing=drop_agreeing,
+            least_count=least_count,
+            thresholds=thresholds,
         )
     # a training that has lost its numbers is told so by its losses, not here
     numbers = probability.nan_to_num(0.0).numpy()
     return torch.from_numpy(
         confident.flagged(
-            labels.numpy(), numbers, drop_agreeing=drop_agreeing, least_count=least_count
+            labels.numpy(),
+            numbers,
+            drop_agreeing=drop_agreeing,
+            least_count=least_count,
+            thresholds=None if thresholds is None else thresholds.tolist(),
         )
     )
 
 
 @torch.no_grad()
 def flagged_by_sorting(
-    labels: Tensor, probability: Tensor, *, drop_agreeing: bool, least_count: int
+    labels: Tensor,
+    probability: Tensor,
+    *,
+    drop_agreeing: bool,
+    least_count: int,
+    thresholds: Tensor | None = None,
 ) -> Tensor:
     """`flagged` without a branch on a value: a number of pixels is compared, never read."""
     given = labels.flatten()
     positive = probability.flatten().double()
     negative = 1 - positive
-    counts = torch.stack([(~given).sum(), given.sum()])
-    sums = torch.stack([(negative * ~given).sum(), (positive * given).sum()])
-    thresholds = torch.where(counts > 0, sums / counts.clamp(min=1), ABSENT)
+    counts = class_counts(given)
+    if thresholds is None:
+        thresholds = mean_self_confidence(given, positive)
     thresholds = thresholds.clamp(min=LEAST_THRESHOLD)
     sure_0, sure_1 = negative >= thresholds[0] - SLACK, positive >= thresholds[1] - SLACK
     guess_1 = torch.where(sure_0 & sure_1, positive > negative, sure_1)
@@ -65,6 +84,21 @@ def flagged_by_sorting(
     rank_in_class = rank - torch.where(given, (candidate & ~given).sum(), 0)
     issues = candidate & (rank_in_class < torch.where(given, doubtful[1], doubtful[0]))
     return issues.view_as(labels)
+
+
+def class_counts(labels: Tensor) -> Tensor:
+    """Pixels given each label: int64 (2,)."""
+    return torch.stack([(~labels).sum(), labels.sum()])
+
+
+def mean_self_confidence(labels: Tensor, probability: Tensor) -> Tensor:
+    """Mean probability of the given label, a class: float64 (2,), `ABSENT` for one without pixels.
+
+    labels: bool, probability: float of the positive class, the same shape (eq. 4).
+    """
+    positive, counts = probability.double(), class_counts(labels)
+    sums = torch.stack([((1 - positive) * ~labels).sum(), (positive * labels).sum()])
+    return torch.where(counts > 0, sums / counts.clamp(min=1), ABSENT)
 
 
 def rounded_diagonal(scaled: Tensor) -> Tensor:

@@ -11,48 +11,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.semisup.doubt import flagged
+from models.semisup.eugmt_options import MeanTeacherOptions
 from models.semisup.exchange import exchange, sources
+from models.semisup.halves import beside
 from models.semisup.losses import (
     hard_labels,
-    margin,
     masked_consistency,
     mean_entropy,
     segmentation_loss,
 )
-from models.semisup.method import Batch, Grow, Losses, Options
+from models.semisup.method import Batch, Grow, Losses
+from models.semisup.mixing import MIXTURES, Mixture
 from models.semisup.schedules import ema_decay, ramp
+from models.semisup.selector import Selector
+from models.semisup.soft_cl_dice import soft_cl_dice_loss
 from models.semisup.teacher import follow
 
 
 @dataclass(frozen=True)
-class MeanTeacherOptions(Options):
-    """The switches of eugmt.md §1.3; defaults are the paper's (`eugmt-paper`)."""
+class Looks:
+    """What all networks say of a batch before they learn from it: logits (B, 2, H, W).
 
-    unsupervised_weight: float = 1.0
-    consistency_weight: float = 1.0
-    labelled_share: float = 0.0
-    """Share of the training in which the students learn from labels alone (eugmt.md §4.5):
-    pseudo-labels of a network that knows nothing yet teach it to find nothing."""
-    fork: bool = False
-    """While there are labels alone student 1 learns for both; then student 2 begins as its copy.
-    A step costs half as much, and the average of two networks of one origin is a network."""
-    ramp_share: float = 1.0
-    """Share of the training over which the unsupervised losses rise, once they have begun."""
-    ema_limit: float = 0.99
-    student_mix: float = 0.99
-    """Share of student 1 in the teacher's target (beta, gap 12)."""
-    exchanged: int = 2
-    grid: int = 16
-    steady_teacher: bool = False
-    """EMA of the buffers too, and the teacher in eval mode (eugmt.md §4.1)."""
-    confidence: float = 0.0
-    """A pseudo-label counts where its giver's probability is at least this."""
-    joint_batches: bool = False
-    """Students see labelled and unlabelled images in one batch, so that batch norm does, too."""
-    drop_agreeing: bool = True
-    least_share: float = 0.001
-    """A class with a smaller share of the pixels is not judged by the selector."""
+    views: the unlabelled images as the students saw them.
+    """
+
+    labelled: list[Tensor]
+    unlabelled: list[Tensor]
+    teacher_labelled: Tensor
+    teacher_unlabelled: Tensor
+    views: tuple[Tensor, Tensor]
 
 
 class MeanTeacher:
@@ -67,61 +54,82 @@ class MeanTeacher:
         steps: int,
     ) -> None:
         self.students = students
-        self.extras: tuple[nn.Module, ...] = ()
         self.teacher = teacher.requires_grad_(requires_grad=False)
         self.teacher.train(not options.steady_teacher)
         self.options = options
+        self.selector = Selector(options, students=len(students))
+        memory = self.selector.memory
+        self.extras = () if memory is None else (beside(memory, teacher),)
         self.start = round(steps * options.labelled_share)
         self.ramp_length = round(steps * options.ramp_share)
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        options, rising = self.options, ramp(step - self.start, self.ramp_length)
-        seen = batch.labelled_strong if options.strong_labelled else batch.labelled
+        rising = ramp(step - self.start, self.ramp_length)
+        seen = batch.labelled_strong if self.options.strong_labelled else batch.labelled
         if step < self.start:
-            learners = self.students[:1] if options.fork else self.students
+            learners = self.students[:1] if self.options.fork else self.students
             logits = [student(seen) for student in learners]
             supervised = self.supervised(logits, batch.labels, batch.valid)
             yield {"total": supervised, "supervised": supervised}
             return
-        on_labelled, on_unlabelled = self.seen_by_students(seen, batch.unlabelled_strong)
+        mixture = MIXTURES[self.options.mixing](batch)
+        looks = self.looks(batch, seen, mixture)
+        yield self.first_update(batch, looks, mixture, rising)
+        if self.options.exchanged:
+            yield self.second_update(batch, looks, mixture, rising)
+
+    def looks(self, batch: Batch, seen: Tensor, mixture: Mixture) -> Looks:
+        views = mixture.seen(batch.unlabelled_strong)
+        on_labelled, on_unlabelled = self.seen_by_students(seen, views)
         with torch.no_grad():
             teacher_labelled = self.teacher(batch.labelled)
-            teacher_unlabelled = self.teacher(batch.unlabelled)
-            teacher_labels = hard_labels(teacher_unlabelled)
-            sure = self.sure(teacher_unlabelled)
-        supervised = self.supervised(on_labelled, batch.labels, batch.valid)
-        cross = self.cross_pseudo(on_unlabelled)
-        from_teacher = self.from_teacher(on_unlabelled, teacher_labels, sure)
-        consistency = self.consistency(batch, on_unlabelled, teacher_unlabelled)
+            teacher_unlabelled = mixture.given(self.teacher(batch.unlabelled))
+        return Looks(on_labelled, on_unlabelled, teacher_labelled, teacher_unlabelled, views)
+
+    def first_update(self, batch: Batch, looks: Looks, mixture: Mixture, rising: float) -> Losses:
+        """Learn labels and pseudo-labels, and agree where the selector doubts."""
+        options, teacher = self.options, looks.teacher_unlabelled
+        sure = self.sure(teacher, mixture.counted)
+        supervised = self.supervised(looks.labelled, batch.labels, batch.valid)
+        cross = self.cross_pseudo(looks.unlabelled, mixture.counted)
+        from_teacher = self.from_teacher(looks.unlabelled, hard_labels(teacher), sure)
+        consistency = self.consistency(batch, looks, mixture)
         unsupervised = options.unsupervised_weight * (cross + from_teacher)
-        yield {
-            "total": supervised
-            + rising * (unsupervised + options.consistency_weight * consistency),
+        agreement = options.consistency_weight * consistency
+        if options.ramp_consistency:
+            total = supervised + rising * (unsupervised + agreement)
+        else:
+            total = supervised + rising * unsupervised + agreement
+        return {
+            "total": total,
             "supervised": supervised,
             "cross_pseudo": cross,
             "from_teacher": from_teacher,
             "consistency": consistency,
         }
-        if not options.exchanged:
-            return
+
+    def second_update(self, batch: Batch, looks: Looks, mixture: Mixture, rising: float) -> Losses:
+        """Learn images whose least certain cells the most certain ones have replaced."""
+        options, teacher = self.options, looks.teacher_unlabelled
         with torch.no_grad():
-            labelled_map = self.exchange_map(on_labelled, teacher_labelled)
-            unlabelled_map = self.exchange_map(on_unlabelled, teacher_unlabelled)
+            labelled_map = self.exchange_map(looks.labelled, looks.teacher_labelled)
+            unlabelled_map = self.exchange_map(looks.unlabelled, teacher)
 
         def mixed(maps: Tensor, index: Tensor) -> Tensor:
             return exchange(maps, index, grid=options.grid)
 
         labelled = mixed(batch.labelled_strong, labelled_map)
-        unlabelled = mixed(batch.unlabelled_strong[0], unlabelled_map)
+        unlabelled = mixed(looks.views[0], unlabelled_map)
         on_labelled, again = self.seen_by_students(labelled, (unlabelled, unlabelled))
         supervised = self.supervised(
             on_labelled, mixed(batch.labels, labelled_map), mixed(batch.valid, labelled_map)
         )
-        cross = self.cross_pseudo(again)
+        cross = self.cross_pseudo(again, mixed(mixture.counted, unlabelled_map))
+        sure = self.sure(teacher, mixture.counted)
         from_teacher = self.from_teacher(
-            again, mixed(teacher_labels, unlabelled_map), mixed(sure, unlabelled_map)
+            again, mixed(hard_labels(teacher), unlabelled_map), mixed(sure, unlabelled_map)
         )
-        yield {
+        return {
             "total": supervised + rising * options.unsupervised_weight * (cross + from_teacher),
             "exchanged_supervised": supervised,
             "exchanged_cross_pseudo": cross,
@@ -134,9 +142,14 @@ class MeanTeacher:
         if options.fork and step == self.start - 1:
             first, second = self.students
             second.load_state_dict(first.state_dict())
+        followed: tuple[nn.Module, ...] = self.students
+        if alone:
+            followed = self.students[:1]
+        elif options.alternating:
+            followed = (self.students[step % 2],)
         follow(
             self.teacher,
-            self.students[:1] if alone else self.students,
+            followed,
             decay=ema_decay(step, options.ema_limit),
             mix=options.student_mix,
             buffers=options.steady_teacher,
@@ -158,53 +171,57 @@ class MeanTeacher:
         return [pair[0] for pair in both], [pair[1] for pair in both]
 
     def supervised(self, logits: list[Tensor], labels: Tensor, valid: Tensor) -> Tensor:
-        loss = self.options.loss
-        return torch.stack([segmentation_loss(loss, each, labels, valid) for each in logits]).sum()
+        loss, thin = self.options.loss, self.options.thin_weight
+        terms = [segmentation_loss(loss, each, labels, valid) for each in logits]
+        if thin:
+            terms += [thin * soft_cl_dice_loss(each, labels, valid) for each in logits]
+        return torch.stack(terms).sum()
 
-    def cross_pseudo(self, logits: list[Tensor]) -> Tensor:
+    def pair(self, first: Tensor, second: Tensor) -> Tensor:
+        """Put the two students' losses together."""
+        both = first + second
+        return both if self.options.pair_reduction == "sum" else 0.5 * both
+
+    def cross_pseudo(self, logits: list[Tensor], counted: Tensor) -> Tensor:
         """Each student learns the other's hard labels (eq. 10, halved)."""
-        first, second = logits
-        return 0.5 * (self.learning_from(first, second) + self.learning_from(second, first))
-
-    def learning_from(self, learner: Tensor, giver: Tensor) -> Tensor:
-        given = giver.detach()
-        return segmentation_loss(self.options.loss, learner, given.argmax(1), self.sure(given))
+        loss = self.options.loss
+        return self.pair(
+            *(
+                segmentation_loss(loss, learner, hard_labels(giver), self.sure(giver, counted))
+                for learner, giver in (logits, reversed(logits))
+            )
+        )
 
     def from_teacher(self, logits: list[Tensor], labels: Tensor, sure: Tensor) -> Tensor:
         """Both students learn the teacher's hard labels (eq. 12, halved)."""
         loss = self.options.loss
-        first, second = (segmentation_loss(loss, each, labels, sure) for each in logits)
-        return 0.5 * (first + second)
+        return self.pair(*(segmentation_loss(loss, each, labels, sure) for each in logits))
 
-    def sure(self, logits: Tensor) -> Tensor:
+    def sure(self, logits: Tensor, counted: Tensor) -> Tensor:
         """Where a prediction is sure enough to be learned from: bool (B, H, W)."""
         least = self.options.confidence
-        if not least:
-            return torch.ones_like(logits[:, 0], dtype=torch.bool)
-        return logits.softmax(1).amax(1) >= least
+        return counted & (logits.detach().softmax(1).amax(1) >= least) if least else counted
 
-    def consistency(self, batch: Batch, logits: list[Tensor], teacher: Tensor) -> Tensor:
-        """Agreement with the teacher on a noisy image, at the pixels that CLSC doubts (eq. 14)."""
-        options = self.options
+    def consistency(self, batch: Batch, looks: Looks, mixture: Mixture) -> Tensor:
+        """Agreement with the teacher on a noisy image, where the selector says (eq. 14)."""
+        options, teacher = self.options, looks.teacher_unlabelled
         if not options.consistency_weight:
             return teacher.new_zeros(())
         with torch.no_grad():
-            noisy = self.teacher(batch.unlabelled_noisy)
-            probability = margin(teacher.float()).sigmoid()
-            doubts = [
-                flagged(
-                    margin(each) > 0,
-                    probability,
-                    drop_agreeing=options.drop_agreeing,
-                    least_count=round(options.least_share * probability.numel()),
+            noisy = mixture.given(self.teacher(batch.unlabelled_noisy))
+        weights = self.selector.weights(looks.unlabelled, teacher)
+        return self.pair(
+            *(
+                masked_consistency(
+                    logits,
+                    noisy,
+                    weight * mixture.counted,
+                    of=options.consistency_of,
+                    over=options.consistency_over,
                 )
-                for each in logits
-            ]
-        first, second = (
-            masked_consistency(each, noisy, doubt)
-            for each, doubt in zip(logits, doubts, strict=True)
+                for logits, weight in zip(looks.unlabelled, weights, strict=True)
+            )
         )
-        return 0.5 * (first + second)
 
     def exchange_map(self, logits: list[Tensor], teacher: Tensor) -> Tensor:
         first, second = (mean_entropy(each, teacher) for each in logits)

@@ -89,14 +89,28 @@ def segmentation_loss(
     return chosen(logits, labels, valid)
 
 
-def masked_consistency(student: Tensor, teacher: Tensor, flagged: Tensor) -> Tensor:
-    """Squared difference of probabilities, summed over classes, mean over flagged pixels (eq. 14).
+def masked_consistency(
+    student: Tensor,
+    teacher: Tensor,
+    weight: Tensor,
+    *,
+    of: str = "probability",
+    over: str = "flagged",
+) -> Tensor:
+    """Squared difference, summed over classes, mean over flagged pixels (eq. 14).
 
-    student, teacher: logits; flagged: bool (B, H, W). Without a flagged pixel the loss is 0.
+    student, teacher: logits; weight: bool (B, H, W), the flagged ones, or a weight of each pixel.
+    Without a flagged pixel the loss is 0. `of`: `probability`, or `logit` as the text to eq. 14
+    has it (gap 5), which has no bound. `over`: `flagged`, or `pixels`: the mean over all of them,
+    which is the sum of the pseudo-code's line 14 (gap 4) in a unit that knows no crop.
     """
-    # of two classes both differ by as much
-    squares = 2 * (margin(student).sigmoid() - margin(teacher).sigmoid()).square()
-    return (squares * flagged).sum() / (flagged.sum() + 1e-16)
+    if of == "logit":
+        squares = (student - teacher).square().sum(1)
+    else:
+        # of two classes both differ by as much
+        squares = 2 * (margin(student).sigmoid() - margin(teacher).sigmoid()).square()
+    total = (squares * weight).sum()
+    return total / (weight.numel() if over == "pixels" else weight.sum() + 1e-16)
 
 
 def mean_entropy(student: Tensor, teacher: Tensor) -> Tensor:

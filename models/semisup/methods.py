@@ -10,8 +10,8 @@ from models.semisup.cct import CrossConsistencyOptions, cross_consistency
 from models.semisup.cps import CpsOptions, cross_pseudo
 from models.semisup.crcfp import ContextOptions, context_consistency
 from models.semisup.duo_segnet import DuoSegNetOptions, duo_segnet
-from models.semisup.eugmt import MeanTeacherOptions
 from models.semisup.eugmt import mean_teacher as eugmt
+from models.semisup.eugmt_options import MeanTeacherOptions
 from models.semisup.mean_teacher import ConsistencyOptions, mean_teacher
 from models.semisup.method import Grow, Method, Options
 from models.semisup.mms import MinMaxOptions, min_max_similarity

@@ -27,3 +27,23 @@ def cosine(step: int, steps: int, *, warm_up: int = 0) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(steps - warm_up, 1)))
+
+
+def poly(step: int, steps: int, *, warm_up: int = 0) -> float:
+    """Factor of the learning rate: linear warm-up, then (1 - t/T)^0.9 to 0, as in SSL4MIS."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return float((1 - (step - warm_up) / max(steps - warm_up, 1)) ** 0.9)
+
+
+def rate(schedule: str, step: int, steps: int, *, warm_up: int = 0) -> float:
+    """Factor of the learning rate by a schedule's name. Raises ValueError for an unknown one."""
+    if schedule == "constant":
+        return 1.0
+    if schedule not in DECAYS:
+        known = ", ".join(("constant", *DECAYS))
+        raise ValueError(f"There is no schedule {schedule!r}; choose one of {known}.")
+    return DECAYS[schedule](step, steps, warm_up=warm_up)
+
+
+DECAYS = {"cosine": cosine, "poly": poly}

@@ -138,4 +138,9 @@ def varied(name: str, table: Mapping[str, Any], known: Mapping[str, Contender]) 
         raise DatasetError("switch_unknown", f"{name}: there is no switch {min(unknown)}.")
     of_options = {key: value for key, value in changes.items() if key in switches}
     others = {key: value for key, value in changes.items() if key not in switches}
-    return replace(base, name=name, options={**base.options, **of_options}, changes=others)
+    options = {**base.options, **of_options}
+    try:
+        METHODS[base.method].options(**options)
+    except ValueError as error:
+        raise DatasetError("switch_unknown", f"{name}: {error}") from error
+    return replace(base, name=name, options=options, changes=others)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.semisup.eugmt import MeanTeacher, MeanTeacherOptions
+from models.semisup.eugmt import MeanTeacher
+from models.semisup.eugmt_options import MeanTeacherOptions
 from models.semisup.exchange import exchange, sources
 from models.semisup.losses import dice_loss, masked_consistency, mean_entropy
 from models.semisup.schedules import ramp

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.networks import NetworkConfig, load_ensemble
-from models.semisup.eugmt import MeanTeacherOptions
+from models.semisup.eugmt_options import MeanTeacherOptions
 from models.training import (
     PRESETS,
     Stopped,
