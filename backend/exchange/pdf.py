@@ -1,0 +1,75 @@
+"""The report as PDF/A-2b, set by typst with bundled fonts and a fixed date.
+
+Equal content gives equal bytes.
+"""
+
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from backend.exchange import drawings
+from backend.exchange.content import Content, printed
+
+TEMPLATE = "report.typ"
+PPI = 110.0
+
+
+def pdf(content: Content) -> bytes:
+    """Return the report's PDF."""
+    whole = typeset(content, format="pdf", pdf_standards="a-2b", timestamp=content.dated)
+    if not isinstance(whole, bytes):
+        msg = "typst returned no document"
+        raise TypeError(msg)
+    return whole
+
+
+def pages(content: Content, ppi: float = PPI) -> list[bytes]:
+    """Return the PDF's pages as PNG, to look at."""
+    found = typeset(content, format="png", ppi=ppi)
+    return found if isinstance(found, list) else [found]
+
+
+def typeset(content: Content, **options: Any) -> Any:
+    # loaded with the first report: the service starts without it
+    import typst
+
+    package = files("backend.exchange")
+    with TemporaryDirectory(prefix="membrana-report-") as folder, as_file(package) as home:
+        root = Path(folder)
+        (root / TEMPLATE).write_bytes((home / TEMPLATE).read_bytes())
+        (root / "report.json").write_text(json.dumps(printed(content)))
+        for name, figure in figures(content).items():
+            (root / f"{name}.svg").write_text(figure)
+        return typst.compile(
+            str(root / TEMPLATE),
+            root=str(root),
+            font_paths=[str(home / "fonts")],
+            ignore_system_fonts=True,
+            **options,
+        )
+
+
+def figures(content: Content) -> dict[str, str]:
+    """Draw every figure of the report as SVG, by name."""
+    document, made = content.document, content.figures
+    thresholds = document["protocol"]["thresholds"]
+    histogram = document["histogram"]
+    drawn = {
+        "classes": drawings.class_bar(document["counts"]),
+        "probability": drawings.probability_bar(document["probability"]),
+        "intensity": drawings.intensity_histogram(histogram["intensity"], thresholds),
+        "completeness": drawings.completeness_histogram(histogram["completeness"], thresholds),
+    }
+    if overview := made.get("overview"):
+        drawn["overview"] = drawings.overview(overview, content.picture, heat=False)
+        drawn["heat"] = drawings.overview(overview, content.picture, heat=True)
+    for place, each in enumerate(made.get("fields", ())):
+        drawn[f"field_{place}"] = drawings.field(each, content.picture, outlined=False)
+        drawn[f"field_{place}_cells"] = drawings.field(each, content.picture, outlined=True)
+    rows = made.get("gallery", ())
+    places = max((len(row["examples"]) for row in rows), default=0)
+    for place, row in enumerate(rows):
+        drawn[f"gallery_{place}"] = drawings.gallery_row(row, content.picture, places)
+    return drawn

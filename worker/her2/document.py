@@ -1,0 +1,142 @@
+"""The report's document: the score document with its evidence and where all of it comes from.
+
+Pure: the same cells, edits, regions and inputs give the same bytes.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.regions.geojson import Region
+from backend.regions.tables import RegionKind
+from models.her2.calibrate import vectors_of
+from models.her2.cells import OVERRIDDEN, Cells
+from models.her2.classes import COMPLETE, INDEX
+from models.her2.flags import Flag
+from models.her2.pixels import Regions
+from models.her2.protocols import Protocol
+from models.her2.slide_score import summarise
+from models.her2.tile import Settings
+
+Bool = npt.NDArray[np.bool_]
+OD_STEP, OD_MOST = 0.025, 1.2
+"""Bins of the histogram of intensity, log10 optical density; the last holds all above."""
+SHARE_BINS = 20
+
+
+@dataclass(frozen=True)
+class CellEdit:
+    """What a person decided of one cell: its class, or None to leave it out."""
+
+    number: int
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A slide's document, and its cells with people's classes; `included`: bool (n,), counted."""
+
+    document: dict[str, Any]
+    cells: Cells
+    included: Bool
+
+
+def settings_of(protocol: Protocol) -> Settings:
+    """Return how a protocol measures."""
+    return Settings(cutoffs=protocol, vectors=vectors_of(protocol))
+
+
+def edited(cells: Cells, edits: Iterable[CellEdit]) -> tuple[Cells, Bool]:
+    """Apply people's decisions, each cell's last one counting."""
+    label, flags = cells.label.copy(), cells.flags.copy()
+    included = np.ones(len(cells), np.bool_)
+    for edit in edits:
+        flags[edit.number] |= OVERRIDDEN
+        included[edit.number] = edit.label is not None
+        if edit.label is not None:
+            label[edit.number] = INDEX[edit.label]
+    return replace(cells, label=label, flags=flags), included
+
+
+def score(
+    cells: Cells,
+    edits: Sequence[CellEdit],
+    *,
+    protocol: Protocol,
+    regions: Regions,
+    flags: Iterable[Flag],
+    connectivity: float | None,
+    seed: int,
+) -> Scored:
+    """Score the cells that count; the document has no provenance yet."""
+    changed, included = edited(cells, edits)
+    counted = changed.take(included)
+    tiles = counted.tile_counts(protocol, regions=regions)
+    document = summarise(tiles, protocol, flags=flags, seed=seed, connectivity=connectivity)
+    document["excluded_cells"] = int((~included).sum())
+    document["edited_cells"] = len(edits)
+    document["evaluated_area_um2"] = round(float(regions.tumour.area) * cells.mpp**2, 2)
+    document["histogram"] = {
+        "intensity": intensity_histogram(counted),
+        "completeness": completeness_histogram(counted),
+    }
+    return Scored(document, changed, included)
+
+
+def intensity_histogram(cells: Cells) -> dict[str, Any]:
+    """Cells by intensity: unstained, stained in part, all round."""
+    bins = round(OD_MOST / OD_STEP)
+    place = np.clip((cells.intensity / OD_STEP).astype(np.int64), 0, bins - 1)
+    complete = np.asarray(COMPLETE)[cells.label]
+    stained = cells.label > 0
+    return {
+        "from": 0.0,
+        "step": OD_STEP,
+        "none": np.bincount(place[~stained], minlength=bins).tolist(),
+        "partial": np.bincount(place[stained & ~complete], minlength=bins).tolist(),
+        "complete": np.bincount(place[stained & complete], minlength=bins).tolist(),
+    }
+
+
+def completeness_histogram(cells: Cells) -> dict[str, Any]:
+    """Cells by the stained share of their own membrane, c*."""
+    place = np.clip((cells.unshared * SHARE_BINS).astype(np.int64), 0, SHARE_BINS - 1)
+    cells_in = np.bincount(place, minlength=SHARE_BINS)
+    return {"from": 0.0, "step": 1 / SHARE_BINS, "cells": cells_in.tolist()}
+
+
+def described(regions: Sequence[Region], mpp: float) -> list[dict[str, Any]]:
+    """List the regions as the report names them: the tumour first, then by area."""
+    ordered = sorted(regions, key=lambda each: (each.kind != RegionKind.TUMOUR, -each.area))
+    return [
+        {
+            "id": each.id,
+            "kind": str(each.kind),
+            "name": each.name,
+            "area_um2": round(each.area * mpp * mpp, 2),
+        }
+        for each in ordered
+    ]
+
+
+@cache
+def code_sha256() -> str:
+    """Hash the code that measures and decides: what a version number may hide, this shows."""
+    whole = hashlib.sha256()
+    root = files("models")
+    names = sorted(
+        path.name
+        for path in root.joinpath("her2").iterdir()
+        if path.name.endswith(".py") and path.is_file()
+    )
+    for name in names:
+        whole.update(f"{name}\0".encode())
+        whole.update(root.joinpath("her2", name).read_bytes())
+    whole.update(root.joinpath("stain.py").read_bytes())
+    return whole.hexdigest()

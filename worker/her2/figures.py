@@ -1,0 +1,191 @@
+"""Pictures for the report, cut from the slide by rule: an overview, fields, cells of each class.
+
+Outlines go beside them as coordinates, so that a report draws them at any size.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.regions.geojson import Region
+from models.her2.cells import Cells
+from models.her2.classes import CLASSES
+from models.her2.pixels import ANALYSIS_MPP, Pixels
+from worker.her2.slide import jpeg
+
+Rgb = npt.NDArray[np.uint8]
+Float = npt.NDArray[np.float32]
+Put = Callable[[bytes], str]
+"""Stores bytes and returns their sha256."""
+OVERVIEW_PX = 1600
+CROP_UM = 28.0
+CROP_PX = round(CROP_UM / ANALYSIS_MPP)
+EXAMPLES = 8
+CORNERS = 400
+"""Most corners of a region's outline in a figure."""
+
+
+def figures(
+    slide: Pixels,
+    cells: Cells,
+    heat: Sequence[Mapping[str, Any]],
+    tile_um: float,
+    regions: Sequence[Region],
+    put: Put,
+) -> dict[str, Any]:
+    """Cut all pictures; return what is on them, with the sha256 of each."""
+    return {
+        "overview": overview(slide, heat, tile_um, regions, put),
+        "fields": fields(slide, cells, heat, tile_um, put),
+        "gallery": gallery(slide, cells, put),
+    }
+
+
+def overview(
+    slide: Pixels,
+    heat: Sequence[Mapping[str, Any]],
+    tile_um: float,
+    regions: Sequence[Region],
+    put: Put,
+) -> dict[str, Any]:
+    """The slide round its regions, with their outlines and the tiles, all in px of the picture."""
+    left, top, right, bottom = bounds(slide, regions)
+    px0 = max(1.0, max(right - left, bottom - top) / OVERVIEW_PX)
+    mpp = slide.mpp * px0
+    x, y = int(left / px0), int(top / px0)
+    width, height = (max(1, round(each / px0)) for each in (right - left, bottom - top))
+    picture = slide.read(x, y, width, height, mpp)
+
+    def placed(ring: Sequence[Sequence[float]]) -> list[list[float]]:
+        points = np.asarray(ring, np.float64) / px0 - (x, y)
+        step = max(1, len(points) // CORNERS)
+        rounded: list[list[float]] = points[::step].round(1).tolist()
+        return rounded
+
+    return {
+        "sha256": put(jpeg(picture)),
+        "width": width,
+        "height": height,
+        "um_per_px": mpp,
+        "tile_px": tile_um / mpp,
+        "tiles": [
+            {
+                "x": round(tile["x_um"] / mpp - x, 2),
+                "y": round(tile["y_um"] / mpp - y, 2),
+                "score": tile["score"],
+            }
+            for tile in heat
+        ],
+        "regions": [
+            {
+                "kind": str(region.kind),
+                "rings": [placed(ring) for rings in region.polygons for ring in rings],
+            }
+            for region in regions
+        ],
+    }
+
+
+def bounds(slide: Pixels, regions: Sequence[Region]) -> tuple[float, float, float, float]:
+    """The level-0 box of the regions with a rim; the whole slide where there are none."""
+    corners = [point for region in regions for rings in region.polygons for point in rings[0]]
+    if not corners:
+        return 0, 0, slide.width, slide.height
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    rim = 0.06 * max(right - left, bottom - top)
+    return (
+        max(0.0, float(left - rim)),
+        max(0.0, float(top - rim)),
+        min(float(slide.width), float(right + rim)),
+        min(float(slide.height), float(bottom + rim)),
+    )
+
+
+def fields(
+    slide: Pixels,
+    cells: Cells,
+    heat: Sequence[Mapping[str, Any]],
+    tile_um: float,
+    put: Put,
+) -> list[dict[str, Any]]:
+    """The tiles of the highest, the middle and the lowest H-score, with every cell's outline."""
+    ranked = sorted(
+        (tile for tile in heat if tile["score"] is not None),
+        key=lambda tile: (-tile["h_score"], tile["y_um"], tile["x_um"]),
+    )
+    if not ranked:
+        return []
+    places = {0: "highest", len(ranked) // 2: "middle", len(ranked) - 1: "lowest"}
+    side = round(tile_um / ANALYSIS_MPP)
+    found = []
+    for place, rule in sorted(places.items()):
+        tile = ranked[place]
+        x, y = round(tile["x_um"] / ANALYSIS_MPP), round(tile["y_um"] / ANALYSIS_MPP)
+        picture = slide.read(x, y, side, side, ANALYSIS_MPP)
+        px0 = ANALYSIS_MPP / slide.mpp
+        inside = (cells.x >= x * px0) & (cells.x < (x + side) * px0)
+        inside &= (cells.y >= y * px0) & (cells.y < (y + side) * px0)
+        found.append(
+            {
+                "rule": rule,
+                "sha256": put(jpeg(picture)),
+                "side": side,
+                **{name: tile[name] for name in ("x_um", "y_um", "cells", "score", "h_score")},
+                "outlines": [
+                    {
+                        "class": CLASSES[cells.label[number]],
+                        "points": outline(cells.membrane[number], slide.mpp, x, y),
+                    }
+                    for number in np.flatnonzero(inside)
+                ],
+            }
+        )
+    return found
+
+
+def gallery(slide: Pixels, cells: Cells, put: Put) -> list[dict[str, Any]]:
+    """A row of example cells for each class that occurs, from the faintest to the darkest."""
+    rows = []
+    for label, name in enumerate(CLASSES):
+        chosen = spread(cells, label)
+        if not len(chosen):
+            continue
+        strip = np.full((CROP_PX, EXAMPLES * CROP_PX, 3), 255, np.uint8)
+        examples = []
+        for place, number in enumerate(chosen.tolist()):
+            scale = slide.mpp / ANALYSIS_MPP
+            x = round(cells.x[number] * scale - CROP_PX / 2)
+            y = round(cells.y[number] * scale - CROP_PX / 2)
+            crop = slide.read(x, y, CROP_PX, CROP_PX, ANALYSIS_MPP)
+            strip[:, place * CROP_PX : (place + 1) * CROP_PX] = crop
+            examples.append(
+                {
+                    "cell": number,
+                    "intensity": round(float(cells.intensity[number]), 3),
+                    "completeness": round(float(cells.unshared[number]), 3),
+                    "outline": outline(cells.membrane[number], slide.mpp, x, y),
+                }
+            )
+        row = {"class": name, "sha256": put(jpeg(strip)), "side": CROP_PX, "examples": examples}
+        rows.append(row)
+    return rows
+
+
+def spread(cells: Cells, label: int) -> npt.NDArray[np.intp]:
+    """Up to EXAMPLES cells of a class, evenly over its range of intensity."""
+    members = np.flatnonzero(cells.label == label)
+    ordered = members[np.argsort(cells.intensity[members], kind="stable")]
+    if len(ordered) <= EXAMPLES:
+        return ordered
+    middle = (np.arange(EXAMPLES) + 0.5) / EXAMPLES
+    return ordered[(middle * len(ordered)).astype(np.intp)]
+
+
+def outline(points: Float, mpp: float, x: int, y: int) -> list[list[float]]:
+    """Level-0 corners (16, 2) as px of a picture at ANALYSIS_MPP whose corner is (x, y)."""
+    placed: list[list[float]] = (
+        (points.astype(np.float64) * (mpp / ANALYSIS_MPP) - (x, y)).round(1).tolist()
+    )
+    return placed

@@ -1,0 +1,127 @@
+"""A slide, its masks and its regions as models.her2 wants to read them.
+
+Membrane is a person's mask where there is an accepted one (its "ignore" pixels left out), else the
+model version's prediction. Both lie on the installation's analysis grid.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from backend.patches.grid import PATCH_PX, Measured, measures, scale
+from backend.regions.geojson import Region
+from backend.regions.tables import RegionKind
+from backend.slides.geometry import Region0
+from backend.slides.overview import read_over_gaps
+from backend.slides.reader import RegionUnreadable, SlideReader
+from backend.storage.blobs import Blobs
+from backend.storage.pyramids import Channel, Pyramid
+from models.her2.pixels import ANALYSIS_MPP, Regions
+from worker.data import read_mask
+
+log = logging.getLogger(__name__)
+Bool = npt.NDArray[np.bool_]
+Rgb = npt.NDArray[np.uint8]
+HALF = 128
+"""Of a stored probability, 0-255: membrane from here on."""
+IGNORE, MEMBRANE = 127, 255
+KEPT_MASKS = 512
+
+
+class SlidePixels:
+    """A ready slide's pixels; what the file has damaged reads as glass and is counted."""
+
+    def __init__(self, reader: SlideReader, slide: Measured) -> None:
+        self.width, self.height, mpp = measures(slide)
+        # the grid of patches takes a pixel size that is nearly the analysis' for that very size
+        self.mpp = ANALYSIS_MPP / scale(mpp, ANALYSIS_MPP)
+        self.damaged = 0
+        self._reader = reader
+
+    def read(self, x: int, y: int, width: int, height: int, mpp: float) -> Rgb:
+        """See models.her2.pixels.Pixels."""
+        region = Region0(x, y, width, height).scaled(mpp / self.mpp)
+        try:
+            return self._reader.read(region, (width, height))
+        except RegionUnreadable:
+            self.damaged += 1
+            return read_over_gaps(self._reader, region, (width, height))[0]
+
+
+class SlideMasks:
+    """Membrane masks of a slide: people's by (row, column) of the grid, over a prediction."""
+
+    def __init__(
+        self,
+        pyramid: Pyramid | None,
+        drawn: Mapping[tuple[int, int], str],
+        blobs: Blobs,
+        analysis_mpp: float,
+    ) -> None:
+        self._pyramid = pyramid
+        self._drawn = drawn
+        self._step = ANALYSIS_MPP / analysis_mpp
+        self._read = lru_cache(KEPT_MASKS)(lambda sha256: read_mask(blobs, sha256))
+
+    def read(self, x: int, y: int, width: int, height: int) -> tuple[Bool, Bool]:
+        """See models.her2.pixels.Masks."""
+        if self._step == 1.0:
+            return self._on_grid(x, y, width, height)
+        left, top = math.floor(x * self._step), math.floor(y * self._step)
+        right, bottom = math.ceil((x + width) * self._step), math.ceil((y + height) * self._step)
+        both = self._on_grid(left, top, right - left, bottom - top)
+        columns = ((np.arange(x, x + width) + 0.5) * self._step).astype(np.intp) - left
+        rows = ((np.arange(y, y + height) + 0.5) * self._step).astype(np.intp) - top
+        membrane, reviewed = (plane[np.ix_(rows, columns)] for plane in both)
+        return membrane, reviewed
+
+    def _on_grid(self, x: int, y: int, width: int, height: int) -> tuple[Bool, Bool]:
+        membrane = np.zeros((height, width), np.bool_)
+        if self._pyramid is not None:
+            stored = self._pyramid.read(0, x, y, (width, height), [Channel.PROBABILITY])
+            membrane = stored[0] >= HALF
+        reviewed = np.zeros((height, width), np.bool_)
+        for row in range(max(0, y // PATCH_PX), (y + height - 1) // PATCH_PX + 1):
+            for column in range(max(0, x // PATCH_PX), (x + width - 1) // PATCH_PX + 1):
+                if sha256 := self._drawn.get((row, column)):
+                    at = row * PATCH_PX - y, column * PATCH_PX - x
+                    lay_over(membrane, reviewed, self._read(sha256), *at)
+        return membrane, reviewed
+
+
+def lay_over(membrane: Bool, reviewed: Bool, mask: Rgb, top: int, left: int) -> None:
+    """Put a person's mask (256, 256), whose corner lies at (top, left), over a box in place."""
+    height, width = membrane.shape
+    bottom, right = min(top + PATCH_PX, height), min(left + PATCH_PX, width)
+    here = np.s_[max(top, 0) : bottom, max(left, 0) : right]
+    part = mask[max(-top, 0) : bottom - top, max(-left, 0) : right - left]
+    said = part != IGNORE
+    membrane[here] = np.where(said, part == MEMBRANE, membrane[here])
+    reviewed[here] |= said
+
+
+def regions_of(regions: Sequence[Region]) -> Regions:
+    """Return the tumour less what is excluded; empty if nobody drew a tumour."""
+    tumour = [shape_of(each) for each in regions if each.kind == RegionKind.TUMOUR]
+    rest = [shape_of(each) for each in regions if each.kind != RegionKind.TUMOUR]
+    return Regions.of(tumour, rest)
+
+
+def shape_of(region: Region) -> shapely.MultiPolygon:
+    return shapely.MultiPolygon([(rings[0], rings[1:]) for rings in region.polygons])
+
+
+def jpeg(image: Rgb, quality: int = 88) -> bytes:
+    """Encode RGB (H, W, 3); equal pixels give equal bytes with one version of the library."""
+    options: Any = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError("the picture could not be encoded")
+    return content.tobytes()
