@@ -18,6 +18,9 @@ Bool = npt.NDArray[np.bool_]
 ANALYSIS_MPP = 0.25
 """Working resolution: thin membranes need it, and thresholds live on it (her2.md finding 7)."""
 
+RIM_UM = 8.0
+"""A cell nearer to a picture's edge has no whole contour: it would be counted as incomplete."""
+
 
 class Pixels(Protocol):
     """A slide's pixels. `width` and `height` are in level-0 px, `mpp` µm per level-0 px."""
@@ -60,8 +63,9 @@ class Regions:
 
     @classmethod
     def whole(cls, slide: Pixels) -> "Regions":
-        """Take all of a picture: a field that a person chose to score."""
-        return cls.of([shapely.box(0, 0, slide.width, slide.height)])
+        """Take all of a picture, a field that a person chose, less a rim where cells are cut."""
+        rim = RIM_UM / slide.mpp
+        return cls.of([shapely.box(rim, rim, slide.width - rim, slide.height - rim)])
 
     @property
     def empty(self) -> bool:
@@ -101,7 +105,7 @@ class Field:
         self._membrane = nothing if membrane is None else membrane
         self._reviewed = nothing if reviewed is None else reviewed
         self._drawn: dict[float, Rgb] = {mpp: image}
-        self.masks = _FieldMasks(self._at(self._membrane), self._at(self._reviewed))
+        self.masks = MaskArrays(self._at(self._membrane), self._at(self._reviewed))
 
     @property
     def width(self) -> int:
@@ -132,7 +136,9 @@ class Field:
 
 
 @dataclass(frozen=True)
-class _FieldMasks:
+class MaskArrays:
+    """Masks in memory, bool (H, W) at ANALYSIS_MPP."""
+
     membrane: Bool
     reviewed: Bool
 

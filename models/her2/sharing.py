@@ -19,7 +19,7 @@ Bool = npt.NDArray[np.bool_]
 
 ROUNDS = 2
 LEAST_UNSHARED = 0.2
-FARTHER = 0.25
+FARTHER = 0.15
 """A neighbour stained over this much more of its contour explains what is shared with it."""
 
 

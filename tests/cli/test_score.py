@@ -1,0 +1,119 @@
+"""`membrana score` and `membrana calibrate` as a shell runs them, on mosaics with known cells."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
+
+CASES = {
+    "negative": all_of("N"),
+    "low": mixed(0.9, "FP"),
+    "strong": all_of("IC"),
+    "case": mixed(0.3, "MC"),
+}
+
+
+def membrana(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "worker.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("her2")
+    for kind in ("images", "masks"):
+        (root / kind).mkdir()
+    for name, labels in CASES.items():
+        drawn = mosaic(labels, seed=4)
+        Image.fromarray(drawn.image).save(root / "images" / f"{name}.png")
+        mask = drawn.mask.astype(np.uint8) * 255
+        Image.fromarray(mask).save(root / "masks" / f"{name}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def calibration(folder):
+    path = folder / "calibration.json"
+    done = membrana(
+        "calibrate",
+        *("--negative", folder / "images" / "negative.png"),
+        *("--low", folder / "images" / "low.png"),
+        *("--strong", folder / "images" / "strong.png"),
+        *("--mask", folder / "masks", "--mpp", MPP, "-o", path),
+    )
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_controls_set_rising_thresholds(calibration):
+    said = json.loads(calibration.read_text())["thresholds"]
+    steps = [said[name] for name in ("t_faint", "t_weak", "t_moderate", "t_intense")]
+    assert steps == sorted(set(steps))
+
+
+def test_a_folder_of_images_is_scored_into_a_table_documents_and_figures(folder, calibration):
+    out = folder / "scored"
+    done = membrana(
+        "score",
+        *(folder / "images", "--mask", folder / "masks", "--mpp", MPP),
+        *("--calibration", calibration, "-o", out),
+    )
+    assert done.returncode == 0, done.stderr
+    documents = {each["image"]: each for each in json.loads(done.stdout)}
+    assert {name: documents[f"{name}.png"]["score"] for name in CASES} == {
+        "negative": "0",
+        "low": "1+",
+        "strong": "3+",
+        "case": "2+",
+    }
+    flags = {flag["code"] for flag in documents["case.png"]["flags"]}
+    assert "uncalibrated" not in flags
+    with (out / "scores.csv").open() as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    assert rows["case.png"]["score"] == "2+"
+    assert float(rows["negative.png"]["N"]) == 100
+    with (out / "case.png.cells.csv").open() as file:
+        cells = list(csv.DictReader(file))
+    assert len(cells) == documents["case.png"]["cells"]
+    with Image.open(out / "case.png.png") as figure:
+        assert figure.width > 1000
+    assert json.loads((out / "case.png.json").read_text()) == documents["case.png"]
+    assert "Research Use Only" in documents["case.png"]["research_use_only"]
+
+
+def test_without_pixel_size_nothing_is_assessable(folder, tmp_path):
+    image = folder / "images" / "case.png"
+    done = membrana("score", image, "--mask", folder / "masks", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (document,) = json.loads(done.stdout)
+    assert (document["score"], document["reason"]) == ("not assessable", "mpp_missing")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--mpp", 0.25), "wrong_option"),
+        (("--mask", "{masks}", "--proposal", "--mpp", 0.25), "wrong_option"),
+        (("--mask", "{images}/..", "--mpp", 0.25), "folder_empty"),
+        (("--mask", "{masks}", "--mpp", 0.25, "--protocol", "none"), "protocol"),
+    ],
+)
+def test_what_cannot_be_scored_is_said_in_words(folder, tmp_path, words, code):
+    places = {"masks": folder / "masks", "images": folder / "images"}
+    told = [str(word).format(**places) for word in words]
+    done = membrana("score", folder / "images" / "case.png", *told, "-o", tmp_path)
+    assert done.returncode != 0
+    assert f"({code})" in done.stderr
+    assert "Traceback" not in done.stderr
