@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 CLASSES = 2
 SCRATCH = "scratch"
-ARCHITECTURES = ("unet-small", "unet", "deeplabv3plus")
+WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+OF_THE_PAPER = ("transunet", "swin-unet", "transfuse", "fafuse")
+"""Fully supervised networks with a transformer: `models.architectures`."""
+SMALL, PAPER = "small", "paper"
+"""Encoders of each of these: one for a CPU, and the one that its authors used."""
+ARCHITECTURES = ("unet-small", "unet", "deeplabv3plus", *OF_THE_PAPER)
 
 
 class NetworkError(ValueError):
@@ -30,9 +35,11 @@ class NetworkError(ValueError):
 class NetworkConfig:
     """What is needed to build a network again.
 
-    encoder_weights: a local file of pretrained weights (safetensors or a torch state dict), or
-    the word `scratch`. Nothing is ever downloaded. output_stride and encoder are those of
-    segmentation-models-pytorch; `unet-small` has neither.
+    encoder_weights: a local file of pretrained weights (safetensors or a torch state dict), a
+    folder of such files named after their encoders, or the word `scratch`. Nothing is ever
+    downloaded. output_stride and encoder are those of segmentation-models-pytorch; `unet-small`
+    has neither. The paper's fully supervised networks take the encoders `small`, `paper`, or names
+    of timm's models (`models.architectures.choice`).
     """
 
     architecture: str = "unet-small"
@@ -119,6 +126,10 @@ def build(config: NetworkConfig) -> nn.Module:
     """Build a network that maps images (B, 3, H, W) to logits (B, 2, H, W)."""
     if config.architecture == "unet-small":
         return SmallUNet()
+    if config.architecture in OF_THE_PAPER:
+        from models.architectures.choice import construct
+
+        return construct(config)
     import segmentation_models_pytorch as smp
 
     choices: dict[str, Any] = {"encoder_name": config.encoder, "encoder_weights": None}
@@ -137,7 +148,7 @@ def build(config: NetworkConfig) -> nn.Module:
             f"{', '.join(ARCHITECTURES)}.",
         )
     if config.encoder_weights != SCRATCH:
-        load_encoder(network.encoder, Path(config.encoder_weights))
+        load_encoder(network.encoder, weights_file(config.encoder_weights, config.encoder))
     return network  # type: ignore[no-any-return]
 
 
@@ -176,8 +187,8 @@ def place(network: nn.Module, device: str) -> nn.Module:
 
 
 def check_encoder_weights(choice: str) -> None:
-    """Raise NetworkError `encoder_weights_missing` unless it is `scratch` or a file."""
-    if choice != SCRATCH and not Path(choice).is_file():
+    """Raise NetworkError `encoder_weights_missing` unless it is `scratch`, a file or a folder."""
+    if choice != SCRATCH and not Path(choice).exists():
         raise NetworkError(
             "encoder_weights_missing",
             f"There are no encoder weights at {choice}. Mount the file there, or set the encoder "
@@ -185,13 +196,28 @@ def check_encoder_weights(choice: str) -> None:
         )
 
 
-def load_encoder(encoder: nn.Module, path: Path) -> None:
-    """Fill an encoder from a file of an ImageNet classifier's or the encoder's own weights."""
+def weights_file(choice: str, encoder: str) -> Path:
+    """Return the file that is chosen, or in a chosen folder the one named after an encoder."""
+    if not Path(choice).is_dir():
+        return Path(choice)
+    names = [Path(choice) / f"{encoder}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+    return next((name for name in names if name.is_file()), names[0])
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file or a torch state dict; refuse a missing one as above."""
     check_encoder_weights(str(path))
     if path.suffix == ".safetensors":
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return load_file(path)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # the authors of DeiT and Swin put theirs into a document
+    inner = state.get("model")
+    return inner if isinstance(inner, dict) else state
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Fill an encoder from a file of an ImageNet classifier's or the encoder's own weights."""
+    state = read_weights(path)
     wanted = encoder.state_dict().keys()
     missing = [name for name in wanted if name not in state and "num_batches" not in name]
     if missing:

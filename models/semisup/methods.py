@@ -9,6 +9,7 @@ from models.semisup.bcp import BcpOptions, copy_paste
 from models.semisup.cct import CrossConsistencyOptions, cross_consistency
 from models.semisup.cps import CpsOptions, cross_pseudo
 from models.semisup.crcfp import ContextOptions, context_consistency
+from models.semisup.deep_supervised import DeepOptions, deep_supervised
 from models.semisup.duo_segnet import DuoSegNetOptions, duo_segnet
 from models.semisup.eugmt import mean_teacher as eugmt
 from models.semisup.eugmt_options import MeanTeacherOptions
@@ -34,6 +35,7 @@ METHODS = {
     "cct": Recipe(CrossConsistencyOptions, cross_consistency),
     "cps": Recipe(CpsOptions, cross_pseudo),
     "crcfp": Recipe(ContextOptions, context_consistency),
+    "deep-supervised": Recipe(DeepOptions, deep_supervised),
     "duo-segnet": Recipe(DuoSegNetOptions, duo_segnet),
     "eugmt": Recipe(MeanTeacherOptions, eugmt),
     "fixmatch": Recipe(FixMatchOptions, unimatch),

@@ -6,13 +6,25 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from models.networks import NetworkConfig
+from models.networks import PAPER, SCRATCH, SMALL, NetworkConfig
 from models.presets import PRESETS, TrainingConfig
 from models.semisup.methods import METHODS
 from models.study.dataset import DatasetError
 
-FULLY_SUPERVISED = ("transunet", "swin-unet", "transfuse", "fafuse")
-"""Networks that the paper trains on labels alone: contenders of their own name."""
+FULLY_SUPERVISED: dict[str, tuple[str, dict[str, Any]]] = {
+    "transunet": ("supervised", {}),
+    "swin-unet": ("supervised", {}),
+    "transfuse": (
+        "deep-supervised",
+        {"loss": "structure", "head_weights": (0.5, 0.3, 0.2)},
+    ),
+    "fafuse": (
+        "deep-supervised",
+        {"loss": "structure", "head_weights": (0.7, 0.1, 0.2)},
+    ),
+}
+"""Networks that the paper trains on labels alone, contenders of their own name: method, options.
+Where the protocol's encoder is another network's, theirs is the small one, from scratch."""
 
 LOSSES = ("dice", "dice+ce", "own")
 
@@ -65,7 +77,7 @@ class Contender:
             shared = {"loss": protocol.loss, "strong_labelled": True}
         network = protocol.network
         if self.architecture:
-            network = replace(network, architecture=self.architecture)
+            network = of_architecture(self.architecture, network)
         config = TrainingConfig(
             preset=self.name,
             method=self.method,
@@ -87,6 +99,14 @@ class Contender:
         return replace(config, **self.changes)
 
 
+def of_architecture(name: str, network: NetworkConfig) -> NetworkConfig:
+    """Return a protocol's network as another architecture, with an encoder that it can have."""
+    own = replace(network, architecture=name)
+    if network.architecture == name or network.encoder in {SMALL, PAPER}:
+        return own
+    return replace(own, encoder=SMALL, encoder_weights=SCRATCH)
+
+
 def of_preset(name: str) -> Contender:
     """Return a preset's method and options; what the protocol shares comes from the protocol."""
     config = PRESETS[name]
@@ -99,8 +119,8 @@ def contenders() -> dict[str, Contender]:
     named = {name: Contender(name, name) for name in METHODS if name != "eugmt"}
     named |= {name: of_preset(name) for name in ("ucmt", "eugmt-paper", "eugmt-plus")}
     named["supervised-100"] = Contender("supervised-100", "supervised", all_labels=True)
-    for name in FULLY_SUPERVISED:
-        named[name] = Contender(name, "supervised", architecture=name)
+    for name, (method, options) in FULLY_SUPERVISED.items():
+        named[name] = Contender(name, method, options, architecture=name)
     return named
 
 

@@ -18,10 +18,12 @@ def training(name, **choices):
 def test_every_method_has_a_contender_and_shares_the_protocol():
     names = contenders()
     assert {contender.method for contender in names.values()} == METHODS.keys()
-    for contender in names.values():
+    for name, contender in names.items():
         config = contender.config(PROTOCOL, steps=9, seed=5, threads=1)
         assert (config.crop, config.iterations, config.seed) == (64, 9, 5)
-        assert config.options.loss == "dice+ce"
+        # deep supervision comes with its own loss
+        own = {"transfuse": "structure", "fafuse": "structure"}
+        assert config.options.loss == own.get(name, "dice+ce")
         assert config.learning_rate == PROTOCOL.learning_rate
 
 
@@ -54,6 +56,7 @@ def test_variants_turn_one_switch(tmp_path):
         ("[a]\nbase = 'nobody'\n", "variants_unreadable"),
         ("[a\n", "variants_unreadable"),
         ("[a]\nbase = 'ucmt'\nexchange = 0\n", "switch_unknown"),
+        ("[a]\nbase = 'ucmt'\nmixing = 'cutmix'\n", "switch_unknown"),
     ],
 )
 def test_wrong_variants_are_named(tmp_path, text, code):
