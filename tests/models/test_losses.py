@@ -84,6 +84,27 @@ def test_consistency_is_summed_over_classes_and_averaged_over_flagged_pixels():
     assert float(masked_consistency(student, teacher, flagged)) == pytest.approx(expected)
 
 
+def test_consistency_of_logits_is_of_both_classes():
+    student = torch.tensor([[[[1.0, 4.0]], [[3.0, 0.0]]]])
+    teacher = torch.tensor([[[[0.5, 0.0]], [[1.0, 0.0]]]])
+    flagged = torch.tensor([[[True, False]]])
+    loss = masked_consistency(student, teacher, flagged, of="logit")
+    assert float(loss) == pytest.approx(0.5**2 + 2**2)
+
+
+def test_consistency_over_all_pixels_is_the_sum_in_their_unit():
+    student, teacher = logits_of([[[0.9, 0.2, 0.5]]]), logits_of([[[0.6, 0.4, 0.1]]])
+    flagged = torch.tensor([[[True, True, False]]])
+    loss = masked_consistency(student, teacher, flagged, over="pixels")
+    assert float(loss) == pytest.approx((2 * 0.3**2 + 2 * 0.2**2) / 3)
+
+
+def test_consistency_of_weighted_pixels_is_their_mean():
+    student, teacher = logits_of([[[0.9, 0.2]]]), logits_of([[[0.6, 0.4]]])
+    loss = masked_consistency(student, teacher, torch.tensor([[[0.25, 0.75]]]))
+    assert float(loss) == pytest.approx(0.25 * 2 * 0.3**2 + 0.75 * 2 * 0.2**2)
+
+
 def test_nothing_flagged_is_no_consistency_loss():
     student, teacher = logits_of([[[0.9]]]), logits_of([[[0.1]]])
     assert float(masked_consistency(student, teacher, torch.zeros(1, 1, 1).bool())) == 0

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from models.semisup.schedules import cosine, ema_decay, ramp, rise
+from models.semisup.schedules import cosine, ema_decay, poly, ramp, rate, rise
 
 
 def test_ramp_rises_from_e_to_the_minus_five_to_one():
@@ -41,3 +41,19 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     assert cosine(60, 110, warm_up=10) == pytest.approx(0.5)
     assert cosine(109, 110, warm_up=10) < 0.001
     assert cosine(0, 10) == 1.0
+
+
+def test_poly_warms_up_and_falls_to_nothing():
+    assert poly(0, 110, warm_up=10) == pytest.approx(0.1)
+    assert poly(10, 110, warm_up=10) == 1.0
+    assert poly(60, 110, warm_up=10) == pytest.approx(0.5**0.9)
+    assert poly(109, 110, warm_up=10) == pytest.approx(0.01**0.9)
+    assert poly(10, 10) == 0.0
+
+
+def test_a_rate_has_a_name():
+    assert rate("constant", 3, 10, warm_up=5) == 1.0
+    assert rate("cosine", 60, 110, warm_up=10) == pytest.approx(0.5)
+    assert rate("poly", 60, 110, warm_up=10) == pytest.approx(0.5**0.9)
+    with pytest.raises(ValueError, match="constant, cosine, poly"):
+        rate("linear", 0, 10)

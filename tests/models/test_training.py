@@ -147,6 +147,35 @@ def test_stopped_and_gone_on_it_ends_in_the_same_weights_and_curve(tmp_path, at)
     assert later == {step: losses for step, losses in curve.items() if step > at}
 
 
+def switched(**switches):
+    config = tiny()
+    return replace(config, options=replace(config.options, **switches))
+
+
+def test_what_a_selector_remembers_outlives_a_kill(tmp_path):
+    config = switched(
+        threshold_memory=0.9, labelled_share=0.0, consistency_weight=1.0, mixing="cut-mix"
+    )
+    whole = train(config, *samples(), workdir=tmp_path / "whole")
+    asked = iter([False] * 3 + [True])
+    with pytest.raises(Stopped):
+        train(config, *samples(), workdir=tmp_path / "cut", stopping=lambda: next(asked))
+    kept = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)["networks"]
+    assert any(name.endswith("seen") and value.max() > 0 for name, value in kept.items())
+    assert train(config, *samples(), workdir=tmp_path / "cut").sha256 == whole.sha256
+
+
+def test_labelled_images_are_unlabelled_ones_as_well_if_asked(tmp_path):
+    images, masks, unlabelled = samples()
+    config = switched(unlabelled_includes_labelled=True, labelled_share=0.0)
+    asked = train(config, images, masks, unlabelled, workdir=tmp_path / "asked")
+    both = np.concatenate([unlabelled, images])
+    config = switched(labelled_share=0.0)
+    given = train(config, images, masks, both, workdir=tmp_path / "given")
+    without = train(config, images, masks, unlabelled, workdir=tmp_path / "without")
+    assert asked.sha256 == given.sha256 != without.sha256
+
+
 def test_a_half_written_checkpoint_is_not_one(tmp_path):
     whole = train(tiny(), *samples(), workdir=tmp_path / "whole")
     workdir = tmp_path / "torn"
