@@ -19,6 +19,7 @@ Bool = npt.NDArray[np.bool_]
 
 ROUNDS = 2
 LEAST_UNSHARED = 0.2
+LOOSE = 1.25
 FARTHER = 0.15
 """A neighbour stained over this much more of its contour explains what is shared with it."""
 
@@ -53,10 +54,22 @@ def largest_gap(hit: Bool) -> Float:
     return np.minimum(longest, RAYS).astype(np.float32) * np.float32(360 / RAYS)
 
 
+def _lengths(profiles: Profiles) -> Float:
+    """How much contour each ray stands for: its radius, float32 (n, RAYS).
+
+    Where nothing is hit the ground's end stands in; a cell that lies loosely has ground far beyond
+    its membrane, so no more than a quarter over its usual radius counts.
+    """
+    at = np.maximum(profiles.at, 1).astype(np.float32)
+    usual = (at * profiles.hit).sum(axis=1) / np.maximum(profiles.hit.sum(axis=1), 1)
+    most = np.where(usual > 0, LOOSE * usual, np.inf).astype(np.float32)
+    return np.where(profiles.hit, at, np.minimum(at, most[:, None])).astype(np.float32)
+
+
 def contours(profiles: Profiles, numbers: npt.NDArray[np.int32], c_full: float) -> Contours:
     """Measure cells numbered `numbers` (n,) by their profiles; two rounds of the sharing rule."""
     hit = close_gaps(profiles.hit)
-    length = np.maximum(profiles.at, 1).astype(np.float32)
+    length = _lengths(profiles)
     weight = length / length.sum(axis=1, keepdims=True)
     completeness = (weight * hit).sum(axis=1)
     row_of = np.full(int(max(numbers.max(initial=0), profiles.neighbour.max(initial=0))) + 1, -1)

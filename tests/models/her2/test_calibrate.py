@@ -1,0 +1,124 @@
+"""Thresholds from controls, the floor from blanks, and what cells say of their measuring."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import shapely
+
+from models.her2.calibrate import (
+    CalibrationError,
+    detection_floor,
+    document,
+    thresholds,
+    vectors_of,
+    youden,
+)
+from models.her2.cells import BROWN_NUCLEUS
+from models.her2.pixels import Regions
+from models.her2.protocols import load
+from models.her2.quality import edge_effect, quality_flags
+from models.her2.tiles import Measured
+from models.her2.white_point import Survey
+from models.stain import StainVectors
+from tests.models.her2.test_cells import some
+
+PROTOCOL = load("asco_cap_2023_breast")
+SURVEY = Survey((240.0, 240.0, 240.0), white_measured=True, residual=0.0, focus=1.0, flags=())
+
+
+def control(low, high, *, n=400, complete=1.0, seed=0):
+    """Cells with intensities spread evenly from low to high."""
+    cells = some(n, seed=seed)
+    return replace(
+        cells,
+        intensity=np.linspace(low, high, n).astype(np.float32),
+        unshared=np.full(n, complete, np.float32),
+    )
+
+
+def test_percentiles_of_the_controls_are_the_thresholds():
+    found = thresholds(control(0, 0.1), control(0.1, 0.3), control(0.5, 0.9), PROTOCOL)
+    assert found["t_faint"] == pytest.approx(0.099, abs=1e-3)
+    assert found["t_weak"] == pytest.approx(0.28, abs=1e-3)
+    assert found["t_intense"] == pytest.approx(0.60, abs=1e-3)
+    assert found["t_moderate"] == pytest.approx((0.28 + 0.60) / 2, abs=1e-3)
+
+
+def test_a_clean_negative_control_leaves_a_least_faint():
+    clean = control(0.4, 0.6, complete=0.0)
+    assert thresholds(clean, control(0.1, 0.3), control(0.5, 0.9), PROTOCOL)["t_faint"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("controls", "said"),
+    [
+        ((control(0, 0.1, n=20), control(0.1, 0.3), control(0.5, 0.9)), "negative"),
+        ((control(0, 0.1), control(0.1, 0.3), control(0.5, 0.9, complete=0.5)), "stain as"),
+        ((control(0, 0.1), control(0.6, 0.9), control(0.1, 0.3)), "follow each other"),
+    ],
+)
+def test_controls_that_cannot_be_used_are_refused(controls, said):
+    with pytest.raises(CalibrationError, match=said):
+        thresholds(*controls, PROTOCOL)
+
+
+def test_what_is_written_is_read_back_as_the_protocols_thresholds(tmp_path):
+    found = thresholds(control(0, 0.1), control(0.1, 0.3), control(0.5, 0.9), PROTOCOL)
+    stain = StainVectors((0.7, 0.6, 0.3), (0.3, 0.5, 0.8))
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(document(PROTOCOL, found, on="2026-01-02", stain=stain)))
+    protocol = load(PROTOCOL.name, calibration=path)
+    assert protocol.t_intense == found["t_intense"]
+    assert vectors_of(protocol) == stain
+    assert vectors_of(PROTOCOL) == StainVectors()
+
+
+def test_the_floor_needs_twenty_blanks_and_never_falls_below_the_protocols():
+    blank = replace(some(1000), unshared=np.zeros(1000, np.float32))
+    assert detection_floor([blank] * 19, PROTOCOL) is None
+    assert detection_floor([blank] * 20, PROTOCOL) == {"permille": 10, "cells": 5}
+    noisy = blank.unshared.copy()
+    noisy[:30] = 1.0
+    dirty = replace(blank, unshared=noisy, intensity=np.full(1000, 0.2, np.float32))
+    assert detection_floor([blank] * 10 + [dirty] * 10, PROTOCOL) == {"permille": 30, "cells": 5}
+
+
+def test_youdens_cut_separates_what_can_be_separated():
+    values = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9], np.float32)
+    positive = np.array([False, False, False, True, True, True])
+    assert youden(values, positive) == pytest.approx(0.7)
+    with pytest.raises(CalibrationError, match="both kinds"):
+        youden(values, np.ones(6, np.bool_))
+
+
+def flags_of(cells, blurred=0):
+    regions = Regions.of([shapely.box(0, 0, 4000, 4000)])
+    return {flag.code for flag in quality_flags(Measured(cells, SURVEY, (), blurred), regions)}
+
+
+def test_clean_cells_raise_no_flags():
+    cells = replace(some(800), cytoplasm=np.zeros(800, np.float32))
+    assert flags_of(cells) == set()
+
+
+def test_what_is_wrong_with_the_cells_is_flagged():
+    cells = replace(some(800), cytoplasm=np.zeros(800, np.float32))
+    brown = replace(cells, flags=np.full(800, BROWN_NUCLEUS, np.uint16))
+    assert flags_of(brown) == {"nuclear_brown"}
+    assert flags_of(replace(cells, cytoplasm=cells.intensity)) == {"cytoplasm"}
+    assert flags_of(cells, blurred=300) == {"out_of_focus"}
+    assert "resolution" in flags_of(replace(cells, mpp=0.5))
+    assert "no_tumour_region" in {
+        flag.code for flag in quality_flags(Measured(cells, SURVEY, (), 0), Regions.of([]))
+    }
+
+
+def test_a_stained_rim_is_seen():
+    cells = some(2000, side_px=4000)
+    regions = Regions.of([shapely.box(0, 0, 4000, 4000)])
+    rim = np.minimum.reduce([cells.x, cells.y, 4000 - cells.x, 4000 - cells.y]) < 800
+    edged = replace(cells, label=np.where(rim, 1, 0).astype(np.uint8))
+    assert edge_effect(edged, regions) == pytest.approx(1.0)
+    assert edge_effect(edged.take(np.arange(50)), regions) is None
