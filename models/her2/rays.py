@@ -166,7 +166,7 @@ def _cytoplasm(
     room = (first - nucleus - _NEAR)[..., None]
     value = np.minimum(dab(nucleus[..., None] + room * np.array([1, 2, 3]) // 4), 254)
     known = np.where(room >= _ROOM - _NEAR, value, np.uint8(255))
-    return median(known.reshape(len(first), -1))
+    return median(known.reshape(len(first), 3 * RAYS))
 
 
 def median(values: Code) -> Code:

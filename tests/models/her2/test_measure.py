@@ -9,6 +9,7 @@ from models.her2.cells import EXTRA_SEED, column_names
 from models.her2.classes import CLASSES
 from models.her2.decision import decide
 from models.her2.pixels import Field, Regions
+from models.her2.quality import quality_flags
 from models.her2.tiles import measure
 from tests.models.her2.mosaic import (
     MPP,
@@ -212,3 +213,19 @@ def test_reviewed_contour_is_told_apart():
     left, right = stained & (cells.x < 340), stained & (cells.x > 430)
     np.testing.assert_allclose(cells.reviewed_um[left], cells.stained_um[left], rtol=1e-5)
     assert not cells.reviewed_um[right].any()
+
+
+def test_bare_glass_has_no_cells_and_is_not_assessable():
+    glass = np.random.default_rng(0).normal(240, 1.5, (700, 700, 3)).clip(0, 255)
+    field = Field(glass.astype(np.uint8), MPP)
+    cells = measure(field, field.masks, regions=inner(field), settings=SETTINGS, workers=1).cells
+    assert len(cells) == 0
+    verdict = decide(cells.counts, PROTOCOL)
+    assert (verdict.score, verdict.reason) == ("not assessable", "too_few_cells")
+
+
+def test_without_a_region_nothing_is_measured():
+    field = Field(half().image, MPP, half().mask)
+    found = measure(field, field.masks, regions=Regions.of([]), settings=SETTINGS, workers=1)
+    assert len(found.cells) == 0
+    assert "no_tumour_region" in {flag.code for flag in quality_flags(found, Regions.of([]))}
