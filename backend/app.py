@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from backend import health, metrics
+from backend import __version__, health, metrics
 from backend.annotations import routes as annotations
 from backend.audit import routes as audit
 from backend.auth import routes as auth
@@ -23,6 +23,7 @@ from backend.model_versions import routes as model_versions
 from backend.patches import routes as patches
 from backend.predictions import routes as predictions
 from backend.regions import routes as regions
+from backend.reports import routes as reports
 from backend.review import routes as review
 from backend.rounds import routes as rounds
 from backend.security import HEADERS, secure
@@ -45,6 +46,7 @@ DOMAINS = (
     rounds,
     model_versions,
     label_issues,
+    reports,
     jobs,
     events,
     audit,
@@ -66,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Membrana",
         summary="Annotation of HER2 cell membranes that learns. For research use only.",
-        version="0.1.0",
+        version=__version__,
         openapi_url=f"{API}/openapi.json",
         docs_url=None,
         redoc_url=None,

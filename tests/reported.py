@@ -68,7 +68,9 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
         return sha256
 
     heat = scored.document["heterogeneity"]
-    made = figures.figures(slide, scored.cells, heat["map"], heat["tile_um"], REGIONS, put)
+    made = figures.figures(
+        slide, scored.cells, scored.included, heat["map"], heat["tile_um"], REGIONS, put
+    )
     whole = scored.document | {
         "regions": document.described(REGIONS, 0.25),
         "provenance": {

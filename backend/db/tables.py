@@ -11,6 +11,7 @@ from backend.model_versions.tables import ModelVersion
 from backend.patches.tables import Patch
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
 from backend.regions.tables import RegionSet
+from backend.reports.tables import CellEdit, Report
 from backend.review.tables import Review
 from backend.rounds.tables import Round, RoundCurve, RoundPatch
 from backend.slides.tables import Slide
@@ -22,6 +23,7 @@ __all__ = [
     "AuditEntry",
     "Base",
     "BrowserSession",
+    "CellEdit",
     "Event",
     "Job",
     "LabelAudit",
@@ -33,6 +35,7 @@ __all__ = [
     "Prediction",
     "PredictionShard",
     "RegionSet",
+    "Report",
     "Review",
     "Round",
     "RoundCurve",

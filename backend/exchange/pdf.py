@@ -18,7 +18,9 @@ PPI = 110.0
 
 def pdf(content: Content) -> bytes:
     """Return the report's PDF."""
-    whole = typeset(content, format="pdf", pdf_standards="a-2b", timestamp=content.dated)
+    whole = typeset(
+        content, format="pdf", pdf_standards="a-2b", timestamp=content.dated.replace(microsecond=0)
+    )
     if not isinstance(whole, bytes):
         msg = "typst returned no document"
         raise TypeError(msg)

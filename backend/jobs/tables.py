@@ -25,6 +25,8 @@ class JobKind(StrEnum):
     PREDICT_VIEWPORT = "predict_viewport"
     TRAIN = "train"
     AUDIT_LABELS = "audit_labels"
+    REPORT = "report"
+    VERIFY_REPORT = "verify_report"
     CLEANUP = "cleanup"
 
 
@@ -40,6 +42,8 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     JobKind.PREDICT_VIEWPORT: Queue.INTERACTIVE,
     JobKind.TRAIN: Queue.GPU,
     JobKind.AUDIT_LABELS: Queue.GPU,
+    JobKind.REPORT: Queue.CPU,
+    JobKind.VERIFY_REPORT: Queue.CPU,
     JobKind.CLEANUP: Queue.CPU,
 }
 

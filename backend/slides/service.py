@@ -41,7 +41,7 @@ class SlideAnnotated(Conflict):
 
 
 class SlideInUse(Conflict):
-    code, title = "slide_in_use", "A round used this slide"
+    code, title = "slide_in_use", "A round or a signed report rests on this slide"
 
 
 class SlideNotVisible(Conflict):
@@ -206,8 +206,8 @@ def remove(session: Session, slide_id: str, settings: Settings, *, by: User) -> 
             session.execute(delete(Slide).where(Slide.id == slide_id))
     except IntegrityError:
         raise SlideInUse(
-            "Annotations of this slide trained or tested a model version, whose record must stay "
-            "whole. Archive the slide instead."
+            "Annotations of this slide trained or tested a model version, or a report on it was "
+            "signed: such a record must stay whole. Archive the slide instead."
         ) from None
     announce(session, Slide.TOPIC, slide_id, {"state": "deleted"})
     audit.record(session, by, "slide.deleted", "slide", slide_id, sha256=slide.sha256)

@@ -15,6 +15,8 @@ MODULES: Mapping[JobKind, str] = {
     JobKind.PREDICT_VIEWPORT: "worker.handlers.predict",
     JobKind.TRAIN: "worker.handlers.train",
     JobKind.AUDIT_LABELS: "worker.handlers.audit_labels",
+    JobKind.REPORT: "worker.handlers.report",
+    JobKind.VERIFY_REPORT: "worker.handlers.verify_report",
     JobKind.CLEANUP: "worker.handlers.cleanup",
 }
 

@@ -17,6 +17,7 @@ from worker.her2.slide import jpeg
 
 Rgb = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
 Put = Callable[[bytes], str]
 """Stores bytes and returns their sha256."""
 OVERVIEW_PX = 1600
@@ -30,16 +31,20 @@ CORNERS = 400
 def figures(
     slide: Pixels,
     cells: Cells,
+    included: Bool,
     heat: Sequence[Mapping[str, Any]],
     tile_um: float,
     regions: Sequence[Region],
     put: Put,
 ) -> dict[str, Any]:
-    """Cut all pictures; return what is on them, with the sha256 of each."""
+    """Cut all pictures; return what is on them, with the sha256 of each.
+
+    Only cells that are included, bool (n,), are shown. heat: the map of the score document.
+    """
     return {
         "overview": overview(slide, heat, tile_um, regions, put),
-        "fields": fields(slide, cells, heat, tile_um, put),
-        "gallery": gallery(slide, cells, put),
+        "fields": fields(slide, cells, included, heat, tile_um, put),
+        "gallery": gallery(slide, cells, included, put),
     }
 
 
@@ -106,6 +111,7 @@ def bounds(slide: Pixels, regions: Sequence[Region]) -> tuple[float, float, floa
 def fields(
     slide: Pixels,
     cells: Cells,
+    included: Bool,
     heat: Sequence[Mapping[str, Any]],
     tile_um: float,
     put: Put,
@@ -125,7 +131,7 @@ def fields(
         x, y = round(tile["x_um"] / ANALYSIS_MPP), round(tile["y_um"] / ANALYSIS_MPP)
         picture = slide.read(x, y, side, side, ANALYSIS_MPP)
         px0 = ANALYSIS_MPP / slide.mpp
-        inside = (cells.x >= x * px0) & (cells.x < (x + side) * px0)
+        inside = included & (cells.x >= x * px0) & (cells.x < (x + side) * px0)
         inside &= (cells.y >= y * px0) & (cells.y < (y + side) * px0)
         found.append(
             {
@@ -145,11 +151,11 @@ def fields(
     return found
 
 
-def gallery(slide: Pixels, cells: Cells, put: Put) -> list[dict[str, Any]]:
+def gallery(slide: Pixels, cells: Cells, included: Bool, put: Put) -> list[dict[str, Any]]:
     """A row of example cells for each class that occurs, from the faintest to the darkest."""
     rows = []
     for label, name in enumerate(CLASSES):
-        chosen = spread(cells, label)
+        chosen = spread(cells.intensity, included & (cells.label == label))
         if not len(chosen):
             continue
         strip = np.full((CROP_PX, EXAMPLES * CROP_PX, 3), 255, np.uint8)
@@ -173,10 +179,10 @@ def gallery(slide: Pixels, cells: Cells, put: Put) -> list[dict[str, Any]]:
     return rows
 
 
-def spread(cells: Cells, label: int) -> npt.NDArray[np.intp]:
-    """Up to EXAMPLES cells of a class, evenly over its range of intensity."""
-    members = np.flatnonzero(cells.label == label)
-    ordered = members[np.argsort(cells.intensity[members], kind="stable")]
+def spread(intensity: Float, members: Bool) -> npt.NDArray[np.intp]:
+    """Up to EXAMPLES of the members, bool (n,), evenly over their range of intensity."""
+    numbers = np.flatnonzero(members)
+    ordered = numbers[np.argsort(intensity[numbers], kind="stable")]
     if len(ordered) <= EXAMPLES:
         return ordered
     middle = (np.arange(EXAMPLES) + 0.5) / EXAMPLES

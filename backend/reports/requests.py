@@ -1,0 +1,126 @@
+"""What a report is computed from, frozen when it is asked for: the same inputs, the same report."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.annotations.tables import Annotation
+from backend.errors import Unprocessable
+from backend.model_versions import service as model_versions
+from backend.patches.tables import Patch
+from backend.predictions import service as predictions
+from backend.predictions.service import NoPrediction
+from backend.predictions.tables import Prediction
+from backend.regions import geojson
+from backend.regions import service as regions
+from backend.regions.geojson import Region
+from backend.regions.tables import RegionKind
+from backend.rounds.snapshot import ACCEPTED
+from backend.settings import Settings
+from backend.slides import service as slides
+from backend.storage.blobs import Blobs
+
+
+class RegionUnknown(Unprocessable):
+    code = "region_unknown"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asks for. `regions`: ids of regions, GeoJSON of others, or None for all."""
+
+    protocol: str
+    model_version: str | None = None
+    regions: Any = None
+    gap: str | None = None
+    assay: dict[str, Any] = field(default_factory=dict)
+
+
+def freeze(
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
+) -> dict[str, Any]:
+    """Return the inputs of a report as of now, each by its hash; the blobs are there then."""
+    slide, width, height = slides.visible(session, slide_id)
+    prediction = prediction_for(session, slide_id, wanted.model_version)
+    version = model_versions.get(session, prediction.model_version_id)
+    used, revision = chosen_regions(session, blobs, slide_id, wanted.regions)
+    masks = masks_of(session, slide_id)
+    calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
+    return {
+        "slide": {"sha256": slide.sha256, "width": width, "height": height, "mpp": slide.mpp},
+        "analysis_mpp": settings.analysis_mpp,
+        "protocol": wanted.protocol,
+        "gap": wanted.gap,
+        "calibration_sha256": blobs.put(calibration.read_bytes())
+        if calibration.is_file()
+        else None,
+        "model": {
+            "id": version.id,
+            "name": version.name,
+            "kind": str(version.kind),
+            "weights_sha256": version.weights_sha256,
+            "prediction_sha256": prediction.sha256,
+        },
+        "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},
+        "regions": {"sha256": blobs.put(geojson.document(used)), "revision": revision},
+    }
+
+
+def canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def prediction_for(session: Session, slide_id: str, model_version: str | None) -> Prediction:
+    """Return a whole prediction: the named version's, else the one that people see."""
+    if model_version is None:
+        found = predictions.shown(session, slide_id)
+    else:
+        version = model_versions.by_name(session, model_version) or model_versions.get(
+            session, model_version
+        )
+        found = predictions.of_version(session, slide_id, version.id)
+    if found is None or found.finished_at is None:
+        raise NoPrediction(
+            "No model version has seen the whole slide yet, so there are no membranes to score. "
+            "Ask for it with POST /slides/{id}/predictions and try again when it is done."
+        )
+    return found
+
+
+def masks_of(session: Session, slide_id: str) -> list[list[Any]]:
+    """Return people's accepted masks of a slide: row, column and sha256, in the grid's order."""
+    rows = session.execute(
+        select(Patch.row, Patch.column, Annotation.mask_sha256)
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .where(
+            Patch.slide_id == slide_id,
+            Annotation.revision == Patch.revision,
+            Patch.state.in_(ACCEPTED),
+            Patch.problem.is_(None),
+        )
+        .order_by(Patch.row, Patch.column)
+    )
+    return [[row, column, sha256] for row, column, sha256 in rows]
+
+
+def chosen_regions(
+    session: Session, blobs: Blobs, slide_id: str, wanted: Any
+) -> tuple[list[Region], int]:
+    """Return the regions to score in, and the revision they are of."""
+    now = regions.current(session, blobs, slide_id)
+    if wanted is None:
+        return now.regions, now.revision
+    if isinstance(wanted, dict):
+        _, width, height = slides.visible(session, slide_id)
+        return geojson.parse(wanted, width=width, height=height), now.revision
+    unknown = set(wanted) - {region.id for region in now.regions}
+    if unknown:
+        raise RegionUnknown(f"This slide has no region {min(unknown)}.")
+    # what is excluded stays so, whichever tumour is chosen
+    kept = [
+        region for region in now.regions if region.id in wanted or region.kind != RegionKind.TUMOUR
+    ]
+    return kept, now.revision

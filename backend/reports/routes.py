@@ -1,0 +1,253 @@
+"""Reports over HTTP: asked for, read in every format, corrected, signed, amended, checked."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi.responses import FileResponse, StreamingResponse
+
+from backend.auth import service as auth
+from backend.auth.guards import Pathologist, Viewer
+from backend.auth.throttle import TRIES_OF_NAME, Throttle
+from backend.dependencies import (
+    BlobStore,
+    CurrentDatabase,
+    CurrentSettings,
+    ReadSession,
+    WriteSession,
+)
+from backend.errors import Forbidden, Unauthenticated
+from backend.exchange.html import html
+from backend.jobs.schemas import JobOut
+from backend.paging import Cursor, Limit, Page, paginate
+from backend.reports import exports, service, signing
+from backend.reports.schemas import (
+    AmendmentIn,
+    DecisionsIn,
+    EditOut,
+    ReportIn,
+    ReportJob,
+    ReportOut,
+    ReportSummary,
+    SignIn,
+)
+from backend.reports.tables import Report
+
+router = APIRouter(tags=["her2"])
+IdempotencyKey = Annotated[str | None, Header(max_length=200)]
+throttle = Throttle()
+PIECE = 1 << 20
+
+
+class PasswordWrong(Forbidden):
+    code, title = "wrong_password", "The signature needs your password"
+
+
+@router.post("/slides/{slide_id}/reports", status_code=status.HTTP_202_ACCEPTED)
+def request_report(
+    session: WriteSession,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    user: Pathologist,
+    slide_id: str,
+    wanted: ReportIn,
+    idempotency_key: IdempotencyKey = None,
+) -> ReportJob:
+    """Score a slide in its tumour regions; the answer is the job, `report_id` names the report."""
+    report, job = service.request(
+        session,
+        blobs,
+        settings,
+        slide_id,
+        wanted.wanted(),
+        by=user,
+        idempotency_key=idempotency_key,
+    )
+    return ReportJob.of(job, report.id)
+
+
+@router.get("/slides/{slide_id}/reports")
+def list_reports(
+    session: ReadSession, _: Viewer, slide_id: str, limit: Limit = 100, cursor: Cursor = None
+) -> Page[ReportSummary]:
+    """List the reports of a slide, newest first."""
+    rows, more = paginate(
+        session,
+        service.of_slide(session, slide_id),
+        Report.id,
+        limit=limit,
+        cursor=cursor,
+        newest_first=True,
+    )
+    return Page(items=[ReportSummary.of(row) for row in rows], next_cursor=more)
+
+
+def download(content: bytes, media_type: str, report_id: str, ending: str) -> Response:
+    headers = {
+        "Content-Disposition": f'inline; filename="her2-{report_id}.{ending}"',
+        "Cache-Control": "private, no-cache",
+    }
+    return Response(content, media_type=media_type, headers=headers)
+
+
+@router.get("/reports/{report_id}.pdf", response_class=Response)
+def get_pdf(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
+    """Return the PDF; of a signed report the very bytes that were signed."""
+    report = service.computed(session, report_id)
+    content = exports.content_of(session, blobs, report)
+    return download(exports.pdf_of(blobs, report, content), "application/pdf", report_id, "pdf")
+
+
+@router.get("/reports/{report_id}.html", response_class=Response)
+def get_html(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
+    report = service.computed(session, report_id)
+    page = html(exports.content_of(session, blobs, report))
+    return download(page, "text/html; charset=utf-8", report_id, "html")
+
+
+@router.get("/reports/{report_id}.fhir.json", response_class=Response)
+def get_fhir(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
+    """Return a FHIR R4B Bundle: DiagnosticReport, Observations, Device, Provenance."""
+    report = service.computed(session, report_id)
+    bundle = exports.fhir_of(blobs, report, exports.content_of(session, blobs, report))
+    return download(bundle, "application/fhir+json", report_id, "fhir.json")
+
+
+@router.get("/reports/{report_id}.json", response_class=Response)
+def get_json(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
+    """Return the whole report as JSON, the source of all other formats."""
+    report = service.computed(session, report_id)
+    content = exports.content_of(session, blobs, report)
+    whole = exports.json_of(session, report, content)
+    return download(whole, "application/json", report_id, "json")
+
+
+@router.get("/reports/{report_id}.csv", response_class=Response)
+def get_csv(
+    request: Request, session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str
+) -> Response:
+    """Return the cells as CSV, a row each."""
+    report = service.computed(session, report_id)
+    return packed(request, blobs.path(report.files["csv"]), "text/csv", f"her2-{report_id}.csv")
+
+
+@router.get("/reports/{report_id}.geojson", response_class=Response)
+def get_geojson(
+    request: Request,
+    session: ReadSession,
+    blobs: BlobStore,
+    _: Viewer,
+    report_id: str,
+    *,
+    gzipped: Annotated[bool, Query(alias="gzip", description="As a .gz file.")] = False,
+) -> Response:
+    """Return regions and cells as GeoJSON that QuPath opens."""
+    report = service.computed(session, report_id)
+    path, name = blobs.path(report.files["geojson"]), f"her2-{report_id}.geojson"
+    if gzipped:
+        return FileResponse(path, media_type="application/gzip", filename=f"{name}.gz")
+    return packed(request, path, "application/geo+json", name)
+
+
+def packed(request: Request, path: Path, media_type: str, name: str) -> Response:
+    """Answer with a file that is kept gzipped: as it is if the client takes it so."""
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Vary": "Accept-Encoding",
+    }
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return FileResponse(path, media_type=media_type, headers=headers)
+    return StreamingResponse(unpacked(path), media_type=media_type, headers=headers)
+
+
+def unpacked(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+@router.get("/reports/{report_id}")
+def get_report(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> ReportOut:
+    """Return a report: category, percentages, intervals, flags, evidence, provenance, signature."""
+    return shown(session, blobs, service.get(session, report_id))
+
+
+def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
+    document = exports.document_of(blobs, report) if report.document_sha256 else None
+    summary = ReportSummary.of(report)
+    return ReportOut(
+        **summary.model_dump(),
+        amended_by=exports.successor_of(session, report),
+        inputs=report.inputs,
+        assay=report.assay,
+        document=document,
+    )
+
+
+@router.post("/reports/{report_id}/cells", status_code=status.HTTP_202_ACCEPTED)
+def decide_cells(
+    session: WriteSession, blobs: BlobStore, user: Pathologist, report_id: str, wanted: DecisionsIn
+) -> ReportJob:
+    """Leave cells of a draft out, change their class, or take that back; it is scored again."""
+    report, job = service.decide(
+        session, blobs, report_id, wanted.decisions(), reason=wanted.reason, by=user
+    )
+    return ReportJob.of(job, report.id)
+
+
+@router.get("/reports/{report_id}/cells")
+def list_decisions(session: ReadSession, _: Viewer, report_id: str) -> Page[EditOut]:
+    """List every decision on cells, in their order; nothing is ever taken out of it."""
+    service.get(session, report_id)
+    return Page(items=[EditOut.of(each) for each in service.edits_of(session, report_id)])
+
+
+@router.post("/reports/{report_id}/sign")
+def sign_report(
+    database: CurrentDatabase, blobs: BlobStore, user: Pathologist, report_id: str, wanted: SignIn
+) -> ReportOut:
+    """Sign a draft with one's own category and password; afterwards it never changes."""
+    with throttle.attempt({f"name {user.name}": TRIES_OF_NAME}), database.reading() as session:
+        try:
+            auth.check_password(session, user.name, wanted.password)
+        except Unauthenticated as wrong:
+            raise PasswordWrong(
+                "The password is wrong, or you have none: only a person with a password signs."
+            ) from wrong
+    with database.reading() as session:
+        prepared = signing.prepare(session, blobs, report_id, wanted.verdict(), by=user)
+    with database.writing() as session:
+        return shown(session, blobs, signing.sign(session, prepared, by=user))
+
+
+@router.post("/reports/{report_id}/amend", status_code=status.HTTP_202_ACCEPTED)
+def amend_report(
+    session: WriteSession,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    user: Pathologist,
+    report_id: str,
+    wanted: AmendmentIn,
+    idempotency_key: IdempotencyKey = None,
+) -> ReportJob:
+    """Begin a new version of a signed report; signing it supersedes the old one."""
+    report, job = service.amend(
+        session,
+        blobs,
+        settings,
+        report_id,
+        wanted.wanted(),
+        reason=wanted.reason,
+        by=user,
+        idempotency_key=idempotency_key,
+    )
+    return ReportJob.of(job, report.id)
+
+
+@router.post("/reports/{report_id}/verify", status_code=status.HTTP_202_ACCEPTED)
+def verify_report(session: WriteSession, user: Viewer, report_id: str) -> JobOut:
+    """Compute a report again from its inputs; the job fails with what differs, if anything does."""
+    return JobOut.model_validate(service.verify(session, report_id, by=user))

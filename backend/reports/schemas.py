@@ -1,0 +1,223 @@
+"""Reports as the contract shows them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from backend.annotations.schemas import Author
+from backend.auth.schemas import Password
+from backend.exchange.words import RESEARCH_USE_ONLY
+from backend.jobs.schemas import JobOut
+from backend.jobs.tables import Job
+from backend.reports.requests import Wanted
+from backend.reports.service import LABELS, Decision
+from backend.reports.signing import Verdict
+from backend.reports.tables import CellAction, CellEdit, Meaning, Report, ReportState
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Score = Literal["0", "0+", "1+", "2+", "3+", "not assessable"]
+
+
+class ProtocolName(StrEnum):
+    """The shipped protocols: models/her2/protocols."""
+
+    ASCO_CAP_2023_BREAST = "asco_cap_2023_breast"
+    HERCEP_GASTRIC_BIOPSY = "hercep_gastric_biopsy"
+    HERCEP_GASTRIC_RESECTION = "hercep_gastric_resection"
+
+
+class AssayIn(BaseModel):
+    """How the slide was stained, as far as a person says so."""
+
+    antibody: Words | None = None
+    platform: Words | None = None
+    test_type: Words | None = None
+    fixation: Words | None = None
+    controls: Literal["passed", "failed"] | None = None
+
+
+class ReportIn(BaseModel):
+    """What to score and how. `regions`: ids, or GeoJSON; left out: all that are drawn."""
+
+    protocol: ProtocolName = ProtocolName.ASCO_CAP_2023_BREAST
+    model_version: str | None = Field(None, max_length=100, description="Name or id.")
+    regions: list[str] | dict[str, Any] | None = None
+    gap: Literal["0+", "1+", "2+"] | None = Field(
+        None, description="Policy for patterns the breast guideline leaves open."
+    )
+    assay: AssayIn = AssayIn()
+
+    @model_validator(mode="after")
+    def gap_is_for_breast(self) -> "ReportIn":
+        if self.gap and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
+            raise ValueError(f"{self.protocol} leaves no pattern open: it takes no gap policy.")
+        return self
+
+    def wanted(self) -> Wanted:
+        return Wanted(
+            protocol=str(self.protocol),
+            model_version=self.model_version,
+            regions=self.regions,
+            gap=self.gap,
+            assay=self.assay.model_dump(exclude_none=True),
+        )
+
+
+class AmendmentIn(ReportIn):
+    reason: Reason
+
+
+class SignIn(BaseModel):
+    """A pathologist's own category. The password is asked again; it is kept nowhere."""
+
+    score: Score
+    password: Password
+    comment: Comment = ""
+    meaning: Meaning = Meaning.AUTHOR
+    reason: Words = Field("", description="Needed where the category is not the computed one.")
+
+    def verdict(self) -> Verdict:
+        return Verdict(self.score, self.meaning, self.comment, self.reason)
+
+
+class DecisionIn(BaseModel):
+    cell: int = Field(ge=0)
+    action: CellAction
+    label: str | None = Field(None, alias="class")
+
+    @model_validator(mode="after")
+    def a_class_is_named(self) -> "DecisionIn":
+        if (self.action == CellAction.CLASS) != (self.label is not None):
+            raise ValueError("`class` goes with the action `class`, and only with that.")
+        if self.label is not None and self.label not in LABELS:
+            raise ValueError(f"A class is one of {', '.join(LABELS)}.")
+        return self
+
+
+class DecisionsIn(BaseModel):
+    """Decisions on cells, one or a lasso's, for one reason."""
+
+    edits: list[DecisionIn] = Field(min_length=1, max_length=5000)
+    reason: Reason
+
+    def decisions(self) -> list[Decision]:
+        return [Decision(each.cell, each.action, each.label) for each in self.edits]
+
+
+class ReportJob(JobOut):
+    """The job that computes a report; its subject is the report's id."""
+
+    report_id: str
+
+    @classmethod
+    def of(cls, job: Job, report_id: str) -> "ReportJob":
+        return cls(**JobOut.model_validate(job).model_dump(), report_id=report_id)
+
+
+class EditOut(BaseModel):
+    number: int
+    cell: int
+    action: CellAction
+    label: str | None = Field(serialization_alias="class")
+    measured: str
+    author: Author
+    reason: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, edit: CellEdit) -> "EditOut":
+        return cls(
+            number=edit.number,
+            cell=edit.cell,
+            action=edit.action,
+            label=edit.label,
+            measured=edit.measured,
+            author=Author(id=edit.author.id, username=edit.author.name),
+            reason=edit.reason,
+            created_at=edit.created_at,
+        )
+
+
+class SignatureOut(BaseModel):
+    by: Author
+    at: datetime
+    meaning: Meaning
+    score: str
+    comment: str
+    reason: str
+    sha256: str
+    pdf_sha256: str | None
+
+    @classmethod
+    def of(cls, report: Report) -> "SignatureOut | None":
+        if not (report.signer and report.signed_at and report.signed_meaning):
+            return None
+        return cls(
+            by=Author(id=report.signer.id, username=report.signer.name),
+            at=report.signed_at,
+            meaning=report.signed_meaning,
+            score=str(report.signed_score),
+            comment=report.signed_comment,
+            reason=report.signed_reason,
+            sha256=str(report.signature_sha256),
+            pdf_sha256=report.pdf_sha256,
+        )
+
+
+class ReportSummary(BaseModel):
+    """A report as it is listed."""
+
+    id: str
+    slide_id: str
+    state: ReportState
+    version: int
+    amends: str | None
+    amendment_reason: str
+    protocol: str
+    score: str | None
+    printed_score: str | None
+    requested_by: Author
+    created_at: datetime
+    computed_at: datetime | None
+    job_id: str | None
+    problem: dict[str, Any] | None
+    edit_count: int
+    document_sha256: str | None
+    signature: SignatureOut | None
+    research_use_only: str = RESEARCH_USE_ONLY
+
+    @classmethod
+    def of(cls, report: Report, **more: Any) -> "ReportSummary":
+        return cls(
+            id=report.id,
+            slide_id=report.slide_id,
+            state=report.state,
+            version=report.version,
+            amends=report.amends_id,
+            amendment_reason=report.amendment_reason,
+            protocol=report.inputs["protocol"],
+            score=report.score,
+            printed_score=report.printed_score,
+            requested_by=Author(id=report.requester.id, username=report.requester.name),
+            created_at=report.created_at,
+            computed_at=report.computed_at,
+            job_id=report.job_id,
+            problem=report.problem,
+            edit_count=report.edit_count,
+            document_sha256=report.document_sha256,
+            signature=SignatureOut.of(report),
+            **more,
+        )
+
+
+class ReportOut(ReportSummary):
+    """A report with its evidence: `document` is the score document with its provenance."""
+
+    amended_by: str | None
+    inputs: dict[str, Any]
+    assay: dict[str, Any]
+    document: dict[str, Any] | None

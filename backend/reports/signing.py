@@ -1,0 +1,150 @@
+"""Signing: a person's own category, their password again, and a row that never changes after.
+
+The signature's hash binds person, time, meaning and category to the document and all files, and to
+the signature of the version it amends.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from backend.audit import service as audit
+from backend.auth.tables import User
+from backend.db.base import now
+from backend.db.states import move
+from backend.errors import Unprocessable
+from backend.exchange.content import Signature
+from backend.exchange.pdf import pdf
+from backend.reports import exports, service
+from backend.reports.service import ReportNotDraft
+from backend.reports.tables import Meaning, Report, ReportState
+from backend.storage.blobs import Blobs
+
+
+class ReasonMissing(Unprocessable):
+    code, title = "reason_missing", "Say why"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A pathologist's own category; `reason`: why it is not the computed one, if it is not."""
+
+    score: str
+    meaning: Meaning
+    comment: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A signature that is worked out and not yet given, and the PDF it belongs to."""
+
+    report_id: str
+    seen: tuple[str | None, int]
+    signature: Signature
+    pdf_sha256: str
+
+
+def prepare(
+    session: Session, blobs: Blobs, report_id: str, verdict: Verdict, *, by: User
+) -> Prepared:
+    """Set the signed PDF before the writing begins: on SQLite it would hold up every writer."""
+    report = service.computed(session, report_id)
+    require_draft(report)
+    if verdict.score != report.score and not verdict.reason.strip():
+        raise ReasonMissing(
+            f"Your category is {verdict.score}, computed was {report.printed_score}: "
+            "give the reason."
+        )
+    at = now().replace(microsecond=0)
+    plain = Signature(
+        by.name, at, str(verdict.meaning), verdict.score, verdict.comment, verdict.reason, ""
+    )
+    signature = replace(plain, sha256=bound(session, report, plain, by))
+    content = replace(exports.content_of(session, blobs, report, signature), state="signed")
+    history = [
+        replace(each, state=after_signing(each.id, report), score=score_of(each, report, verdict))
+        for each in content.history
+    ]
+    signed_pdf = blobs.put(pdf(replace(content, history=history)))
+    return Prepared(report.id, (report.document_sha256, report.edit_count), signature, signed_pdf)
+
+
+def after_signing(report_id: str, report: Report) -> str:
+    return "signed" if report_id == report.id else "superseded"
+
+
+def score_of(version: Any, report: Report, verdict: Verdict) -> str | None:
+    score: str | None = verdict.score if version.id == report.id else version.score
+    return score
+
+
+def bound(session: Session, report: Report, signature: Signature, by: User) -> str:
+    """Hash the signature together with what is signed."""
+    old = service.get(session, report.amends_id) if report.amends_id else None
+    whole = {
+        "report": exports.urn_of(report.id),
+        "version": report.version,
+        "document": report.document_sha256,
+        "files": report.files,
+        "amends": old and {"report": exports.urn_of(old.id), "signature": old.signature_sha256},
+        "signer": {"id": by.id, "name": signature.name},
+        "at": signature.at.isoformat(),
+        "meaning": signature.meaning,
+        "score": signature.score,
+        "comment": signature.comment,
+        "reason": signature.reason,
+    }
+    return sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
+    """Give a prepared signature, if the draft is still the one that was seen."""
+    report = service.get(session, prepared.report_id)
+    document, edits = prepared.seen
+    signature = prepared.signature
+    won = move(
+        session,
+        Report,
+        report.id,
+        ReportState.SIGNED,
+        Report.document_sha256 == document,
+        Report.edit_count == edits,
+        signed_by=by.id,
+        signed_at=signature.at,
+        signed_meaning=Meaning(signature.meaning),
+        signed_score=signature.score,
+        signed_comment=signature.comment,
+        signed_reason=signature.reason,
+        signature_sha256=signature.sha256,
+        pdf_sha256=prepared.pdf_sha256,
+    )
+    session.refresh(report)
+    if not won:
+        require_draft(report)
+        raise ReportNotDraft("Somebody changed the report meanwhile; look at it again.")
+    if report.amends_id and not move(session, Report, report.amends_id, ReportState.SUPERSEDED):
+        raise ReportNotDraft("The report that this one amends was amended by another meanwhile.")
+    audit.record(
+        session,
+        by,
+        "report.signed",
+        Report.TOPIC,
+        report.id,
+        computed=report.score,
+        signed=report.signed_score,
+        meaning=signature.meaning,
+        document_sha256=report.document_sha256,
+        signature_sha256=report.signature_sha256,
+        pdf_sha256=report.pdf_sha256,
+        amends=report.amends_id,
+    )
+    return report
+
+
+def require_draft(report: Report) -> None:
+    if report.state != ReportState.DRAFT:
+        raise ReportNotDraft(f"The report is {report.state}; only a draft is signed.")

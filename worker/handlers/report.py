@@ -1,0 +1,115 @@
+"""Compute a report: measure the slide's cells once, score them with people's decisions, export.
+
+Measuring is the long part. Its result is kept in the row as soon as it is there, so a restart, and
+every decision on a cell, goes on from it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backend.predictions import service as predictions
+from backend.reports import exports
+from backend.reports import service as reports
+from backend.reports.tables import Report
+from backend.slides import service as slides
+from backend.slides.tables import Slide
+from models.her2.cells import Cells
+from models.her2.slide_score import canonical
+from worker.context import JobContext
+from worker.exporters import cells_csv, cells_geojson
+from worker.her2 import figures, measurement
+from worker.her2.document import CellEdit, Scored
+from worker.her2.measurement import Measurement, Opened
+
+MEASURING = 0.85
+"""Share of the work that measuring is, as far as people are told."""
+
+
+class PredictionChanged(predictions.NoPrediction):
+    code, title = "prediction_changed", "The membranes are no longer those asked for"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A report with what its computation needs of the database."""
+
+    report: Report
+    slide: Slide
+    edits: Sequence[CellEdit]
+
+
+def run(context: JobContext) -> None:
+    task = read(context)
+    with measurement.opened(task.slide, task.report.inputs, context.blobs, context.settings) as on:
+        found = measured_once(context, task.report, on)
+        context.check()
+        scored = measurement.scored(on, found, task.edits, task.report.inputs, task.report.assay)
+        made = files(context, task.report, on, scored)
+    whole = canonical(scored.document)
+    with context.finishing() as session:
+        sha256 = context.blobs.put(whole)
+        reports.finish(session, task.report.id, scored.document, sha256, **made)
+
+
+def read(context: JobContext) -> Task:
+    """Return the report of a job; refuse if its prediction is not there as it was."""
+    with context.reading() as session:
+        report = reports.get(session, context.subject)
+        slide = slides.get(session, report.slide_id)
+        model = report.inputs["model"]
+        prediction = predictions.of_version(session, slide.id, model["id"])
+        if prediction is None or prediction.sha256 != model["prediction_sha256"]:
+            raise PredictionChanged(
+                f"The prediction of {model['name']} was made anew since the report was asked for."
+            )
+        standing = reports.standing(reports.edits_of(session, report.id))
+        return Task(report, slide, [CellEdit(each.cell, each.label) for each in standing])
+
+
+def measured_once(context: JobContext, report: Report, on: Opened) -> Measurement:
+    """Return the measurement of an earlier attempt, or measure and keep it."""
+    kept = report.files
+    if "measured" in kept:
+        cells = Cells.load(context.blobs.path(kept["measured"]))
+        return Measurement.restored(cells, context.blobs.read(kept["remarks"]))
+
+    def progress(done: int, total: int) -> None:
+        context.check()
+        context.progress(MEASURING * done / total, f"{done} of {total} parts measured")
+
+    found = measurement.measured(on, threads=context.settings.threads, progress=progress)
+    made = {
+        "measured": measurement.put_cells(context.blobs, found.cells),
+        "remarks": context.blobs.put(found.remarks()),
+    }
+    with context.writing() as session:
+        reports.keep_files(session, report.id, **made)
+    return found
+
+
+def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> dict[str, str]:
+    """Store the pictures and the tables of cells; return each one's sha256 by name."""
+    blobs = context.blobs
+    heat = scored.document["heterogeneity"]
+    context.progress(MEASURING, "cutting pictures")
+    shown = figures.figures(
+        on.pixels,
+        scored.cells,
+        scored.included,
+        heat["map"],
+        heat["tile_um"],
+        on.drawn,
+        blobs.put,
+    )
+    context.check()
+    urn = exports.urn_of(report.id)
+    lines = cells_csv.lines(scored.cells, scored.included, urn=urn)
+    pieces = cells_geojson.pieces(
+        scored.cells, scored.included, on.drawn, report_id=report.id, urn=urn
+    )
+    return {
+        "figures": blobs.put(canonical(shown)),
+        "csv": measurement.put_gzipped(blobs, lines),
+        "geojson": measurement.put_gzipped(blobs, pieces),
+        "cells": measurement.put_cells(blobs, scored.cells),
+    }

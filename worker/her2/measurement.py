@@ -1,0 +1,236 @@
+"""From a report's frozen inputs to its cells and its document; the same inputs, the same bytes."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from backend import __version__
+from backend.errors import Unprocessable
+from backend.regions import geojson
+from backend.regions.geojson import Region
+from backend.settings import Settings
+from backend.slides.reader import open_slide
+from backend.slides.tables import Slide
+from backend.storage import pyramids
+from backend.storage.blobs import Blobs, file_sha256
+from models.her2.cells import Cells
+from models.her2.connectivity import connectivity
+from models.her2.flags import Flag
+from models.her2.pixels import Regions
+from models.her2.protocols import Protocol, ProtocolError, load, read_calibration
+from models.her2.quality import quality_flags
+from models.her2.slide_score import canonical
+from models.her2.tiles import measure
+from worker.her2 import document
+from worker.her2.document import CellEdit, Scored
+from worker.her2.slide import SlideMasks, SlidePixels, regions_of
+
+Inputs = Mapping[str, Any]
+Progress = Callable[[int, int], None]
+DETECTOR = "log"
+
+
+class ProtocolUnusable(Unprocessable):
+    code, title = "protocol_unusable", "The protocol or its calibration can't be used"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A slide as a report's inputs name it, open for reading."""
+
+    pixels: SlidePixels
+    masks: SlideMasks
+    regions: Regions
+    drawn: Sequence[Region]
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Cells of a slide and what was remarked while they were measured."""
+
+    cells: Cells
+    flags: tuple[Flag, ...]
+    connectivity: float | None
+    damaged: bool
+
+    def remarks(self) -> bytes:
+        """Return all but the cells, as canonical JSON."""
+        said = {
+            "flags": [{"code": flag.code, "detail": flag.detail} for flag in self.flags],
+            "connectivity": self.connectivity,
+            "damaged": self.damaged,
+        }
+        return canonical(said)
+
+    @classmethod
+    def restored(cls, cells: Cells, remarks: bytes) -> "Measurement":
+        said = json.loads(remarks)
+        flags = tuple(Flag(**flag) for flag in said["flags"])
+        return cls(cells, flags, said["connectivity"], said["damaged"])
+
+
+@contextmanager
+def opened(slide: Slide, inputs: Inputs, blobs: Blobs, settings: Settings) -> Iterator[Opened]:
+    """Open what a report is measured on. Raise ProtocolUnusable, or what the file raises."""
+    drawn = geojson.from_document(blobs.read(inputs["regions"]["sha256"]))
+    masks = {
+        (row, column): sha256
+        for row, column, sha256 in json.loads(blobs.read(inputs["masks"]["sha256"]))
+    }
+    folder = pyramids.folder_of(settings.pyramid_folder, slide.sha256, inputs["model"]["id"])
+    reader = open_slide(slide, settings)
+    try:
+        yield Opened(
+            SlidePixels(reader, slide),
+            SlideMasks(pyramids.opened(folder), masks, blobs, inputs["analysis_mpp"]),
+            regions_of(drawn),
+            drawn,
+            protocol_of(inputs, blobs),
+        )
+    finally:
+        reader.close()
+
+
+def protocol_of(inputs: Inputs, blobs: Blobs) -> Protocol:
+    name, calibration = inputs["protocol"], inputs["calibration_sha256"]
+    try:
+        measured = read_calibration(blobs.path(calibration), protocol=name) if calibration else None
+        return load(name, calibration=measured, gap=inputs["gap"])
+    except ProtocolError as wrong:
+        raise ProtocolUnusable(f"{wrong}.") from wrong
+
+
+def measured(on: Opened, *, threads: int, progress: Progress) -> Measurement:
+    """Find and measure the cells in the regions."""
+    found = measure(
+        on.pixels,
+        on.masks,
+        regions=on.regions,
+        settings=document.settings_of(on.protocol),
+        workers=threads or None,
+        progress=progress,
+    )
+    connected = connectivity(on.pixels, on.masks, on.regions)
+    flags = quality_flags(found, on.regions)
+    return Measurement(found.cells, flags, connected, on.pixels.damaged > 0)
+
+
+def scored(
+    on: Opened,
+    measurement: Measurement,
+    edits: Sequence[CellEdit],
+    inputs: Inputs,
+    assay: Mapping[str, Any],
+) -> Scored:
+    """Score the cells and say where all of it comes from."""
+    seed = int(inputs["slide"]["sha256"][:8], 16)
+    found = document.score(
+        measurement.cells,
+        edits,
+        protocol=on.protocol,
+        regions=on.regions,
+        flags=(*measurement.flags, *flags_of(assay)),
+        connectivity=measurement.connectivity,
+        seed=seed,
+    )
+    found.document["regions"] = document.described(on.drawn, on.pixels.mpp)
+    found.document["assay"] = dict(assay)
+    found.document["provenance"] = {
+        "slide": {**inputs["slide"], "damaged": measurement.damaged},
+        "analysis_mpp": inputs["analysis_mpp"],
+        "model": inputs["model"],
+        "masks": inputs["masks"],
+        "regions": inputs["regions"],
+        "detector": DETECTOR,
+        "seed": seed,
+        "software": software(),
+    }
+    return found
+
+
+def flags_of(assay: Mapping[str, Any]) -> Iterator[Flag]:
+    """Remark what nobody said of the staining, and a control that failed."""
+    if not assay.get("antibody"):
+        yield Flag("antibody_missing", "Which antibody stained the slide is not stated.")
+    if assay.get("controls") == "failed":
+        yield Flag("control_failed", "The control tissue did not stain as it must.")
+    elif not assay.get("controls"):
+        yield Flag("control_missing", "Nobody has said that the control tissue stained as it must.")
+
+
+@cache
+def software() -> dict[str, Any]:
+    """Return which code computes here."""
+    return {
+        "name": "membrana",
+        "version": __version__,
+        "commit": commit(Path(__file__).parents[2] / ".git"),
+        "code_sha256": document.code_sha256(),
+    }
+
+
+def commit(git: Path) -> str | None:
+    """Return the commit of a working copy; an installed package has none."""
+    try:
+        head = (git / "HEAD").read_text().strip()
+        name = head.removeprefix("ref: ")
+        return head if name == head else (git / name).read_text().strip()
+    except OSError:
+        return None
+
+
+def differences(before: Any, after: Any, place: str = "") -> list[str]:
+    """Name the values in which two documents differ; which software made them is not compared."""
+    if place == "provenance.software" or before == after:
+        return []
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = sorted({*before, *after})
+        inside = (
+            differences(before.get(name), after.get(name), f"{place}.{name}".lstrip("."))
+            for name in names
+        )
+        return [each for found in inside for each in found]
+    return [place]
+
+
+def put_cells(blobs: Blobs, cells: Cells) -> str:
+    """Store cells; equal cells are equal bytes."""
+    with draft(blobs) as path:
+        cells.save(path)
+        return adopted(blobs, path)
+
+
+def put_gzipped(blobs: Blobs, pieces: Iterable[str]) -> str:
+    """Store text as gzip without a date, piece by piece."""
+    with draft(blobs) as path:
+        with (
+            path.open("wb") as file,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
+        ):
+            for piece in pieces:
+                packed.write(piece.encode())
+        return adopted(blobs, path)
+
+
+@contextmanager
+def draft(blobs: Blobs) -> Iterator[Path]:
+    blobs.folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=blobs.folder, prefix=".", delete=False) as file:
+        path = Path(file.name)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def adopted(blobs: Blobs, path: Path) -> str:
+    sha256 = file_sha256(path)
+    blobs.adopt(path, sha256)
+    return sha256
