@@ -117,3 +117,30 @@ def test_what_cannot_be_scored_is_said_in_words(folder, tmp_path, words, code):
     assert done.returncode != 0
     assert f"({code})" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_categories_are_compared_with_those_of_a_table(folder, calibration):
+    table = folder / "table.csv"
+    given = {"negative": "0", "low": "1+", "strong": "3+", "case": "3+"}
+    lines = [f"images/{name}.png,{score},{MPP}" for name, score in given.items()]
+    table.write_text("image,category,mpp,percent_stained\n" + ",50\n".join(lines) + ",50\n")
+    out = folder / "agreement.json"
+    done = membrana(
+        "benchmark",
+        *("--her2", table, "--masks", folder / "masks", "--calibration", calibration, "-o", out),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found == json.loads(out.read_text())
+    assert found["concordance"]["value"] == pytest.approx(0.75)
+    wrong = [each["image"] for each in found["images"] if each["given"] != each["computed"]]
+    assert wrong == ["images/case.png"]
+    assert found["bland_altman"]["stained"]["n"] == 4
+
+
+def test_a_table_without_categories_is_refused(folder, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("image,score\ncase.png,2+\n")
+    done = membrana("benchmark", "--her2", table, "-o", tmp_path / "out.json")
+    assert done.returncode != 0
+    assert "(table)" in done.stderr

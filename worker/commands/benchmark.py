@@ -13,11 +13,9 @@ from worker.commands.options import (
     Crop,
     Device,
     Encoder,
-    Folder,
     Groups,
     Loss,
     ManyWords,
-    Masks,
     Network,
     Positive,
     Rate,
@@ -35,8 +33,10 @@ from worker.commands.options import (
 @app.command(cls=ManyWords)
 def benchmark(
     output: Annotated[Path, typer.Option("--output", "-o", help="results.json to write.")],
-    images: Folder,
-    masks: Masks,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images: PNG, TIFF or JPEG.")
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks of the same names.")] = None,
     positive: Positive = "255",
     groups: Groups = None,
     region: Region = None,
@@ -71,6 +71,14 @@ def benchmark(
     learning_rate: Rate = 2e-3,
     loss: Loss = "dice+ce",
     device: Device = "cpu",
+    her2: Annotated[
+        Path | None,
+        typer.Option(help="CSV of image and category: compare HER2 scores instead of methods."),
+    ] = None,
+    her2_protocol: Annotated[str, typer.Option(help="Rules of --her2.")] = "asco_cap_2023_breast",
+    calibration: Annotated[
+        Path | None, typer.Option(help="Of --her2: what `calibrate` wrote.")
+    ] = None,
 ) -> None:
     """Compare methods on a folder of images and masks, at equal budgets, on held-out groups.
 
@@ -78,6 +86,21 @@ def benchmark(
     folder beside it that ends in .work. What is in results.json is not run again, so it can be
     killed, gone on with and added to.
     """
+    if her2 is not None:
+        from worker.commands import her2_agreement
+
+        with in_words():
+            her2_agreement.compare(
+                her2,
+                output,
+                masks=masks,
+                positive=positive,
+                protocol=her2_protocol,
+                calibration=calibration,
+            )
+        return
+    if images is None or masks is None:
+        raise Refused("--images and --masks are needed, or --her2.", code="wrong_option")
     with in_words():
         from models.study import dataset, results
         from models.study.contenders import chosen
