@@ -68,19 +68,23 @@ class AxialAttention(nn.Module):
         # (B, heads, d, N, L) each
         shape = (len(projected), 3, self.heads, self.tables.shape[2], *projected.shape[2:])
         query, key, value = projected.view(shape).unbind(1)
-        place = torch.arange(length, device=projected.device)
-        offset = place - place[:, None] + self.reach - 1
-        of_query, of_key, of_value = self.tables[:, offset]  # (L, L, d) each
+        of_query, of_key, of_value = self.positions(length)
         score = torch.einsum("bhdni,bhdnj->bhnij", query, key)
-        score = score + torch.einsum("bhdni,ijd->bhnij", query, of_query)
-        score = score + torch.einsum("bhdnj,ijd->bhnij", key, of_key)
+        score = score + torch.einsum("bhdni,idj->bhnij", query, of_query)
+        score = score + torch.einsum("bhdnj,idj->bhnij", key, of_key)
         score = score * query.shape[2] ** -0.5
         if together is not None:
             score = score.masked_fill(~together, float("-inf"))
         share = score.softmax(4)
         gathered = torch.einsum("bhnij,bhdnj->bhdni", share, value)
-        gathered = gathered + torch.einsum("bhnij,ijd->bhdni", share, of_value)
+        gathered = gathered + torch.einsum("bhnij,idj->bhdni", share, of_value)
         return gathered.flatten(1, 2)
+
+    def positions(self, length: int) -> Tensor:
+        """What offsets j - i add to query, key and value: (3, L, d, L) by kind, i, depth, j."""
+        middle = self.tables[:, self.reach - length : self.reach + length - 1]
+        # window s of the table is the line as its pixel L - 1 - s sees it
+        return middle.unfold(1, length, 1).flip(1)
 
 
 class FourAxes(nn.Module):

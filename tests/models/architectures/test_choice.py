@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from models.acceleration import ExactConv2d
+from models.batches import draw
 from models.networks import (
     PAPER,
     SMALL,
@@ -21,7 +23,7 @@ from models.networks import (
 )
 from models.study.contenders import Protocol, chosen
 from models.study.runs import pooled_dice, predict
-from models.training import train
+from models.training import Run, train
 from tests.models.architectures.tiny import NAMES, config, images, network
 
 
@@ -125,6 +127,21 @@ def test_an_encoder_that_does_not_fit_is_answered_with_those_that_do(name, encod
     assert caught.value.code == "unknown_encoder"
 
 
+def contender_on(name, network):
+    (contender,) = chosen([name])
+    return contender.config(Protocol(network=network), steps=1, seed=0, threads=1).network
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_contender_takes_no_other_networks_encoder(name):
+    foreign = NetworkConfig("deeplabv3plus", "resnet50", "/weights/resnet50.pt")
+    assert contender_on(name, foreign) == replace(
+        foreign, architecture=name, encoder=SMALL, encoder_weights="scratch"
+    )
+    paper = NetworkConfig("unet-small", PAPER, "/weights")
+    assert contender_on(name, paper) == replace(paper, architecture=name)
+
+
 def toy(seed=0, count=6, side=64):
     """Images with brown lines, which are the mask, on a pale ground."""
     rng = np.random.default_rng(seed)
@@ -154,3 +171,19 @@ def test_it_learns_as_the_contender_that_it_is(tmp_path, name):
     assert np.mean(totals[-5:]) < 0.7 * np.mean(totals[:5])
     unseen, masks = toy(seed=2)
     assert pooled_dice(predict(load_ensemble(trained.path).teacher, unseen), masks) > 0.7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_trains_in_half_precision_with_exact_logits(name):
+    (contender,) = chosen([name])
+    protocol = Protocol(network=config(name), crop=32, batch_labelled=2, batch_unlabelled=1)
+    half = replace(contender.config(protocol, steps=2, seed=0, threads=1), precision="bfloat16")
+    run = Run(half, None)
+    seen = []
+    for module in run.method.teacher.modules():
+        if isinstance(module, ExactConv2d):
+            module.register_forward_hook(lambda layer, given, logits: seen.append(logits.dtype))
+    for step in range(2):
+        run.learn(draw(half, *toy(), toy()[0], step))
+    heads = 1 if half.method == "supervised" else 3
+    assert seen == [torch.float32] * 2 * heads
