@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import pytest
 
@@ -229,3 +230,15 @@ def test_without_a_region_nothing_is_measured():
     found = measure(field, field.masks, regions=Regions.of([]), settings=SETTINGS, workers=1)
     assert len(found.cells) == 0
     assert "no_tumour_region" in {flag.code for flag in quality_flags(found, Regions.of([]))}
+
+
+def test_cells_out_of_focus_are_left_out_and_counted():
+    drawn = mosaic(mixed(0.5, "MC"), side_px=1024, seed=6)
+    image = drawn.image.copy()
+    image[:512, 512:] = cv2.GaussianBlur(image[:512, 512:], (0, 0), 6)
+    field = Field(image, MPP, drawn.mask)
+    found = measure(field, field.masks, regions=inner(field), settings=SETTINGS, workers=1)
+    blurred = (found.cells.x > 540) & (found.cells.y < 480)
+    assert found.blurred > 30
+    assert blurred.sum() < 5
+    assert len(found.cells) > 200
