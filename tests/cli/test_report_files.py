@@ -1,0 +1,44 @@
+"""Which report a file is of: told from every format, and from nothing else."""
+
+import json
+
+import pytest
+
+from backend.exchange.fhir import fhir
+from backend.exchange.html import html
+from backend.exchange.pdf import pdf
+from tests.reported import REGIONS, REPORT_ID, URN, content, included, measured
+from worker.commands.options import Refused
+from worker.commands.report import origin_of
+from worker.exporters import cells_csv, cells_geojson
+
+CELLS = measured()[0]
+JSON = json.dumps({"amends": URN.replace("aa", "ab"), "urn": URN}).encode()
+
+
+@pytest.mark.parametrize(
+    ("file", "ending"),
+    [
+        (pdf(content(signed=True)), "pdf"),
+        (html(content(signed=True)), "html"),
+        (fhir(content(signed=True), pdf=b"", pdf_url="/x.pdf"), "fhir.json"),
+        ("".join(cells_csv.lines(CELLS, included(CELLS), urn=URN)).encode(), "csv"),
+        (
+            "".join(
+                cells_geojson.pieces(CELLS, included(CELLS), REGIONS, report_id=REPORT_ID, urn=URN)
+            ).encode(),
+            "geojson",
+        ),
+        (JSON, "json"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_names_its_report(file: bytes, ending: str) -> None:
+    # an amendment names the report it amends as well: that is not the one meant
+    assert origin_of(file) == (REPORT_ID, ending)
+
+
+@pytest.mark.parametrize("file", [b"", b"{}", b"[1]", b"{", b"%PDF-1.7", b"a,b\r\n1,2\r\n"])
+def test_other_files_are_refused(file: bytes) -> None:
+    with pytest.raises(Refused):
+        origin_of(file)

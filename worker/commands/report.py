@@ -1,0 +1,139 @@
+"""`membrana report`: a slide's HER2 report from a running service; a check of such a file."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backend.cli import app, connect, say
+from backend.client import Client, JobFailed
+from backend.progress import bar
+from worker.commands.options import Refused
+
+ENDINGS = {
+    "pdf": "pdf",
+    "html": "html",
+    "json": "json",
+    "csv": "csv",
+    "fhir": "fhir.json",
+    "geojson": "geojson",
+}
+VERIFY = "verify"
+URN = re.compile(rb"urn:membrana:report:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+GZIP = b"\x1f\x8b"
+IDENTICAL, DIFFERS = "identical", "differs"
+
+
+@app.command()
+def report(
+    slide: Annotated[str, typer.Argument(help="A slide's id; or `verify`, to check a file.")],
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="What `verify` checks.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help=", ".join(ENDINGS))] = "pdf",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    protocol: Annotated[str, typer.Option(help="Scoring protocol of a new report.")] = "",
+    *,
+    new: Annotated[
+        bool, typer.Option("--new", help="Compute anew even if there is a report already.")
+    ] = False,
+) -> None:
+    """Write a slide's newest HER2 report to a file, computed first if there is none.
+
+    `membrana report verify FILE` compares a report's file with the service's own, and has the
+    report computed again from the slide. Prints JSON.
+    """
+    if (slide == VERIFY) != (file is not None):
+        raise typer.BadParameter("give a slide's id, or `verify` and a file")
+    if kind not in ENDINGS:
+        raise typer.BadParameter(f"--format is one of {', '.join(ENDINGS)}")
+    with connect() as client:
+        if file is not None:
+            verify(client, file)
+            return
+        if output is None:
+            raise typer.BadParameter("name the file to write with -o")
+        found = None if new or protocol else newest(client, slide)
+        found = found or computed(client, slide, protocol)
+        content = client.ask("GET", f"/reports/{found['id']}.{ENDINGS[kind]}").content
+        output.write_bytes(content)
+        say(json.dumps(summary(found, output), ensure_ascii=False))
+
+
+def newest(client: Client, slide_id: str) -> Any:
+    """Return the newest report of a slide that is computed, or None."""
+    rows = client.get(f"/slides/{slide_id}/reports")["items"]
+    return next((row for row in rows if row["state"] not in {"computing", "failed"}), None)
+
+
+def computed(client: Client, slide_id: str, protocol: str) -> Any:
+    wanted = {"protocol": protocol} if protocol else {}
+    job = client.ask("POST", f"/slides/{slide_id}/reports", json=wanted).json()
+    with bar("scoring", 1) as show:
+        client.wait_for_job(job["id"], progress=show)
+    return client.get(f"/reports/{job['report_id']}")
+
+
+def summary(found: Any, output: Path) -> dict[str, Any]:
+    signature = found["signature"]
+    return {
+        "report": found["id"],
+        "state": found["state"],
+        "score": found["printed_score"],
+        "signed_score": signature and signature["score"],
+        "protocol": found["protocol"],
+        "file": str(output),
+        "research_use_only": found["research_use_only"],
+    }
+
+
+def verify(client: Client, file: Path) -> None:
+    """Compare a file with the service's, and the report with one that is computed again."""
+    content = file.read_bytes()
+    if content.startswith(GZIP):
+        content = gzip.decompress(content)
+    report_id, ending = origin_of(content)
+    now = client.ask("GET", f"/reports/{report_id}.{ending}").content
+    said = {"report": report_id, "file": IDENTICAL if now == content else DIFFERS}
+    job = client.ask("POST", f"/reports/{report_id}/verify").json()
+    try:
+        with bar("computing again", 1) as show:
+            client.wait_for_job(job["id"], progress=show)
+        said["computed_again"] = IDENTICAL
+    except JobFailed as failed:
+        said |= {"computed_again": DIFFERS, "detail": failed.detail}
+    say(json.dumps(said, ensure_ascii=False))
+    if {said["file"], said["computed_again"]} != {IDENTICAL}:
+        raise typer.Exit(1)
+
+
+def origin_of(content: bytes) -> tuple[str, str]:
+    """Return which report a file is of, and in which format. Raise Refused if it is none."""
+    if content.startswith(b"{"):
+        return from_json(content)
+    # a report that amends another names that one too, but later or where it is packed
+    found = URN.search(content)
+    if found is None:
+        raise Refused("The file does not name the report it is of.", code="not_a_report")
+    if content.startswith(b"%PDF"):
+        ending = "pdf"
+    else:
+        ending = "html" if content.startswith(b"<!doctype html") else "csv"
+    return found[1].decode(), ending
+
+
+def from_json(content: bytes) -> tuple[str, str]:
+    try:
+        whole = json.loads(content)
+        if "membrana" in whole:
+            urn, ending = whole["membrana"]["report"], "geojson"
+        elif "resourceType" in whole:
+            urn, ending = whole["identifier"]["value"], "fhir.json"
+        else:
+            urn, ending = whole["urn"], "json"
+        return urn.rpartition(":")[2], ending
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused("The file is no report's JSON.", code="not_a_report") from error
