@@ -30,6 +30,10 @@ class NetworkError(ValueError):
         super().__init__(detail)
         self.code = code
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Let it cross from a process to another, as from a study's trainings."""
+        return type(self), (self.code, str(self))
+
 
 @dataclass(frozen=True)
 class NetworkConfig:

@@ -1,5 +1,6 @@
 """All four networks: sizes, parts, gradients, files, and that each one learns."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,9 @@ def test_an_encoder_that_does_not_fit_is_answered_with_those_that_do(name, encod
     with pytest.raises(NetworkError, match="takes the encoder 'small'") as caught:
         build(NetworkConfig(name, encoder))
     assert caught.value.code == "unknown_encoder"
+    # a study trains in other processes
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.code, str(again)) == ("unknown_encoder", str(caught.value))
 
 
 def contender_on(name, network):
