@@ -26,6 +26,9 @@ FULLY_SUPERVISED: dict[str, tuple[str, dict[str, Any]]] = {
 """Networks that the paper trains on labels alone, contenders of their own name: method, options.
 Where the protocol's encoder is another network's, theirs is the small one, from scratch."""
 
+OF_THE_PAPER = ("deeplabv3plus", "unet")
+"""Architectures on which the paper shows EUGMT: contenders of their own beside the protocol's."""
+
 LOSSES = ("dice", "dice+ce", "own")
 
 
@@ -107,18 +110,25 @@ def of_architecture(name: str, network: NetworkConfig) -> NetworkConfig:
     return replace(own, encoder=SMALL, encoder_weights=SCRATCH)
 
 
-def of_preset(name: str) -> Contender:
+def of_preset(name: str, *, called: str = "", architecture: str = "") -> Contender:
     """Return a preset's method and options; what the protocol shares comes from the protocol."""
     config = PRESETS[name]
     own = asdict(config.options)
-    return Contender(name, config.method, {k: own[k] for k in own.keys() - {"loss"}})
+    options = {k: own[k] for k in own.keys() - {"loss"}}
+    return Contender(called or name, config.method, options, architecture=architecture)
 
 
 def contenders() -> dict[str, Contender]:
     """Every name that `--methods` takes."""
     named = {name: Contender(name, name) for name in METHODS if name != "eugmt"}
     named |= {name: of_preset(name) for name in ("ucmt", "eugmt-paper", "eugmt-plus")}
+    for architecture in OF_THE_PAPER:
+        name = f"eugmt-{architecture}"
+        named[name] = of_preset("eugmt-paper", called=name, architecture=architecture)
     named["supervised-100"] = Contender("supervised-100", "supervised", all_labels=True)
+    named["deeplabv3plus-100"] = Contender(
+        "deeplabv3plus-100", "supervised", architecture="deeplabv3plus", all_labels=True
+    )
     for name, (method, options) in FULLY_SUPERVISED.items():
         named[name] = Contender(name, method, options, architecture=name)
     return named
