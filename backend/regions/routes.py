@@ -30,7 +30,7 @@ def list_regions(
     _: Viewer,
     slide_id: str,
     response: Response,
-    revision: Annotated[int | None, Query(ge=0, description="An older set.")] = None,
+    revision: Annotated[int | None, Query(ge=0, lt=1 << 31, description="An older set.")] = None,
 ) -> RegionsOut:
     """Return the tumour, exclude and artefact polygons of a slide, and which revision they are."""
     if revision is None:

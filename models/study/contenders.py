@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from models.networks import PAPER, SCRATCH, SMALL, NetworkConfig
+from models.networks import OF_THE_PAPER, PAPER, SCRATCH, SMALL, NetworkConfig
 from models.presets import PRESETS, TrainingConfig
 from models.semisup.methods import METHODS
 from models.study.dataset import DatasetError
@@ -26,7 +26,7 @@ FULLY_SUPERVISED: dict[str, tuple[str, dict[str, Any]]] = {
 """Networks that the paper trains on labels alone, contenders of their own name: method, options.
 Where the protocol's encoder is another network's, theirs is the small one, from scratch."""
 
-OF_THE_PAPER = ("deeplabv3plus", "unet")
+SHOWN_ON = ("deeplabv3plus", "unet")
 """Architectures on which the paper shows EUGMT: contenders of their own beside the protocol's."""
 
 LOSSES = ("dice", "dice+ce", "own")
@@ -105,7 +105,7 @@ class Contender:
 def of_architecture(name: str, network: NetworkConfig) -> NetworkConfig:
     """Return a protocol's network as another architecture, with an encoder that it can have."""
     own = replace(network, architecture=name)
-    if network.architecture == name or network.encoder in {SMALL, PAPER}:
+    if name not in OF_THE_PAPER or network.encoder in {SMALL, PAPER}:
         return own
     return replace(own, encoder=SMALL, encoder_weights=SCRATCH)
 
@@ -122,7 +122,7 @@ def contenders() -> dict[str, Contender]:
     """Every name that `--methods` takes."""
     named = {name: Contender(name, name) for name in METHODS if name != "eugmt"}
     named |= {name: of_preset(name) for name in ("ucmt", "eugmt-paper", "eugmt-plus")}
-    for architecture in OF_THE_PAPER:
+    for architecture in SHOWN_ON:
         name = f"eugmt-{architecture}"
         named[name] = of_preset("eugmt-paper", called=name, architecture=architecture)
     named["supervised-100"] = Contender("supervised-100", "supervised", all_labels=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend import cli
 from backend.settings import get_settings
 from tests.e2e.installation import Installation, until
+from worker import cli
 
 
 @dataclass(frozen=True)

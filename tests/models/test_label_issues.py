@@ -234,7 +234,7 @@ def test_planted_errors_are_found_by_networks_that_learned_from_spoilt_masks(tmp
     masks[0] = planted.mask
     torch.set_num_threads(1)
     dealt = folding([str(i // 2) for i in range(8)], np.ones(8, np.bool_), folds=2, seed=0)
-    config = replace(SHORT, iterations=25, learning_rate=1e-2, warm_up=3, checkpoint_every=100)
+    config = replace(SHORT, iterations=40, learning_rate=1e-2, warm_up=3, checkpoint_every=100)
     judged = out_of_fold(config, images, masks, images[:0], dealt, workdir=tmp_path)
     issues = find(masks, judged.probability)
     [worst] = issues[0].components

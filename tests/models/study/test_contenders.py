@@ -2,9 +2,10 @@
 
 import pytest
 
+from models.networks import SMALL
 from models.semisup.methods import METHODS
 from models.study.budget import passes_per_step, steps_for
-from models.study.contenders import Protocol, chosen, contenders
+from models.study.contenders import FULLY_SUPERVISED, Protocol, chosen, contenders
 from models.study.dataset import DatasetError
 
 PROTOCOL = Protocol(crop=64)
@@ -25,6 +26,15 @@ def test_every_method_has_a_contender_and_shares_the_protocol():
         own = {"transfuse": "structure", "fafuse": "structure"}
         assert config.options.loss == own.get(name, "dice+ce")
         assert config.learning_rate == PROTOCOL.learning_rate
+
+
+def test_another_architecture_gets_an_encoder_that_it_can_have():
+    def encoder(name):
+        return training(name).network.encoder
+
+    # smp's networks keep the protocol's encoder; a transformer's is of its own kind
+    assert encoder("eugmt-unet") == encoder("deeplabv3plus-100") == PROTOCOL.network.encoder
+    assert {encoder(name) for name in FULLY_SUPERVISED} == {SMALL}
 
 
 def test_a_budget_counts_what_the_networks_see():
