@@ -105,7 +105,7 @@ class Contender:
 def of_architecture(name: str, network: NetworkConfig) -> NetworkConfig:
     """Return a protocol's network as another architecture, with an encoder that it can have."""
     own = replace(network, architecture=name)
-    if name not in OF_THE_PAPER or network.encoder in {SMALL, PAPER}:
+    if network.architecture == name or name not in OF_THE_PAPER or network.encoder in {SMALL, PAPER}:
         return own
     return replace(own, encoder=SMALL, encoder_weights=SCRATCH)
 
