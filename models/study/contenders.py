@@ -104,8 +104,10 @@ class Contender:
 
 def of_architecture(name: str, network: NetworkConfig) -> NetworkConfig:
     """Return a protocol's network as another architecture, with an encoder that it can have."""
+    if network.architecture == name:
+        return network
     own = replace(network, architecture=name)
-    if network.architecture == name or name not in OF_THE_PAPER or network.encoder in {SMALL, PAPER}:
+    if name not in OF_THE_PAPER or network.encoder in {SMALL, PAPER}:
         return own
     return replace(own, encoder=SMALL, encoder_weights=SCRATCH)
 
