@@ -1,9 +1,9 @@
 """The tables of the README: methods at equal image passes on three public sets and the phantom.
 
 `python -m benchmarks.tables [--sets em drive dsb phantom] [--methods …] [--jobs 2]`. A set takes
-about half an hour on four cores; killed, it goes on where it was. `--active` simulates active
-learning instead, `--ablation` turns the switches of `benchmarks/ablation.toml`. The public sets are
-read from MEMBRANA_TEST_DATA, and no image of theirs is kept here: their pictures stay in the
+about half an hour on four cores; killed, it goes on where it was. Options that are not its own
+are `membrana benchmark`'s, and come after the protocol's: `--active` simulates active learning,
+`--variants benchmarks/ablation.toml` turns switches. The public sets are read from MEMBRANA_TEST_DATA, and no image of theirs is kept here: their pictures stay in the
 folder of the trainings.
 """
 

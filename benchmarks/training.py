@@ -5,10 +5,13 @@ what `train` does: data, losses, selector, exchange, moving average, optimiser. 
 passes of the same networks on the same shapes: a student's forward with the mean of its logits
 as its loss and its backward, the teacher's forward without gradients. Goal: at most 1.15 times it.
 Small crops, because that is where whatever does not grow with the networks weighs most.
+
+Data is made by a thread beside the learning one, on a core of its own if there is one: on a busy
+machine the ratio of times grows by what they take from each other. `cpu_ratio`, of the CPU time of
+the learning thread alone, does not; it is given where that thread does all the work (1 thread).
 """
 
 import argparse
-import statistics
 import time
 
 import numpy as np
@@ -65,10 +68,11 @@ class Passes:
         self.run.optimiser.zero_grad(set_to_none=True)
 
 
-def seconds(work) -> float:
-    began = time.perf_counter()
+def seconds(work) -> np.ndarray:
+    """Return the time that work takes, and the CPU time of this thread."""
+    began = np.array([time.perf_counter(), time.thread_time()])
     work()
-    return time.perf_counter() - began
+    return np.array([time.perf_counter(), time.thread_time()]) - began
 
 
 def measure(config: TrainingConfig, turns: int) -> dict:
@@ -84,17 +88,18 @@ def measure(config: TrainingConfig, turns: int) -> dict:
             times["step"].append(seconds(lambda: run.learn(batches.take())))
             times["bare"].append(seconds(passes.repeat))
     # the first turn of each warms caches
-    pairs = list(zip(times["step"][1:], times["bare"][1:], strict=True))
+    step, bare = (np.array(times[of][1:]) for of in ("step", "bare"))
+    # of neighbours in time: what else the machine does weighs on both alike
+    ratio, cpu_ratio = np.median(step / bare, axis=0).round(3).tolist()
     return {
         "passes": {
             "with gradients": sum(learns for *_, learns in passes.seen),
             "without": sum(not learns for *_, learns in passes.seen),
         },
-        "step_ms": round(1000 * statistics.median(step for step, _ in pairs), 1),
-        "bare_ms": round(1000 * statistics.median(bare for _, bare in pairs), 1),
-        # of neighbours in time: what else the machine does weighs on both alike
-        "ratio": round(statistics.median(step / bare for step, bare in pairs), 3),
-    }
+        "step_ms": round(1000 * float(np.median(step[:, 0])), 1),
+        "bare_ms": round(1000 * float(np.median(bare[:, 0])), 1),
+        "ratio": ratio,
+    } | ({"cpu_ratio": cpu_ratio} if torch.get_num_threads() == 1 else {})
 
 
 def main() -> None:
