@@ -3,8 +3,9 @@
 `python -m benchmarks.tables [--sets em drive dsb phantom] [--methods …] [--jobs 2]`. A set takes
 about half an hour on four cores; killed, it goes on where it was. Options that are not its own
 are `membrana benchmark`'s, and come after the protocol's: `--active` simulates active learning,
-`--variants benchmarks/ablation.toml` turns switches. The public sets are read from MEMBRANA_TEST_DATA, and no image of theirs is kept here: their pictures stay in the
-folder of the trainings.
+`--variants benchmarks/ablation.toml` turns switches. The public sets are read from
+MEMBRANA_TEST_DATA, and no image of theirs is kept here: their pictures stay in the folder of the
+trainings.
 """
 
 import argparse
