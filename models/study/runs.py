@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from models import distributed
 from models.augment import normalise
 from models.metrics import Counts, compare
 from models.metrics.evaluation import evaluate
@@ -60,7 +61,11 @@ def run(
     threads: int = 1,
     progress: Progress = unreported,
 ) -> dict[str, Any]:
-    """Train, judge on the test patches, and return the row of `results.json`."""
+    """Train, judge on the test patches, and return the row of `results.json`.
+
+    Of several processes that torchrun started all train, and the leading one alone judges and
+    writes; the others return an empty row.
+    """
     part = dataset.split(data, seed=protocol.split_seed)
     share = 1.0 if cell.contender.all_labels else cell.share
     chosen = dataset.labelled(part, share, seed=cell.seed)
@@ -75,6 +80,8 @@ def run(
         log.add(step / config.iterations, pooled_dice(found, data.truth(few)))
 
     trained = fit(config, data, part, chosen, folder, progress=progress, watch=watch)
+    if not distributed.joined(protocol.device).leads:
+        return {}
     teacher = place(load_ensemble(trained.path).teacher, protocol.device)
     proposals = predict(teacher, data.images[part.test]) >= 0.5
     groups = [data.groups[index] for index in part.test]

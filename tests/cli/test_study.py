@@ -14,14 +14,20 @@ from tests.models.study.folders import MEMBRANE, write
 QUICK = ("--crop", "64")
 
 
-def membrana(*words):
+def membrana(*words, by=()):
     return subprocess.run(
-        [sys.executable, "-m", "worker.cli", *map(str, words)],
+        [sys.executable, *by, "-m", "worker.cli", *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
+
+
+def together(*words):
+    """Run the command in two processes, as `torchrun` does, which is this module."""
+    run = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    return membrana(*words, by=run)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +53,22 @@ def test_train_writes_a_model_and_its_figures(folder, tmp_path):
     assert figures["method"] == "eugmt-plus"
     assert len(load_ensemble(model).students) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [model.name, f"{model.name}.json"]
+
+
+def test_torchrun_trains_in_two_processes_and_one_of_them_writes(folder, tmp_path):
+    model = tmp_path / "model.safetensors"
+    words = (
+        "train", *of(folder), *QUICK, "--passes", 40, "--labelled", 0.5, "-o", model,
+    )  # fmt: skip
+    done = together(*words)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures == json.loads((tmp_path / "model.safetensors.json").read_text())
+    assert figures["config"]["batch_labelled"] == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [model.name, f"{model.name}.json"]
+    odd = together(*words, "--batch", 3)
+    assert odd.returncode != 0
+    assert "can't be shared evenly among 2 processes" in odd.stderr
 
 
 def test_benchmark_prints_the_table_that_it_keeps(folder, tmp_path):

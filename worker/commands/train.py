@@ -57,7 +57,8 @@ def train(
 ) -> None:
     """Train on a folder of images and masks; judge on held-out groups. No server needed.
 
-    Prints the figures as JSON, which also lie beside the weights. Killed, it goes on.
+    Prints the figures as JSON, which also lie beside the weights. Killed, it goes on. On several
+    GPUs or sockets: `torchrun --nproc-per-node N -m worker.cli train …`, see docs/training.md.
     """
     with in_words():
         from models.study import dataset, runs
@@ -87,6 +88,9 @@ def train(
                 threads=threads,
                 progress=lambda step, of, _: show(step, of),
             )
+    if not row:
+        # another process of this training writes
+        return
     shutil.copyfile(work / "model.safetensors", output)
     row |= {"protocol": protocol.document(), "set_sha256": data.sha256()}
     text = json.dumps(row, indent=1)
