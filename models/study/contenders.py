@@ -98,6 +98,7 @@ class Contender:
             checkpoint_every=max(25, steps // 10),
             threads=threads,
             device=protocol.device,
+            precision="bfloat16" if protocol.device.startswith("cuda") else "float32",
         )
         return replace(config, **self.changes)
 

@@ -1,5 +1,7 @@
 """Names, protocols, budgets and variants: what makes a comparison fair."""
 
+from dataclasses import replace
+
 import pytest
 
 from models.networks import SMALL
@@ -35,6 +37,13 @@ def test_another_architecture_gets_an_encoder_that_it_can_have():
     # smp's networks keep the protocol's encoder; a transformer's is of its own kind
     assert encoder("eugmt-unet") == encoder("deeplabv3plus-100") == PROTOCOL.network.encoder
     assert {encoder(name) for name in FULLY_SUPERVISED} == {SMALL}
+
+
+def test_a_gpu_computes_in_half_precision():
+    (contender,) = chosen(["eugmt-plus"])
+    on_gpu = contender.config(replace(PROTOCOL, device="cuda"), steps=40, seed=0, threads=1)
+    assert (on_gpu.device, on_gpu.precision) == ("cuda", "bfloat16")
+    assert training("eugmt-plus").precision == "float32"
 
 
 def test_a_budget_counts_what_the_networks_see():
