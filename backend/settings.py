@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     inference_backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="What predicts: torch, openvino, or auto: what was measured quicker."
     )
+    inference_views: Literal["once", "flips", "square"] = Field(
+        "once", description="Average over mirrored views: flips, 4 times the work; square, 8 times."
+    )
 
     @property
     def sqlalchemy_url(self) -> str:

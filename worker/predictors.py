@@ -53,7 +53,13 @@ def predictor_for(installation: Installation, version: ModelVersion) -> Predicto
     if version.kind == ModelKind.COLD_START:
         return cold_start(installation.blobs.read(version.weights_sha256))
     settings = installation.settings
-    return trained(path, version.weights_sha256, settings.threads, settings.inference_backend)
+    return trained(
+        path,
+        version.weights_sha256,
+        settings.threads,
+        settings.inference_backend,
+        settings.inference_views,
+    )
 
 
 def cold_start(document: bytes) -> ColdStart:
@@ -68,10 +74,15 @@ def cold_start(document: bytes) -> ColdStart:
 
 
 @lru_cache(KEPT)
-def trained(path: Path, sha256: str, threads: int, backend: "Backend" = "auto") -> Predictor:
+def trained(
+    path: Path, sha256: str, threads: int, backend: "Backend" = "auto", views: str = "once"
+) -> Predictor:
     """Load a trained network. Torch is imported here: the cold start never waits for it."""
+    from models.inference.averaging import Averaged
     from models.inference.choice import load
 
-    predictor = load(path, backend=backend, threads=threads)
+    predictor: Predictor = load(path, backend=backend, threads=threads)
+    if views != "once":
+        predictor = Averaged(predictor, views)
     log.info("weights %s predict with %s", sha256, predictor.backend)
     return predictor

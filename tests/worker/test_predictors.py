@@ -94,6 +94,18 @@ def test_the_setting_says_what_predicts(
     assert f"{trained_sha256} predict with {predictor.backend}" in caplog.text
 
 
+def test_averaging_over_views_is_a_setting(installation: Installation, trained_sha256: str) -> None:
+    once = predictor_for(installation, version_with(trained_sha256))
+    installation.settings = installation.settings.model_copy(update={"inference_views": "flips"})
+    averaged = predictor_for(installation, version_with(trained_sha256))
+    assert averaged.backend == f"{once.backend}, flips averaged"
+    picture = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), np.uint8)
+    mirrored = np.ascontiguousarray(picture[:, :, ::-1])
+    np.testing.assert_allclose(
+        averaged(mirrored).probability[:, :, ::-1], averaged(picture).probability, atol=1e-5
+    )
+
+
 def test_an_unknown_backend_is_refused_at_the_start() -> None:
     with pytest.raises(ValidationError, match="inference_backend"):
         Settings(inference_backend="onnx")  # type: ignore[arg-type]
