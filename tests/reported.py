@@ -100,7 +100,7 @@ def content(*, signed: bool = False, **more: Any) -> Content:
         "state": "draft",
         "made_at": AT,
         "made_by": "ines",
-        "slide": {"id": "slide", "case_id": "24-H-1187 <A3>", "stain": "HER2"},
+        "slide": {"id": "slide", "case_id": "24-H-1187 <A3>", "stain": "HER2", "vendor": "aperio"},
         "assay": {"antibody": "4B5"},
         "document": whole,
         "document_sha256": hashlib.sha256(canonical(whole)).hexdigest(),

@@ -104,6 +104,7 @@ def printed(content: Content) -> dict[str, Any]:
         "facts": list(facts(content)),
         "ish": ish(document),
         "probability_note": probability_note(document),
+        "interval_note": interval_note(document),
         "classes": list(class_rows(document)),
         "groups": list(group_rows(document)),
         "tests": list(test_rows(document)),
@@ -145,6 +146,11 @@ def interval(value: Mapping[str, float | None]) -> str:
     return f"{value['low']:.1f} – {value['high']:.1f}"
 
 
+def area(um2: float) -> str:
+    """Say an area in mm², a small one in µm², so that none reads as nothing."""
+    return f"{um2 / 1e6:.2f} mm²" if um2 >= 10_000 else f"{count(round(um2))} µm²"
+
+
 def count(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -176,11 +182,14 @@ def final(signature: Signature | None) -> dict[str, str] | None:
 def facts(content: Content) -> Iterator[Row]:
     document = content.document
     yield "Case", content.case
+    scanned, scanner = document["provenance"]["slide"], content.slide.get("vendor")
+    yield "Slide", f"{scanned['sha256'][:12]}…, {scanned['mpp']:g} µm per px"
+    yield "Scanner", scanner or NOT_STATED
     yield "Stain", content.slide["stain"]
     yield "Antibody", content.assay.get("antibody") or NOT_STATED
     yield "Scored by", f"{document['protocol']['title']} ({document['protocol']['version']})"
     yield "Tumour cells", f"{count(document['cells'])} in {count(document['tiles'])} fields"
-    yield "Tumour area", f"{document['evaluated_area_um2'] / 1e6:.2f} mm²"
+    yield "Tumour area", area(document["evaluated_area_um2"])
     reviewed = document["reviewed_share"]
     share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the stained membrane"
     yield "Seen by a person", share
@@ -196,12 +205,23 @@ def ish(document: Document) -> str:
 
 
 def probability_note(document: Document) -> str:
-    drawn = document["interval"]["drawn"]
     return (
         f"How often fields drawn anew from this slide would give each category "
-        f"({count(document['interval']['draws'])} draws of {drawn}). It says nothing "
+        f"({draws(document)}). It says nothing "
         "about staining, scanning or the choice of the region."
     )
+
+
+def interval_note(document: Document) -> str:
+    return (
+        f"Intervals: 95 % by drawing anew ({draws(document)}), and never narrower than "
+        "Wilson's interval."
+    )
+
+
+def draws(document: Document) -> str:
+    drawn = {"tiles": "fields"}.get(document["interval"]["drawn"], "cells")
+    return f"{count(document['interval']['draws'])} draws of {drawn}"
 
 
 def class_rows(document: Document) -> Iterator[dict[str, str]]:
@@ -218,13 +238,16 @@ def class_rows(document: Document) -> Iterator[dict[str, str]]:
 
 
 def group_rows(document: Document) -> Iterator[dict[str, str]]:
-    for code, share in document["percent"].items():
-        if code not in words.CLASSES:
-            yield {
-                "said": words.plain(code, words.GROUPS),
-                "percent": percent(share["value"]),
-                "interval": interval(share),
-            }
+    order = list(words.GROUPS)
+    groups = [code for code in document["percent"] if code not in words.CLASSES]
+    # as a stored document's keys are sorted, and these have an order of their own
+    for code in sorted(groups, key=lambda code: order.index(code) if code in order else 99):
+        share = document["percent"][code]
+        yield {
+            "said": words.plain(code, words.GROUPS),
+            "percent": percent(share["value"]),
+            "interval": interval(share),
+        }
 
 
 def test_rows(document: Document) -> Iterator[dict[str, str]]:
@@ -276,7 +299,7 @@ def heterogeneity(document: Document) -> Iterator[Row]:
     if found["mean_h"] is not None:
         yield "H-score of fields", f"{found['mean_h']:.0f} ± {found['sd_h']:.0f}"
     if found["moran"] is not None:
-        yield "Moran's I of fields", f"{found['moran']:.2f}"
+        yield "Moran's I of fields", f"{found['moran']:.2f}".replace("-", "−")
 
 
 def region_rows(document: Document) -> Iterator[dict[str, str]]:
@@ -284,7 +307,7 @@ def region_rows(document: Document) -> Iterator[dict[str, str]]:
         yield {
             "kind": region["kind"],
             "name": region["name"],
-            "area": f"{region['area_um2'] / 1e6:.2f} mm²",
+            "area": area(region["area_um2"]),
         }
 
 

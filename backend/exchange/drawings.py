@@ -13,6 +13,8 @@ from backend.exchange import words
 
 Picture = Callable[[str], bytes]
 """Returns a stored picture by its sha256."""
+PLACES = 8
+"""Example cells of a class, side by side."""
 TOWERING = 2.5
 """A column so many times as tall as the next is cut off."""
 INK, FAINT_INK, PAPER = "#1f2a36", "#6b7783", "#ffffff"
@@ -135,7 +137,7 @@ def histogram_of(
     caption: str,
 ) -> str:
     """Stacked bars with thresholds as dashed lines; an axis that ends at a round number."""
-    width, height, left, top, bottom = 350.0, 190.0, 40.0, 46.0, 34.0
+    width, height, left, top, bottom = 350.0, 194.0, 46.0, 46.0, 38.0
     bins = len(series[0][0])
     sums = [sum(counts[place] for counts, _, _ in series) for place in range(bins)]
     most = rounded_up(second if (second := sorted(sums)[-2]) * TOWERING < max(sums) else max(sums))
@@ -165,7 +167,8 @@ def histogram_of(
         value = tick * bins * step / ticks
         x = left + tick * bins * across / ticks
         parts.append(text(x, floor + 13, f"{value:g}", anchor="middle", ink=FAINT_INK))
-    parts.append(text(left, height - 5, caption))
+    parts.append(text(left, height - 8, caption))
+    parts.append(text(left - 4, top - 8, "cells", anchor="end", ink=FAINT_INK))
     if len(series) > 1:
         x = width - 8
         for _, colour, said in reversed(series):
@@ -204,11 +207,12 @@ def overview(figure: Mapping[str, Any], picture: Picture, *, heat: bool) -> str:
         ]
     for region in figure["regions"]:
         colour = words.REGION_COLOURS[region["kind"]]
-        dash = "" if region["kind"] == "tumour" else f'stroke-dasharray="{number(6 * unit)}"'
+        left_out = region["kind"] != "tumour"
+        dash = f'stroke-dasharray="{number(9 * unit)}"' if left_out else ""
         outline = "".join(path(ring) for ring in region["rings"])
         parts.append(
-            f'<path d="{outline}" fill="none" stroke="{colour}" '
-            f'stroke-width="{number(2.4 * unit)}" {dash}/>'
+            f'<path d="{outline}" fill="{colour if left_out else "none"}" fill-opacity="0.4" '
+            f'fill-rule="evenodd" stroke="{colour}" stroke-width="{number(4 * unit)}" {dash}/>'
         )
     parts.append(scale_bar(width, height, figure["um_per_px"], unit))
     title = "Categories of tiles" if heat else "Overview with regions"
@@ -219,13 +223,13 @@ def scale_bar(width: float, height: float, um_per_px: float, unit: float) -> str
     """A bar of a round length, about a fifth of the picture."""
     length = rounded_up(max(1, int(width * um_per_px / 8)))
     across = length / um_per_px
-    x, y = width - across - 14 * unit, height - 16 * unit
+    x, y = width - across - 24 * unit, height - 24 * unit
     said = f"{length / 1000:g} mm" if length >= 1000 else f"{length} µm"
     return "".join(
         [
-            rect(x - 6 * unit, y - 18 * unit, across + 12 * unit, 28 * unit, PAPER),
-            rect(x, y, across, 3 * unit, INK),
-            text(x + across / 2, y - 4 * unit, said, size=13 * unit, anchor="middle"),
+            rect(x - 12 * unit, y - 34 * unit, across + 24 * unit, 48 * unit, PAPER),
+            rect(x, y, across, 4 * unit, INK),
+            text(x + across / 2, y - 8 * unit, said, size=25 * unit, anchor="middle"),
         ]
     )
 
@@ -245,18 +249,19 @@ def field(figure: Mapping[str, Any], picture: Picture, *, outlined: bool) -> str
     return svg(side, side, parts, title=f"Field: {figure['rule']}")
 
 
-def gallery_row(row: Mapping[str, Any], picture: Picture, places: int) -> str:
+def gallery_row(row: Mapping[str, Any], picture: Picture) -> str:
     """Example cells of a class side by side, with the contour of the cell that is meant."""
     side = row["side"]
-    parts = [image(picture(row["sha256"]), 0, 0, places * side, side)]
+    parts = [image(picture(row["sha256"]), 0, 0, PLACES * side, side)]
     for place, example in enumerate(row["examples"]):
         outline = path(example["outline"], dx=place * side)
         parts.append(
-            f'<path d="{outline}" fill="none" stroke="{MARK}" stroke-width="1.1" '
-            f'stroke-dasharray="2 3"/>'
+            f'<path d="{outline}" fill="none" stroke="{PAPER}" stroke-width="2.6" '
+            f'stroke-opacity="0.55"/>'
+            f'<path d="{outline}" fill="none" stroke="{MARK}" stroke-width="1.3"/>'
         )
         if place:
             x = place * side
             parts.append(line(x, 0, x, side, PAPER, 'stroke-width="3"'))
     said = words.CLASSES[row["class"]]
-    return svg(places * side, side, parts, title=f"Examples: {said}")
+    return svg(PLACES * side, side, parts, title=f"Examples: {said}")

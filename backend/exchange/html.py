@@ -162,7 +162,8 @@ def classes(said: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
         ("percent", "interval"),
     )
     bar = heading("Cells by class") + drawn["classes"]
-    return bar + two(by_class, together + pairs(said["secondary"]))
+    note = paragraph(said["interval_note"], "note")
+    return bar + two(by_class, together + pairs(said["secondary"])) + note
 
 
 def certainty(said: Mapping[str, Any], drawn: Mapping[str, str]) -> str:

@@ -70,8 +70,6 @@ def figures(content: Content) -> dict[str, str]:
     for place, each in enumerate(made.get("fields", ())):
         drawn[f"field_{place}"] = drawings.field(each, content.picture, outlined=False)
         drawn[f"field_{place}_cells"] = drawings.field(each, content.picture, outlined=True)
-    rows = made.get("gallery", ())
-    places = max((len(row["examples"]) for row in rows), default=0)
-    for place, row in enumerate(rows):
-        drawn[f"gallery_{place}"] = drawings.gallery_row(row, content.picture, places)
+    for place, row in enumerate(made.get("gallery", ())):
+        drawn[f"gallery_{place}"] = drawings.gallery_row(row, content.picture)
     return drawn

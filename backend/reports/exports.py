@@ -41,7 +41,12 @@ def content_of(
         state=str(report.state),
         made_at=report.computed_at or report.created_at,
         made_by=report.requester.name,
-        slide={"id": slide.id, "case_id": slide.case_id, "stain": slide.stain},
+        slide={
+            "id": slide.id,
+            "case_id": slide.case_id,
+            "stain": slide.stain,
+            "vendor": slide.vendor,
+        },
         assay=report.assay,
         document=document_of(blobs, report),
         document_sha256=str(report.document_sha256),

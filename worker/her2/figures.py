@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.exchange.drawings import PLACES as EXAMPLES
 from backend.regions.geojson import Region
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
@@ -23,7 +24,6 @@ Put = Callable[[bytes], str]
 OVERVIEW_PX = 1600
 CROP_UM = 28.0
 CROP_PX = round(CROP_UM / ANALYSIS_MPP)
-EXAMPLES = 8
 CORNERS = 400
 """Most corners of a region's outline in a figure."""
 
@@ -116,11 +116,21 @@ def fields(
     tile_um: float,
     put: Put,
 ) -> list[dict[str, Any]]:
-    """The tiles of the highest, the middle and the lowest H-score, with every cell's outline."""
+    """The tiles of the highest, the middle and the lowest H-score, with every cell's outline.
+
+    Tiles that reach over the slide's edge are shown only where there are no others.
+    """
     ranked = sorted(
         (tile for tile in heat if tile["score"] is not None),
         key=lambda tile: (-tile["h_score"], tile["y_um"], tile["x_um"]),
     )
+    width_um, height_um = slide.width * slide.mpp, slide.height * slide.mpp
+    whole = [
+        tile
+        for tile in ranked
+        if tile["x_um"] + tile_um <= width_um and tile["y_um"] + tile_um <= height_um
+    ]
+    ranked = whole or ranked
     if not ranked:
         return []
     places = {0: "highest", len(ranked) // 2: "middle", len(ranked) - 1: "lowest"}
@@ -154,8 +164,14 @@ def fields(
 def gallery(slide: Pixels, cells: Cells, included: Bool, put: Put) -> list[dict[str, Any]]:
     """A row of example cells for each class that occurs, from the faintest to the darkest."""
     rows = []
+    # a crop over the slide's edge shows half a cell: only where a class has no better
+    half = CROP_UM / slide.mpp / 2
+    inside = (cells.x >= half) & (cells.x < slide.width - half)
+    inside &= (cells.y >= half) & (cells.y < slide.height - half)
     for label, name in enumerate(CLASSES):
-        chosen = spread(cells.intensity, included & (cells.label == label))
+        members = included & (cells.label == label)
+        better = members & inside
+        chosen = spread(cells.intensity, better if better.any() else members)
         if not len(chosen):
             continue
         strip = np.full((CROP_PX, EXAMPLES * CROP_PX, 3), 255, np.uint8)
