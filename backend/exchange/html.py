@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from backend.exchange.content import Content, printed
+from backend.exchange.content import Content
 from backend.exchange.pdf import figures
+from backend.exchange.printed import printed
 
 STYLE = """
 body{font:15px/1.45 "Source Sans 3","Source Sans Pro","Segoe UI",Helvetica,Arial,sans-serif;

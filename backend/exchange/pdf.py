@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from backend.exchange import drawings
-from backend.exchange.content import Content, printed
+from backend.exchange.content import Content
+from backend.exchange.printed import printed
 
 TEMPLATE = "report.typ"
 PPI = 110.0

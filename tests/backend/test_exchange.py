@@ -12,11 +12,12 @@ from fhir.resources.R4B.bundle import Bundle
 from PIL import Image
 
 from backend.exchange import words
-from backend.exchange.content import Content, printed
+from backend.exchange.content import Content
 from backend.exchange.drawings import histogram_of, rounded_up
 from backend.exchange.fhir import bundle, fhir
 from backend.exchange.html import html
 from backend.exchange.pdf import pages, pdf
+from backend.exchange.printed import printed
 from models.her2.classes import CLASSES
 from models.her2.flags import SEVERITY
 from models.her2.protocols import load, names

@@ -1,0 +1,151 @@
+"""What the score rests on, as rows: classes, the protocol's tests, remarks, where on the slide."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from backend.exchange import words
+from backend.exchange.content import Document
+from backend.exchange.quantities import area, count, interval, percent
+
+Row = tuple[str, str]
+
+
+def class_rows(document: Document) -> Iterator[dict[str, str]]:
+    for code, said in words.CLASSES.items():
+        share = document["percent"][code]
+        yield {
+            "code": code,
+            "said": said.capitalize(),
+            "colour": words.COLOURS[code],
+            "cells": count(document["counts"][code]),
+            "percent": percent(share["value"]),
+            "interval": interval(share),
+        }
+
+
+def group_rows(document: Document) -> Iterator[dict[str, str]]:
+    order = list(words.GROUPS)
+    groups = [code for code in document["percent"] if code not in words.CLASSES]
+    # as a stored document's keys are sorted, and these have an order of their own
+    for code in sorted(groups, key=lambda code: order.index(code) if code in order else 99):
+        share = document["percent"][code]
+        yield {
+            "said": words.plain(code, words.GROUPS),
+            "percent": percent(share["value"]),
+            "interval": interval(share),
+        }
+
+
+def test_rows(document: Document) -> Iterator[dict[str, str]]:
+    """The protocol's tests in their order, up to the one that decided."""
+    comparator = document["protocol"]["thresholds"]["cut"].split()[0]
+    for test in document["distance"]:
+        decided = test["test"] == document["reason"]
+        sign = comparator if test["test"].endswith("10") and "_le" not in test["test"] else "≥"
+        flips = test["cells_to_flip"]
+        yield {
+            "said": words.plain(test["test"], words.TESTS),
+            "score": test["score"],
+            "now": percent(test["percent_now"]),
+            "asked": f"{sign.replace('>=', '≥')} {test['threshold']:g} %",
+            "met": "met" if test["passed"] else "not met",
+            "decided": "yes" if decided else "",
+            "flips": f"{count(flips)} fewer" if test["passed"] else f"{count(flips)} more",
+        }
+        if decided:
+            return
+
+
+def flag_rows(document: Document) -> Iterator[dict[str, str]]:
+    for flag in document["flags"]:
+        yield {
+            "severity": flag["severity"],
+            "said": words.plain(flag["code"], words.FLAGS),
+            "detail": flag["detail"],
+        }
+
+
+def secondary(document: Document) -> Iterator[Row]:
+    h = document["h_score"]
+    value = "–" if h["value"] is None else f"{h['value']:.0f} ({h['low']:.0f} – {h['high']:.0f})"
+    yield "H-score, 0–300", value
+    connected = document["connectivity"]
+    yield "Connectivity", "–" if connected is None else f"{connected:.2f}"
+    density = document["membrane_od"]
+    yield "Mean membrane density", "–" if density is None else f"{density:.2f} log10 OD"
+
+
+def heterogeneity(document: Document) -> Iterator[Row]:
+    found = document["heterogeneity"]
+    clustered = "present" if found["clustered"] else "not identified"
+    yield "Clustered heterogeneity", clustered
+    if found["clustered"]:
+        yield "Cells in the 3+ population", percent(found["share_3plus"])
+        yield "Score of the rest", found["rest_score"]
+    if found["mean_h"] is not None:
+        yield "H-score of fields", f"{found['mean_h']:.0f} ± {found['sd_h']:.0f}"
+    if found["moran"] is not None:
+        yield "Moran's I of fields", f"{found['moran']:.2f}".replace("-", "−")
+
+
+def region_rows(document: Document) -> Iterator[dict[str, str]]:
+    for region in document["regions"]:
+        yield {
+            "kind": region["kind"],
+            "name": region["name"],
+            "area": area(region["area_um2"]),
+        }
+
+
+def field_caption(figure: Mapping[str, Any]) -> str:
+    rule = {"highest": "Highest H-score", "middle": "Middle", "lowest": "Lowest H-score"}
+    return (
+        f"{rule[figure['rule']]}: field scores {figure['score']}, H-score {figure['h_score']:.0f}, "
+        f"{figure['cells']} cells"
+    )
+
+
+def gallery_caption(row: Mapping[str, Any], document: Document) -> dict[str, str]:
+    code = row["class"]
+    return {
+        "code": code,
+        "said": words.CLASSES[code].capitalize(),
+        "cells": count(document["counts"][code]),
+        "colour": words.COLOURS[code],
+    }
+
+
+def ish(document: Document) -> str:
+    if not document["ish_required"]:
+        return ""
+    return "In situ hybridisation: asked for by the protocol after this category; not entered."
+
+
+def probability_note(document: Document) -> str:
+    return (
+        f"How often fields drawn anew from this slide would give each category "
+        f"({draws(document)}). It says nothing "
+        "about staining, scanning or the choice of the region."
+    )
+
+
+def interval_note(document: Document) -> str:
+    return (
+        f"Intervals: 95 % by drawing anew ({draws(document)}), and never narrower than "
+        "Wilson's interval."
+    )
+
+
+def draws(document: Document) -> str:
+    drawn = {"tiles": "fields"}.get(document["interval"]["drawn"], "cells")
+    return f"{count(document['interval']['draws'])} draws of {drawn}"
+
+
+def statement(document: Document) -> str:
+    return (
+        "The category above was computed by image analysis. Every tumour cell in the marked region "
+        "is measured: how much of its membrane is stained, and how strongly; the guideline's table "
+        f"({document['protocol']['title']}) is applied to the nine counts in whole numbers. A "
+        "pathologist must look at the slide and decide. This report states no diagnosis and gives "
+        "no advice on treatment."
+    )

@@ -1,0 +1,107 @@
+"""Where a report comes from, as rows: case, assay, protocol, sources, changes, versions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from backend.exchange import words
+from backend.exchange.content import NOT_STATED, Content, Document, Edit, Version
+from backend.exchange.quantities import area, count, day
+
+Row = tuple[str, str]
+
+
+def facts(content: Content) -> Iterator[Row]:
+    document = content.document
+    yield "Case", content.case
+    scanned, scanner = document["provenance"]["slide"], content.slide.get("vendor")
+    yield "Slide", f"{scanned['sha256'][:12]}…, {scanned['mpp']:g} µm per px"
+    yield "Scanner", scanner or NOT_STATED
+    yield "Stain", content.slide["stain"]
+    yield "Antibody", content.assay.get("antibody") or NOT_STATED
+    yield "Scored by", f"{document['protocol']['title']} ({document['protocol']['version']})"
+    yield "Tumour cells", f"{count(document['cells'])} in {count(document['tiles'])} fields"
+    yield "Tumour area", area(document["evaluated_area_um2"])
+    reviewed = document["reviewed_share"]
+    share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the stained membrane"
+    yield "Seen by a person", share
+    touched = document["edited_cells"]
+    said = f"{count(touched)} ({100 * touched / max(1, document['cells']):.2f} %)"
+    yield "Cells set by hand", said if touched else "none"
+
+
+def assay_rows(content: Content) -> Iterator[Row]:
+    for code, said in (
+        ("antibody", "Antibody"),
+        ("platform", "Platform"),
+        ("test_type", "Test type"),
+        ("fixation", "Fixation"),
+        ("controls", "Control tissue"),
+    ):
+        yield said, content.assay.get(code) or NOT_STATED
+
+
+def threshold_rows(document: Document) -> Iterator[Row]:
+    protocol = document["protocol"]
+    for code, value in sorted(protocol["thresholds"].items(), key=order_of_threshold):
+        yield words.plain(code, words.THRESHOLDS), str(value).replace(">=", "≥")
+    calibrated = protocol["calibrated"]
+    yield "Calibrated", f"{calibrated['on']}" if calibrated else "no: start values"
+    if protocol["gap"]:
+        yield "Pattern the guideline leaves open", f"taken as {protocol['gap']}"
+
+
+def order_of_threshold(pair: tuple[str, Any]) -> int:
+    known = list(words.THRESHOLDS)
+    return known.index(pair[0]) if pair[0] in known else len(known)
+
+
+def provenance_rows(content: Content) -> Iterator[Row]:
+    source = content.document["provenance"]
+    yield "Report", content.urn
+    yield "Document sha256", content.document_sha256
+    yield "Slide sha256", source["slide"]["sha256"]
+    scanned = f"{source['slide']['width']} × {source['slide']['height']} px"
+    yield "Slide", f"{scanned}, {source['slide']['mpp']:g} µm per px"
+    model = source["model"]
+    yield "Membrane model", f"{model['name']} ({model['kind']}), weights {model['weights_sha256']}"
+    yield "Its prediction", model["prediction_sha256"]
+    masks = source["masks"]
+    yield "People's masks", f"{count(masks['patches'])} patches, snapshot {masks['sha256']}"
+    yield "Regions", f"revision {source['regions']['revision']}, {source['regions']['sha256']}"
+    protocol = content.document["protocol"]
+    yield "Protocol", f"{protocol['name']} {protocol['version']}, {protocol['sha256']}"
+    if protocol["calibrated"]:
+        yield "Calibration", protocol["calibrated"]["sha256"]
+    yield "Nuclei found by", source["detector"]
+    software = source["software"]
+    commit = f", commit {software['commit']}" if software["commit"] else ""
+    yield "Software", f"{words.PRODUCT} {software['version']}{commit}"
+    yield "Code sha256", software["code_sha256"]
+    yield "Seed", str(source["seed"])
+    yield "Computed", f"{day(content.made_at)}, asked for by {content.made_by}"
+
+
+def edit_row(edit: Edit) -> dict[str, str]:
+    after = "left out" if edit.after is None else words.CLASSES[edit.after]
+    return {
+        "cell": str(edit.cell),
+        "change": f"{words.CLASSES[edit.before]} → {after}",
+        "who": f"{edit.by}, {day(edit.at)}",
+        "reason": edit.reason,
+    }
+
+
+def history_row(version: Version) -> dict[str, str]:
+    return {
+        "version": str(version.number),
+        "state": version.state,
+        "score": version.score or "–",
+        "at": day(version.at),
+        "id": version.id,
+    }
+
+
+def amendment(content: Content) -> str:
+    if content.amends is None:
+        return ""
+    return f"Amends report {content.amends}. Reason: {content.amendment_reason}"
