@@ -114,7 +114,7 @@ def _draw(tiles: TileCounts, seed: int) -> _Drawn:
     # one tile cannot be drawn otherwise: its cells are, and `tiles_lt_30` says what that is worth
     total = counts.sum(axis=0)
     share = total / max(int(total.sum()), 1)
-    share[0] += 1 - share.sum()
+    share[0] = max(0.0, share[0] + 1 - share.sum())  # rounding may leave less than nothing
     sums = np.random.default_rng(seed).multinomial(int(total.sum()), share, DRAWS)
     if levels is None:
         return _Drawn(sums, None)

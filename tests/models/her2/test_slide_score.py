@@ -220,3 +220,11 @@ def test_a_biopsy_without_clusters_is_refused():
 def test_canonical_bytes_refuse_what_json_cannot_say():
     with pytest.raises(ValueError, match="Out of range"):
         canonical({"value": float("nan")})
+
+
+def test_one_tile_without_negative_cells_is_drawn_though_its_shares_round_to_over_one():
+    counts = [0, 0, 0, 5, 449, 0, 0, 231, 0]
+    assert np.sum(np.array(counts) / sum(counts)) > 1
+    document = summarise(table([counts]), load("asco_cap_2023_breast"))
+    assert document["probability"]["2+"] == 1.0
+    assert document["percent"]["N"]["low"] == 0.0
