@@ -22,7 +22,7 @@ from backend.errors import Forbidden, Unauthenticated
 from backend.exchange.html import html
 from backend.jobs.schemas import JobOut
 from backend.paging import Cursor, Limit, Page, paginate
-from backend.reports import exports, service, signing
+from backend.reports import dicom_exports, exports, service, signing
 from backend.reports.schemas import (
     AmendmentIn,
     DecisionsIn,
@@ -39,6 +39,7 @@ router = APIRouter(tags=["her2"])
 IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 throttle = Throttle()
 PIECE = 1 << 20
+DICOM_TYPE = "application/dicom"
 
 
 class PasswordWrong(Forbidden):
@@ -113,6 +114,33 @@ def get_fhir(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) 
     report = service.computed(session, report_id)
     bundle = exports.fhir_of(blobs, report, exports.content_of(session, blobs, report))
     return download(bundle, "application/fhir+json", report_id, "fhir.json")
+
+
+@router.get("/reports/{report_id}.seg.dcm", response_class=Response)
+def get_dicom_seg(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
+    """Return the membrane mask of the scored area as DICOM Segmentation; of DICOM slides only."""
+    content = dicom_exports.stored(session, blobs, report_id, "seg")
+    return download(content, DICOM_TYPE, report_id, "seg.dcm")
+
+
+@router.get("/reports/{report_id}.ann.dcm", response_class=Response)
+def get_dicom_ann(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
+    """Return the cells as DICOM Microscopy Bulk Simple Annotations; of DICOM slides only."""
+    content = dicom_exports.stored(session, blobs, report_id, "ann")
+    return download(content, DICOM_TYPE, report_id, "ann.dcm")
+
+
+@router.get("/reports/{report_id}.sr.dcm", response_class=Response)
+def get_dicom_sr(
+    session: ReadSession,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    _: Viewer,
+    report_id: str,
+) -> Response:
+    """Return the score as DICOM Structured Report (TID 1500); of DICOM slides only."""
+    content = dicom_exports.structured_report(session, blobs, settings, report_id)
+    return download(content, DICOM_TYPE, report_id, "sr.dcm")
 
 
 @router.get("/reports/{report_id}.json", response_class=Response)

@@ -4,11 +4,12 @@ Measuring is the long part. Its result is kept in the row as soon as it is there
 every decision on a cell, goes on from it.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.predictions import service as predictions
-from backend.reports import exports
+from backend.reports import dicom_exports, exports
 from backend.reports import service as reports
 from backend.reports.tables import Report
 from backend.slides import service as slides
@@ -21,6 +22,7 @@ from worker.her2 import figures, measurement
 from worker.her2.document import CellEdit, Scored
 from worker.her2.measurement import Measurement, Opened
 
+log = logging.getLogger(__name__)
 MEASURING = 0.85
 """Share of the work that measuring is, as far as people are told."""
 
@@ -45,6 +47,8 @@ def run(context: JobContext) -> None:
         context.check()
         scored = measurement.scored(on, found, task.edits, task.report.inputs, task.report.assay)
         made = files(context, task.report, on, scored)
+        if task.slide.vendor == dicom_exports.DICOM:
+            made |= dicom_files(context, task, on, scored)
     whole = canonical(scored.document)
     with context.finishing() as session:
         sha256 = context.blobs.put(whole)
@@ -113,3 +117,21 @@ def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> di
         "geojson": measurement.put_gzipped(blobs, pieces),
         "cells": measurement.put_cells(blobs, scored.cells),
     }
+
+
+def dicom_files(context: JobContext, task: Task, on: Opened, scored: Scored) -> dict[str, str]:
+    """Store the objects that refer to a DICOM slide; none if its headers do not allow that."""
+    # loaded with the first DICOM slide: a second of start-up
+    from backend.exchange.dicom import DicomIncomplete
+    from worker.exporters import dicom_files as exporter
+
+    report, settings = task.report, context.settings
+    context.check()
+    try:
+        found = exporter.contents(
+            report, task.slide, settings, on, scored, with_masks="seg" not in report.files
+        )
+    except DicomIncomplete as why:
+        log.info("no DICOM exports of this slide: %s", why.detail)
+        return {}
+    return {name: context.blobs.put(content) for name, content in found.items()}

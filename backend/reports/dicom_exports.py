@@ -1,0 +1,65 @@
+"""A report's DICOM objects: what its job stored, and the structured report, made when asked for."""
+
+from sqlalchemy.orm import Session
+
+from backend.errors import Conflict
+from backend.regions import geojson
+from backend.reports import exports, service
+from backend.reports.tables import Report
+from backend.settings import Settings
+from backend.slides import service as slides
+from backend.slides.tables import Slide
+from backend.storage.blobs import Blobs
+
+DICOM = "dicom"
+"""Vendor of a slide that is stored in DICOM."""
+
+
+class NotADicomSlide(Conflict):
+    code, title = "not_a_dicom_slide", "The slide is no DICOM image"
+
+
+class DicomNotMade(Conflict):
+    code, title = "dicom_not_made", "This report has no such DICOM object"
+
+
+def of_dicom(session: Session, report_id: str) -> tuple[Report, Slide]:
+    """Return a computed report of a DICOM slide; raise NotADicomSlide for any other."""
+    report = service.computed(session, report_id)
+    slide = slides.get(session, report.slide_id)
+    if slide.vendor != DICOM:
+        raise NotADicomSlide(
+            "DICOM objects refer to a DICOM image, and this slide's file is none. Convert the "
+            "slide to DICOM, upload it and score that; or take another format."
+        )
+    return report, slide
+
+
+def stored(session: Session, blobs: Blobs, report_id: str, name: str) -> bytes:
+    """Return the object "seg" or "ann" of a report; raise DicomNotMade where there is none."""
+    report, _ = of_dicom(session, report_id)
+    if name not in report.files:
+        raise DicomNotMade(
+            "There was nothing to put into it, the slide's headers lack what it refers to, the "
+            "area is too large for one object, or the report is older than this export."
+        )
+    return blobs.read(report.files[name])
+
+
+def structured_report(session: Session, blobs: Blobs, settings: Settings, report_id: str) -> bytes:
+    """Return the score as a DICOM structured report. Raise NotADicomSlide, DicomIncomplete."""
+    # loaded with the first of them: a second that the service's start does not need
+    from backend.exchange import dicom, dicom_sr
+
+    report, slide = of_dicom(session, report_id)
+    content = exports.content_of(session, blobs, report)
+    signed = content.signature
+    source = dicom.source_of(
+        settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
+    )
+    identity = dicom.Identity(
+        report.id, f"sr {report.document_sha256} {signed.sha256 if signed else ''}"
+    )
+    regions = geojson.from_document(blobs.read(report.inputs["regions"]["sha256"]))
+    made = dicom_sr.structured_report(content, regions, source, identity)
+    return dicom.settled(made, identity, content.dated)
