@@ -93,15 +93,15 @@ export async function problemOf(response: Response): Promise<ApiError> {
   return new ApiError(response.status, problem.code ?? "unknown", text);
 }
 
-async function json<T>(path: string, init?: RequestInit): Promise<T> {
+export async function json<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await request(path, init)).json()) as T;
 }
 
-function sending(method: string, body: unknown): RequestInit {
+export function sending(method: string, body: unknown): RequestInit {
   return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
 }
 
-async function all<T>(path: string, atMost = Number.POSITIVE_INFINITY): Promise<T[]> {
+export async function all<T>(path: string, atMost = Number.POSITIVE_INFINITY): Promise<T[]> {
   const items: T[] = [];
   let cursor = "";
   do {

@@ -1,6 +1,7 @@
 /** What each key does at the bench. */
 
 import type { Editing } from "./editing";
+import { TAB_WORDS, TABS, type Tab } from "./her2/tabs";
 import type { Tool } from "./painting";
 import type { Preferences, SetPreferences } from "./preferences";
 import type { Shortcut } from "./shortcuts";
@@ -22,6 +23,15 @@ export interface BenchActions {
   zoomOut(): void;
   home(): void;
   close(): void;
+}
+
+/** A number for each tab. */
+export function tabShortcuts(setTab: (tab: Tab) => void): Shortcut[] {
+  return TABS.map((tab, number) => ({
+    keys: [String(number + 1)],
+    label: TAB_WORDS[tab],
+    run: () => setTab(tab),
+  }));
 }
 
 /** One step larger or smaller: single pixels while thin, then by a fifth. */

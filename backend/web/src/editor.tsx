@@ -8,7 +8,6 @@ import { Outlines, Saving, Tools } from "./patch_panel";
 import type { Preferences } from "./preferences";
 import { RoundsPanel } from "./rounds";
 import { ago, revisionOf } from "./saving";
-import type { Shortcut } from "./shortcuts";
 import type { Patch, QueueItem } from "./types";
 
 interface EditorProps {
@@ -20,7 +19,6 @@ interface EditorProps {
   tool: Tool;
   preferences: Preferences;
   actions: BenchActions;
-  shortcuts: Shortcut[] | null;
   learning: Learning;
 }
 
@@ -66,34 +64,8 @@ export function EditorPanel(props: EditorProps) {
         </p>
       )}
       <RoundsPanel learning={props.learning} mayStart={mayEdit} open={!editing} />
-      <button
-        type="button"
-        class="plain help-toggle"
-        onClick={actions.help}
-        aria-expanded={props.shortcuts !== null}
-      >
-        Keys <kbd>?</kbd>
-      </button>
-      {props.shortcuts && (
-        <dl class="help">
-          {props.shortcuts.map((shortcut) => (
-            <div key={shortcut.label}>
-              <dt>
-                <kbd>{keyLabel(shortcut.keys[0]!)}</kbd>
-              </dt>
-              <dd>{shortcut.label}</dd>
-            </div>
-          ))}
-        </dl>
-      )}
     </aside>
   );
-}
-
-function keyLabel(key: string): string {
-  return key.length === 1
-    ? key.toUpperCase()
-    : key.replace(/(^|\+)(\w)/g, (all) => all.toUpperCase());
 }
 
 function OpenPatch(props: EditorProps & { editing: Editing }) {

@@ -12,7 +12,17 @@ export interface ServerEvent {
   message?: string | null;
 }
 
-export const TOPICS = ["job", "slide", "proposals", "round", "model_version", "patch"] as const;
+export const TOPICS = [
+  "job",
+  "slide",
+  "proposals",
+  "round",
+  "model_version",
+  "patch",
+  "regions",
+  "report",
+  "score",
+] as const;
 export type Topic = (typeof TOPICS)[number];
 
 /** `connected` also comes after a broken connection: whoever shows lists reads them again. */

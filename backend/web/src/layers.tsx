@@ -11,6 +11,12 @@ const WORDS: Record<OverlayKind, [string, string]> = {
   annotation: ["Annotation", "what people have drawn"],
 };
 
+/** What is drawn as lines, which the opacity does not touch. */
+const LINES: ["grid" | "regions" | "cells", string, string][] = [
+  ["grid", "Patches", "256 × 256 patches with tissue; reviewed ones are green"],
+  ["regions", "Regions", "what is scored, and what is left out"],
+];
+
 export function LayersPanel(props: { preferences: Preferences; setPreferences: SetPreferences }) {
   const { preferences, setPreferences } = props;
   const { layers, opacity } = preferences;
@@ -31,16 +37,18 @@ export function LayersPanel(props: { preferences: Preferences; setPreferences: S
           {WORDS[kind][0]}
         </label>
       ))}
-      <label title="256 × 256 patches with tissue; reviewed ones are green">
-        <input
-          type="checkbox"
-          checked={preferences.grid}
-          data-testid="layer-grid"
-          onChange={(event) => setPreferences({ grid: event.currentTarget.checked })}
-        />
-        <span class="swatch grid" aria-hidden="true" />
-        Patches
-      </label>
+      {LINES.map(([kind, word, title]) => (
+        <label key={kind} title={title}>
+          <input
+            type="checkbox"
+            checked={preferences[kind]}
+            data-testid={`layer-${kind}`}
+            onChange={(event) => setPreferences({ [kind]: event.currentTarget.checked })}
+          />
+          <span class={`swatch ${kind}`} aria-hidden="true" />
+          {word}
+        </label>
+      ))}
       <input
         type="range"
         min="0"

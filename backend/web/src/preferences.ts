@@ -8,6 +8,8 @@ export interface Preferences {
   /** Of the overlays, percent. */
   opacity: number;
   grid: boolean;
+  regions: boolean;
+  cells: boolean;
   diameter: number;
   maskOpacity: number;
   uncertain: boolean;
@@ -19,6 +21,8 @@ const DEFAULTS: Preferences = {
   layers: { proposal: true, probability: false, uncertainty: false, annotation: true },
   opacity: 50,
   grid: true,
+  regions: true,
+  cells: true,
   diameter: 5,
   maskOpacity: 0.35,
   uncertain: true,

@@ -4,12 +4,13 @@ import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { OverlayKind } from "./api";
 import type { Changed, Editing } from "./editing";
+import type { Point } from "./mask";
 import { createMaskLayer, type MaskLayer } from "./mask_layer";
 import { createPainting, type Hand, type Painting } from "./painting";
 import type { Preferences } from "./preferences";
 import { scaleBar, type ScaleBar } from "./scale_bar";
 import type { Patch, Slide } from "./types";
-import { createViewer, type SlideViewer } from "./viewer";
+import { createViewer, type Box0, type SlideViewer } from "./viewer";
 
 export interface StageState {
   model: string | null;
@@ -19,14 +20,26 @@ export interface StageState {
   hand: Hand;
   peeking: boolean;
   onPick: (patch: Patch) => void;
+  /** Takes a click on the slide, level-0 px, from the patches; null leaves it to them. */
+  onPoint: ((at: Point) => void) | null;
 }
 
 export interface Stage {
   changed(what: Changed): void;
   reread(kinds: readonly OverlayKind[]): void;
   show(patch: Patch): void;
+  fit(box0: Box0): void;
   zoomBy(factor: number): void;
   home(): void;
+}
+
+export interface StageView {
+  stage: Stage;
+  viewer: SlideViewer | null;
+  ready: boolean;
+  problem: string;
+  scale: number;
+  bar: ScaleBar | null;
 }
 
 interface Parts {
@@ -53,11 +66,12 @@ export function useStage(
   canvas: RefObject<HTMLCanvasElement | null>,
   slide: Slide,
   state: StageState,
-): { stage: Stage; ready: boolean; problem: string; scale: number; bar: ScaleBar | null } {
+): StageView {
   const [ready, setReady] = useState(false);
   const [problem, setProblem] = useState("");
   const [scale, setScale] = useState(0);
   const parts = useRef<Parts | null>(null);
+  const [viewer, setViewer] = useState<SlideViewer | null>(null);
   const latest = useRef(state);
   latest.current = state;
   const waiting = useRef<Patch | null>(null);
@@ -76,6 +90,7 @@ export function useStage(
         if (parts.current && parts.current.viewer.scale() > 0) zoomTo(patch, false);
         else waiting.current = patch;
       },
+      fit: (box0) => parts.current?.viewer.fit(box0),
       zoomBy: (factor) => parts.current?.viewer.zoomBy(factor),
       home: () => parts.current?.viewer.home(),
     };
@@ -96,10 +111,15 @@ export function useStage(
     viewer.setHeld(painting.holds);
     viewer.onMove(() => setScale(viewer.scale()));
     viewer.onClick(({ x, y }) => {
+      if (latest.current.onPoint) {
+        latest.current.onPoint({ x, y });
+        return;
+      }
       const patch = patchAt(latest.current.patches, x, y);
       if (patch && patch.id !== latest.current.editing?.patch.id) latest.current.onPick(patch);
     });
     parts.current = { viewer, layer, painting };
+    setViewer(viewer);
     // read-only aids for tests in a browser: where a patch pixel is, and what the mask holds
     Object.assign(window, {
       membrana: {
@@ -108,11 +128,17 @@ export function useStage(
           const at = layer.fromPatch({ x: x + 0.5, y: y + 0.5 });
           return { x: box.left + at.x, y: box.top + at.y };
         },
+        slideToScreen(x: number, y: number) {
+          const box = element.getBoundingClientRect();
+          const at = viewer.toScreen({ x, y });
+          return { x: box.left + at.x, y: box.top + at.y };
+        },
         maskCounts: () => latest.current.editing?.counts() ?? null,
       },
     });
     return () => {
       parts.current = null;
+      setViewer(null);
       painting.destroy();
       layer.destroy();
       viewer.destroy();
@@ -147,5 +173,6 @@ export function useStage(
   }, [state.editing, state.editing?.theirs, state.patches, state.preferences, state.peeking]);
   useEffect(() => parts.current?.painting.refresh(), [state.hand.tool, state.hand.panning]);
 
-  return { stage, ready, problem, scale, bar: slide.mpp ? scaleBar(slide.mpp, scale) : null };
+  const bar = slide.mpp ? scaleBar(slide.mpp, scale) : null;
+  return { stage, viewer, ready, problem, scale, bar };
 }

@@ -34,6 +34,8 @@ export interface SlideViewer {
   toSlide(screen: Point): Point;
   /** CSS px per level-0 px. */
   scale(): number;
+  /** What is seen now, in level-0 px; parts may lie outside the slide. */
+  field(): Box0;
   fit(box0: Box0, immediately?: boolean): void;
   zoomBy(factor: number): void;
   home(): void;
@@ -44,6 +46,8 @@ export interface SlideViewer {
   reread(kinds: readonly OverlayKind[]): void;
   /** Whether a drag or click now belongs to somebody else than the viewer. */
   setHeld(held: () => boolean): void;
+  /** Ask before a double click zooms: true if somebody else has used it. */
+  setDoubleClick(taken: () => boolean): void;
   onMove(listener: () => void): void;
   onClick(listener: (point0: Point) => void): void;
   destroy(): void;
@@ -82,6 +86,7 @@ export function createViewer(
   let model: string | null = null;
   let reading = 0;
   let held = (): boolean => false;
+  let doubleClick = (): boolean => false;
   let open = false;
   let smooth = true;
 
@@ -163,9 +168,11 @@ export function createViewer(
   };
   osd.addHandler("canvas-drag", yieldIfHeld);
   osd.addHandler("canvas-drag-end", yieldIfHeld);
-  osd.addHandler("canvas-double-click", yieldIfHeld);
+  osd.addHandler("canvas-double-click", (event) => {
+    if (held() || doubleClick()) event.preventDefaultAction = true;
+  });
 
-  return {
+  const viewer: SlideViewer = {
     element,
     toScreen(point0) {
       const image = base();
@@ -181,6 +188,11 @@ export function createViewer(
     },
     scale() {
       return base()?.viewportToImageZoom(osd.viewport.getZoom(true)) ?? 0;
+    },
+    field() {
+      const start = viewer.toSlide({ x: 0, y: 0 });
+      const end = viewer.toSlide({ x: element.clientWidth, y: element.clientHeight });
+      return { x: start.x, y: start.y, width: end.x - start.x, height: end.y - start.y };
     },
     fit(box0, immediately = false) {
       const image = base();
@@ -207,6 +219,9 @@ export function createViewer(
     setHeld(asked) {
       held = asked;
     },
+    setDoubleClick(taken) {
+      doubleClick = taken;
+    },
     onMove(listener) {
       for (const event of ["update-viewport", "resize", "open"] as const) {
         osd.addHandler(event, listener);
@@ -225,4 +240,5 @@ export function createViewer(
       osd.destroy();
     },
   };
+  return viewer;
 }

@@ -6,17 +6,23 @@ import type { Draft } from "./drafts";
 import { openEditing, type Editing } from "./editing";
 import { EditorPanel } from "./editor";
 import { subscribe } from "./events";
+import { RegionsPanel } from "./her2/regions_panel";
+import type { Tab } from "./her2/tabs";
+import { regionShortcuts, useHer2 } from "./her2/use_her2";
 import { LayersPanel } from "./layers";
 import type { Learning } from "./learning";
+import type { Point } from "./mask";
 import { notify } from "./notices";
 import type { Tool } from "./painting";
 import { usePreferences } from "./preferences";
 import { go } from "./route";
 import type { Outcome } from "./saving";
 import { listenToKeys, releaseFocus } from "./shortcuts";
-import { benchShortcuts } from "./bench_keys";
+import { benchShortcuts, tabShortcuts } from "./bench_keys";
 import type { Patch, QueueItem, Session, Slide } from "./types";
+import { SidePanel } from "./side_panel";
 import { useStage } from "./stage";
+import { ViewerControls } from "./viewer_controls";
 import { OVERLAYS } from "./viewer";
 
 const REREAD_MS = 1500;
@@ -46,15 +52,28 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   const host = useRef<HTMLDivElement>(null);
   const map = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
+  const shapes = useRef<HTMLCanvasElement>(null);
+  const [tab, setTab] = useState<Tab>("patch");
+  // in the other tabs an open patch waits: clicks and keys are about something else there
+  const inHand = tab === "patch" ? editing : null;
+  const pointed = useRef<(at: Point) => void>(() => undefined);
   const { stage, ...view } = useStage(host, map, canvas, slide, {
     model: learning.active?.id ?? null,
     preferences,
     patches,
-    editing,
-    hand: { editing, tool, diameter: preferences.diameter, panning, mayEdit },
+    editing: inHand,
+    hand: { editing: inHand, tool, diameter: preferences.diameter, panning, mayEdit },
     peeking,
     onPick: (patch) => go(slide.id, patch.id),
+    onPoint: tab === "patch" ? null : (at) => pointed.current(at),
   });
+  const her2 = useHer2(slide, shapes, view.viewer, {
+    tab,
+    mayEdit,
+    regionsShown: preferences.regions,
+    peeking,
+  });
+  pointed.current = her2.onPoint;
 
   const reloadPatches = useCallback(() => {
     listPatches(slide.id).then(setPatches, (error: Error) => notify(error.message, "bad"));
@@ -85,6 +104,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
       setEditing(null);
       return;
     }
+    setTab("patch");
     setBusy("Opening the patch…");
     setQueueEmpty(false);
     openEditing(patchId, user.id, (what) => {
@@ -201,7 +221,11 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     }),
     [next, save, accept, skip, stage, slide.id],
   );
-  const shortcuts = benchShortcuts({ editing, mayEdit, preferences, ...actions });
+  const shortcuts = [
+    ...(tab === "regions" && mayEdit ? regionShortcuts(her2.regions) : []),
+    ...benchShortcuts({ editing: inHand, mayEdit, preferences, ...actions }),
+    ...tabShortcuts(setTab),
+  ];
   const current = useRef(shortcuts);
   current.current = shortcuts;
   useEffect(() => listenToKeys(() => current.current), []);
@@ -217,6 +241,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
           data-zoom={view.scale.toFixed(4)}
         />
         <canvas ref={canvas} class="mask-layer" data-testid="mask-layer" aria-hidden="true" />
+        <canvas ref={shapes} class="mask-layer" data-testid="shapes-layer" aria-hidden="true" />
         <div ref={map} class="map over-viewer" data-testid="map" aria-hidden="true" />
         {view.problem && (
           <p class="viewer-problem problem" role="alert">
@@ -224,50 +249,31 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
           </p>
         )}
         <LayersPanel preferences={preferences} setPreferences={setPreferences} />
-        <div class="zoom over-viewer" role="group" aria-label="Zoom">
-          <button type="button" aria-label="Zoom in" data-testid="zoom-in" onClick={actions.zoomIn}>
-            +
-          </button>
-          <button
-            type="button"
-            aria-label="Zoom out"
-            data-testid="zoom-out"
-            onClick={actions.zoomOut}
-          >
-            −
-          </button>
-          <button
-            type="button"
-            aria-label="Whole slide"
-            data-testid="zoom-home"
-            onClick={actions.home}
-          >
-            ⤢
-          </button>
-        </div>
-        {view.bar && (
-          <div
-            class={view.bar.beyond ? "scale-bar beyond" : "scale-bar"}
-            data-testid="scale-bar"
-            title={view.bar.beyond ? "Larger than the slide's own resolution" : undefined}
-          >
-            <span>{view.bar.text}</span>
-            <i style={{ width: `${view.bar.width}px` }} />
-          </div>
-        )}
+        <ViewerControls bar={view.bar} actions={actions} />
       </div>
-      <EditorPanel
-        editing={editing}
-        mayEdit={mayEdit}
-        busy={busy}
-        offer={offer && editing && offer.patch.id === editing.patch.id ? offer : null}
-        queueEmpty={queueEmpty}
-        tool={tool}
-        preferences={preferences}
-        actions={actions}
-        shortcuts={help ? shortcuts : null}
-        learning={learning}
-      />
+      <SidePanel tab={tab} setTab={setTab} shortcuts={help ? shortcuts : null} onHelp={actions.help}>
+        {tab === "patch" && (
+          <EditorPanel
+            editing={editing}
+            mayEdit={mayEdit}
+            busy={busy}
+            offer={offer && editing && offer.patch.id === editing.patch.id ? offer : null}
+            queueEmpty={queueEmpty}
+            tool={tool}
+            preferences={preferences}
+            actions={actions}
+            learning={learning}
+          />
+        )}
+        {tab === "regions" && (
+          <RegionsPanel
+            regions={her2.regions}
+            mayEdit={mayEdit}
+            onField={her2.onField}
+            onShow={her2.onShow}
+          />
+        )}
+      </SidePanel>
     </main>
   );
 }

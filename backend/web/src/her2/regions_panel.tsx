@@ -1,0 +1,205 @@
+/** Regions: what is scored and what is left out of it, drawn on the slide. */
+
+import { areaText } from "./polygon";
+import type { RegionFeature, RegionKind } from "./types";
+import type { Draft, Regions } from "./use_regions";
+import { REGION_KINDS, REGION_WORDS } from "./words";
+
+const KEYS: Record<RegionKind, string> = { tumour: "T", exclude: "X", artefact: "F" };
+
+export interface RegionsPanelProps {
+  regions: Regions;
+  mayEdit: boolean;
+  /** Outline what the viewer shows now: drawing without a pointer. */
+  onField: (kind: RegionKind) => void;
+  onShow: (region: RegionFeature) => void;
+}
+
+export function RegionsPanel({ regions, mayEdit, onField, onShow }: RegionsPanelProps) {
+  const { features, draft, removed } = regions;
+  return (
+    <>
+      {mayEdit && (
+        <section aria-label="Draw">
+          <h2>Draw a region</h2>
+          <div class="kind-row" role="group" aria-label="Draw a region">
+            {REGION_KINDS.map((kind) => (
+              <button
+                key={kind}
+                type="button"
+                class={draft?.kind === kind ? "tool chosen" : "tool"}
+                aria-pressed={draft?.kind === kind}
+                data-testid={`draw-${kind}`}
+                onClick={() => regions.begin(kind)}
+              >
+                <KindMark kind={kind} />
+                <span>
+                  {REGION_WORDS[kind]} <kbd>{KEYS[kind]}</kbd>
+                </span>
+              </button>
+            ))}
+          </div>
+          {draft ? (
+            <Drawing draft={draft} regions={regions} onField={onField} />
+          ) : (
+            <p class="quiet">
+              Only cells inside tumour regions are scored. Exclude takes away what is not invasive;
+              artefact what can't be read.
+            </p>
+          )}
+        </section>
+      )}
+      <section aria-label="Regions">
+        <div class="panel-head">
+          <h2>On this slide</h2>
+          {features.length > 0 && <span class="count">{features.length}</span>}
+        </div>
+        {regions.loaded && features.length === 0 && (
+          <p class="quiet" data-testid="regions-none">
+            None yet. Without a tumour region a slide is not assessable.
+          </p>
+        )}
+        <ol class="region-list">
+          {features.map((region, number) => (
+            <RegionItem
+              key={region.id}
+              region={region}
+              number={number + 1}
+              regions={regions}
+              mayEdit={mayEdit}
+              onShow={onShow}
+            />
+          ))}
+        </ol>
+        {removed && (
+          <p class="note put-back">
+            {REGION_WORDS[removed.properties.kind]} region taken away.{" "}
+            <button
+              type="button"
+              class="plain inline"
+              data-testid="region-put-back"
+              onClick={regions.putBack}
+            >
+              Put it back
+            </button>
+          </p>
+        )}
+      </section>
+    </>
+  );
+}
+
+function Drawing(props: { draft: Draft; regions: Regions; onField: (kind: RegionKind) => void }) {
+  const { draft, regions, onField } = props;
+  const { points, kind } = draft;
+  return (
+    <div class="drawing" data-testid="drawing" data-corners={points.length}>
+      <p class="quiet" role="status">
+        {points.length < 3
+          ? "Click corner by corner on the slide; drag still moves it."
+          : "Click the first corner, double-click or press Enter to close it."}
+      </p>
+      <div class="button-row">
+        <button
+          type="button"
+          disabled={points.length === 0}
+          data-testid="region-corner-back"
+          onClick={regions.takeBackCorner}
+        >
+          Last corner <kbd>⌫</kbd>
+        </button>
+        <button type="button" data-testid="region-cancel" onClick={regions.cancel}>
+          Cancel <kbd>Esc</kbd>
+        </button>
+      </div>
+      {points.length >= 3 ? (
+        <button
+          type="button"
+          class="primary wide"
+          disabled={regions.saving}
+          data-testid="region-finish"
+          onClick={regions.finish}
+        >
+          Close and save <kbd>Enter</kbd>
+        </button>
+      ) : (
+        <button
+          type="button"
+          class="wide"
+          disabled={regions.saving}
+          data-testid="region-field"
+          onClick={() => onField(kind)}
+        >
+          Or take the visible field
+        </button>
+      )}
+    </div>
+  );
+}
+
+function RegionItem(props: {
+  region: RegionFeature;
+  number: number;
+  regions: Regions;
+  mayEdit: boolean;
+  onShow: (region: RegionFeature) => void;
+}) {
+  const { region, number, regions, mayEdit, onShow } = props;
+  const { kind, name, area_um2 } = region.properties;
+  const selected = regions.selected?.id === region.id;
+  return (
+    <li
+      class={selected ? "chosen" : ""}
+      data-testid="region-item"
+      data-region-id={region.id}
+      data-kind={kind}
+    >
+      <button
+        type="button"
+        class="plain region-name"
+        aria-pressed={selected}
+        onClick={() => {
+          regions.select(region.id);
+          onShow(region);
+        }}
+      >
+        <KindMark kind={kind} />
+        <span>{name || `${REGION_WORDS[kind]} ${number}`}</span>
+        <span class="quiet">{areaText(area_um2)}</span>
+      </button>
+      {selected && mayEdit && (
+        <div class="region-edit">
+          <label>
+            <span class="unseen">Label</span>
+            <select
+              value={kind}
+              disabled={regions.saving}
+              data-testid="region-kind"
+              onChange={(event) =>
+                regions.relabel(region, event.currentTarget.value as RegionKind)
+              }
+            >
+              {REGION_KINDS.map((other) => (
+                <option key={other} value={other}>
+                  {REGION_WORDS[other]}
+                </option>
+              ))}
+            </select>
+          </label>
+          <button
+            type="button"
+            disabled={regions.saving}
+            data-testid="region-delete"
+            onClick={() => regions.remove(region)}
+          >
+            Delete <kbd>Del</kbd>
+          </button>
+        </div>
+      )}
+    </li>
+  );
+}
+
+function KindMark({ kind }: { kind: RegionKind }) {
+  return <i class={`kind-mark ${kind}`} aria-hidden="true" />;
+}

@@ -1,0 +1,117 @@
+/** How the page says what scores and reports code: the words are those of the report's pages. */
+
+import type { Label, RegionKind, ReportState } from "./types";
+
+export const REGION_KINDS: readonly RegionKind[] = ["tumour", "exclude", "artefact"];
+export const REGION_WORDS: Record<RegionKind, string> = {
+  tumour: "Tumour",
+  exclude: "Exclude",
+  artefact: "Artefact",
+};
+/** Colour and dash: each kind is known without its colour. */
+export const REGION_LINES: Record<RegionKind, { colour: string; dash: number[] }> = {
+  tumour: { colour: "#4aa8ff", dash: [] },
+  exclude: { colour: "#ffffff", dash: [9, 5] },
+  artefact: { colour: "#ffb13d", dash: [2, 4] },
+};
+
+export const LABELS: readonly Label[] = ["N", "FP", "FC", "WP", "WC", "MP", "MC", "IP", "IC"];
+export const LABEL_WORDS: Record<Label, string> = {
+  N: "No staining",
+  FP: "Faint, partial",
+  FC: "Faint, complete",
+  WP: "Weak, partial",
+  WC: "Weak, complete",
+  MP: "Moderate, partial",
+  MC: "Moderate, complete",
+  IP: "Intense, partial",
+  IC: "Intense, complete",
+};
+
+/**
+ * By intensity, to be told apart on brown and blue tissue and with any colour vision: lightness
+ * and hue both change, and a partial membrane is dashed.
+ */
+const INTENSITY_COLOURS: Record<string, string> = {
+  N: "#c9d3dd",
+  F: "#56b4e9",
+  W: "#00e0a0",
+  M: "#ffd400",
+  I: "#ff4fd8",
+};
+export const colourOf = (label: Label): string => INTENSITY_COLOURS[label[0]!]!;
+export const isPartial = (label: Label): boolean => label.endsWith("P");
+
+export const PROTOCOLS: readonly [string, string][] = [
+  ["asco_cap_2023_breast", "Breast (ASCO-CAP 2023)"],
+  ["hercep_gastric_resection", "Gastric resection (HercepTest)"],
+  ["hercep_gastric_biopsy", "Gastric biopsy (HercepTest)"],
+];
+export const protocolTitle = (name: string): string =>
+  PROTOCOLS.find(([known]) => known === name)?.[1] ?? plain(name);
+/** Only the breast guideline leaves a pattern open. */
+export const takesGap = (protocol: string): boolean => protocol === "asco_cap_2023_breast";
+
+export const REPORT_WORDS: Record<ReportState, string> = {
+  computing: "Computing",
+  draft: "Draft",
+  signed: "Signed",
+  superseded: "Superseded",
+  failed: "Failed",
+};
+
+export const TEST_WORDS: Record<string, string> = {
+  intense_complete_gt10: "Intense, complete",
+  weak_moderate_complete_gt10: "Weak to intense, complete",
+  moderate_intense_incomplete_gt10: "… or moderate to intense, incomplete",
+  intense_complete_le10: "Intense, complete: more than chance",
+  faint_incomplete_gt10: "Any membrane staining",
+  gap_pattern: "Complete, or moderate to intense: more than chance",
+  faint_incomplete_le10: "Any staining: more than chance",
+  intense_ge10: "Intense, complete or lateral",
+  weak_moderate_ge10: "Weak to intense, complete or lateral",
+  faint_ge10: "Any membrane staining",
+  intense_cluster: "Intense, in clusters",
+  weak_moderate_cluster: "Weak to intense, in clusters",
+  faint_cluster: "Any staining, in clusters",
+};
+
+const FLAG_WORDS: Record<string, string> = {
+  no_tumour_region: "No tumour region",
+  mpp_missing: "Pixel size unknown",
+  fluorescence: "Fluorescence image",
+  colour: "Not the colours of haematoxylin and DAB",
+  control_failed: "Control tissue failed",
+  resolution: "Resolution too coarse for low categories",
+  below_detection_limit: "Staining below the detection limit",
+  gap_pattern: "Pattern the guideline does not name",
+  cells_100_500: "Few cells",
+  tiles_lt_30: "Few fields",
+  not_contiguous: "Intense cells are scattered",
+  intense_below_cut: "Intense cells below the cut",
+  control_missing: "Controls not stated",
+  antibody_missing: "Antibody not stated",
+  out_of_focus: "Parts out of focus",
+  stain_residual: "Colour that is neither stain",
+  white_point: "Background is not white",
+  cytoplasm: "Brown cytoplasm",
+  cytoplasm_obscures: "Cytoplasm hides membranes",
+  nuclear_brown: "Brown nuclei",
+  edge_effect: "More staining at the edge",
+  nuclei_density: "Unusual number of nuclei",
+  mask_uncertain: "Membranes uncertain",
+  thresholds_changed: "What-if: thresholds changed",
+};
+export const flagWords = (code: string): string => FLAG_WORDS[code] ?? plain(code);
+
+/** A code without words of its own is shown with its underscores as spaces. */
+export function plain(code: string): string {
+  const text = code.replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Percent as a reader wants it: one decimal below ten, none needed above. */
+export function percent(value: number | null | undefined): string {
+  if (value == null) return "–";
+  return value !== 0 && value < 10 ? value.toFixed(1) : String(Math.round(value));
+}
