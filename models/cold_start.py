@@ -2,6 +2,7 @@
 
 Two rules vote: a ridge rule (the density curves like a line) and an adaptive rule (the density
 stands out of its neighbourhood). Their blend is the probability; they are the two students.
+What both take for membrane but is a lump, not a line or a net of lines, is none: a brown nucleus.
 """
 
 import hashlib
@@ -30,6 +31,10 @@ class ColdStartParameters:
     ridge_od: float = 0.035
     contrast_od: float = 0.09
     brown_od: float = 0.10
+    thickest_px: int = 13
+    """Diameter of a disc that a piece of membrane does not mostly consist of; 0: no such rule."""
+    largest_lump_px: int = 4000
+    """Area of a few touching nuclei: a larger piece is a net of membranes, however thick."""
     softness: float = 0.3
     """Width of the logistic in units of the rules' thresholds."""
 
@@ -86,8 +91,30 @@ class ColdStart:
         by_ridge = np.minimum(ridge / p.ridge_od, brown / p.brown_od) - 1
         by_contrast = np.minimum(contrast / p.contrast_od, brown / p.brown_od) - 1
         score = 0.5 * (by_ridge + by_contrast)
+        if p.thickest_px:
+            solid = _lumps(score > 0, p.thickest_px, p.largest_lump_px)
+            score, by_ridge, by_contrast = (
+                np.where(solid, np.minimum(rule, -1), rule)
+                for rule in (score, by_ridge, by_contrast)
+            )
         probability = 1 / (1 + np.exp(np.clip(-score / p.softness, -30, 30)))
         return probability.astype(np.float32), by_ridge > 0, by_contrast > 0
+
+
+def _lumps(mask: npt.NDArray[np.bool_], thickest: int, largest: int) -> npt.NDArray[np.bool_]:
+    """Return the pieces of a mask, bool (H, W), at least half of which discs fill."""
+    disc, rim = (
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in (thickest, 5)
+    )
+    # holes of a few pixels must not make a lump look thin
+    pieces = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, rim)
+    filled = cv2.morphologyEx(pieces, cv2.MORPH_OPEN, disc) > 0
+    count, numbers = cv2.connectedComponents(pieces, connectivity=8)
+    area = np.bincount(numbers.ravel(), minlength=count)
+    solid = 2 * np.bincount(numbers[filled], minlength=count) >= area
+    solid &= area <= largest
+    solid[0] = False
+    return np.asarray(solid[numbers])
 
 
 def _ridge(density: Float, sigma: float) -> Float:

@@ -64,7 +64,8 @@ def predictor_for(installation: Installation, version: ModelVersion) -> Predicto
 
 def cold_start(document: bytes) -> ColdStart:
     """Return the cold start of a parameters' document (not of this version's defaults)."""
-    content = json.loads(document)
+    # documents from before that rule go on without it: a version's masks can be computed again
+    content = {"thickest_px": 0} | json.loads(document)
     parameters: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in content.items()

@@ -44,6 +44,24 @@ def test_little_is_proposed_where_no_membrane_is_stained(brown):
     assert share < (0.08 if brown else 0.02)
 
 
+def test_brown_nuclei_are_lumps_and_a_net_of_thick_membranes_is_none():
+    rows, columns = np.mgrid[:256, :256]
+    glass, brown = (236, 236, 236), (110, 70, 40)
+    nuclei = np.full((1, 256, 256, 3), glass, np.uint8)
+    # alone, and two that touch: 10 µm in diameter
+    for centre in ((60, 60), (160, 100), (160, 138)):
+        nuclei[0][np.hypot(rows - centre[0], columns - centre[1]) < 20] = brown
+    assert not (ColdStart()(nuclei).probability > 0.5).any()
+    assert ColdStart()(nuclei).students.mean() < 0.005
+    before = ColdStart(ColdStartParameters(thickest_px=0))(nuclei)
+    assert (before.probability > 0.5).mean() > 0.03
+    net = np.full((1, 256, 256, 3), glass, np.uint8)
+    for at in range(20, 256, 60):
+        net[0, at : at + 12] = net[0, :, at : at + 12] = brown
+    lines = (net == brown).all(3)
+    assert (ColdStart()(net).probability > 0.5)[lines].mean() > 0.8
+
+
 def test_glass_and_black_give_nothing():
     plain = np.stack([np.full((256, 256, 3), v, np.uint8) for v in (255, 236, 128, 0)])
     prediction = ColdStart()(plain)
