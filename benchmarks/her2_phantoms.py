@@ -23,7 +23,8 @@ import shapely
 from scipy.stats import binomtest
 
 from benchmarks.record import record
-from models.her2.calibrate import document, thresholds, vectors_of
+from models.her2.calibrate import LEAST_CELLS, document, thresholds, vectors_of
+from models.her2.cells import Cells
 from models.her2.classes import CLASSES, SCORES
 from models.her2.decision import decide
 from models.her2.pixels import Field, Regions
@@ -33,10 +34,12 @@ from models.her2.tiles import Measured, measure
 from models.her2.white_point import measure_white
 from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place, tumour_mask
-from models.stain import WHITE, estimate_vectors
+from models.stain import WHITE, StainVectors, estimate_vectors
 
 PROTOCOL = "asco_cap_2023_breast"
-SIDE, CONTROL_SIDE, RIM = 1280, 896, 64
+SIDE, RIM = 1280, 64
+CONTROL_SIDES = (896, 1280)
+"""A control of sparse tissue that has too few cells is cut larger."""
 FAR = 40_000
 CONTROLS = {
     "negative": (1.0, 0, 0, 0, 0, 0, 0, 0, 0),
@@ -102,21 +105,29 @@ def measured(field: Field, regions: Regions, protocol: Protocol) -> Measured:
 
 def calibrated(spec: PhantomSpec, protocol: Protocol) -> Protocol:
     """The protocol with thresholds and stain vectors of this laboratory's controls."""
-    fields = {
-        name: drawn(replace(spec, mix=mix), CONTROL_SIDE, FAR) for name, mix in CONTROLS.items()
-    }
-    strong = fields["strong"][0].image
-    vectors = estimate_vectors(strong, measure_white(strong) or WHITE)
-    settings = Settings(protocol, vectors or vectors_of(protocol))
-    cells = [
-        measure(field, field.masks, regions=regions, settings=settings, workers=1).cells
-        for field, regions, _ in fields.values()
-    ]
+    for side in CONTROL_SIDES:
+        vectors, cells = controls(spec, protocol, side)
+        if min(map(len, cells)) >= LEAST_CELLS:
+            break
     content = document(protocol, thresholds(*cells, protocol), on="2026-01-01", stain=vectors)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calibration.json"
         path.write_text(json.dumps(content))
         return load(PROTOCOL, calibration=read_calibration(path, protocol=PROTOCOL))
+
+
+def controls(
+    spec: PhantomSpec, protocol: Protocol, side: int
+) -> tuple[StainVectors | None, list[Cells]]:
+    """Stain vectors and cells of the negative, the 1+ and the 3+ control."""
+    fields = {name: drawn(replace(spec, mix=mix), side, FAR) for name, mix in CONTROLS.items()}
+    strong = fields["strong"][0].image
+    vectors = estimate_vectors(strong, measure_white(strong) or WHITE)
+    settings = Settings(protocol, vectors or vectors_of(protocol))
+    return vectors, [
+        measure(field, field.masks, regions=regions, settings=settings, workers=1).cells
+        for field, regions, _ in fields.values()
+    ]
 
 
 def run(number: int) -> dict[str, Any]:
