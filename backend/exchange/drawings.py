@@ -155,13 +155,16 @@ def histogram_of(
             below += shown
             bar = rect(at, floor - below * down, across - 0.5, shown * down, colour)
             parts.append(bar if shown else "")
-        if sums[place] > most:
-            # a column that would flatten all others is cut off and says how tall it is
-            parts.append(text(at + across + 3, top + 9, f"↑ {sums[place]}", size=9.5))
     for row, (value, said) in enumerate(marks):
         x = left + value / step * across
         parts.append(line(x, top - 2, x, floor, INK, 'stroke-width="0.8" stroke-dasharray="3 2"'))
         parts.append(text(x, top - 5 - 11 * (row % 2), said, size=9.5, anchor="middle"))
+    for place in range(bins):
+        if sums[place] > most:
+            # a column that would flatten all others is cut off and says how tall it is
+            x, cut = left + (place + 1) * across, f"↑ {sums[place]}"
+            parts.append(rect(x + 1, top, 5.4 * len(cut), 12, PAPER))
+            parts.append(text(x + 3, top + 9, cut, size=9.5))
     ticks = 4
     for tick in range(ticks + 1):
         value = tick * bins * step / ticks

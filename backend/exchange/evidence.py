@@ -47,7 +47,7 @@ def test_rows(document: Document) -> Iterator[dict[str, str]]:
             "said": words.plain(test["test"], words.TESTS),
             "score": test["score"],
             "now": percent(test["percent_now"]),
-            "asked": f"{sign.replace('>=', '≥')} {test['threshold']:g} %",
+            "asked": f"{sign.replace('>=', '≥')} {round(test['threshold'], 2):g} %",
             "met": "met" if test["passed"] else "not met",
             "decided": "yes" if decided else "",
             "flips": f"{count(flips)} fewer" if test["passed"] else f"{count(flips)} more",

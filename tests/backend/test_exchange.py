@@ -13,7 +13,7 @@ from PIL import Image
 
 from backend.exchange import words
 from backend.exchange.content import Content
-from backend.exchange.drawings import histogram_of, rounded_up
+from backend.exchange.drawings import PLACES, gallery_row, histogram_of, rounded_up
 from backend.exchange.fhir import bundle, fhir
 from backend.exchange.html import html
 from backend.exchange.pdf import pages, pdf
@@ -21,7 +21,7 @@ from backend.exchange.printed import printed
 from models.her2.classes import CLASSES
 from models.her2.flags import SEVERITY
 from models.her2.protocols import load, names
-from tests.reported import AT, REPORT_ID, URN, content
+from tests.reported import AT, REPORT_ID, SIDE, URN, content, measured
 
 TREATMENT = re.compile(
     r"\b(eligib|treat(?!ment\.)|therap|trastuzumab|deruxtecan|benefit|HER2-low|ultralow)",
@@ -185,6 +185,40 @@ def test_a_towering_column_flattens_no_other() -> None:
     drawn = histogram_of([([900, 10, 12, 8], "#000", "cells")], 0.1, [], "of something")
     assert "↑ 900" in drawn
     assert [rounded_up(value) for value in (1, 3, 10, 11, 49, 501)] == [1, 5, 10, 20, 50, 1000]
+
+
+def test_a_short_row_of_examples_is_not_drawn_wider() -> None:
+    row = content().figures["gallery"][0]
+    drawn = [
+        gallery_row(row | {"examples": row["examples"][:many]}, lambda _: b"")
+        for many in (1, PLACES)
+    ]
+    size = re.compile(r'viewBox="0 0 (\d+) (\d+)"')
+    assert size.search(drawn[0])[0] == size.search(drawn[1])[0]
+    assert size.search(drawn[0])[1] == str(PLACES * row["side"])
+
+
+def test_fields_and_examples_lie_on_the_slide() -> None:
+    """A phantom of 1400 px has tiles and cells at its edge; those inside are shown."""
+    document, figures = content().document, content().figures
+    assert len(figures["fields"]) == 3
+    tile_um = document["heterogeneity"]["tile_um"]
+    for shown in figures["fields"]:
+        assert max(shown["x_um"], shown["y_um"]) + tile_um <= SIDE * 0.25
+    cells = measured()[0]
+    for row in figures["gallery"]:
+        numbers = [each["cell"] for each in row["examples"]]
+        half = row["side"] / 2
+        for places in (cells.x[numbers], cells.y[numbers]):
+            assert (places >= half).all()
+            assert (places <= SIDE - half).all()
+
+
+def test_a_threshold_is_said_in_two_decimals() -> None:
+    whole = content()
+    tests = [{**whole.document["distance"][0], "threshold": 1.018429}]
+    said = printed(replace(whole, document={**whole.document, "distance": tests}))
+    assert said["tests"][0]["asked"] == "> 1.02 %"
 
 
 def test_the_date_is_the_reports_and_not_todays() -> None:
