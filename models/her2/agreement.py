@@ -10,10 +10,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from models.her2.classes import NOT_ASSESSABLE, SCORES
 from models.her2.intervals import DRAWS, LEVEL, redraw, wilson
+from models.her2.percentages import bland_altman, deming, icc, logit
+
+__all__ = [
+    "agreement",
+    "bland_altman",
+    "confusion",
+    "deming",
+    "gwet_ac1",
+    "icc",
+    "kappa",
+    "logit",
+]
 
 Double = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -112,57 +123,6 @@ def agreement(
         "cuts": {name: _cut(matrix, draws, labels.index(above)) for name, above in cuts.items()},
         "interval": {"level": LEVEL, "draws": DRAWS, "drawn": "patients", "seed": seed},
     }
-
-
-def bland_altman(
-    given: npt.ArrayLike, computed: npt.ArrayLike, *, level: float = LEVEL
-) -> dict[str, float | int | None]:
-    """Compare percentages (n,): bias = mean(computed - given), limits = bias ± 1.96 sd.
-
-    Intervals after Bland and Altman 1999: standard error sd·√(1/n) of the bias and
-    sd·√(1/n + 1.96²/(2(n - 1))) of a limit, Student's t with n - 1 degrees of freedom. Below two
-    pairs the limits are None. Raises ValueError for other shapes or values that are not finite.
-    """
-    a, b = np.asarray(given, float), np.asarray(computed, float)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError("given and computed must be two lists of one length")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("given and computed must be finite")
-    n, difference = len(a), b - a
-    if n < 2:
-        bias = float(difference.mean()) if n else None
-        empty = ("sd", "bias_low", "bias_high", "lower", "lower_low", "lower_high")
-        rest = (*empty, "upper", "upper_low", "upper_high")
-        return {"n": n, "bias": bias, **dict.fromkeys(rest)}
-    bias, sd = float(difference.mean()), float(difference.std(ddof=1))
-    z = float(stats.norm.ppf(0.975))
-    t = float(stats.t.ppf(0.5 + level / 2, n - 1))
-    around_bias = t * sd / np.sqrt(n)
-    around_limit = t * sd * np.sqrt(1 / n + z**2 / (2 * (n - 1)))
-    lower, upper = bias - z * sd, bias + z * sd
-    return {
-        "n": n,
-        "bias": bias,
-        "bias_low": float(bias - around_bias),
-        "bias_high": float(bias + around_bias),
-        "sd": sd,
-        "lower": lower,
-        "lower_low": float(lower - around_limit),
-        "lower_high": float(lower + around_limit),
-        "upper": upper,
-        "upper_low": float(upper - around_limit),
-        "upper_high": float(upper + around_limit),
-    }
-
-
-def logit(percent: npt.ArrayLike, cells: npt.ArrayLike) -> Double:
-    """Log odds of percentages of `cells`, half a cell kept from either end (Haldane 1956).
-
-    Near 0 and 100 % differences of percentages are squeezed; on this scale they are not.
-    """
-    n = np.asarray(cells, float)
-    k = np.asarray(percent, float) / 100 * n
-    return np.asarray(np.log((k + 0.5) / (n - k + 0.5)), np.float64)
 
 
 def _linear(matrices: npt.NDArray[Any]) -> Double:

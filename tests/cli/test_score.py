@@ -136,11 +136,21 @@ def test_categories_are_compared_with_those_of_a_table(folder, calibration):
     wrong = [each["image"] for each in found["images"] if each["given"] != each["computed"]]
     assert wrong == ["images/case.png"]
     assert found["bland_altman"]["stained"]["n"] == 4
+    assert found["icc_2_1"]["stained"]["raters"] == 2
+    assert -1 < found["icc_2_1"]["stained"]["value"] < 0.5
+    assert found["deming"]["stained"]["slope"] is None, "the truth is 50 % everywhere"
 
 
-def test_a_table_without_categories_is_refused(folder, tmp_path):
-    table = tmp_path / "table.csv"
-    table.write_text("image,score\ncase.png,2+\n")
-    done = membrana("benchmark", "--her2", table, "-o", tmp_path / "out.json")
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image,score\ncase.png,2+\n",
+        "image,category,mpp,percent_stained\nimages/case.png,2+,0.25,many\n",
+    ],
+)
+def test_a_table_without_categories_or_with_strange_numbers_is_refused(folder, content):
+    table = folder / "strange.csv"
+    table.write_text(content)
+    done = membrana("benchmark", "--her2", table, "-o", folder / "out.json")
     assert done.returncode != 0
     assert "(table)" in done.stderr

@@ -28,10 +28,11 @@ def compare(
     """Score the images of a table and compare; writes and prints one JSON document.
 
     The table is a CSV of `image` (beside it) and `category`, and may have `patient`, `mpp`,
-    `percent_intense_complete` and `percent_stained`. Without masks the stain rule draws them.
+    `percent_intense_complete` and `percent_stained`: with these, percentages are compared, too
+    (Bland-Altman, ICC(2,1), Deming). Without masks the stain rule draws them.
     """
     with of_her2():
-        from models.her2.agreement import agreement, bland_altman
+        from models.her2.agreement import agreement, bland_altman, deming, icc
         from models.her2.protocols import load
 
         rules = load(protocol, calibration=calibration)
@@ -56,9 +57,12 @@ def compare(
         truths = {
             name: truth_of(rows, computed, column, name) for column, name in PERCENTAGES.items()
         }
-        found["bland_altman"] = {
-            name: bland_altman(*pairs) for name, pairs in truths.items() if pairs[0]
+        told = {name: pairs for name, pairs in truths.items() if pairs[0]}
+        found["bland_altman"] = {name: bland_altman(*pairs) for name, pairs in told.items()}
+        found["icc_2_1"] = {
+            name: icc(list(zip(*pairs, strict=True))) for name, pairs in told.items()
         }
+        found["deming"] = {name: deming(*pairs) for name, pairs in told.items()}
     found |= {
         "research_use_only": computed[0]["research_use_only"],
         "protocol": computed[0]["protocol"],
@@ -89,6 +93,13 @@ def rows_of(table: Path) -> list[dict[str, str]]:
         raise Refused(f"{table} can't be read: {error}.", code="table") from error
     if not rows or not {"image", "category"} <= set(rows[0]):
         raise Refused(f"{table} needs rows of image and category.", code="table")
+    for row in rows:
+        for column in PERCENTAGES:
+            if row.get(column) and not is_percentage(row[column]):
+                raise Refused(
+                    f"{table}: {column} of {row['image']} is {row[column]!r}, no percentage.",
+                    code="table",
+                )
     return rows
 
 
@@ -105,3 +116,10 @@ def truth_of(
         if row.get(column) and content["percent"][name]["value"] is not None
     ]
     return [given for given, _ in pairs], [found for _, found in pairs]
+
+
+def is_percentage(said: str) -> bool:
+    try:
+        return 0 <= float(said) <= 100
+    except ValueError:
+        return False
