@@ -13,13 +13,14 @@ import json
 import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import shapely
+from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
 from benchmarks.record import record
@@ -41,6 +42,8 @@ SIDE, RIM = 1280, 64
 CONTROL_SIDES = (896, 1280)
 """A control of sparse tissue that has too few cells is cut larger."""
 FAR = 40_000
+APART_UM = 5.0
+"""A nucleus found this far from a true one is another cell's."""
 CONTROLS = {
     "negative": (1.0, 0, 0, 0, 0, 0, 0, 0, 0),
     "low": (0.1, 0.8, 0.1, 0, 0, 0, 0, 0, 0),
@@ -78,8 +81,30 @@ def spec_of(number: int) -> PhantomSpec:
     )
 
 
-def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, np.ndarray]:
-    """A field, its tumour as a person would outline it, and the true counts in there."""
+@dataclass(frozen=True)
+class Truth:
+    """The cells that were drawn: centres (n, 2), px, and classes (n,)."""
+
+    at: np.ndarray
+    label: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        return np.bincount(self.label, minlength=len(CLASSES))
+
+    def confusion(self, cells: Cells, mpp: float) -> np.ndarray:
+        """Cells that lie nearest to each other, by true (row) and found class; (9, 9)."""
+        found = np.column_stack([cells.x, cells.y])
+        away, which = cKDTree(found).query(self.at)
+        _, back = cKDTree(self.at).query(found)
+        pairs = (away * mpp < APART_UM) & (back[which] == np.arange(len(self.at)))
+        table = np.zeros((len(CLASSES), len(CLASSES)), int)
+        np.add.at(table, (self.label[pairs], cells.label[which[pairs]]), 1)
+        return table
+
+
+def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, Truth]:
+    """A field, its tumour as a person would outline it, and the true cells in there."""
     x0, y0 = richest_place(spec, side, far)
     picture = region(spec, x0, y0, side, side, jpeg=True)
     ground = tumour_mask(spec, x0, y0, side, side).astype(np.uint8)
@@ -94,7 +119,7 @@ def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, n
     regions = Regions.of([shapely.intersection(whole, inner)])
     x, y = picture.cells.x0 - x0, picture.cells.y0 - y0
     inside = regions.holds(x.astype(np.float64), y.astype(np.float64))
-    truth = np.bincount(picture.cells.label[inside], minlength=len(CLASSES))
+    truth = Truth(np.column_stack([x, y])[inside], picture.cells.label[inside])
     return Field(picture.image, spec.mpp, picture.mask > 0), regions, truth
 
 
@@ -137,13 +162,17 @@ def run(number: int) -> dict[str, Any]:
     row: dict[str, Any] = {
         "number": number,
         "spec": asdict(spec),
-        "truth": {"counts": truth.tolist(), "score": decide(truth, protocol).score},
+        "truth": {
+            "counts": truth.counts.tolist(),
+            "score": decide(truth.counts, protocol).score,
+        },
     }
     for name, how in (("start", protocol), ("calibrated", calibrated(spec, protocol))):
         found = measured(field, regions, how)
         verdict = decide(found.cells.counts, how)
         row[name] = {
             "counts": found.cells.counts.tolist(),
+            "confusion": truth.confusion(found.cells, spec.mpp).tolist(),
             "score": verdict.score,
             "reason": verdict.reason,
             "thresholds": how.thresholds,
@@ -184,11 +213,30 @@ def judged(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
             for given in SCORES
         },
         "percent_error": errors,
+        "cells": cells_of(rows, name),
         "wrong": [
             [row["number"], *pair]
             for row, pair in zip(rows, pairs, strict=True)
             if len(set(pair)) > 1
         ],
+    }
+
+
+def cells_of(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Single cells: how many of the true ones are found, and as what."""
+    table = np.sum([row[name]["confusion"] for row in rows], axis=0)
+    true, found = (sum(sum(row[of]["counts"]) for row in rows) for of in ("truth", name))
+    return {
+        "true": true,
+        "found": found,
+        "matched": int(table.sum()),
+        "class_right": round(float(np.trace(table) / table.sum()), 4),
+        "confusion_percent_of_true_class": {
+            given: dict(
+                zip(CLASSES, (100 * line / max(line.sum(), 1)).round(1).tolist(), strict=True)
+            )
+            for given, line in zip(CLASSES, table, strict=True)
+        },
     }
 
 
