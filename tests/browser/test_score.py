@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import PASSWORD
 from tests.browser.test_annotator import PATIENCE, open_slide
 from tests.e2e.installation import Installation
 
@@ -78,3 +79,76 @@ def test_a_region_that_crosses_itself_is_refused_in_words_and_kept_to_mend(
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("notices")).to_contain_text("crosses", timeout=PATIENCE)
     expect(page.get_by_test_id("drawing")).to_have_attribute("data-corners", "4")
+
+
+def tumour_everywhere(installation: Installation, slide_id: str) -> None:
+    """Make the whole slide the one tumour region."""
+    ring = [[0, 0], [2048, 0], [2048, 2048], [0, 2048], [0, 0]]
+    whole = {
+        "type": "Feature",
+        "properties": {"kind": "tumour"},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    with installation.client() as client:
+        etag = client.get(f"/slides/{slide_id}/regions").raise_for_status().headers["ETag"]
+        replaced = client.put(
+            f"/slides/{slide_id}/regions",
+            json={"type": "FeatureCollection", "features": [whole]},
+            headers={"If-Match": etag},
+        )
+        replaced.raise_for_status()
+
+
+def test_a_report_is_asked_for_read_signed_and_amended(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    tumour_everywhere(installation, slide_id)
+    open_slide(page, slide_id)
+    page.get_by_test_id("tab-report").click()
+    page.get_by_test_id("report-ask").click()
+    report = page.get_by_test_id("report")
+    expect(report).to_have_attribute("data-state", "draft", timeout=PATIENCE)
+    report_id = str(report.get_attribute("data-report-id"))
+    with installation.client() as client:
+        computed = client.get(f"/reports/{report_id}").raise_for_status().json()
+    category = page.get_by_test_id("category")
+    expect(category).to_have_attribute("data-score", computed["score"])
+    expect(page.get_by_test_id("category-reason")).to_contain_text(
+        computed["document"]["reason_text"]
+    )
+    expect(page.get_by_test_id("report-research-use")).to_contain_text("Research Use Only")
+    counted = computed["document"]["percent"]["WP"]["value"]
+    row = page.locator('[data-testid="percentages"] tr[data-label="WP"]')
+    shown = str(row.locator(".number").text_content()).removesuffix(" %")
+    assert float(shown) == pytest.approx(counted, abs=0.51)
+
+    for ending, start in (("pdf", b"%PDF"), ("fhir.json", b"{"), ("geojson", b"{")):
+        with page.expect_download() as download:
+            page.get_by_test_id(f"download-{ending}").click()
+        assert download.value.suggested_filename == f"her2-{report_id}.{ending}"
+        assert download.value.path().read_bytes().startswith(start)
+
+    own = "3+" if computed["score"] != "3+" else "2+"
+    page.get_by_test_id(f"sign-score-{own}").click()
+    page.get_by_test_id("sign-reason").fill("Judged at 40×.")
+    page.get_by_test_id("sign-comment").fill("Lateral staining.")
+    page.get_by_test_id("sign-password").fill("not my password")
+    page.get_by_test_id("sign-submit").click()
+    expect(page.get_by_test_id("sign-error")).to_contain_text("password")
+    expect(page.get_by_test_id("sign-password")).to_have_value("")
+    page.get_by_test_id("sign-password").fill(PASSWORD)
+    page.get_by_test_id("sign-submit").click()
+    expect(report).to_have_attribute("data-state", "signed", timeout=PATIENCE)
+    expect(page.get_by_test_id("signature")).to_have_attribute("data-score", own)
+    expect(page.get_by_test_id("sign-form")).to_have_count(0)
+
+    page.get_by_test_id("amend").locator("summary").click()
+    page.get_by_test_id("amend-reason").fill("The region held DCIS.")
+    page.get_by_test_id("amend-submit").click()
+    expect(report).to_have_attribute("data-version", "2", timeout=PATIENCE)
+    expect(report).to_have_attribute("data-state", "draft", timeout=PATIENCE)
+    page.get_by_test_id("report-back").click()
+    states = page.get_by_test_id("report-item")
+    expect(states).to_have_count(2)
+    expect(states.nth(0)).to_have_attribute("data-state", "draft")
+    expect(states.nth(1)).to_have_attribute("data-state", "signed")

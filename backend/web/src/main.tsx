@@ -4,5 +4,7 @@ import "./styles/base.css";
 import "./styles/slides.css";
 import "./styles/workbench.css";
 import "./styles/her2.css";
+import "./styles/report.css";
+import "./styles/signing.css";
 
 render(<App />, document.getElementById("app")!);

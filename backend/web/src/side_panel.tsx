@@ -1,6 +1,7 @@
 /** The panel beside the viewer: the row of tabs, and the parts of each. */
 
 import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { Tabs, type Tab } from "./her2/tabs";
 import type { Shortcut } from "./shortcuts";
 
@@ -45,6 +46,18 @@ export function SidePanel(props: {
           </dl>
         )}
       </div>
+    </div>
+  );
+}
+
+/** A part that, once shown, only hides: what was typed into it stays. */
+export function Kept({ shown, children }: { shown: boolean; children: ComponentChildren }) {
+  const [visited, setVisited] = useState(shown);
+  useEffect(() => setVisited((old) => old || shown), [shown]);
+  if (!shown && !visited) return null;
+  return (
+    <div class="kept" hidden={!shown}>
+      {children}
     </div>
   );
 }

@@ -15,6 +15,9 @@ export interface SlideList {
 
 const ENDED: readonly JobState[] = ["succeeded", "failed", "cancelled"];
 
+/** The jobs that a slide's card shows; others' subjects are rounds or reports. */
+const OF_SLIDES: readonly string[] = ["ingest", "predict", "predict_viewport"];
+
 export function useSlideList(): SlideList {
   const [slides, setSlides] = useState<Slide[] | null>(null);
   const [error, setError] = useState("");
@@ -50,7 +53,7 @@ export function useSlideList(): SlideList {
       if (topic === "connected") reload();
       if (topic === "slide") reread(event.id);
       if (topic === "proposals") reread(event.subject ?? event.id);
-      if (topic !== "job" || !event.subject || event.kind === "train") return;
+      if (topic !== "job" || !event.subject || !OF_SLIDES.includes(event.kind ?? "")) return;
       // a prediction's subject goes on with its model version
       const [slideId = event.subject] = event.subject.split(":");
       const job: Job = {

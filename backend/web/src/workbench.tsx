@@ -7,6 +7,7 @@ import { openEditing, type Editing } from "./editing";
 import { EditorPanel } from "./editor";
 import { subscribe } from "./events";
 import { RegionsPanel } from "./her2/regions_panel";
+import { ReportPanel } from "./her2/report_panel";
 import type { Tab } from "./her2/tabs";
 import { regionShortcuts, useHer2 } from "./her2/use_her2";
 import { LayersPanel } from "./layers";
@@ -20,7 +21,7 @@ import type { Outcome } from "./saving";
 import { listenToKeys, releaseFocus } from "./shortcuts";
 import { benchShortcuts, tabShortcuts } from "./bench_keys";
 import type { Patch, QueueItem, Session, Slide } from "./types";
-import { SidePanel } from "./side_panel";
+import { Kept, SidePanel } from "./side_panel";
 import { useStage } from "./stage";
 import { ViewerControls } from "./viewer_controls";
 import { OVERLAYS } from "./viewer";
@@ -273,6 +274,9 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
             onShow={her2.onShow}
           />
         )}
+        <Kept shown={tab === "report"}>
+          <ReportPanel slide={slide.id} mayEdit={mayEdit} />
+        </Kept>
       </SidePanel>
     </main>
   );

@@ -115,3 +115,13 @@ export function percent(value: number | null | undefined): string {
   if (value == null) return "–";
   return value !== 0 && value < 10 ? value.toFixed(1) : String(Math.round(value));
 }
+
+const SCORE_COLOURS: Record<string, string> = {
+  "0": "#7f95ac",
+  "0+": "#cfcfa0",
+  "1+": "#efcf5e",
+  "2+": "#f08f36",
+  "3+": "#e5484d",
+};
+/** Warmer with the category, as in the report; readable on dark. */
+export const scoreColour = (score: string): string => SCORE_COLOURS[score] ?? "#8b969d";

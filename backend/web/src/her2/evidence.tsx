@@ -1,0 +1,213 @@
+/** A score document as a person reads it: the category first, then what it rests on. */
+
+import type { Distance, Flag, ScoreDocument } from "./types";
+import {
+  colourOf,
+  flagWords,
+  isPartial,
+  LABEL_WORDS,
+  LABELS,
+  percent,
+  scoreColour,
+  TEST_WORDS,
+  plain,
+} from "./words";
+
+/** The category large, and what it was before if that was another. */
+export function Category(props: { document: ScoreDocument; previous?: string | null }) {
+  const { document: found, previous } = props;
+  const { printed_score: printed, score } = found;
+  return (
+    <div
+      class="category"
+      style={{ "--score": scoreColour(score) }}
+      data-testid="category"
+      data-score={score}
+      aria-live="polite"
+    >
+      <p class={printed.length > 3 ? "category-score long" : "category-score"}>
+        {previous && previous !== printed && (
+          <span class="category-before" data-testid="category-before">
+            <span class="unseen">before: </span>
+            {previous}
+            <span aria-hidden="true"> →</span>
+          </span>
+        )}
+        <strong>{printed}</strong>
+      </p>
+      <p class="category-reason" data-testid="category-reason">
+        {found.reason_text}
+        {found.ish_required && " In-situ hybridisation is asked for."}
+      </p>
+    </div>
+  );
+}
+
+export function Flags({ flags }: { flags: Flag[] }) {
+  if (flags.length === 0) return null;
+  return (
+    <ul class="flags" aria-label="Remarks" data-testid="flags">
+      {flags.map((flag) => (
+        <li key={flag.code} class={flag.severity} data-code={flag.code}>
+          <details>
+            <summary>{flagWords(flag.code)}</summary>
+            <p class="quiet">{flag.detail}</p>
+          </details>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Percent of the tumour cells per class with its interval; also the legend of the cells. */
+export function Percentages({ document: found }: { document: ScoreDocument }) {
+  return (
+    <table class="percentages" data-testid="percentages">
+      <caption class="unseen">Percent of {found.cells} tumour cells, with 95 % intervals</caption>
+      <tbody>
+        {LABELS.map((label) => {
+          const { value, low, high } = found.percent[label]!;
+          return (
+            <tr key={label} data-label={label} title={`${found.counts[label]} cells`}>
+              <th scope="row">
+                <i
+                  class={isPartial(label) ? "cell-mark partial" : "cell-mark"}
+                  style={{ borderColor: colourOf(label) }}
+                  aria-hidden="true"
+                />
+                {LABEL_WORDS[label]}
+              </th>
+              <td class="track" aria-hidden="true">
+                <i style={{ width: `${value ?? 0}%`, background: colourOf(label) }} />
+              </td>
+              <td class="number">{percent(value)} %</td>
+              <td class="interval">
+                {value === null ? "" : `${percent(low)}–${percent(high)}`}
+              </td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}
+
+/** How sure the category is if other tiles of the same tumour had been looked at. */
+export function Probability({ document: found }: { document: ScoreDocument }) {
+  const known = Object.entries(found.probability).filter(([, share]) => share > 0);
+  return (
+    <div data-testid="probability">
+      <div class="stacked" aria-hidden="true">
+        {known.map(([score, share]) => (
+          <i key={score} style={{ flexGrow: share, background: scoreColour(score) }} />
+        ))}
+      </div>
+      <p class="stacked-words">
+        {known.map(([score, share]) => (
+          <span key={score}>
+            <i style={{ background: scoreColour(score) }} aria-hidden="true" />
+            {score} <b>{share > 0.995 ? ">99" : percent(100 * share)} %</b>
+          </span>
+        ))}
+      </p>
+    </div>
+  );
+}
+
+/** For each test of the decision table how far it is from turning over. */
+export function Distances({ distances }: { distances: Distance[] }) {
+  return (
+    <ol class="distances" data-testid="distances">
+      {distances.map((distance, number) => (
+        <DistanceItem key={`${distance.test}-${number}`} distance={distance} />
+      ))}
+    </ol>
+  );
+}
+
+function DistanceItem({ distance }: { distance: Distance }) {
+  const { percent_now: now, threshold, passed, cells_to_flip: flips } = distance;
+  // the cut stands in the middle unless the share is far beyond it
+  const most = Math.min(100, Math.max(2 * threshold, 1.1 * now));
+  const score = distance.score === "gap" ? "" : ` → ${distance.score}`;
+  return (
+    <li class={passed ? "passed" : ""}>
+      <div>
+        <span>
+          {TEST_WORDS[distance.test] ?? plain(distance.test)}
+          {score}
+        </span>
+        <span class="number">
+          {percent(now)} <span class="quiet">of {percent(threshold)} %</span>
+        </span>
+      </div>
+      <div class="track" aria-hidden="true">
+        <i style={{ width: `${(100 * now) / most}%` }} />
+        <b style={{ left: `${(100 * threshold) / most}%` }} />
+      </div>
+      <p class="quiet">
+        {passed ? "Holds; fails with " : "Would hold with "}
+        {flips.toLocaleString("en")} {flips === 1 ? "cell" : "cells"} {passed ? "fewer" : "more"}
+      </p>
+    </li>
+  );
+}
+
+/** What the numbers were counted on. */
+export function Grounds({ document: found }: { document: ScoreDocument }) {
+  const facts: [string, string | null][] = [
+    ["Tumour cells", found.cells.toLocaleString("en")],
+    ["Fields", found.tiles.toLocaleString("en")],
+    ["H-score", found.h_score.value === null ? null : found.h_score.value.toFixed(0)],
+    [
+      "On people's masks",
+      found.reviewed_share === null ? null : `${percent(100 * found.reviewed_share)} %`,
+    ],
+    ["Cells decided by hand", found.edited_cells ? String(found.edited_cells) : null],
+    ["Calibrated on", found.protocol.calibrated?.on ?? "nothing: start values"],
+  ];
+  return (
+    <dl class="grounds">
+      {facts.map(
+        ([word, value]) =>
+          value !== null && (
+            <div key={word}>
+              <dt>{word}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+      )}
+    </dl>
+  );
+}
+
+/** Everything under the category. */
+export function Evidence({ document: found }: { document: ScoreDocument }) {
+  if (found.cells === 0) return <Flags flags={found.flags} />;
+  return (
+    <>
+      <section aria-label="Percentages">
+        <Percentages document={found} />
+      </section>
+      <section aria-label="Probability">
+        <h3>How sure</h3>
+        <Probability document={found} />
+      </section>
+      <section aria-label="Distance to the thresholds">
+        <details class="fold">
+          <summary>
+            <h3>Distance to each threshold</h3>
+          </summary>
+          <Distances distances={found.distance} />
+        </details>
+        <details class="fold">
+          <summary>
+            <h3>Counted on</h3>
+          </summary>
+          <Grounds document={found} />
+        </details>
+      </section>
+      <Flags flags={found.flags} />
+    </>
+  );
+}

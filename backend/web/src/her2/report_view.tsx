@@ -1,0 +1,130 @@
+/** One report: what was computed, the pathologist's own word on it, and its files. */
+
+import { Category, Evidence } from "./evidence";
+import { Amend } from "./amend_form";
+import { FORMATS, reportUrl } from "./api";
+import { SignForm } from "./sign_form";
+import type { Report, Signature } from "./types";
+import { useReport, type Progress } from "./use_reports";
+import { protocolTitle, REPORT_WORDS, scoreColour } from "./words";
+
+export function ReportView(props: {
+  id: string;
+  mayEdit: boolean;
+  onOpen: (id: string) => void;
+  onBack: () => void;
+}) {
+  const { id, mayEdit, onOpen, onBack } = props;
+  const { report, progress, take } = useReport(id);
+  return (
+    <div
+      class="report"
+      data-testid="report"
+      data-report-id={id}
+      data-state={report?.state ?? ""}
+      data-version={report?.version ?? ""}
+    >
+      <div class="panel-head">
+        <h2>{report && report.version > 1 ? `Report, version ${report.version}` : "Report"}</h2>
+        {report && <span class={`tag ${report.state}`}>{REPORT_WORDS[report.state]}</span>}
+        <button type="button" class="plain" data-testid="report-back" onClick={onBack}>
+          All reports
+        </button>
+      </div>
+      {report && (
+        <p class="research" data-testid="report-research-use">
+          {report.research_use_only}
+        </p>
+      )}
+      {report?.state === "computing" && <Computing progress={progress} />}
+      {report?.state === "failed" && (
+        <p class="problem" role="alert">
+          {report.problem?.detail ?? "The report could not be computed."}
+        </p>
+      )}
+      {report?.document && (
+        <>
+          {report.signature && <Signed signature={report.signature} />}
+          <section aria-label="Computed">
+            <h3>
+              Computed <span class="quiet">{protocolTitle(report.protocol)}</span>
+            </h3>
+            <Category document={report.document} />
+          </section>
+          <Evidence document={report.document} />
+          {report.state === "draft" && mayEdit && <SignForm report={report} onSigned={take} />}
+          <Downloads report={report} />
+          {report.state === "signed" && mayEdit && <Amend report={report} onAsked={onOpen} />}
+          {report.amendment_reason && (
+            <p class="quiet">Amended because: {report.amendment_reason}</p>
+          )}
+          {report.amended_by && (
+            <button
+              type="button"
+              class="wide"
+              data-testid="report-newer"
+              onClick={() => onOpen(report.amended_by!)}
+            >
+              Go to the version that amends this one
+            </button>
+          )}
+        </>
+      )}
+    </div>
+  );
+}
+
+function Computing({ progress }: { progress: Progress | null }) {
+  return (
+    <div class="computing" role="status" data-testid="report-progress">
+      <progress {...(progress?.share != null && { value: progress.share })} max={1} />
+      <p class="quiet">{progress?.message || "Waiting for a worker…"}</p>
+    </div>
+  );
+}
+
+function Signed({ signature }: { signature: Signature }) {
+  const { score, by, at, comment, reason } = signature;
+  return (
+    <section
+      class="signature"
+      style={{ "--score": scoreColour(score) }}
+      aria-label="Signature"
+      data-testid="signature"
+      data-score={score}
+    >
+      <p>
+        <strong>{score}</strong>
+        <span>
+          signed by {by.username}
+          <br />
+          <time class="quiet" dateTime={at}>
+            {new Date(at).toLocaleString()}
+          </time>
+        </span>
+      </p>
+      {comment && <blockquote>{comment}</blockquote>}
+      {reason && <p class="quiet">Not the computed category: {reason}</p>}
+    </section>
+  );
+}
+
+function Downloads({ report }: { report: Report }) {
+  return (
+    <section aria-label="Files">
+      <h3>Files</h3>
+      <div class="downloads">
+        {FORMATS.map(([word, ending]) => (
+          <a
+            key={ending}
+            href={reportUrl(report.id, ending)}
+            download={`her2-${report.id}.${ending}`}
+            data-testid={`download-${ending}`}
+          >
+            {word}
+          </a>
+        ))}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,111 @@
+/** A pathologist's own category and comment, signed with their password asked again. */
+
+import { useState } from "preact/hooks";
+import { signReport } from "./api";
+import type { Report, ScoreName } from "./types";
+import { scoreColour } from "./words";
+
+const SCORES: readonly ScoreName[] = ["0", "0+", "1+", "2+", "3+", "not assessable"];
+
+export function SignForm({ report, onSigned }: { report: Report; onSigned: (r: Report) => void }) {
+  const [score, setScore] = useState<ScoreName | null>(null);
+  const [comment, setComment] = useState("");
+  const [reason, setReason] = useState("");
+  const [password, setPassword] = useState("");
+  const [said, setSaid] = useState("");
+  const [busy, setBusy] = useState(false);
+  const differs = score !== null && score !== report.score;
+
+  async function sign(event: Event): Promise<void> {
+    event.preventDefault();
+    if (!score) {
+      setSaid("Choose your category first.");
+      return;
+    }
+    setBusy(true);
+    setSaid("");
+    try {
+      const why = differs ? reason : "";
+      onSigned(await signReport(report.id, { score, password, comment, reason: why }));
+    } catch (error) {
+      setSaid((error as Error).message);
+    } finally {
+      setPassword("");
+      setBusy(false);
+    }
+  }
+
+  return (
+    <form class="sign" data-testid="sign-form" onSubmit={(event) => void sign(event)}>
+      <fieldset>
+        <legend>
+          <h3>Your category</h3>
+        </legend>
+        <div class="scores">
+          {SCORES.map((name) => (
+            <label
+              key={name}
+              style={{ "--score": scoreColour(name) }}
+              data-testid={`sign-score-${name.replace(" ", "-")}`}
+            >
+              <input
+                type="radio"
+                class="unseen"
+                name="score"
+                value={name}
+                checked={score === name}
+                onChange={() => setScore(name)}
+              />
+              <span>{name}</span>
+            </label>
+          ))}
+        </div>
+      </fieldset>
+      {differs && (
+        <label class="field">
+          <span>Why not {report.printed_score}?</span>
+          <input
+            type="text"
+            required
+            maxLength={200}
+            value={reason}
+            data-testid="sign-reason"
+            onInput={(event) => setReason(event.currentTarget.value)}
+          />
+        </label>
+      )}
+      <label class="field">
+        <span>Comment</span>
+        <textarea
+          maxLength={4000}
+          value={comment}
+          data-testid="sign-comment"
+          onInput={(event) => setComment(event.currentTarget.value)}
+        />
+      </label>
+      <label class="field">
+        <span>Your password, once more</span>
+        <input
+          type="password"
+          required
+          autocomplete="current-password"
+          value={password}
+          data-testid="sign-password"
+          onInput={(event) => setPassword(event.currentTarget.value)}
+        />
+      </label>
+      <button type="submit" class="primary wide" disabled={busy} data-testid="sign-submit">
+        {busy ? "Signing…" : "Sign the report"}
+      </button>
+      <p class="quiet">
+        I scored this slide and am responsible for this category. A signed report never changes; it
+        can be amended by a new version.
+      </p>
+      {said && (
+        <p class="problem" role="alert" data-testid="sign-error">
+          {said}
+        </p>
+      )}
+    </form>
+  );
+}
