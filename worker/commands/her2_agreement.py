@@ -8,9 +8,9 @@ from typing import Any
 
 from backend.cli import say
 from backend.progress import bar
+from worker.commands.fields import content_of, of_her2, source_of
 from worker.commands.options import Refused
 from worker.commands.pictures import read_picture
-from worker.commands.score import content_of, of_her2, source_of
 
 PERCENTAGES = {"percent_intense_complete": "intense_complete", "percent_stained": "stained"}
 """Optional columns of true percentages, and the score document's name of each."""

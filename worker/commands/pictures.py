@@ -1,6 +1,7 @@
-"""Files of fields and slides as the commands of HER2 read them: pixels, resolution, mask."""
+"""Files of fields and slides as the commands of HER2 read them: pixels, mask, regions."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openslide
+import shapely
 
+from backend.regions import geojson
+from backend.regions.geojson import RegionInvalid
 from backend.slides.geometry import Region0
 from backend.slides.reader import OpenSlideReader
-from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, scaled
+from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, Regions, scaled
 from models.prediction import Predictor
 from models.study.dataset import as_mask, as_pixels, opened, pictures
 from worker.commands.options import Refused
@@ -20,6 +24,7 @@ Rgb = npt.NDArray[np.uint8]
 MOST_PIXELS = 120_000_000
 """Of a whole picture in memory; larger slides are for the service, which reads them in tiles."""
 SURE = 0.5
+GEOJSON = (".geojson", ".json")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,42 @@ def mask_of(picture: Picture, folder: Path, positive: str) -> npt.NDArray[np.boo
             code="mask_mismatch",
         )
     return np.asarray(mask > 0)
+
+
+def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
+    """Read a picture's tumour, less what is excluded, and the file's sha256.
+
+    A GeoJSON file in the picture's px, or a folder of such files by the picture's name. As with a
+    whole picture a rim is left out: cells there have no whole contour.
+    """
+    from worker.her2.slide import regions_of
+
+    found = geojson_of(picture, path) if path.is_dir() else path
+    try:
+        content = found.read_bytes()
+        height, width = picture.pixels.shape[:2]
+        drawn = geojson.parse(json.loads(content), width=width, height=height)
+    except OSError as error:
+        raise Refused(
+            f"{found} can't be read: {error.strerror}.", code="regions_missing"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{found.name} is no GeoJSON: {error}.", code="not_geojson") from error
+    except RegionInvalid as error:
+        raise Refused(f"{found.name}: {error.detail}", code=error.problem_code) from error
+    assert picture.mpp is not None, "what has no pixel size is not measured"
+    whole = Regions.whole(Field(picture.pixels, picture.mpp))
+    inside = shapely.intersection(regions_of(drawn).tumour, whole.tumour)
+    return Regions.of([inside]), hashlib.sha256(content).hexdigest()
+
+
+def geojson_of(picture: Picture, folder: Path) -> Path:
+    name = picture.path.name
+    stems = dict.fromkeys((name, picture.path.stem, name.split(".")[0]))
+    for path in (folder / f"{stem}{suffix}" for stem in stems for suffix in GEOJSON):
+        if path.is_file():
+            return path
+    raise Refused(f"{folder} has no regions for {name}.", code="regions_missing")
 
 
 def predicted(field: Field, predictor: Predictor) -> MaskArrays:

@@ -2,9 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +10,9 @@ import typer
 
 from backend.cli import app, say
 from backend.progress import bar
-from models.prediction import Predictor
+from worker.commands.fields import Source, content_of, files_of, measured, of_her2, source_of
 from worker.commands.options import Refused, in_words
-from worker.commands.pictures import Picture, mask_of, predicted, predictor_of, read_picture
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif"}
+from worker.commands.pictures import Picture, read_picture
 
 SHOWN = ("x", "y", "area_um2", "completeness", "unshared", "intensity", "cytoplasm", "width_um")
 """Columns of Cells in the table of cells."""
@@ -36,20 +31,14 @@ Rules = Annotated[str, typer.Option(help="asco_cap_2023_breast, hercep_gastric_r
 Calibration = Annotated[
     Path | None, typer.Option(help="What `membrana calibrate` wrote for this laboratory.")
 ]
+Drawn = Annotated[
+    Path | None,
+    typer.Option(
+        help="GeoJSON of tumour and exclude polygons in the image's px (QuPath's will do), or a "
+        "folder of such files by the images' names. Without it, the whole picture is tumour."
+    ),
+]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where masks come from: a folder of files, or a predictor."""
-
-    folder: Path | None
-    positive: str
-    predictor: Predictor | None
-
-    @property
-    def words(self) -> str:
-        return "files" if self.predictor is None else self.predictor.backend
 
 
 @app.command()
@@ -64,18 +53,26 @@ def score(
     *,
     proposal: Proposal = False,
     mpp: Mpp = None,
+    regions: Drawn = None,
 ) -> None:
     """Score HER2 on images with membrane masks. For Research Use Only.
 
-    The whole picture is taken for invasive tumour: cut out what is not. Prints the score documents
-    as JSON; in the folder lie scores.csv and, for each image, its document, cells and a figure.
+    Without --regions the whole picture is taken for invasive tumour: cut out what is not. Prints
+    the score documents as JSON; in the folder lie scores.csv and, for each image, its document,
+    cells and a figure.
     """
     with in_words(), of_her2():
         from models.her2.protocols import load
 
         rules = load(protocol, calibration=calibration)
-        source = source_of(mask, positive, model, proposal=proposal)
+        source = source_of(mask, positive, model, proposal=proposal, regions=regions)
         paths = files_of(images)
+        if regions is not None and not regions.is_dir() and len(paths) > 1:
+            raise Refused(
+                f"{regions.name} is of one picture, and these are {len(paths)}: give a folder of "
+                "GeoJSON files by their names.",
+                code="wrong_option",
+            )
         output.mkdir(parents=True, exist_ok=True)
         documents = []
         with bar("images", len(paths)) as show:
@@ -148,96 +145,6 @@ def calibrate(
     say(text)
 
 
-@contextmanager
-def of_her2() -> Iterator[None]:
-    """Turn what scoring refuses into the command line's errors."""
-    from models.her2.calibrate import CalibrationError
-    from models.her2.protocols import ProtocolError
-
-    try:
-        yield
-    except ProtocolError as error:
-        raise Refused(str(error), code="protocol") from error
-    except CalibrationError as error:
-        raise Refused(str(error), code="controls") from error
-
-
-def source_of(mask: Path | None, positive: str, model: Path | None, *, proposal: bool) -> Source:
-    if (mask is not None) + (model is not None) + proposal != 1:
-        raise Refused(
-            "Say where the masks come from: --mask FOLDER, --model FILE or --proposal.",
-            code="wrong_option",
-        )
-    return Source(mask, positive, None if mask else predictor_of(model))
-
-
-def files_of(given: list[Path]) -> list[Path]:
-    """Return the files, and those in the folders, that look like images."""
-    found: list[Path] = []
-    for path in given:
-        inside = sorted(each for each in path.iterdir()) if path.is_dir() else [path]
-        found += [each for each in inside if each.suffix.lower() in SUFFIXES or each == path]
-    if given and not found:
-        raise Refused("There is no image in these folders.", code="images_missing")
-    return found
-
-
-def prepared(picture: Picture, source: Source) -> tuple[Any, Any]:
-    """Return a picture's pixels and masks as measuring reads them."""
-    from models.her2.pixels import Field
-
-    if picture.mpp is None:
-        raise Refused(
-            f"{picture.path.name} does not say how many µm a pixel has: give --mpp.",
-            code="mpp_missing",
-        )
-    membrane = None
-    if source.folder is not None:
-        membrane = mask_of(picture, source.folder, source.positive)
-    field = Field(picture.pixels, picture.mpp, membrane)
-    return field, predicted(field, source.predictor) if source.predictor else field.masks
-
-
-def measured(picture: Picture, rules: Any, source: Source, vectors: Any) -> Any:
-    """Measure a control's cells; all of the picture is taken."""
-    from models.her2.pixels import Regions
-    from models.her2.tile import Settings
-    from models.her2.tiles import measure
-
-    field, masks = prepared(picture, source)
-    settings = Settings(rules, vectors)
-    return measure(field, masks, regions=Regions.whole(field), settings=settings).cells
-
-
-def content_of(picture: Picture, rules: Any, source: Source, seed: int) -> tuple[Any, Any]:
-    """Return a picture's score document and cells; without µm per pixel there are none."""
-    from models.her2.calibrate import vectors_of
-    from models.her2.cells import Cells
-    from models.her2.connectivity import connectivity
-    from models.her2.flags import Flag
-    from models.her2.pixels import Regions
-    from models.her2.quality import quality_flags
-    from models.her2.slide_score import summarise
-    from models.her2.tile import Settings
-    from models.her2.tiles import measure
-
-    if picture.mpp is None:
-        cells = Cells.empty(1.0)
-        flags = [Flag("mpp_missing")]
-        return summarise(cells.tile_counts(rules), rules, flags=flags, seed=seed), cells
-    field, masks = prepared(picture, source)
-    regions = Regions.whole(field)
-    found = measure(field, masks, regions=regions, settings=Settings(rules, vectors_of(rules)))
-    content = summarise(
-        found.cells.tile_counts(rules, regions=regions),
-        rules,
-        flags=quality_flags(found, regions),
-        seed=seed,
-        connectivity=connectivity(field, masks, regions),
-    )
-    return content, found.cells
-
-
 def scored(picture: Picture, rules: Any, source: Source, output: Path) -> dict[str, Any]:
     """Score one picture and write its files."""
     from models.her2.figures import scored_field
@@ -252,7 +159,7 @@ def scored(picture: Picture, rules: Any, source: Source, output: Path) -> dict[s
             "image_sha256": picture.sha256,
             "mpp": picture.mpp,
             "masks": source.words,
-            "regions": "whole picture less a rim",
+            "regions": "drawn, less a rim" if source.regions else "whole picture less a rim",
             "detector": "log",
             "seed": seed,
         },
