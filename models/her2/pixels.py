@@ -137,16 +137,25 @@ class Field:
 
 @dataclass(frozen=True)
 class MaskArrays:
-    """Masks in memory, bool (H, W) at ANALYSIS_MPP."""
+    """Masks in memory, bool (H, W) at ANALYSIS_MPP; `likely`: a model's probability, 0-255."""
 
     membrane: Bool
     reviewed: Bool
+    likely: npt.NDArray[np.uint8] | None = None
 
     def read(self, x: int, y: int, width: int, height: int) -> tuple[Bool, Bool]:
         out = np.zeros((2, height, width), np.bool_)
         cut(self.membrane, x, y, out[0])
         cut(self.reviewed, x, y, out[1])
         return out[0], out[1]
+
+    def probability(self, x: int, y: int, width: int, height: int) -> npt.NDArray[np.uint8] | None:
+        """Return a box of the model's probability (models.her2.mask_doubt)."""
+        if self.likely is None:
+            return None
+        out = np.zeros((height, width), np.uint8)
+        cut(self.likely, x, y, out)
+        return out
 
 
 def scaled(pixels: int, mpp: float, other: float) -> int:

@@ -13,6 +13,7 @@ from backend.predictions.tables import Prediction
 from backend.reports.tables import Report
 from backend.settings import Settings
 from backend.slides.tables import Slide
+from models.her2 import mask_doubt
 from models.her2.cells import Cells
 from tests.conftest import Service
 from tests.ready import patches_of, put
@@ -75,6 +76,26 @@ def test_a_persons_mask_stands_over_the_prediction(service: Service) -> None:
     assert stained(after) == 0
     document = report_of(service, report_id)["document"]
     assert document["provenance"]["masks"]["patches"] == 1
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_model_that_is_unsure_is_named_until_a_person_has_said(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide_id = slide_with_tumour(service)
+
+    def doubt() -> list[str]:
+        document = report_of(service, computed(service, slide_id))["document"]
+        return [flag["detail"] for flag in document["flags"] if flag["code"] == "mask_uncertain"]
+
+    assert doubt() == [], "a strong tumour's proposals are mostly sure"
+    monkeypatch.setattr(mask_doubt, "MOST_SHARE", 0.0)
+    [words] = doubt()
+    assert "probability 0.3 to 0.7" in words
+    drawn = np.full((256, 256), MEMBRANE, np.uint8)
+    for patch in patches_of(service.client, slide_id):
+        assert put(service.client, patch["id"], drawn).status_code == 201
+    assert doubt() == []
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -167,6 +188,7 @@ def test_masks_of_another_grid_are_read_at_the_working_resolution(settings: Sett
     assert np.argwhere(membrane).tolist() == [[20, 40], [20, 41], [21, 40], [21, 41]]
     assert reviewed[:, :512].all()
     assert not reviewed[:, 512:].any()
+    assert masks.probability(0, 0, 600, 100) is None
 
 
 def test_ignored_pixels_are_left_to_the_model() -> None:

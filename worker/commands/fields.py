@@ -101,6 +101,7 @@ def content_of(picture: Picture, rules: Any, source: Source, seed: int) -> tuple
     from models.her2.cells import Cells
     from models.her2.connectivity import connectivity
     from models.her2.flags import Flag
+    from models.her2.mask_doubt import flag_of, uncertain_share
     from models.her2.pixels import Regions
     from models.her2.quality import quality_flags
     from models.her2.slide_score import summarise
@@ -120,7 +121,7 @@ def content_of(picture: Picture, rules: Any, source: Source, seed: int) -> tuple
     content = summarise(
         found.cells.tile_counts(rules, regions=regions),
         rules,
-        flags=quality_flags(found, regions),
+        flags=(*quality_flags(found, regions), *flag_of(uncertain_share(field, masks, regions))),
         seed=seed,
         connectivity=connectivity(field, masks, regions),
     )

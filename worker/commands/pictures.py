@@ -121,8 +121,10 @@ def predicted(field: Field, predictor: Predictor) -> MaskArrays:
 
     width, height = (scaled(n, field.mpp, ANALYSIS_MPP) for n in (field.width, field.height))
     image = field.read(0, 0, width, height, ANALYSIS_MPP)
-    membrane = predict_region(predictor, image).probability[0] >= SURE
-    return MaskArrays(membrane, np.zeros_like(membrane))
+    probability = predict_region(predictor, image).probability[0]
+    membrane = probability >= SURE
+    likely = np.rint(probability * 255).astype(np.uint8)
+    return MaskArrays(membrane, np.zeros_like(membrane), likely)
 
 
 def predictor_of(model: Path | None) -> Predictor:

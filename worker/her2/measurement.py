@@ -22,6 +22,7 @@ from backend.storage.blobs import Blobs, file_sha256
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
 from models.her2.flags import Flag
+from models.her2.mask_doubt import flag_of, uncertain_share
 from models.her2.pixels import Regions
 from models.her2.protocols import Protocol, ProtocolError, load, read_calibration
 from models.her2.quality import quality_flags
@@ -118,7 +119,8 @@ def measured(on: Opened, *, threads: int, progress: Progress) -> Measurement:
         progress=progress,
     )
     connected = connectivity(on.pixels, on.masks, on.regions)
-    flags = quality_flags(found, on.regions)
+    unsure = uncertain_share(on.pixels, on.masks, on.regions)
+    flags = (*quality_flags(found, on.regions), *flag_of(unsure))
     return Measurement(found.cells, flags, connected, on.pixels.damaged > 0)
 
 

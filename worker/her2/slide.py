@@ -29,6 +29,9 @@ from worker.data import read_mask
 log = logging.getLogger(__name__)
 Bool = npt.NDArray[np.bool_]
 Rgb = npt.NDArray[np.uint8]
+Likely = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""x, y, width, height"""
 HALF = 128
 """Of a stored probability, 0-255: membrane from here on."""
 IGNORE, MEMBRANE = 127, 255
@@ -74,19 +77,36 @@ class SlideMasks:
         """See models.her2.pixels.Masks."""
         if self._step == 1.0:
             return self._on_grid(x, y, width, height)
+        box, nearest = self._grid_box(x, y, width, height)
+        membrane, reviewed = (plane[nearest] for plane in self._on_grid(*box))
+        return membrane, reviewed
+
+    def probability(self, x: int, y: int, width: int, height: int) -> Likely | None:
+        """See models.her2.mask_doubt.LikelyMasks."""
+        if self._pyramid is None:
+            return None
+        if self._step == 1.0:
+            return self._predicted(self._pyramid, x, y, width, height)
+        box, nearest = self._grid_box(x, y, width, height)
+        return np.asarray(self._predicted(self._pyramid, *box)[nearest], np.uint8)
+
+    def _grid_box(self, x: int, y: int, width: int, height: int) -> tuple[Box, Any]:
+        """Return the box on the stored grid round one of analysis px, and each px's place in it."""
         left, top = math.floor(x * self._step), math.floor(y * self._step)
         right, bottom = math.ceil((x + width) * self._step), math.ceil((y + height) * self._step)
-        both = self._on_grid(left, top, right - left, bottom - top)
         columns = ((np.arange(x, x + width) + 0.5) * self._step).astype(np.intp) - left
         rows = ((np.arange(y, y + height) + 0.5) * self._step).astype(np.intp) - top
-        membrane, reviewed = (plane[np.ix_(rows, columns)] for plane in both)
-        return membrane, reviewed
+        return (left, top, right - left, bottom - top), np.ix_(rows, columns)
+
+    @staticmethod
+    def _predicted(pyramid: Pyramid, x: int, y: int, width: int, height: int) -> Likely:
+        stored = pyramid.read(0, x, y, (width, height), [Channel.PROBABILITY])
+        return np.asarray(stored[0], np.uint8)
 
     def _on_grid(self, x: int, y: int, width: int, height: int) -> tuple[Bool, Bool]:
         membrane = np.zeros((height, width), np.bool_)
         if self._pyramid is not None:
-            stored = self._pyramid.read(0, x, y, (width, height), [Channel.PROBABILITY])
-            membrane = stored[0] >= HALF
+            membrane = self._predicted(self._pyramid, x, y, width, height) >= HALF
         reviewed = np.zeros((height, width), np.bool_)
         for row in range(max(0, y // PATCH_PX), (y + height - 1) // PATCH_PX + 1):
             for column in range(max(0, x // PATCH_PX), (x + width - 1) // PATCH_PX + 1):
