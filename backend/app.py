@@ -26,6 +26,7 @@ from backend.regions import routes as regions
 from backend.reports import routes as reports
 from backend.review import routes as review
 from backend.rounds import routes as rounds
+from backend.scores import routes as scores
 from backend.security import HEADERS, secure
 from backend.settings import Settings, get_settings
 from backend.slides import routes as slides
@@ -47,6 +48,7 @@ DOMAINS = (
     model_versions,
     label_issues,
     reports,
+    scores,
     jobs,
     events,
     audit,

@@ -23,6 +23,7 @@ from backend.predictions import service as predictions
 from backend.predictions.service import NoPrediction
 from backend.predictions.tables import Prediction
 from backend.rounds import service as rounds
+from backend.scores import changes as scores
 from backend.settings import Settings
 from backend.slides import service as slides
 from backend.slides.tables import Slide
@@ -101,6 +102,7 @@ def submit(
         mask_sha256=sha256,
         role=str(patch.role),
     )
+    scores.touch(session, slide.id)
     rounds.consider(session, settings)
     return annotation, True
 

@@ -8,12 +8,13 @@ from backend.events.tables import Event
 from backend.jobs.tables import Job, WorkerHeartbeat
 from backend.label_issues.tables import LabelAudit, LabelIssue, LabelJudgement
 from backend.model_versions.tables import ModelVersion
-from backend.patches.tables import Patch
+from backend.patches.tables import Patch, PatchInfluence
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
 from backend.regions.tables import RegionSet
 from backend.reports.tables import CellEdit, Report
 from backend.review.tables import Review
 from backend.rounds.tables import Round, RoundCurve, RoundPatch
+from backend.scores.tables import CellDecision, LiveScore
 from backend.slides.tables import Slide
 from backend.uploads.tables import Upload
 
@@ -23,14 +24,17 @@ __all__ = [
     "AuditEntry",
     "Base",
     "BrowserSession",
+    "CellDecision",
     "CellEdit",
     "Event",
     "Job",
     "LabelAudit",
     "LabelIssue",
     "LabelJudgement",
+    "LiveScore",
     "ModelVersion",
     "Patch",
+    "PatchInfluence",
     "PatchPrediction",
     "Prediction",
     "PredictionShard",

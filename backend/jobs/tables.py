@@ -27,6 +27,7 @@ class JobKind(StrEnum):
     AUDIT_LABELS = "audit_labels"
     REPORT = "report"
     VERIFY_REPORT = "verify_report"
+    SCORE = "score"
     CLEANUP = "cleanup"
 
 
@@ -44,6 +45,8 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     JobKind.AUDIT_LABELS: Queue.GPU,
     JobKind.REPORT: Queue.CPU,
     JobKind.VERIFY_REPORT: Queue.CPU,
+    # somebody looks at it
+    JobKind.SCORE: Queue.INTERACTIVE,
     JobKind.CLEANUP: Queue.CPU,
 }
 

@@ -1,7 +1,7 @@
 """The queue: who gets which patch next. A patch is in one person's hands at a time."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
@@ -10,15 +10,16 @@ from backend.auth.tables import User
 from backend.db.base import now
 from backend.db.states import move
 from backend.errors import Conflict
-from backend.patches import service
+from backend.patches import influence, service
 from backend.patches.service import UNRANKED, PatchView
-from backend.patches.tables import Patch, PatchState
+from backend.patches.tables import Patch, PatchInfluence, PatchState
 from backend.predictions import service as predictions
 from backend.predictions.tables import PatchPrediction, Prediction
 from backend.settings import Settings
 from backend.slides import service as slides
 from backend.slides.tables import Slide, SlideState
 
+Strategy = Literal["uncertainty", "clinical"]
 FREE = (PatchState.UNREVIEWED, PatchState.PROPOSED, PatchState.RETURNED)
 
 
@@ -33,14 +34,19 @@ def take_next(
     user: User,
     slide_id: str | None = None,
     after: str | None = None,
+    strategy: Strategy = "uncertainty",
 ) -> PatchView | None:
     """Lease the next patch to a person; None when nothing waits.
+
+    strategy: where the model doubts, or where a correction could change the slide's category.
 
     What they hold already comes back, except `after`: the patch they leave unsaved, which goes
     back to the queue and is offered to them again only when the rest has been seen.
     """
     if slide_id is not None:
         slides.get(session, slide_id)
+    if strategy == "clinical":
+        influence.require_scores(session, slide_id)
     free_expired(session)
     left = leave(session, after, user) if after else None
     until = now() + timedelta(minutes=settings.patch_lease_minutes)
@@ -48,7 +54,7 @@ def take_next(
         held.lease_until = until
         session.flush()
         return service.view(session, held)
-    patch_id = first_waiting(session, slide_id, left)
+    patch_id = first_waiting(session, slide_id, left, strategy)
     lease = {"lease_user_id": user.id, "lease_until": until}
     if patch_id is None or not move(
         session, Patch, patch_id, PatchState.IN_ANNOTATION, Patch.state.in_(FREE), **lease
@@ -97,7 +103,9 @@ def held_by(session: Session, user: User, slide_id: str | None) -> Patch | None:
     return session.scalars(statement.order_by(Patch.lease_until.desc()).limit(1)).first()
 
 
-def first_waiting(session: Session, slide_id: str | None, left: Patch | None) -> str | None:
+def first_waiting(
+    session: Session, slide_id: str | None, left: Patch | None, strategy: Strategy
+) -> str | None:
     """Return the best free patch: the ranks of all slides interleaved.
 
     A row that another person's transaction holds this moment is passed over (PostgreSQL; on
@@ -107,9 +115,6 @@ def first_waiting(session: Session, slide_id: str | None, left: Patch | None) ->
     if slide_id is not None:
         readable = readable.where(Slide.id == slide_id)
     shown = predictions.shown_of(session, session.scalars(readable).all())
-    rank = func.coalesce(PatchPrediction.rank, UNRANKED)
-    order: list[ColumnElement[Any]] = [rank, Patch.slide_id.expression, -PatchPrediction.score]
-    order += [Patch.row.expression, Patch.column.expression]
     statement = (
         select(Patch.id)
         .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
@@ -121,16 +126,36 @@ def first_waiting(session: Session, slide_id: str | None, left: Patch | None) ->
         .with_for_update(of=Patch, skip_locked=True)
         .limit(1)
     )
+    rank: ColumnElement[Any] = func.coalesce(PatchPrediction.rank, UNRANKED)
+    if strategy == "clinical":
+        statement = statement.join(PatchInfluence, influence.OF_PATCH)
+        rank = PatchInfluence.rank.expression
+    order: list[ColumnElement[Any]] = [rank, Patch.slide_id.expression, -PatchPrediction.score]
+    order += [Patch.row.expression, Patch.column.expression]
     if left is not None:
         statement = statement.where(Patch.id != left.id)
-        if (place := rank_of(session, left, shown.get(left.slide_id))) is not None:
+        if (place := rank_of(session, left, shown.get(left.slide_id), strategy)) is not None:
             further = or_(rank > place, and_(rank == place, Patch.slide_id > left.slide_id))
             order.insert(0, case((further, 0), else_=1))
     return session.scalar(statement.order_by(*order))
 
 
-def rank_of(session: Session, patch: Patch, prediction: Prediction | None) -> int | None:
+def rank_of(
+    session: Session, patch: Patch, prediction: Prediction | None, strategy: Strategy
+) -> int | None:
+    if strategy == "clinical":
+        return session.scalar(
+            select(PatchInfluence.rank).join(Patch, influence.OF_PATCH).where(Patch.id == patch.id)
+        )
     if prediction is None:
         return None
     scored = predictions.scores_of(session, prediction.id, [patch.id]).get(patch.id)
     return scored.rank if scored else None
+
+
+def reason_of(session: Session, view: PatchView, strategy: Strategy) -> dict[str, Any]:
+    """Return why this patch comes now; one that was held before may have no such reason."""
+    told = influence.reason_of(session, view.patch) if strategy == "clinical" else None
+    if told is None and view.scored:
+        told = service.reason_of(view.scored)
+    return told or {"text": "You have this patch open."}

@@ -10,8 +10,9 @@ from backend.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.paging import Cursor, Limit, Page
 from backend.patches import pictures, queue, service
 from backend.patches.pictures import Seen
+from backend.patches.queue import Strategy
 from backend.patches.schemas import LeaseTerm, PatchOut, QueueItem, Reason
-from backend.patches.service import Order, PatchView, reason_of
+from backend.patches.service import Order
 from backend.patches.tables import PatchState
 from backend.slides import service as slides
 
@@ -143,21 +144,21 @@ def next_patch(
     settings: CurrentSettings,
     user: Pathologist,
     slide_id: str | None = None,
-    strategy: Annotated[str, Query(pattern="^uncertainty$")] = "uncertainty",
+    strategy: Annotated[
+        Strategy,
+        Query(description="`clinical`: where a correction could change the slide's category."),
+    ] = "uncertainty",
     after: Annotated[str | None, Query(description="The patch that is left unsaved.")] = None,
 ) -> QueueItem | Response:
     """Lease the next patch to the caller; a patch is in one person's hands at a time."""
-    view = queue.take_next(session, settings, user=user, slide_id=slide_id, after=after)
+    view = queue.take_next(
+        session, settings, user=user, slide_id=slide_id, after=after, strategy=strategy
+    )
     if view is None:
         return Response(status_code=status.HTTP_204_NO_CONTENT)
-    return queue_item(view, PatchOut.of(view, user))
-
-
-def queue_item(view: PatchView, patch: PatchOut) -> QueueItem:
     assert view.patch.lease_until is not None, "a patch from the queue is leased"
-    reason = reason_of(view.scored) if view.scored else {"text": "You have this patch open."}
     return QueueItem(
-        patch=patch,
-        reason=Reason.model_validate(reason),
+        patch=PatchOut.of(view, user),
+        reason=Reason.model_validate(queue.reason_of(session, view, strategy)),
         lease=LeaseTerm(expires_at=view.patch.lease_until),
     )

@@ -17,6 +17,7 @@ from backend.events.service import announce
 from backend.patches import service as patches
 from backend.patches.tables import Patch, PatchState
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
+from backend.scores import changes as scores
 
 QUEUED = (
     PatchState.UNREVIEWED,
@@ -188,6 +189,7 @@ def finish(session: Session, prediction: Prediction) -> None:
         .where(Prediction.id == prediction.id)
         .values(finished_at=now(), sha256=hashlib.sha256(text.encode()).hexdigest())
     )
+    scores.touch(session, prediction.slide_id)
 
 
 def announce_proposals(session: Session, prediction: Prediction, *, finished: bool) -> None:

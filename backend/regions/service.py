@@ -20,6 +20,7 @@ from backend.events.service import announce
 from backend.regions import geojson
 from backend.regions.geojson import MOST_REGIONS, Region, RegionInvalid
 from backend.regions.tables import RegionSet
+from backend.scores import changes as scores
 from backend.slides import service as slides
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
@@ -214,5 +215,6 @@ def write(
     announce(
         session, RegionSet.TOPIC, before.slide.id, {"revision": row.revision, "sha256": sha256}
     )
+    scores.touch(session, before.slide.id)
     ordered = sorted(regions, key=lambda each: each.id)
     return Regions(before.slide, row.revision, sha256, ordered, row)

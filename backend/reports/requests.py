@@ -19,6 +19,7 @@ from backend.regions import service as regions
 from backend.regions.geojson import Region
 from backend.regions.tables import RegionKind
 from backend.rounds.snapshot import ACCEPTED
+from backend.scores.tables import CellDecision
 from backend.settings import Settings
 from backend.slides import service as slides
 from backend.storage.blobs import Blobs
@@ -48,6 +49,7 @@ def freeze(
     version = model_versions.get(session, prediction.model_version_id)
     used, revision = chosen_regions(session, blobs, slide_id, wanted.regions)
     masks = masks_of(session, slide_id)
+    decisions = decisions_of(session, slide_id)
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
     return {
         "slide": {"sha256": slide.sha256, "width": width, "height": height, "mpp": slide.mpp},
@@ -66,6 +68,7 @@ def freeze(
         },
         "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},
         "regions": {"sha256": blobs.put(geojson.document(used)), "revision": revision},
+        "decisions": {"sha256": blobs.put(canonical(decisions)), "count": len(decisions)},
     }
 
 
@@ -104,6 +107,22 @@ def masks_of(session: Session, slide_id: str) -> list[list[Any]]:
         .order_by(Patch.row, Patch.column)
     )
     return [[row, column, sha256] for row, column, sha256 in rows]
+
+
+def decisions_of(session: Session, slide_id: str) -> list[list[Any]]:
+    """Return people's standing decisions on cells: x, y (level-0 px), action, class; in order.
+
+    A decision is about the nucleus at its place as it was measured then: the last one there counts.
+    Measured anew it may lie elsewhere: of two decisions that now fall on one cell the later counts.
+    """
+    rows = session.scalars(
+        select(CellDecision).where(CellDecision.slide_id == slide_id).order_by(CellDecision.number)
+    )
+    last: dict[tuple[float, float], CellDecision] = {}
+    for row in rows:
+        last.pop((row.x, row.y), None)
+        last[row.x, row.y] = row
+    return [[row.x, row.y, str(row.action), row.label] for row in last.values()]
 
 
 def chosen_regions(

@@ -10,6 +10,7 @@ from backend.errors import Conflict, Forbidden
 from backend.patches import service as patches
 from backend.patches.tables import Patch, PatchState
 from backend.review.tables import Review, Verdict
+from backend.scores import changes as scores
 
 STATE_OF = {Verdict.APPROVED: PatchState.APPROVED, Verdict.RETURNED: PatchState.RETURNED}
 
@@ -49,6 +50,8 @@ def review(
     row = Review(annotation_id=annotation.id, reviewer_id=by.id, verdict=verdict, comment=comment)
     session.add(row)
     session.flush()
+    # a mask that was returned counts no more
+    scores.touch(session, patch.slide_id)
     audit.record(
         session,
         by,

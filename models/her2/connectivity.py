@@ -3,12 +3,16 @@
 The idea is HER2-CONNECT's (her2.md §2), the formula our own: their cut-offs do not apply to it.
 """
 
+from collections.abc import Iterator, Mapping
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions, scaled
 
+Corner = tuple[int, int]
+Blocks = Mapping[Corner, tuple[int, int]]
 BLOCK_PX = 512
 LONG_UM = 30.0
 """Rather more than half the way round a cell: what a partial arc does not reach."""
@@ -22,19 +26,32 @@ def connectivity(slide: Pixels, masks: Masks, regions: Regions) -> float | None:
     A piece's length is the diagonal of its bounds within a block of 128 µm; specks below 4 µm are
     no membrane. Blocks that the tumour touches count.
     """
-    width = scaled(slide.width, slide.mpp, ANALYSIS_MPP)
-    height = scaled(slide.height, slide.mpp, ANALYSIS_MPP)
+    return share_of(long_pieces(slide, masks, regions, {}))
+
+
+def share_of(blocks: Blocks) -> float | None:
+    """Return the share of all blocks together."""
+    total = sum(here for here, _ in blocks.values())
+    return sum(long for _, long in blocks.values()) / total if total else None
+
+
+def long_pieces(slide: Pixels, masks: Masks, regions: Regions, known: Blocks) -> Blocks:
+    """Return membrane and long pieces of each block by its corner; those `known` are not read."""
+    return {
+        corner: known.get(corner) or pieces(masks.read(*corner, BLOCK_PX, BLOCK_PX)[0])
+        for corner in corners(slide, regions, BLOCK_PX)
+    }
+
+
+def corners(slide: Pixels, regions: Regions, side_px: int) -> Iterator[Corner]:
+    """Yield left and top, in analysis px, of the blocks that the tumour touches."""
+    width, height = (scaled(n, slide.mpp, ANALYSIS_MPP) for n in (slide.width, slide.height))
     scale = ANALYSIS_MPP / slide.mpp
-    total = connected = 0
-    for top in range(0, height, BLOCK_PX):
-        for left in range(0, width, BLOCK_PX):
-            box = (left * scale, top * scale, (left + BLOCK_PX) * scale, (top + BLOCK_PX) * scale)
+    for top in range(0, height, side_px):
+        for left in range(0, width, side_px):
+            box = (left * scale, top * scale, (left + side_px) * scale, (top + side_px) * scale)
             if regions.touches(box):
-                membrane, _ = masks.read(left, top, BLOCK_PX, BLOCK_PX)
-                here, long = pieces(membrane)
-                total += here
-                connected += long
-    return connected / total if total else None
+                yield left, top
 
 
 def pieces(membrane: npt.NDArray[np.bool_]) -> tuple[int, int]:

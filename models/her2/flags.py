@@ -32,6 +32,7 @@ WARNINGS = (
     "edge_effect",
     "nuclei_density",
     "mask_uncertain",
+    "thresholds_changed",
 )
 
 SEVERITY = MappingProxyType(

@@ -1,14 +1,16 @@
 """How sure the model is of the membranes that a score stands on: the flag `mask_uncertain`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from models.her2.connectivity import Corner, corners
 from models.her2.flags import Flag
-from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions, scaled
+from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
 
+Doubts = Mapping[Corner, tuple[int, int, int]]
 FROM, TO = 77, 178
 """Of a stored probability, 0-255: 0.3 and 0.7 (her2.md §3.9)."""
 MOST_SHARE = 0.4
@@ -47,34 +49,39 @@ def uncertain_share(slide: Pixels, masks: LikelyMasks, regions: Regions) -> floa
     May be membrane: a probability of 0.3 or more, or a person's membrane, of which nobody is
     unsure. None without a model's mask, or where less than 1 % of the tumour may be membrane.
     """
-    blocks = list(_blocks(slide, regions))
-    unsure = maybe = area = 0
-    for left, top in blocks[:: -(-len(blocks) // MOST_BLOCKS) or 1]:
-        probability = masks.probability(left, top, BLOCK_PX, BLOCK_PX)
-        if probability is None:
-            return None
-        inside = _inside(slide, regions, left, top)
-        membrane, reviewed = (
-            plane[::STEP_PX, ::STEP_PX][inside]
-            for plane in masks.read(left, top, BLOCK_PX, BLOCK_PX)
-        )
-        likely = probability[::STEP_PX, ::STEP_PX][inside]
-        guessed = (likely >= FROM) & ~reviewed
-        unsure += int((guessed & (likely <= TO)).sum())
-        maybe += int((guessed | (membrane & reviewed)).sum())
-        area += likely.size
+    return share_of(doubts(slide, masks, regions, {}))
+
+
+def share_of(blocks: Doubts) -> float | None:
+    """Return the share of all blocks together."""
+    unsure, maybe, area = (sum(each) for each in zip((0, 0, 0), *blocks.values(), strict=True))
     return unsure / maybe if maybe > LEAST_MEMBRANE * area else None
 
 
-def _blocks(slide: Pixels, regions: Regions) -> Iterator[tuple[int, int]]:
-    """Corners, in analysis px, of the blocks that the tumour touches."""
-    width, height = (scaled(n, slide.mpp, ANALYSIS_MPP) for n in (slide.width, slide.height))
-    side = BLOCK_PX * ANALYSIS_MPP / slide.mpp
-    for top in range(0, height, BLOCK_PX):
-        for left in range(0, width, BLOCK_PX):
-            x0, y0 = (n * ANALYSIS_MPP / slide.mpp for n in (left, top))
-            if regions.touches((x0, y0, x0 + side, y0 + side)):
-                yield left, top
+def doubts(slide: Pixels, masks: LikelyMasks, regions: Regions, known: Doubts) -> Doubts:
+    """Return unsure, possible and all pixels of each block looked at; those `known` are not read.
+
+    Empty without a model's mask.
+    """
+    blocks = list(corners(slide, regions, BLOCK_PX))
+    found: dict[Corner, tuple[int, int, int]] = {}
+    for corner in blocks[:: -(-len(blocks) // MOST_BLOCKS) or 1]:
+        if corner in known:
+            found[corner] = known[corner]
+            continue
+        probability = masks.probability(*corner, BLOCK_PX, BLOCK_PX)
+        if probability is None:
+            return {}
+        inside = _inside(slide, regions, *corner)
+        membrane, reviewed = (
+            plane[::STEP_PX, ::STEP_PX][inside] for plane in masks.read(*corner, BLOCK_PX, BLOCK_PX)
+        )
+        likely = probability[::STEP_PX, ::STEP_PX][inside]
+        guessed = (likely >= FROM) & ~reviewed
+        unsure = int((guessed & (likely <= TO)).sum())
+        maybe = int((guessed | (membrane & reviewed)).sum())
+        found[corner] = unsure, maybe, likely.size
+    return found
 
 
 def _inside(slide: Pixels, regions: Regions, left: int, top: int) -> npt.NDArray[np.bool_]:

@@ -31,9 +31,10 @@ def _of_cells(measured: Measured, regions: Regions) -> Iterator[Flag]:
         yield Flag("no_tumour_region")
     if cells.mpp > COARSEST_MPP:
         yield Flag("resolution", f"{cells.mpp:.2f} µm per pixel; {COARSEST_MPP} is the coarsest.")
-    every = len(cells) + measured.blurred
-    if every and measured.blurred > _BLURRED_SHARE * every:
-        share = 100 * measured.blurred / every
+    blurred = len(measured.blurred)
+    every = len(cells) + blurred
+    if every and blurred > _BLURRED_SHARE * every:
+        share = 100 * blurred / every
         yield Flag("out_of_focus", f"{share:.0f} % of the cells are blurred and were left out.")
     if not len(cells):
         return

@@ -66,8 +66,8 @@ class TileWork:
         left, top, right, bottom = box
         return left * scale, top * scale, right * scale, bottom * scale
 
-    def tile(self, box: Box) -> tuple[Cells, int]:
-        """Cells whose centroid lies in the box, and how many more lie in blurred blocks."""
+    def tile(self, box: Box) -> tuple[Cells, Double]:
+        """Cells whose centroid lies in the box, and places (n, 2) of more in blurred blocks."""
         left, top, right, bottom = box
         x, y = left - HALO_PX, top - HALO_PX
         # even sides: two pixels of the analysis are one of the nuclei
@@ -109,7 +109,7 @@ class TileWork:
         x0, y0 = cols * scale, rows * scale
         keep &= self.regions.holds(x0, y0)
         sharp = self._sharp(small, (y, x), rows, cols, keep)
-        lost = int((keep & ~sharp).sum())
+        lost = np.stack([x0, y0], axis=1)[keep & ~sharp]
         every = _columns(profiles, measured, x0, y0, scale, area, dab, added, self.settings)
         return Cells(mpp=self.slide.mpp, **every).take(keep & sharp), lost
 

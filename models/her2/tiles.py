@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from models.her2.cells import Cells
 from models.her2.nuclei import Detector, LogDetector
@@ -20,6 +21,7 @@ from models.her2.tile import HALO_PX, Box, Box0, Settings, TileWork
 from models.her2.white_point import Survey, survey
 
 Progress = Callable[[int, int], None]
+Double = npt.NDArray[np.float64]
 TILE_PX = 3072
 
 
@@ -27,21 +29,31 @@ TILE_PX = 3072
 class Measured:
     """Cells of the measured boxes (level-0 px), the survey they stand on, and what was left out.
 
-    `blurred`: cells of blocks out of focus, which are not in `cells`.
+    `blurred`: places (n, 2), level-0 px, of the cells in blocks out of focus, which are not in
+    `cells`.
     """
 
     cells: Cells
     survey: Survey
     boxes: tuple[Box0, ...]
-    blurred: int
+    blurred: Double
 
     def put_into(self, before: Cells) -> Cells:
         """Replace the cells of the measured boxes in an earlier measurement of the slide."""
-        gone = np.zeros(len(before), np.bool_)
+        kept = before.take(~self.measured_anew(before.x, before.y))
+        return Cells.join([kept, self.cells], before.mpp).in_order()
+
+    def put_blurred_into(self, before: Double) -> Double:
+        """Likewise the places of blurred cells, in the order of `Cells.in_order`."""
+        kept = before[~self.measured_anew(before[:, 0], before[:, 1])]
+        return _in_order(np.concatenate([kept, self.blurred]))
+
+    def measured_anew(self, x: Double, y: Double) -> npt.NDArray[np.bool_]:
+        """Tell which places lie in the measured boxes: bool (n,)."""
+        found = np.zeros(len(x), np.bool_)
         for left, top, right, bottom in self.boxes:
-            inside = (before.x >= left) & (before.x < right)
-            gone |= inside & (before.y >= top) & (before.y < bottom)
-        return Cells.join([before.take(~gone), self.cells], before.mpp).in_order()
+            found |= (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        return found
 
 
 def measure(
@@ -69,7 +81,7 @@ def measure(
     )
     boxes = [box for box in _plan(slide, within, tile_px) if regions.touches(work.box0(box))]
     parts: list[Cells] = []
-    blurred = 0
+    blurred = [np.zeros((0, 2))]
     threads = workers or min(len(boxes) or 1, os.cpu_count() or 1)
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)  # tiles run side by side already
@@ -77,14 +89,18 @@ def measure(
         with ThreadPoolExecutor(threads, thread_name_prefix="her2") as pool:
             for done, (part, lost) in enumerate(pool.map(work.tile, boxes), start=1):
                 parts.append(part)
-                blurred += lost
+                blurred.append(lost)
                 if progress is not None:
                     progress(done, len(boxes))
     finally:
         cv2.setNumThreads(before)
     whole = Cells.join(parts, slide.mpp).in_order()
     planned = tuple(work.box0(box) for box in _plan(slide, within, tile_px))
-    return Measured(whole, found, planned, blurred)
+    return Measured(whole, found, planned, _in_order(np.concatenate(blurred)))
+
+
+def _in_order(places: Double) -> Double:
+    return places[np.lexsort((places[:, 0], places[:, 1]))]
 
 
 def _plan(slide: Pixels, within: Sequence[Box0] | None, tile_px: int) -> list[Box]:

@@ -17,6 +17,7 @@ MODULES: Mapping[JobKind, str] = {
     JobKind.AUDIT_LABELS: "worker.handlers.audit_labels",
     JobKind.REPORT: "worker.handlers.report",
     JobKind.VERIFY_REPORT: "worker.handlers.verify_report",
+    JobKind.SCORE: "worker.handlers.score",
     JobKind.CLEANUP: "worker.handlers.cleanup",
 }
 

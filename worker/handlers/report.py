@@ -33,11 +33,15 @@ class PredictionChanged(predictions.NoPrediction):
 
 @dataclass(frozen=True)
 class Task:
-    """A report with what its computation needs of the database."""
+    """A report with what its computation needs of the database.
+
+    `judged`: the cells that somebody decided on in the report, `edits` what stands of that.
+    """
 
     report: Report
     slide: Slide
     edits: Sequence[CellEdit]
+    judged: frozenset[int]
 
 
 def run(context: JobContext) -> None:
@@ -45,7 +49,8 @@ def run(context: JobContext) -> None:
     with measurement.opened(task.slide, task.report.inputs, context.blobs, context.settings) as on:
         found = measured_once(context, task.report, on)
         context.check()
-        scored = measurement.scored(on, found, task.edits, task.report.inputs, task.report.assay)
+        edits = edits_of(context, task, found.cells)
+        scored = measurement.scored(on, found, edits, task.report.inputs, task.report.assay)
         made = files(context, task.report, on, scored)
         if task.slide.vendor == dicom_exports.DICOM:
             made |= dicom_files(context, task, on, scored)
@@ -66,8 +71,15 @@ def read(context: JobContext) -> Task:
             raise PredictionChanged(
                 f"The prediction of {model['name']} was made anew since the report was asked for."
             )
-        standing = reports.standing(reports.edits_of(session, report.id))
-        return Task(report, slide, [CellEdit(each.cell, each.label) for each in standing])
+        every = reports.edits_of(session, report.id)
+        edits = [CellEdit(each.cell, each.label) for each in reports.standing(every)]
+        return Task(report, slide, edits, frozenset(each.cell for each in every))
+
+
+def edits_of(context: JobContext, task: Task, cells: Cells) -> list[CellEdit]:
+    """Return the slide's decisions that the report froze, and over them the report's own."""
+    frozen = measurement.decided(cells, task.report.inputs, context.blobs)
+    return [*(edit for edit in frozen if edit.number not in task.judged), *task.edits]
 
 
 def measured_once(context: JobContext, report: Report, on: Opened) -> Measurement:

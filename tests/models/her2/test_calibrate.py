@@ -95,7 +95,10 @@ def test_youdens_cut_separates_what_can_be_separated():
 
 def flags_of(cells, blurred=0):
     regions = Regions.of([shapely.box(0, 0, 4000, 4000)])
-    return {flag.code for flag in quality_flags(Measured(cells, SURVEY, (), blurred), regions)}
+    return {
+        flag.code
+        for flag in quality_flags(Measured(cells, SURVEY, (), np.zeros((blurred, 2))), regions)
+    }
 
 
 def test_clean_cells_raise_no_flags():
@@ -111,7 +114,8 @@ def test_what_is_wrong_with_the_cells_is_flagged():
     assert flags_of(cells, blurred=300) == {"out_of_focus"}
     assert "resolution" in flags_of(replace(cells, mpp=0.5))
     assert "no_tumour_region" in {
-        flag.code for flag in quality_flags(Measured(cells, SURVEY, (), 0), Regions.of([]))
+        flag.code
+        for flag in quality_flags(Measured(cells, SURVEY, (), np.zeros((0, 2))), Regions.of([]))
     }
 
 

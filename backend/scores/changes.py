@@ -1,0 +1,54 @@
+"""What a change of masks, regions or membranes calls: the live score follows, if there is one."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.events.service import announce
+from backend.jobs import service as jobs
+from backend.jobs.tables import Job, JobKind
+from backend.scores.tables import LiveScore, ScoreState
+
+
+def touch(session: Session, slide_id: str) -> Job | None:
+    """Have a slide's live score follow a change of this very transaction.
+
+    The job is looked for before the score's row is held, and again after: the job that ends now
+    holds its own row first and the score's then, and neither may wait for the other.
+    """
+    if not session.scalar(select(LiveScore.id).where(LiveScore.slide_id == slide_id)):
+        return None
+    session.flush()
+    job = jobs.enqueue(session, JobKind.SCORE, slide_id)
+    row = held(session, slide_id)
+    job = jobs.active_job(session, JobKind.SCORE, slide_id) or jobs.enqueue(
+        session, JobKind.SCORE, slide_id
+    )
+    row.wanted += 1
+    row.state = ScoreState.COMPUTING
+    row.job_id = job.id
+    session.flush()
+    tell(session, row)
+    return job
+
+
+def held(session: Session, slide_id: str) -> LiveScore:
+    """Return the row of a slide's score, held against other writers."""
+    return session.scalars(
+        select(LiveScore)
+        .where(LiveScore.slide_id == slide_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def tell(session: Session, row: LiveScore) -> None:
+    said: dict[str, Any] = {
+        "slide_id": row.slide_id,
+        "state": str(row.state),
+        "score": row.score,
+        "printed_score": row.printed_score,
+        "revision": row.computed,
+    }
+    announce(session, LiveScore.TOPIC, row.slide_id, said)

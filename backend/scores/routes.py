@@ -1,0 +1,96 @@
+"""The live score over HTTP: asked for, followed, and corrected cell by cell."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, status
+
+from backend.auth.guards import Pathologist, Viewer
+from backend.dependencies import BlobStore, ReadSession, WriteSession
+from backend.jobs.schemas import JobOut
+from backend.paging import Cursor, Limit, Page, paginate
+from backend.reports.tables import CellAction
+from backend.scores import service
+from backend.scores.schemas import (
+    CellDecisionOut,
+    CellDecisionsIn,
+    CellOut,
+    CellsOut,
+    ScoreIn,
+    ScoreOut,
+)
+from backend.scores.tables import CellDecision
+
+router = APIRouter(prefix="/slides/{slide_id}", tags=["her2"])
+Px = Annotated[float, Query(ge=-1e6, le=1e7, allow_inf_nan=False, description="Level-0 px.")]
+Side = Annotated[float, Query(gt=0, le=1e7, allow_inf_nan=False, description="Level-0 px.")]
+Most = Annotated[int, Query(ge=1, le=10_000, description="Cells at most; `total` says how many.")]
+
+
+@router.get("/score")
+def get_score(session: ReadSession, blobs: BlobStore, _: Viewer, slide_id: str) -> ScoreOut:
+    """Return the slide's HER2 score as it stands, and whether a change is still being computed."""
+    row = service.find(session, slide_id)
+    if row is None:
+        return ScoreOut(slide_id=slide_id, state="none")
+    standing = service.standing(session, slide_id)
+    counted = sum(each.action != CellAction.INCLUDE for each in standing)
+    return ScoreOut.of(row, service.document_of(blobs, row), counted)
+
+
+@router.put("/score", status_code=status.HTTP_202_ACCEPTED)
+def put_score(session: WriteSession, user: Pathologist, slide_id: str, wanted: ScoreIn) -> JobOut:
+    """Begin to score a slide live, or change protocol, gap policy or what-if thresholds."""
+    begins = service.find(session, slide_id) is None
+    job = service.begin(session, slide_id, wanted.changes(begins=begins), by=user)
+    return JobOut.model_validate(job)
+
+
+@router.get("/cells")
+def get_cells(
+    session: ReadSession,
+    blobs: BlobStore,
+    _: Viewer,
+    slide_id: str,
+    x: Px,
+    y: Px,
+    width: Side,
+    height: Side,
+    limit: Most = 2000,
+) -> CellsOut:
+    """Return the measured cells whose nucleus lies in a box of the slide."""
+    row = service.find(session, slide_id)
+    if row is None:
+        raise service.NoScore("Ask for the score first: PUT /slides/{id}/score.")
+    columns, decided = service.viewport(session, blobs, row, (x, y, x + width, y + height))
+    total = len(columns["x"])
+    items = [CellOut.of(columns, number, decided.get(number)) for number in range(total)[:limit]]
+    return CellsOut(items=items, total=total)
+
+
+@router.post("/cells/decisions", status_code=status.HTTP_202_ACCEPTED)
+def decide(
+    session: WriteSession,
+    blobs: BlobStore,
+    user: Pathologist,
+    slide_id: str,
+    wanted: CellDecisionsIn,
+) -> JobOut:
+    """Exclude cells, set their class, or take that back (`include`); logged with the reason."""
+    job = service.decide(session, blobs, slide_id, wanted.made(), reason=wanted.reason, by=user)
+    return JobOut.model_validate(job)
+
+
+@router.get("/cells/decisions")
+def list_decisions(
+    session: ReadSession, _: Viewer, slide_id: str, limit: Limit = 100, cursor: Cursor = None
+) -> Page[CellDecisionOut]:
+    """List every decision on the slide's cells, newest first."""
+    rows, more = paginate(
+        session,
+        service.decisions_of(session, slide_id),
+        CellDecision.id,
+        limit=limit,
+        cursor=cursor,
+        newest_first=True,
+    )
+    return Page(items=[CellDecisionOut.of(row) for row in rows], next_cursor=more)

@@ -1,0 +1,226 @@
+"""The live score over REST: it follows masks, regions, thresholds and decisions, bit for bit."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import select, update
+
+from backend.jobs.tables import JobKind
+from backend.scores import service as scores
+from backend.scores.tables import LiveScore
+from tests.conftest import Service
+from tests.ready import code, ready_slide
+from tests.scoring import SIDE, box, computed, report_of, slide_with_tumour
+
+SCORE = (JobKind.SCORE,)
+
+
+def put(service: Service, slide_id: str, **what: Any) -> None:
+    answer = service.client.put(f"/slides/{slide_id}/score", json=what)
+    assert answer.status_code == 202, answer.text
+    service.run_jobs(SCORE)
+
+
+def score_of(service: Service, slide_id: str) -> dict[str, Any]:
+    answer = service.client.get(f"/slides/{slide_id}/score")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def cells_of(service: Service, slide_id: str, **box: float) -> dict[str, Any]:
+    where = {"x": 0, "y": 0, "width": SIDE, "height": SIDE, "limit": 10_000, **box}
+    answer = service.client.get(f"/slides/{slide_id}/cells", params=where)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def from_scratch(service: Service, slide_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Forget what is kept and compute again; return the score and its files."""
+    with service.database.writing() as session:
+        session.execute(update(LiveScore).values(inputs=None, files={}))
+    put(service, slide_id)
+    return score_of(service, slide_id), files_of(service)
+
+
+def files_of(service: Service) -> dict[str, Any]:
+    with service.database.reading() as session:
+        return dict(session.scalars(select(LiveScore)).one().files)
+
+
+def save_mask(service: Service, slide_id: str, number: int, seed: int) -> None:
+    patches = service.client.get(f"/slides/{slide_id}/patches").json()["items"]
+    patch = patches[number % len(patches)]
+    lines = np.zeros((256, 256), np.uint8)
+    rng = np.random.default_rng(seed)
+    for at in rng.integers(8, 248, 6):
+        lines[at - 3 : at + 3] = 255
+        lines[:, at - 3 : at + 3] = 255
+    content = io.BytesIO()
+    Image.fromarray(lines).save(content, "PNG")
+    answer = service.client.put(
+        f"/patches/{patch['id']}/annotation",
+        params={"source": "scratch"},
+        content=content.getvalue(),
+        headers={"Content-Type": "image/png", "If-Match": f'"r{patch["revision"]}"'},
+    )
+    assert answer.status_code in (200, 201), answer.text
+
+
+def decide(service: Service, slide_id: str, *decisions: dict[str, Any]) -> Any:
+    body = {"decisions": list(decisions), "reason": "looked at it"}
+    return service.client.post(f"/slides/{slide_id}/cells/decisions", json=body)
+
+
+def test_after_any_change_the_score_is_that_of_a_computation_from_scratch(
+    service: Service,
+) -> None:
+    slide_id = slide_with_tumour(service)
+    assert score_of(service, slide_id)["state"] == "none"
+    put(service, slide_id)
+    first = score_of(service, slide_id)
+    assert first["state"] == "current"
+    assert first["score"] == first["document"]["score"]
+    seen = [first["document"]]
+
+    def changed() -> None:
+        waiting = score_of(service, slide_id)
+        assert (waiting["state"], waiting["document"]) == ("computing", seen[-1])
+        service.run_jobs(SCORE)
+        now = score_of(service, slide_id)
+        assert now["state"] == "current"
+        assert now["document"] != seen[-1]
+        seen.append(now["document"])
+
+    save_mask(service, slide_id, 5, 1)
+    changed()
+    added = service.client.post(
+        f"/slides/{slide_id}/regions", json=box(100, 100, 300, 300, "exclude")
+    )
+    assert added.status_code == 201
+    changed()
+    # two changes at once are one computation
+    save_mask(service, slide_id, 2, 2)
+    save_mask(service, slide_id, 9, 3)
+    assert len(service.queued(SCORE)) == 1
+    changed()
+    some = cells_of(service, slide_id)["items"][::40]
+    excluded, other = some[0], some[1]
+    label = "IC" if other["measured"] != "IC" else "N"
+    answer = decide(
+        service,
+        slide_id,
+        {"x": excluded["x"] + 1, "y": excluded["y"], "action": "exclude"},
+        {"x": other["x"], "y": other["y"] - 1, "action": "class", "label": label},
+    )
+    assert answer.status_code == 202, answer.text
+    changed()
+    kept, files = score_of(service, slide_id), files_of(service)
+    again, afresh = from_scratch(service, slide_id)
+    assert again["document"] == kept["document"]
+    assert afresh["document"] == files["document"]
+    assert afresh["cells"] == files["cells"]
+    report = report_of(service, computed(service, slide_id))
+    assert report["document"]["counts"] == again["document"]["counts"]
+    assert report["document"]["excluded_cells"] == 1
+    assert report["inputs"]["decisions"]["count"] == 2
+
+
+def test_thresholds_are_a_what_if_that_measures_nothing_again(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id)
+    first = score_of(service, slide_id)
+    own = first["document"]["protocol"]["thresholds"]
+    put(service, slide_id, thresholds=own | {"t_intense": own["t_intense"] + 0.2})
+    other = score_of(service, slide_id)
+    assert other["document"]["counts"] != first["document"]["counts"]
+    assert "thresholds_changed" in [flag["code"] for flag in other["document"]["flags"]]
+    again, _ = from_scratch(service, slide_id)
+    assert again["document"] == other["document"]
+    report = report_of(service, computed(service, slide_id))
+    assert report["document"]["counts"] == first["document"]["counts"]
+    put(service, slide_id, thresholds=None)
+    assert score_of(service, slide_id)["document"] == first["document"]
+    # the queue by effect on the category has its reasons from the same computation
+    item = service.client.get("/queue/next", params={"strategy": "clinical", "slide_id": slide_id})
+    assert item.status_code in (200, 204)
+    if item.status_code == 200:
+        assert item.json()["reason"]["cells_to_flip"] > 0
+    swapped = own | {"t_weak": own["t_intense"], "t_intense": own["t_weak"]}
+    answer = service.client.put(f"/slides/{slide_id}/score", json={"thresholds": swapped})
+    assert code(answer) == (422, "thresholds_order")
+
+
+def test_cells_are_seen_decided_on_and_taken_back(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id)
+    every = cells_of(service, slide_id)
+    assert every["total"] == score_of(service, slide_id)["document"]["cells"]
+    part = cells_of(service, slide_id, x=200, y=300, width=250, height=200)
+    inside = [each for each in every["items"] if 200 <= each["x"] < 450 and 300 <= each["y"] < 500]
+    assert len(part["items"]) == part["total"] > 3
+    assert {(each["x"], each["y"]) for each in inside} == {
+        (each["x"], each["y"]) for each in part["items"]
+    }
+    assert len(cells_of(service, slide_id, limit=2)["items"]) == 2
+    cell = part["items"][0]
+    at = {"x": cell["x"], "y": cell["y"]}
+    assert decide(service, slide_id, {**at, "action": "exclude"}).status_code == 202
+    service.run_jobs(SCORE)
+    now = score_of(service, slide_id)
+    assert now["decisions"] == now["document"]["excluded_cells"] == 1
+    [shown] = [each for each in cells_of(service, slide_id)["items"] if each["edited"]]
+    assert (shown["x"], shown["included"], shown["measured"]) == (cell["x"], False, cell["label"])
+    assert decide(service, slide_id, {**at, "action": "include"}).status_code == 202
+    service.run_jobs(SCORE)
+    assert score_of(service, slide_id)["document"]["excluded_cells"] == 0
+    listed = service.client.get(f"/slides/{slide_id}/cells/decisions").json()["items"]
+    assert [each["action"] for each in listed] == ["include", "exclude"]
+    nowhere = decide(service, slide_id, {"x": -900.0, "y": 10.0, "action": "exclude"})
+    assert code(nowhere) == (422, "no_cell_there")
+
+
+def test_what_can_not_be_scored_says_why(service: Service) -> None:
+    slide_id = ready_slide(service)
+    unseen = service.client.put(f"/slides/{slide_id}/score", json={})
+    assert code(unseen) == (404, "no_prediction")
+    for path in ("cells?x=0&y=0&width=9&height=9",):
+        answer = service.client.get(f"/slides/{slide_id}/{path}")
+        assert code(answer) == (409, "no_score")
+    marked = slide_with_tumour(service)
+    regions = service.client.get(f"/slides/{marked}/regions")
+    removed = service.client.put(
+        f"/slides/{marked}/regions",
+        json={"type": "FeatureCollection", "features": []},
+        headers={"If-Match": regions.headers["ETag"]},
+    )
+    assert removed.status_code == 200, removed.text
+    put(service, marked)
+    found = score_of(service, marked)
+    assert (found["score"], found["document"]["reason"]) == ("not assessable", "no_tumour_region")
+
+
+def test_a_change_during_the_computation_is_not_lost(service: Service, monkeypatch: Any) -> None:
+    """The change comes right before the result is written; the same job follows it."""
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id)
+    before = score_of(service, slide_id)["document"]
+    write, calls = scores.keep, []
+
+    def keep(*arguments: Any, **more: Any) -> Any:
+        calls.append(more["last"])
+        if len(calls) == 1:
+            session = arguments[0]
+            scores.touch(session, slide_id)
+        return write(*arguments, **more)
+
+    save_mask(service, slide_id, 5, 1)
+    monkeypatch.setattr(scores, "keep", keep)
+    service.run_jobs(SCORE)
+    assert len(calls) >= 2
+    now = score_of(service, slide_id)
+    assert now["state"] == "current"
+    assert now["document"] != before
+    assert json.dumps(now["document"])

@@ -1,0 +1,107 @@
+"""Compute a slide's live score: again and again until no change is left that it has not seen."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.patches import influence as influences
+from backend.reports import requests
+from backend.scores import service as scores
+from backend.scores.service import Outdated
+from backend.scores.tables import LiveScore
+from backend.slides import service as slides
+from backend.slides.tables import Slide
+from models.her2.flags import Flag
+from models.her2.protocols import Protocol
+from models.her2.slide_score import canonical
+from worker.context import JobContext
+from worker.her2 import influence, live, measurement
+from worker.her2.document import Scored
+from worker.her2.live import Kept
+
+CHANGED = Flag(
+    "thresholds_changed", "Thresholds are a what-if, not the protocol's: no report has them."
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A slide's score with what its computation needs of the database, all of one moment."""
+
+    row: LiveScore
+    slide: Slide
+    inputs: dict[str, Any]
+
+
+def run(context: JobContext) -> None:
+    while not followed(context):
+        context.check()
+
+
+def followed(context: JobContext) -> bool:
+    """Compute the score as things are; return whether nothing has changed meanwhile."""
+    task = read(context)
+    scored, kept, protocol = computed(context, task)
+    blobs = context.blobs
+    weights = influence.weighed(
+        task.slide,
+        scored.cells,
+        scored.included,
+        scored.document,
+        protocol,
+        analysis_mpp=context.settings.analysis_mpp,
+    )
+    made = scores.Made(
+        wanted=task.row.wanted,
+        inputs=task.inputs,
+        files={
+            "cells": blobs.put(kept.index.document()),
+            "state": blobs.put(kept.state()),
+            "document": blobs.put(canonical(scored.document)),
+        },
+        document=scored.document,
+    )
+    try:
+        with context.finishing() as session:
+            scores.keep(session, task.slide.id, made, last=True)
+            influences.replace(session, task.slide.id, weights)
+    except Outdated:
+        with context.writing() as session:
+            scores.keep(session, task.slide.id, made, last=False)
+            influences.replace(session, task.slide.id, weights)
+        return False
+    return True
+
+
+def read(context: JobContext) -> Task:
+    with context.reading() as session:
+        row = scores.find(session, context.subject)
+        if row is None:
+            raise scores.NoScore("The slide's score is not followed any more.")
+        slide = slides.get(session, row.slide_id)
+        wanted = requests.Wanted(protocol=row.protocol, gap=row.gap)
+        inputs = requests.freeze(session, context.blobs, context.settings, slide.id, wanted)
+        return Task(row, slide, inputs)
+
+
+def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
+    row, blobs = task.row, context.blobs
+
+    def progress(done: int, total: int) -> None:
+        context.check()
+        context.progress(done / (total + 1), f"{done} of {total} parts measured")
+
+    with measurement.opened(task.slide, task.inputs, blobs, context.settings) as plain:
+        on = replace(plain, protocol=live.with_thresholds(plain.protocol, row.thresholds))
+        before, touched = None, []
+        if row.inputs and "state" in row.files:
+            differing = live.touched_by(row.inputs, task.inputs, task.slide, blobs, on)
+            if differing is not None:
+                before, touched = Kept.read(blobs, row.files), differing
+        kept = live.measured(
+            on, before, touched, blobs, threads=context.settings.threads, progress=progress
+        )
+        found = kept.measurement(on)
+        if row.thresholds:
+            found = replace(found, flags=(*found.flags, CHANGED))
+        edits = measurement.decided(kept.cells, task.inputs, blobs)
+        return measurement.scored(on, found, edits, task.inputs, {}), kept, on.protocol

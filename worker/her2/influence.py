@@ -1,0 +1,85 @@
+"""Which patches could change a slide's category: weighed by its cells, kept for the queue."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.patches.grid import PATCH_PX, Measured, grid_shape, scale
+from backend.patches.influence import Weighed
+from models.her2.cells import Cells
+from models.her2.influence import Turn, doubt, influence, turns
+from models.her2.protocols import Protocol
+
+MOST_PATCHES = 2000
+"""Kept of a slide: more than anybody looks at before the next change weighs them anew."""
+
+
+def weighed(
+    slide: Measured,
+    cells: Cells,
+    included: npt.NDArray[np.bool_],
+    document: Mapping[str, Any],
+    protocol: Protocol,
+    *,
+    analysis_mpp: float,
+) -> list[Weighed]:
+    """Return the patches that could change the category, the most influential first."""
+    ways = turns(document, protocol)
+    if not ways:
+        return []
+    _, width = grid_shape(slide, analysis_mpp)
+    assert slide.mpp is not None, "a slide with cells is measured"
+    side0 = PATCH_PX * scale(slide.mpp, analysis_mpp)
+    row, column = (np.floor(each / side0).astype(np.int64) for each in (cells.y, cells.x))
+    chance = doubt(cells, included, protocol)
+    found = influence(chance, cells.label, row * width + column, ways)
+    first = np.lexsort((found.place, -found.share))[:MOST_PATCHES]
+    return [
+        Weighed(
+            row=int(found.place[at]) // width,
+            column=int(found.place[at]) % width,
+            influence=float(found.share[at]),
+            reason=reason(
+                ways[found.turn[at]],
+                document,
+                protocol,
+                doubtful=int(found.doubtful[at]),
+                expected=float(found.expected[at]),
+            ),
+        )
+        for at in first
+    ]
+
+
+def reason(
+    way: Turn,
+    document: Mapping[str, Any],
+    protocol: Protocol,
+    *,
+    doubtful: int,
+    expected: float,
+) -> dict[str, Any]:
+    """Say which threshold, how many doubtful cells lie here, and how many flips would do."""
+    now = document["printed_score"]
+    cells = "1 doubtful cell" if doubtful == 1 else f"{doubtful} doubtful cells"
+    flips = "1 flip" if way.flips == 1 else f"{way.flips} flips"
+    test = protocol.words[way.test].removesuffix(".")
+    return {
+        "text": (
+            f"{cells} here; {flips} would do to turn {now} into {way.score}. In question: "
+            f"“{test}”, now {way.percent_now:.1f} %."
+        ),
+        "strategy": "clinical",
+        "test": way.test,
+        "percent_now": way.percent_now,
+        "threshold": way.threshold,
+        "score_now": document["score"],
+        "score_then": way.score,
+        "joins": way.joins,
+        "doubtful_cells": doubtful,
+        "expected_flips": round(expected, 2),
+        "cells_to_flip": way.flips,
+        "influence": round(expected / way.flips, 6),
+    }
