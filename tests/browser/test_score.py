@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_annotator import PATIENCE, open_slide
-from tests.e2e.installation import Installation
+from tests.e2e.installation import Installation, until
 
 pytestmark = pytest.mark.slow
 CORNERS = [(200, 200), (1800, 240), (1760, 1800), (220, 1760)]
@@ -152,3 +152,81 @@ def test_a_report_is_asked_for_read_signed_and_amended(
     expect(states).to_have_count(2)
     expect(states.nth(0)).to_have_attribute("data-state", "draft")
     expect(states.nth(1)).to_have_attribute("data-state", "signed")
+
+
+def score_of(installation: Installation, slide_id: str) -> dict[str, Any]:
+    with installation.client() as client:
+        return dict(client.get(f"/slides/{slide_id}/score").raise_for_status().json())
+
+
+def settled(page: Page, installation: Installation, slide_id: str) -> dict[str, Any]:
+    """Wait until page and service agree that the score has followed; return the document."""
+    panel = page.get_by_test_id("score")
+
+    def followed() -> dict[str, Any] | None:
+        now = score_of(installation, slide_id)
+        return now if now["state"] == "current" else None
+
+    live = until(followed, "the live score", 60)
+    expect(panel).to_have_attribute("data-revision", str(live["revision"]), timeout=PATIENCE)
+    expect(panel).to_have_attribute("data-state", "current", timeout=PATIENCE)
+    return dict(live["document"])
+
+
+def test_the_score_follows_cells_thresholds_and_regions(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    tumour_everywhere(installation, slide_id)
+    open_slide(page, slide_id)
+    page.get_by_test_id("strategy-clinical").click()
+    page.get_by_test_id("next-patch").click()
+    expect(page.get_by_test_id("queue-empty")).to_contain_text("score", timeout=PATIENCE)
+
+    page.get_by_test_id("tab-score").click()
+    page.get_by_test_id("score-begin").click()
+    before = settled(page, installation, slide_id)
+    expect(page.get_by_test_id("category")).to_have_attribute("data-score", before["score"])
+
+    # a cell is left out for a reason, and taken back
+    page.get_by_test_id("zoom-in").click()
+    expect(page.get_by_test_id("cells-seen")).not_to_have_attribute("data-shown", "0")
+    page.keyboard.press(".")
+    card = page.get_by_test_id("cell-card")
+    expect(card).to_have_attribute("data-included", "true")
+    measured = str(card.get_attribute("data-label"))
+    page.get_by_test_id("cell-exclude").click()
+    expect(card).to_contain_text("Say why")
+    page.get_by_test_id("cell-reason").fill("Not a tumour cell")
+    page.get_by_test_id("cell-exclude").click()
+    expect(card).to_have_attribute("data-included", "false", timeout=PATIENCE)
+    assert settled(page, installation, slide_id)["cells"] == before["cells"] - 1
+    page.get_by_test_id("cell-include").click()
+    expect(card).to_have_attribute("data-included", "true", timeout=PATIENCE)
+    other = "IC" if measured != "IC" else "N"
+    page.get_by_test_id("cell-class").select_option(other)
+    expect(card).to_have_attribute("data-label", other, timeout=PATIENCE)
+    counts = settled(page, installation, slide_id)["counts"]
+    assert counts[other] == before["counts"][other] + 1
+    page.get_by_test_id("cell-include").click()
+    expect(card).to_have_attribute("data-label", measured, timeout=PATIENCE)
+    assert settled(page, installation, slide_id)["counts"] == before["counts"]
+
+    # another line between weak and moderate is a what-if, and says so
+    what_if = page.locator('[data-testid="flags"] [data-code="thresholds_changed"]')
+    page.get_by_test_id("thresholds-fold").locator("summary").click()
+    page.get_by_test_id("threshold-t_moderate").fill("0.21")
+    expect(what_if).to_be_visible(timeout=PATIENCE)
+    assert settled(page, installation, slide_id)["counts"]["MC"] > before["counts"]["MC"]
+    page.get_by_test_id("thresholds-reset").click()
+    expect(what_if).to_have_count(0, timeout=PATIENCE)
+    assert settled(page, installation, slide_id)["counts"] == before["counts"]
+
+    # somebody takes the tumour region away: this page follows without being touched
+    with installation.client() as client:
+        url = f"/slides/{slide_id}/regions"
+        etag = client.get(url).headers["ETag"]
+        nothing = {"type": "FeatureCollection", "features": []}
+        client.put(url, json=nothing, headers={"If-Match": etag}).raise_for_status()
+    category = page.get_by_test_id("category")
+    expect(category).to_have_attribute("data-score", "not assessable", timeout=PATIENCE)
+    expect(page.get_by_test_id("category-before")).to_contain_text(before["printed_score"])

@@ -12,6 +12,7 @@ import type {
   Session,
   Slide,
   Source,
+  Strategy,
 } from "./types";
 
 export type OverlayKind = "probability" | "proposal" | "uncertainty" | "annotation";
@@ -149,8 +150,12 @@ export function overlayTileUrl(
 export const listPatches = (slide: string): Promise<Patch[]> =>
   all(`slides/${slide}/patches?order=uncertainty&limit=500`, 20_000);
 
-export async function nextPatch(slide: string, after: string | null): Promise<QueueItem | null> {
-  const query = new URLSearchParams({ slide_id: slide });
+export async function nextPatch(
+  slide: string,
+  after: string | null,
+  strategy: Strategy,
+): Promise<QueueItem | null> {
+  const query = new URLSearchParams({ slide_id: slide, strategy });
   if (after) query.set("after", after);
   const response = await request(`queue/next?${query}`);
   return response.status === 204 ? null : ((await response.json()) as QueueItem);

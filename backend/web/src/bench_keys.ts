@@ -71,7 +71,7 @@ export function benchShortcuts(
   ];
   if (!bench.mayEdit) return looking;
   const finding: Shortcut[] = [
-    { keys: ["n"], label: "Next most uncertain patch", run: bench.next },
+    { keys: ["n"], label: "Next patch of the queue", run: bench.next },
   ];
   if (!editing) return [...finding, ...looking];
   return [

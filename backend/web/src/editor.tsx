@@ -8,14 +8,15 @@ import { Outlines, Saving, Tools } from "./patch_panel";
 import type { Preferences } from "./preferences";
 import { RoundsPanel } from "./rounds";
 import { ago, revisionOf } from "./saving";
-import type { Patch, QueueItem } from "./types";
+import { StrategyChoice } from "./strategy_choice";
+import type { Patch } from "./types";
+import type { Queue } from "./use_queue";
 
 interface EditorProps {
   editing: Editing | null;
   mayEdit: boolean;
   busy: string;
-  offer: QueueItem | null;
-  queueEmpty: boolean;
+  queue: Queue;
   tool: Tool;
   preferences: Preferences;
   actions: BenchActions;
@@ -23,7 +24,8 @@ interface EditorProps {
 }
 
 export function EditorPanel(props: EditorProps) {
-  const { editing, mayEdit, busy, actions, queueEmpty } = props;
+  const { editing, mayEdit, busy, actions, queue, preferences } = props;
+  const clinical = preferences.strategy === "clinical";
   return (
     <aside
       class="editor"
@@ -42,16 +44,24 @@ export function EditorPanel(props: EditorProps) {
           disabled={busy !== ""}
           onClick={actions.next}
         >
-          Next most uncertain patch <kbd>N</kbd>
+          {clinical ? "Next patch for the score" : "Next most uncertain patch"} <kbd>N</kbd>
         </button>
+      )}
+      {mayEdit && (
+        <StrategyChoice
+          strategy={preferences.strategy}
+          onChoice={(strategy) => {
+            queue.forget();
+            actions.setPreferences({ strategy });
+          }}
+        />
       )}
       <p class="busy quiet" role="status">
         {busy}
       </p>
-      {queueEmpty && !busy && (
-        <p class="note" data-testid="queue-empty">
-          Nothing is left in the queue of this slide. Either every patch has been looked at, or its
-          proposals are still being made.
+      {queue.nothing && !busy && (
+        <p class="note" role="status" data-testid="queue-empty">
+          {queue.nothing}
         </p>
       )}
       {editing ? (
@@ -69,7 +79,8 @@ export function EditorPanel(props: EditorProps) {
 }
 
 function OpenPatch(props: EditorProps & { editing: Editing }) {
-  const { editing, offer, mayEdit, actions } = props;
+  const { editing, queue, mayEdit, actions } = props;
+  const offer = queue.offer?.patch.id === editing.patch.id ? queue.offer : null;
   const reason = offer?.reason ?? editing.patch.reason;
   const { lease } = editing.patch;
   return (

@@ -15,10 +15,16 @@ const WORDS: Record<OverlayKind, [string, string]> = {
 const LINES: ["grid" | "regions" | "cells", string, string][] = [
   ["grid", "Patches", "256 × 256 patches with tissue; reviewed ones are green"],
   ["regions", "Regions", "what is scored, and what is left out"],
+  ["cells", "Cells", "each measured cell in the colour of its class"],
 ];
 
-export function LayersPanel(props: { preferences: Preferences; setPreferences: SetPreferences }) {
-  const { preferences, setPreferences } = props;
+export function LayersPanel(props: {
+  preferences: Preferences;
+  setPreferences: SetPreferences;
+  /** Whether cells can be shown here. */
+  cells: boolean;
+}) {
+  const { preferences, setPreferences, cells } = props;
   const { layers, opacity } = preferences;
   return (
     <fieldset class="layers over-viewer">
@@ -37,7 +43,7 @@ export function LayersPanel(props: { preferences: Preferences; setPreferences: S
           {WORDS[kind][0]}
         </label>
       ))}
-      {LINES.map(([kind, word, title]) => (
+      {LINES.filter(([kind]) => cells || kind !== "cells").map(([kind, word, title]) => (
         <label key={kind} title={title}>
           <input
             type="checkbox"

@@ -6,5 +6,6 @@ import "./styles/workbench.css";
 import "./styles/her2.css";
 import "./styles/report.css";
 import "./styles/signing.css";
+import "./styles/score.css";
 
 render(<App />, document.getElementById("app")!);

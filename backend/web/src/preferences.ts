@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import type { OverlayKind } from "./api";
+import type { Strategy } from "./types";
 
 export interface Preferences {
   layers: Record<OverlayKind, boolean>;
@@ -14,6 +15,7 @@ export interface Preferences {
   maskOpacity: number;
   uncertain: boolean;
   advance: boolean;
+  strategy: Strategy;
 }
 
 const KEY = "membrana.preferences";
@@ -27,6 +29,7 @@ const DEFAULTS: Preferences = {
   maskOpacity: 0.35,
   uncertain: true,
   advance: false,
+  strategy: "uncertainty",
 };
 
 function stored(): Preferences {

@@ -84,6 +84,9 @@ export interface QueueItem {
   lease?: { expires_at: string } | null;
 }
 
+/** How the queue is ordered. */
+export type Strategy = "uncertainty" | "clinical";
+
 export type Source = "proposal" | "edited" | "scratch";
 
 export interface Annotation {

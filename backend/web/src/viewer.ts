@@ -48,7 +48,8 @@ export interface SlideViewer {
   setHeld(held: () => boolean): void;
   /** Ask before a double click zooms: true if somebody else has used it. */
   setDoubleClick(taken: () => boolean): void;
-  onMove(listener: () => void): void;
+  /** Returns the stop. */
+  onMove(listener: () => void): () => void;
   onClick(listener: (point0: Point) => void): void;
   destroy(): void;
 }
@@ -223,9 +224,11 @@ export function createViewer(
       doubleClick = taken;
     },
     onMove(listener) {
-      for (const event of ["update-viewport", "resize", "open"] as const) {
-        osd.addHandler(event, listener);
-      }
+      const events = ["update-viewport", "resize", "open"] as const;
+      for (const event of events) osd.addHandler(event, listener);
+      return () => {
+        for (const event of events) osd.removeHandler(event, listener);
+      };
     },
     onClick(listener) {
       osd.addHandler("canvas-click", (event) => {

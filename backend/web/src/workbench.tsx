@@ -1,15 +1,17 @@
 /** A slide on the bench: the viewer, its overlays, and the patch in the person's hands. */
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { listPatches, nextPatch, skipPatch } from "./api";
+import { listPatches, skipPatch } from "./api";
 import type { Draft } from "./drafts";
 import { openEditing, type Editing } from "./editing";
 import { EditorPanel } from "./editor";
 import { subscribe } from "./events";
+import { cellShortcuts, regionShortcuts } from "./her2/keys";
 import { RegionsPanel } from "./her2/regions_panel";
 import { ReportPanel } from "./her2/report_panel";
+import { ScorePanel } from "./her2/score_panel";
 import type { Tab } from "./her2/tabs";
-import { regionShortcuts, useHer2 } from "./her2/use_her2";
+import { useHer2 } from "./her2/use_her2";
 import { LayersPanel } from "./layers";
 import type { Learning } from "./learning";
 import type { Point } from "./mask";
@@ -20,9 +22,10 @@ import { go } from "./route";
 import type { Outcome } from "./saving";
 import { listenToKeys, releaseFocus } from "./shortcuts";
 import { benchShortcuts, tabShortcuts } from "./bench_keys";
-import type { Patch, QueueItem, Session, Slide } from "./types";
+import type { Patch, Session, Slide } from "./types";
 import { Kept, SidePanel } from "./side_panel";
 import { useStage } from "./stage";
+import { useQueue } from "./use_queue";
 import { ViewerControls } from "./viewer_controls";
 import { OVERLAYS } from "./viewer";
 
@@ -40,8 +43,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   const [preferences, setPreferences] = usePreferences();
   const [patches, setPatches] = useState<Patch[]>([]);
   const [editing, setEditing] = useState<Editing | null>(null);
-  const [offer, setOffer] = useState<QueueItem | null>(null);
-  const [queueEmpty, setQueueEmpty] = useState(false);
+  const queue = useQueue(slide.id, preferences.strategy);
   const [busy, setBusy] = useState("");
   const [tool, setTool] = useState<Tool>("brush");
   const [peeking, setPeeking] = useState(false);
@@ -72,6 +74,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     tab,
     mayEdit,
     regionsShown: preferences.regions,
+    cellsShown: preferences.cells,
     peeking,
   });
   pointed.current = her2.onPoint;
@@ -107,7 +110,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     }
     setTab("patch");
     setBusy("Opening the patch…");
-    setQueueEmpty(false);
+    queue.forget();
     openEditing(patchId, user.id, (what) => {
       stage.changed(what);
       if (what !== "stroke") tick((count) => count + 1);
@@ -117,7 +120,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
       })
       .catch((error: Error) => notify(error.message, "bad"))
       .finally(() => setBusy(""));
-  }, [patchId, user.id, stage]);
+  }, [patchId, user.id, stage, queue.forget]);
 
   useEffect(() => {
     if (editing) stage.show(editing.patch);
@@ -167,17 +170,11 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
 
   const next = useCallback(async () => {
     setBusy("Looking for the next patch…");
-    try {
-      const item = await nextPatch(slide.id, wanted.current);
-      setOffer(item);
-      setQueueEmpty(item === null);
-      if (item) go(slide.id, item.patch.id);
-    } catch (error) {
-      notify((error as Error).message, "bad");
-    } finally {
-      setBusy("");
-    }
-  }, [slide.id]);
+    const item = await queue.ask(wanted.current);
+    setBusy("");
+    if (item) go(slide.id, item.patch.id);
+    else setTab("patch"); // says why
+  }, [slide.id, queue.ask]);
 
   const skip = useCallback(async () => {
     if (!editing) return;
@@ -224,6 +221,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   );
   const shortcuts = [
     ...(tab === "regions" && mayEdit ? regionShortcuts(her2.regions) : []),
+    ...(tab === "score" ? cellShortcuts(her2.cells) : []),
     ...benchShortcuts({ editing: inHand, mayEdit, preferences, ...actions }),
     ...tabShortcuts(setTab),
   ];
@@ -249,7 +247,11 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
             {view.problem}
           </p>
         )}
-        <LayersPanel preferences={preferences} setPreferences={setPreferences} />
+        <LayersPanel
+          preferences={preferences}
+          setPreferences={setPreferences}
+          cells={tab === "score"}
+        />
         <ViewerControls bar={view.bar} actions={actions} />
       </div>
       <SidePanel tab={tab} setTab={setTab} shortcuts={help ? shortcuts : null} onHelp={actions.help}>
@@ -258,8 +260,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
             editing={editing}
             mayEdit={mayEdit}
             busy={busy}
-            offer={offer && editing && offer.patch.id === editing.patch.id ? offer : null}
-            queueEmpty={queueEmpty}
+            queue={queue}
             tool={tool}
             preferences={preferences}
             actions={actions}
@@ -272,6 +273,14 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
             mayEdit={mayEdit}
             onField={her2.onField}
             onShow={her2.onShow}
+          />
+        )}
+        {tab === "score" && (
+          <ScorePanel
+            score={her2.score}
+            cells={her2.cells}
+            cellsShown={preferences.cells}
+            mayEdit={mayEdit}
           />
         )}
         <Kept shown={tab === "report"}>

@@ -140,8 +140,8 @@ describe("requests", () => {
 
   test("for the next patch give null when the queue is empty", async () => {
     answers(new Response(null, { status: 204 }));
-    expect(await api.nextPatch("s", "p0")).toBeNull();
-    expect(calls[0]?.url).toContain("queue/next?slide_id=s&after=p0");
+    expect(await api.nextPatch("s", "p0", "clinical")).toBeNull();
+    expect(calls[0]?.url).toContain("queue/next?slide_id=s&strategy=clinical&after=p0");
   });
 });
 

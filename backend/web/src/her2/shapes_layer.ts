@@ -44,11 +44,10 @@ export function createShapesLayer(canvas: HTMLCanvasElement, viewer: SlideViewer
   /** A line of that many CSS px over its own shadow: seen on white, brown and blue. */
   function stroke(line: Path2D, colour: string, weight: number, dash: readonly number[]): void {
     const unit = 1 / viewer.scale();
-    context.setLineDash([]);
+    context.setLineDash(dash.map((length) => length * unit));
     context.lineWidth = (weight + 1.5) * unit;
     context.strokeStyle = SHADOW;
     context.stroke(line);
-    context.setLineDash(dash.map((length) => length * unit));
     context.lineWidth = weight * unit;
     context.strokeStyle = colour;
     context.stroke(line);
@@ -94,7 +93,7 @@ export function createShapesLayer(canvas: HTMLCanvasElement, viewer: SlideViewer
   function drawCells(): void {
     for (const [name, line] of cellLines) {
       if (name === "excluded") stroke(line, EXCLUDED, 1.25, []);
-      else stroke(line, colourOf(name), 1.75, isPartial(name) ? [4, 3] : []);
+      else stroke(line, colourOf(name), name === "N" ? 1 : 1.75, isPartial(name) ? [5, 4] : []);
     }
     if (!shapes.chosen) return;
     const ring = new Path2D();

@@ -1,26 +1,31 @@
 /** The hook behind the tabs on HER2: what a click on the slide means there, and what is drawn. */
 
 import type { RefObject } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { Point } from "../mask";
-import type { Shortcut } from "../shortcuts";
 import type { Slide } from "../types";
 import type { SlideViewer } from "../viewer";
 import { boundsOf, cornersOf, regionAt } from "./polygon";
-import { createShapesLayer, NO_SHAPES, type ShapesLayer } from "./shapes_layer";
+import { usePointer } from "./pointer";
+import { createShapesLayer, type ShapesLayer } from "./shapes_layer";
 import type { Tab } from "./tabs";
-import type { RegionFeature, RegionKind } from "./types";
+import type { Cell, RegionFeature, RegionKind } from "./types";
+import { useCells, type Cells } from "./use_cells";
 import { useRegions, type Regions } from "./use_regions";
+import { useScore, type Score } from "./use_score";
 
 export interface Her2State {
   tab: Tab;
   mayEdit: boolean;
   regionsShown: boolean;
+  cellsShown: boolean;
   peeking: boolean;
 }
 
 export interface Her2 {
   regions: Regions;
+  score: Score;
+  cells: Cells;
   onPoint: (at: Point) => void;
   onField: (kind: RegionKind) => void;
   onShow: (region: RegionFeature) => void;
@@ -28,6 +33,7 @@ export interface Her2 {
 
 /** Room around a region when it is shown, as a share of its size. */
 const MARGIN = 0.15;
+const NO_CELLS: Cell[] = [];
 
 export function useHer2(
   slide: Slide,
@@ -37,6 +43,14 @@ export function useHer2(
 ): Her2 {
   const { tab, mayEdit, peeking } = state;
   const regions = useRegions(slide);
+  const score = useScore(slide.id);
+  const scored = score.live?.document != null;
+  const cells = useCells(
+    slide,
+    viewer,
+    tab === "score" && state.cellsShown && scored,
+    `${score.live?.computed_at} ${score.live?.state === "failed"}`,
+  );
   const drawing = tab === "regions" ? regions.draft : null;
   const pointer = usePointer(viewer, drawing !== null);
 
@@ -54,12 +68,23 @@ export function useHer2(
   const shown = !peeking && (state.regionsShown || tab === "regions");
   useEffect(() => {
     layer.current?.show({
-      ...NO_SHAPES,
       regions: shown ? regions.features : [],
       selected,
       draft: drawing && !peeking ? { ...drawing, pointer } : null,
+      cells: peeking ? NO_CELLS : cells.cells,
+      chosen: peeking ? null : cells.chosen,
     });
-  }, [viewer, regions.features, shown, selected, drawing, pointer, peeking]);
+  }, [
+    viewer,
+    regions.features,
+    shown,
+    selected,
+    drawing,
+    pointer,
+    peeking,
+    cells.cells,
+    cells.chosen,
+  ]);
 
   const latest = useRef({ drawing, regions });
   latest.current = { drawing, regions };
@@ -73,9 +98,12 @@ export function useHer2(
 
   return {
     regions,
+    score,
+    cells,
     onPoint(at) {
       if (drawing) regions.corner(at, viewer!.scale());
       else if (tab === "regions") regions.select(regionAt(regions.features, at)?.id ?? null);
+      else if (tab === "score") cells.pick(at);
     },
     onField(kind) {
       if (viewer && mayEdit) regions.add(kind, cornersOf(viewer.field()));
@@ -91,56 +119,4 @@ export function useHer2(
       });
     },
   };
-}
-
-/** Where the pointer is on the slide, while somebody wants to know. */
-function usePointer(viewer: SlideViewer | null, wanted: boolean): Point | null {
-  const [pointer, setPointer] = useState<Point | null>(null);
-  useEffect(() => {
-    if (!viewer || !wanted) return undefined;
-    const { element } = viewer;
-    const moved = (event: PointerEvent): void => {
-      const box = element.getBoundingClientRect();
-      setPointer(viewer.toSlide({ x: event.clientX - box.left, y: event.clientY - box.top }));
-    };
-    const left = (): void => setPointer(null);
-    element.addEventListener("pointermove", moved);
-    element.addEventListener("pointerleave", left);
-    element.style.cursor = "crosshair";
-    return () => {
-      element.removeEventListener("pointermove", moved);
-      element.removeEventListener("pointerleave", left);
-      element.style.cursor = "";
-      setPointer(null);
-    };
-  }, [viewer, wanted]);
-  return pointer;
-}
-
-/** What each key does while regions are drawn. */
-export function regionShortcuts(regions: Regions): Shortcut[] {
-  const { draft, selected } = regions;
-  const begin: Shortcut[] = [
-    { keys: ["t"], label: "Draw a tumour region", run: () => regions.begin("tumour") },
-    { keys: ["x"], label: "Draw a region to exclude", run: () => regions.begin("exclude") },
-    { keys: ["f"], label: "Draw an artefact", run: () => regions.begin("artefact") },
-  ];
-  if (draft) {
-    return [
-      { keys: ["enter"], label: "Close the region and save it", run: regions.finish },
-      { keys: ["backspace"], label: "Take the last corner back", run: regions.takeBackCorner },
-      { keys: ["escape"], label: "Draw no region", run: regions.cancel },
-      ...begin,
-    ];
-  }
-  if (!selected) return begin;
-  return [
-    {
-      keys: ["delete", "backspace"],
-      label: "Delete the chosen region",
-      run: () => regions.remove(selected),
-    },
-    { keys: ["escape"], label: "Choose no region", run: () => regions.select(null) },
-    ...begin,
-  ];
 }

@@ -34,10 +34,10 @@ export const LABEL_WORDS: Record<Label, string> = {
  */
 const INTENSITY_COLOURS: Record<string, string> = {
   N: "#c9d3dd",
-  F: "#56b4e9",
-  W: "#00e0a0",
+  F: "#2f7bff",
+  W: "#00c853",
   M: "#ffd400",
-  I: "#ff4fd8",
+  I: "#e5007a",
 };
 export const colourOf = (label: Label): string => INTENSITY_COLOURS[label[0]!]!;
 export const isPartial = (label: Label): boolean => label.endsWith("P");
@@ -113,7 +113,8 @@ export function plain(code: string): string {
 /** Percent as a reader wants it: one decimal below ten, none needed above. */
 export function percent(value: number | null | undefined): string {
   if (value == null) return "–";
-  return value !== 0 && value < 10 ? value.toFixed(1) : String(Math.round(value));
+  if (value > 0 && value < 0.05) return "<0.1";
+  return value !== 0 && value < 9.95 ? value.toFixed(1) : String(Math.round(value));
 }
 
 const SCORE_COLOURS: Record<string, string> = {

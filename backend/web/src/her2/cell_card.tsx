@@ -1,0 +1,116 @@
+/** The chosen cell: what was measured, and a person's word on it. */
+
+import { useState } from "preact/hooks";
+import type { Label } from "./types";
+import type { Cells } from "./use_cells";
+import { colourOf, isPartial, LABEL_WORDS, LABELS } from "./words";
+
+/** Offered, not prescribed: any words will do. */
+const REASONS = ["Not a tumour cell", "In-situ component", "Artefact", "Out of focus", "Misjudged"];
+
+export function CellCard({ cells }: { cells: Cells }) {
+  const [reason, setReason] = useState("");
+  const [missing, setMissing] = useState(false);
+  const cell = cells.chosen;
+  if (!cell) return null;
+
+  /** A decision without a reason is not one. */
+  function decide(action: "exclude" | "include" | "class", label?: Label): void {
+    const why = reason.trim() || (action === "include" ? "Taken back" : "");
+    setMissing(!why);
+    if (why) cells.decide(action, why, label);
+  }
+
+  return (
+    <section
+      class="cell-card"
+      aria-label="Chosen cell"
+      data-testid="cell-card"
+      data-label={cell.label}
+      data-included={cell.included}
+      data-edited={cell.edited}
+    >
+      <div class="panel-head">
+        <i
+          class={isPartial(cell.label) ? "cell-mark partial" : "cell-mark"}
+          style={{ borderColor: cell.included ? colourOf(cell.label) : "#8b969d" }}
+          aria-hidden="true"
+        />
+        <h3>{cell.included ? LABEL_WORDS[cell.label] : "Left out"}</h3>
+        <button type="button" class="plain" aria-label="Close the cell" onClick={cells.close}>
+          ×
+        </button>
+      </div>
+      <p class="quiet">
+        {cell.intensity.toFixed(2)} OD, {Math.round(100 * cell.completeness)} % of the contour
+        {cell.edited && ` · measured: ${LABEL_WORDS[cell.measured].toLowerCase()}`}
+      </p>
+      <label class="field">
+        <span>Reason</span>
+        <input
+          type="text"
+          list="cell-reasons"
+          maxLength={1000}
+          value={reason}
+          aria-invalid={missing}
+          placeholder="Why it counts otherwise"
+          data-testid="cell-reason"
+          onInput={(event) => setReason(event.currentTarget.value)}
+        />
+        <datalist id="cell-reasons">
+          {REASONS.map((words) => (
+            <option key={words} value={words} />
+          ))}
+        </datalist>
+      </label>
+      {missing && (
+        <p class="problem" role="alert">
+          Say why first; it is kept with your name.
+        </p>
+      )}
+      <div class="button-row">
+        {cell.included && (
+          <button
+            type="button"
+            disabled={cells.waiting}
+            data-testid="cell-exclude"
+            onClick={() => decide("exclude")}
+          >
+            Leave out
+          </button>
+        )}
+        {(cell.edited || !cell.included) && (
+          <button
+            type="button"
+            disabled={cells.waiting}
+            data-testid="cell-include"
+            onClick={() => decide("include")}
+          >
+            As measured
+          </button>
+        )}
+      </div>
+      {cell.included && (
+        <label class="field">
+          <span>Its class is</span>
+          <select
+            value={cell.label}
+            disabled={cells.waiting}
+            data-testid="cell-class"
+            onChange={({ currentTarget }) => {
+              const wanted = currentTarget.value as Label;
+              currentTarget.value = cell.label; // shows the service's word until it follows
+              decide("class", wanted);
+            }}
+          >
+            {LABELS.map((label) => (
+              <option key={label} value={label}>
+                {LABEL_WORDS[label]}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+    </section>
+  );
+}

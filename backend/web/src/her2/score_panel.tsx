@@ -1,0 +1,133 @@
+/** The live score: what the slide counts as now, following every change on it. */
+
+import { useState } from "preact/hooks";
+import { CellCard } from "./cell_card";
+import { Category, Evidence } from "./evidence";
+import { FIRST_CHOICE, ProtocolChoice, type Choice } from "./protocol_choice";
+import { ThresholdSliders } from "./threshold_sliders";
+import type { LiveScore } from "./types";
+import type { Cells } from "./use_cells";
+import type { Score } from "./use_score";
+import { protocolTitle } from "./words";
+
+export interface ScorePanelProps {
+  score: Score;
+  cells: Cells;
+  cellsShown: boolean;
+  mayEdit: boolean;
+}
+
+export function ScorePanel({ score, cells, cellsShown, mayEdit }: ScorePanelProps) {
+  const { live } = score;
+  if (!live) return null;
+  return (
+    <div
+      class="report"
+      data-testid="score"
+      data-state={live.state}
+      data-revision={live.revision}
+      data-score={live.score ?? ""}
+    >
+      {live.document ? (
+        <h2>
+          HER2 now <span class="quiet">{protocolTitle(live.document.protocol.name)}</span>
+        </h2>
+      ) : (
+        <h2>HER2 score</h2>
+      )}
+      {live.document && <Category document={live.document} previous={live.previous_score} />}
+      <Following live={live} score={score} />
+      {live.state === "none" && (
+        <p class="quiet">
+          Once begun, the score follows every mask, region and cell that you change.
+        </p>
+      )}
+      {live.state === "none" && mayEdit && <Begin score={score} />}
+      <CellCard cells={cells} />
+      {live.document && cellsShown && <Seen cells={cells} mayEdit={mayEdit} />}
+      {live.document && <Evidence document={live.document} />}
+      {live.document && mayEdit && (
+        <section aria-label="Otherwise">
+          {score.thresholds && (
+            <details class="fold" data-testid="thresholds-fold">
+              <summary>
+                <h3>Thresholds</h3>
+                {score.changed && <span class="tag qc">what-if</span>}
+              </summary>
+              <ThresholdSliders
+                thresholds={score.thresholds}
+                changed={score.changed}
+                disabled={false}
+                onChange={score.setThresholds}
+              />
+            </details>
+          )}
+          <details class="fold">
+            <summary>
+              <h3>Protocol</h3>
+            </summary>
+            <Begin score={score} />
+          </details>
+        </section>
+      )}
+    </div>
+  );
+}
+
+/** How far the newest change has got. */
+function Following({ live, score }: { live: LiveScore; score: Score }) {
+  const { progress } = score;
+  if (live.state === "failed") {
+    return (
+      <p class="problem" role="alert" data-testid="score-problem">
+        {live.problem?.detail ?? "The score could not be computed."}
+      </p>
+    );
+  }
+  const computing = live.state === "computing";
+  return (
+    <div class={computing ? "following" : "following rests"} role="status">
+      {computing && <progress {...(progress?.share != null && { value: progress.share })} max={1} />}
+      <p class="quiet">{computing ? progress?.message || "Following the change…" : ""}</p>
+    </div>
+  );
+}
+
+function Begin({ score }: { score: Score }) {
+  const { live, busy } = score;
+  const [choice, setChoice] = useState<Choice>(
+    live?.protocol ? { protocol: live.protocol, gap: live.gap } : FIRST_CHOICE,
+  );
+  const begun = live !== null && live.state !== "none";
+  const as = begun && live.protocol === choice.protocol && live.gap === choice.gap;
+  return (
+    <div class="choice">
+      <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />
+      <button
+        type="button"
+        class={begun ? "wide" : "primary wide"}
+        disabled={busy || (as && live.state !== "failed")}
+        data-testid="score-begin"
+        onClick={() => score.begin(choice)}
+      >
+        {begun ? "Score by this protocol" : "Begin scoring"}
+      </button>
+    </div>
+  );
+}
+
+function Seen({ cells, mayEdit }: { cells: Cells; mayEdit: boolean }) {
+  const { far, total, chosen } = cells;
+  const shown = cells.cells.length;
+  let words = `${shown.toLocaleString("en")} cells in view.`;
+  if (far) words = "Zoom in to see the cells.";
+  else if (shown < total) {
+    words = `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} cells in view; zoom in for all.`;
+  }
+  return (
+    <p class="quiet" data-testid="cells-seen" data-shown={shown} data-total={total}>
+      {words}
+      {!far && shown > 0 && mayEdit && !chosen && " Click one to leave it out or name its class."}
+    </p>
+  );
+}

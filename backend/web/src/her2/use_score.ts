@@ -1,0 +1,88 @@
+/** The live score of a slide as a hook: read, followed by events, asked otherwise. */
+
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { subscribe } from "../events";
+import { notify } from "../notices";
+import { putScore, readScore } from "./api";
+import type { Choice } from "./protocol_choice";
+import { picked, same } from "./thresholds";
+import type { LiveScore, Thresholds } from "./types";
+import type { Progress } from "./use_reports";
+
+const SETTLES_MS = 250;
+
+export interface Score {
+  live: LiveScore | null;
+  /** Of the run that is going on, while its job says so. */
+  progress: Progress | null;
+  busy: boolean;
+  /** The thresholds that the sliders show; null before anything was computed. */
+  thresholds: Thresholds | null;
+  changed: boolean;
+  begin(choice: Choice): void;
+  /** What-if thresholds, sent once the hand rests; null is the protocol's own. */
+  setThresholds(thresholds: Thresholds | null): void;
+}
+
+export function useScore(slide: string): Score {
+  const [live, setLive] = useState<LiveScore | null>(null);
+  const [progress, setProgress] = useState<Progress | null>(null);
+  const [busy, setBusy] = useState(false);
+  /** Moved and not yet taken by the service; undefined: nothing is. */
+  const [moving, setMoving] = useState<Thresholds | null | undefined>(undefined);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+
+  const reload = useCallback(() => {
+    readScore(slide).then(
+      (found) => {
+        setLive(found);
+        if (found.state !== "computing") setProgress(null);
+        setMoving((old) => (old !== undefined && same(old, found.thresholds) ? undefined : old));
+      },
+      (error: Error) => notify(error.message, "bad"),
+    );
+  }, [slide]);
+  useEffect(() => {
+    reload();
+    const stop = subscribe((topic, event) => {
+      if (topic === "connected" || (topic === "score" && event.id === slide)) reload();
+      if (topic === "job" && event.kind === "score" && event.subject === slide) {
+        setProgress({ share: event.progress ?? null, message: event.message ?? "" });
+      }
+    });
+    return () => {
+      stop();
+      clearTimeout(timer.current);
+    };
+  }, [slide, reload]);
+
+  async function put(wanted: Parameters<typeof putScore>[1]): Promise<void> {
+    setBusy(true);
+    try {
+      await putScore(slide, wanted);
+    } catch (error) {
+      setMoving(undefined);
+      notify((error as Error).message, "bad");
+    } finally {
+      setBusy(false);
+      reload();
+    }
+  }
+
+  const own = live?.document && picked(live.document.protocol.thresholds);
+  // the document of a what-if names its thresholds, so the sliders stand where it was computed
+  const thresholds = moving ?? live?.thresholds ?? own ?? null;
+  return {
+    live,
+    progress,
+    busy,
+    thresholds,
+    changed: moving === undefined ? live?.thresholds != null : moving !== null,
+    begin: (choice) => void put({ protocol: choice.protocol, gap: choice.gap }),
+    setThresholds(wanted) {
+      setMoving(wanted);
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => void put({ thresholds: wanted }), SETTLES_MS);
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest";
+import { cellAt, neighbour } from "../src/her2/cell_search";
+import { moved, NAMES, same } from "../src/her2/thresholds";
+import type { Cell, Thresholds } from "../src/her2/types";
+import { colourOf, isPartial, LABELS, percent } from "../src/her2/words";
+
+const OWN: Thresholds = {
+  t_faint: 0.1,
+  t_weak: 0.2,
+  t_moderate: 0.4,
+  t_intense: 0.6,
+  c_any: 0.15,
+  c_full: 0.85,
+};
+
+function inOrder(all: Thresholds): boolean {
+  const ladder = [all.t_faint, all.t_weak, all.t_moderate, all.t_intense];
+  const rising = ladder.every((value, i) => i === 0 || value > ladder[i - 1]!);
+  return rising && all.c_any < all.c_full && all.t_faint > 0 && all.c_full <= 1;
+}
+
+describe("what-if thresholds", () => {
+  test("stay in order and in range wherever one is pulled", () => {
+    for (const name of NAMES) {
+      for (const value of [-1, 0, 0.15, 0.3, 0.5, 0.85, 1, 9]) {
+        expect(inOrder(moved(OWN, name, value)), `${name} to ${value}`).toBe(true);
+      }
+    }
+  });
+
+  test("push only those neighbours that are in the way", () => {
+    expect(moved(OWN, "t_weak", 0.45)).toEqual({ ...OWN, t_weak: 0.45, t_moderate: 0.46 });
+    expect(moved(OWN, "c_full", 0.9)).toEqual({ ...OWN, c_full: 0.9 });
+  });
+
+  test("are the same whatever floating point makes of them", () => {
+    expect(same({ ...OWN, t_weak: 0.1 + 0.1 }, OWN)).toBe(true);
+    expect(same(null, OWN)).toBe(false);
+    expect(same(null, null)).toBe(true);
+  });
+});
+
+function cell(x: number, y: number, radius = 10): Cell {
+  return {
+    x,
+    y,
+    label: "N",
+    measured: "N",
+    included: true,
+    edited: false,
+    intensity: 0,
+    completeness: 0,
+    outline: [
+      [x - radius, y - radius],
+      [x + radius, y - radius],
+      [x + radius, y + radius],
+      [x - radius, y + radius],
+    ],
+  };
+}
+
+describe("the cell that is meant", () => {
+  const large = cell(50, 50, 40);
+  const small = cell(100, 50, 5);
+
+  test("is the one around the place, though another's centre is nearer", () => {
+    expect(cellAt([large, small], { x: 85, y: 50 }, 20)).toBe(large);
+  });
+
+  test("may lie a little beside the place, not far from it", () => {
+    expect(cellAt([small], { x: 110, y: 50 }, 16)).toBe(small);
+    expect(cellAt([small], { x: 140, y: 50 }, 16)).toBeNull();
+  });
+
+  test("is reached from the keyboard row by row, round and round", () => {
+    const cells = [cell(90, 12), cell(10, 15), cell(40, 80)];
+    const first = neighbour(cells, null, 1, 50)!;
+    const second = neighbour(cells, first, 1, 50)!;
+    const third = neighbour(cells, second, 1, 50)!;
+    expect([first.x, second.x, third.x]).toEqual([10, 90, 40]);
+    expect(neighbour(cells, third, 1, 50)).toBe(first);
+    expect(neighbour([], null, 1, 50)).toBeNull();
+  });
+});
+
+test("no two classes look the same", () => {
+  const looks = LABELS.map((label) => `${colourOf(label)} ${isPartial(label)}`);
+  expect(new Set(looks).size).toBe(LABELS.length);
+});
+
+test("percentages keep a decimal where it says something", () => {
+  expect([0, 0.04, 9.94, 9.96, 100].map(percent)).toEqual(["0", "<0.1", "9.9", "10", "100"]);
+  expect(percent(null)).toBe("–");
+});
