@@ -109,6 +109,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "edge_effect": "More staining at the edge",
         "nuclei_density": "Unusual number of nuclei",
         "mask_uncertain": "Membranes uncertain",
+        "thresholds_changed": "What-if: thresholds changed",
     }
 )
 THRESHOLDS: Mapping[str, str] = MappingProxyType(
