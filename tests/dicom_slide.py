@@ -22,7 +22,7 @@ ORIGIN_MM = (21.5, 40.25)
 UID = "1.2.826.0.1.3680043.8.498.1"
 
 
-def headers(width: int, height: int) -> Dataset:
+def headers(width: int, height: int, mpp: float = MPP) -> Dataset:
     """Headers of a slide that lies turned on its glass: columns run down it, rows to the left."""
     made = Dataset()
     made.file_meta = FileMetaDataset()
@@ -51,12 +51,12 @@ def headers(width: int, height: int) -> Dataset:
     made.HighBit = 7
     made.LossyImageCompression = "01"
     made.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
-    made.ImagedVolumeWidth, made.ImagedVolumeHeight = width * MPP / 1000, height * MPP / 1000
+    made.ImagedVolumeWidth, made.ImagedVolumeHeight = width * mpp / 1000, height * mpp / 1000
     origin = Dataset()
     origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = ORIGIN_MM
     made.TotalPixelMatrixOriginSequence = [origin]
     measures = Dataset()
-    measures.PixelSpacing = [MPP / 1000, MPP / 1000]
+    measures.PixelSpacing = [mpp / 1000, mpp / 1000]
     measures.SliceThickness = 0.004
     shared = Dataset()
     shared.PixelMeasuresSequence = [measures]
@@ -70,10 +70,12 @@ def source(width: int, height: int) -> Dataset:
 
 
 @cache
-def dicom_file(width: int, height: int, seed: int = 3) -> Path:
-    """Write a phantom of a 3+ tumour as one DICOM file of JPEG tiles; return its path."""
-    path = Path(FOLDER.name) / f"phantom-{width}-{height}-{seed}.dcm"
-    pixels = field(PhantomSpec(seed=seed, her2="3+", mpp=MPP), (width, height)).image
+def dicom_file(
+    width: int, height: int, seed: int = 3, *, her2: str = "3+", mpp: float = MPP
+) -> Path:
+    """Write a phantom of a tumour as one DICOM file of JPEG tiles; return its path."""
+    path = Path(FOLDER.name) / f"phantom-{width}-{height}-{seed}-{her2}-{mpp}.dcm"
+    pixels = field(PhantomSpec(seed=seed, her2=her2, mpp=mpp), (width, height)).image
     rows, columns = -(-height // TILE), -(-width // TILE)
     padded = np.full((rows * TILE, columns * TILE, 3), 255, np.uint8)
     padded[:height, :width] = pixels
@@ -84,7 +86,7 @@ def dicom_file(width: int, height: int, seed: int = 3) -> Path:
             buffer = io.BytesIO()
             Image.fromarray(np.ascontiguousarray(tile)).save(buffer, "JPEG", quality=90)
             frames.append(buffer.getvalue())
-    made = headers(width, height)
+    made = headers(width, height, mpp)
     made.PixelData = encapsulate(frames)
     made["PixelData"].is_undefined_length = True
     pydicom.dcmwrite(path, made, enforce_file_format=True)

@@ -35,7 +35,7 @@ from backend import __version__
 from backend.exchange import words
 from backend.exchange.content import Content
 from backend.exchange.dicom import MAKER, Identity, local
-from backend.exchange.fhir import ANSWERS, BREAST
+from backend.exchange.fhir import ANSWERS, BREAST, coded_score
 from backend.regions.geojson import Region, twice_area
 from backend.regions.tables import RegionKind
 
@@ -50,6 +50,7 @@ SCORE = {
 """By whether the protocol is of breast."""
 UNIFORM_INTENSE = Code("85328-3", "LN", "Cells.HER2 uniform intense membrane/cells Br ca")
 SIGNED_SCORE = local("signed-category", "HER2 category given by the pathologist")
+PRINTED = local("printed", "HER2 category as the report words it")
 PROCEDURE = local("her2-analysis", "Image analysis of HER2 immunohistochemistry")
 KINDS = {
     RegionKind.TUMOUR: codes.SCT.Neoplasm,
@@ -131,7 +132,10 @@ def evaluations(content: Content) -> Iterator[QualitativeEvaluation]:
     document = content.document
     breast = document["protocol"]["name"] == BREAST
     yield evaluation(local("intended-use", "Intended use"), local("ruo", words.RESEARCH_USE_ONLY))
-    yield evaluation(SCORE[breast], answer(document["printed_score"]))
+    yield evaluation(SCORE[breast], answer(coded_score(document)))
+    if document["printed_score"] != coded_score(document):
+        # categories that the slide's resolution can't tell apart: no code says that
+        yield evaluation(PRINTED, coded("printed-category", document["printed_score"]))
     yield evaluation(
         local("reason", "Rule that decided"), coded(document["reason"], document["reason_text"])
     )

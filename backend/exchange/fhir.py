@@ -99,7 +99,7 @@ def observed(content: Content) -> Iterator[Resource]:
         else coded(LOINC, "18474-7", "HER2 Ag Tiss Ql ImStn")
     )
     computed = observation(content, "computed-category", category)
-    computed["valueCodeableConcept"] = answer(document["score"], document["printed_score"])
+    computed["valueCodeableConcept"] = answer(coded_score(document), document["printed_score"])
     computed["method"] = {"text": f"Image analysis, {document['protocol']['title']}"}
     computed["device"] = {"reference": address_of(content, "device")}
     computed["note"] = [{"text": document["reason_text"]}, *flag_notes(document)]
@@ -215,6 +215,12 @@ def status(content: Content) -> str:
     if content.signature is None:
         return "preliminary"
     return "amended" if content.amends else "final"
+
+
+def coded_score(document: Mapping[str, Any]) -> str:
+    """Return the category that codes stand for: 0 where the laboratory prints 0+ as 0."""
+    merged = document["score"] == "0+" and document["protocol"]["merge_zero_plus"]
+    return "0" if merged else str(document["score"])
 
 
 def answer(score: str, printed: str) -> Resource:

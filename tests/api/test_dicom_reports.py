@@ -91,6 +91,31 @@ def test_a_dicom_slide_has_a_report_in_dicom(service: Service) -> None:
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_coarse_slide_has_a_structured_report_that_names_what_it_can_not_tell_apart(
+    service: Service,
+) -> None:
+    slide = ingested(service, dicom_file(512, 512, her2="0", mpp=0.5).read_bytes(), "coarse.dcm")
+    slide_id = slide["id"]
+    request(service, slide_id)
+    service.run_jobs(PREDICT)
+    service.client.post(f"/slides/{slide_id}/regions", json=box(0, 0, 512, 512)).raise_for_status()
+    report_id = computed(service, slide_id)
+    assert report_of(service, report_id)["printed_score"] == "0/0+/1+ not separated"
+    made = ComprehensiveSR.from_dataset(
+        pydicom.dcmread(io.BytesIO(fetched(service, report_id, "sr")))
+    )
+    [group] = made.content.get_image_measurement_groups()
+    said = {each.name.value: each.value for each in group.get_qualitative_evaluations()}
+    assert said["85319-2"].value == "LA11884-6"
+    assert said["printed"].meaning == "0/0+/1+ not separated"
+    fhir = service.client.get(f"/reports/{report_id}.fhir.json").json()
+    values = [each["resource"].get("valueCodeableConcept") for each in fhir["entry"]]
+    [category] = [each for each in values if each]
+    assert category["coding"][0]["code"] == "LA11884-6"
+    assert category["text"] == "0/0+/1+ not separated"
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_any_other_slide_has_none(service: Service) -> None:
     report_id = computed(service, slide_with_tumour(service))
     for name in ("seg", "ann", "sr"):
