@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 
 from backend.errors import NoSpace, Unprocessable
 from backend.settings import Settings
-from backend.slides import archives
+from backend.slides import archives, mirax
 from backend.slides.formats import TIFF, Content, sniff
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
 from backend.slides.schemas import plausible
@@ -166,7 +166,7 @@ def openable(folder: Path) -> Iterator[tuple[int, Path]]:
 def candidates(folder: Path) -> Iterator[Path]:
     """Yield MIRAX index files, and one DICOM file of each folder: OpenSlide finds the others."""
     for index in sorted(folder.rglob("*")):
-        if index.name.lower() == archives.MIRAX_INDEX and index.parent != folder:
+        if mirax.is_index(index.name) and index.parent != folder:
             slide = index.parent.with_name(f"{index.parent.name}.mrxs")
             # its own content is only a preview, and often left behind
             slide.touch()

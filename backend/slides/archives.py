@@ -15,9 +15,9 @@ from typing import IO, BinaryIO
 
 from backend.errors import NoSpace, Unprocessable
 from backend.settings import Settings
+from backend.slides import mirax
 
 DICOM_MAGIC, DICOM_AT = b"DICM", 128
-MIRAX_INDEX = "slidedat.ini"
 COPY_BYTES = 1 << 20
 MOST_EXPANSION = 20
 """Pixels are compressed already: a zip that grows more than this is a trap."""
@@ -123,8 +123,17 @@ def check_name(name: str) -> None:
 
 
 def holds_slide(archive: zipfile.ZipFile) -> bool:
+    """Say whether a MIRAX or DICOM slide is there; raise SlideIncomplete if its files are not."""
     files = [member for member in archive.infolist() if not member.is_dir()]
-    if any(PurePosixPath(member.filename).name.lower() == MIRAX_INDEX for member in files):
+    indices = [member for member in files if mirax.is_index(member.filename)]
+    names = {member.filename for member in files}
+    for member in indices:
+        with archive.open(member) as file:
+            content = file.read(mirax.MOST_INDEX_BYTES + 1)
+        if len(content) > mirax.MOST_INDEX_BYTES:
+            raise ArchiveUnreadable("The zip's Slidedat.ini is far too long to be one.")
+        mirax.check_index(member.filename, content, names)
+    if indices:
         return True
     for member in files[:LOOKED_INTO]:
         with archive.open(member) as file:

@@ -74,7 +74,7 @@ def sniff(path: Path, *, name: str, settings: Settings) -> Content:
             return Content.ARCHIVE
         if head.startswith((PNG, JPEG)):
             return picture(head, name)
-        vendor = openslide.OpenSlide.detect_format(path)
+        vendor = vendor_of(path, head)
         if vendor == "dicom":
             return Content.DICOM
         if vendor is not None:
@@ -92,6 +92,20 @@ def sniff(path: Path, *, name: str, settings: Settings) -> Content:
             + KNOWN
         )
     raise UnsupportedFormat("The file's content is not a slide format known here. " + KNOWN)
+
+
+def vendor_of(path: Path, head: bytes) -> str | None:
+    """Return whose format OpenSlide takes a file for, if it may be opened by it.
+
+    A VMS or VMU index is a text that names the pictures to be read, anywhere on the server.
+    """
+    vendor: str | None = openslide.OpenSlide.detect_format(path)
+    if vendor == "hamamatsu" and not head.startswith(TIFF):
+        raise UnsupportedFormat(
+            "The file is the index of a Hamamatsu VMS or VMU slide, without its pictures. Export "
+            "the slide as NDPI and upload that."
+        )
+    return vendor
 
 
 def picture(head: bytes, name: str) -> Content:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from backend.errors import MembranaError, Unprocessable
 from backend.settings import Settings
+from backend.slides.formats import HEAD_BYTES, TIFF, vendor_of
 from backend.slides.geometry import Region0, SizePx, best_level, level_box
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
@@ -73,10 +74,16 @@ class OpenSlideReader:
 
     def _open(self) -> openslide.OpenSlide:
         try:
+            with self.path.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+            # an unpacked archive may hold what is refused when it comes alone
+            if not head.startswith(TIFF):
+                vendor_of(self.path, head)
             return openslide.OpenSlide(self.path)
         except (openslide.OpenSlideError, OSError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
             raise SlideUnreadable(
-                f"The slide file can't be opened ({error}). It may be damaged or of a kind that "
+                f"The slide file can't be opened ({said}). It may be damaged or of a kind that "
                 "is not supported; copy it again from the scanner, or export it anew."
             ) from error
 

@@ -7,15 +7,21 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import openslide
 import pytest
 from PIL import Image
 
 from backend.errors import MembranaError
 from backend.settings import Settings
 from backend.slides import archives, formats
-from backend.slides.formats import Content, sniff
+from backend.slides.formats import Content, UnsupportedFormat, sniff
+from backend.slides.reader import OpenSlideReader
 
 INI = b"[GENERAL]\nSLIDE_ID = x\n"
+VMS = (
+    b"[Virtual Microscope Specimen]\nNoLayers=1\nNoJpegColumns=1\nNoJpegRows=1\n"
+    b"ImageFile=../secret/img.jpg\nMapFile=../secret/img.jpg\n"
+)
 
 
 @pytest.fixture
@@ -127,6 +133,50 @@ def test_zips_of_mirax_and_dicom_are_archives(
     dicom = zipped({"x/1": (shared_data / "wsi_vendor" / "boxes_0.dcm").read_bytes()})
     assert sniff(put(tmp_path, dicom), name="x", settings=limits) is Content.ARCHIVE
     assert refusal(put(tmp_path, zipped({"readme": b"hello"})), limits) == "archive_without_slide"
+
+
+@pytest.mark.parametrize("before", [b"", b"# a comment\n"])
+@pytest.mark.parametrize("kind", [b"[", b"[Uncompressed "])
+def test_an_index_of_pictures_elsewhere_is_refused(
+    tmp_path: Path, limits: Settings, before: bytes, kind: bytes
+) -> None:
+    path = put(tmp_path, before + VMS.replace(b"[", kind))
+    assert openslide.OpenSlide.detect_format(path) == "hamamatsu"
+    assert refusal(path, limits, name="a.vms") == "unsupported_format"
+
+
+def test_such_an_index_in_a_zip_is_not_opened_either(tmp_path: Path, limits: Settings) -> None:
+    """Under the name of a MIRAX slide whose Slidedat.ini OpenSlide does not find."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    path = put(tmp_path, zipped({"a.mrxs": VMS, "a/SLIDEDAT.INI": INI}))
+    archives.unpack(path, folder, limits, check=lambda: None)
+    assert openslide.OpenSlide.detect_format(folder / "a.mrxs") == "hamamatsu"
+    with pytest.raises(UnsupportedFormat):
+        OpenSlideReader(folder / "a.mrxs")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        b"[HIERARCHICAL]\nINDEXFILE = ../../secret/Index.dat\n",
+        b"[DATAFILE]\nFILE_0 = /etc/passwd\nFILE_1 = Index.dat\n",
+        b"\xef\xbb\xbf[DATAFILE]\r\n  FILE_0=..\\secret.dat\r\n",
+        b"[DATAFILE]\nFILE_0 = ..\n",
+        b"[DATAFILE]\nFILE_0 =\n",
+        b"[DATAFILE]\nFILE_0 = Index.dat\nFILE_0 = Data0000.dat\n",
+        b"[DATAFILE]\nFILE_0 = deeper/Data.dat\n",
+    ],
+)
+def test_a_mirax_index_may_name_only_its_neighbours(
+    tmp_path: Path, limits: Settings, named: bytes
+) -> None:
+    members = {"b/a/Index.dat": b"x", "b/a/deeper/Data.dat": b"x", "b/Data0000.dat": b"x"}
+    honest = b"[HIERARCHICAL]\nINDEXFILE = Index.dat\n"
+    whole = zipped({"b/a/Slidedat.ini": honest, **members})
+    assert sniff(put(tmp_path, whole), name="x", settings=limits) is Content.ARCHIVE
+    hostile = zipped({"b/a/slideDAT.ini": honest + named, **members})
+    assert refusal(put(tmp_path, hostile), limits) == "slide_incomplete"
 
 
 @pytest.mark.parametrize(
