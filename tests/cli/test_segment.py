@@ -1,0 +1,161 @@
+"""`membrana segment`: files in, masks out, on real fields; a bad file stops no other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.cold_start import ColdStart
+from models.inference.choice import load
+from models.inference.regions import predict_region
+from models.networks import Ensemble, NetworkConfig, build, save_ensemble
+from tests.cli.conftest import Membrana, Outcome
+
+FIELD = "her2_fields/EZEHER_10_4_Dos_Mas.jpg"
+CORE = "her2_tma_jpeg/2_726fa489-3deb-4d06-ae5c-8f20bd3f3025.jpg"
+SHARD = 2048
+
+
+def told(said: Outcome) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(said.out)
+    return found
+
+
+def read(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert (image.format, image.mode) == ("PNG", "L")
+        return np.array(image)
+
+
+def brown(pixels: np.ndarray) -> np.ndarray:
+    """How much less blue than red: what DAB does and haematoxylin does not."""
+    return pixels[..., 0].astype(float) - pixels[..., 2]
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    config = NetworkConfig("unet-small")
+    path = tmp_path / "model.safetensors"
+    save_ensemble(Ensemble(config, build(config), ()), path)
+    return path
+
+
+def test_a_real_field_has_a_mask_of_its_size_on_what_is_brown(
+    membrana: Membrana, shared_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "masks"
+    field = shared_data / FIELD
+    said = membrana("segment", str(field), "-o", str(out), "--mpp", "0.25", "--probability")
+    assert said.code == 0, said.err
+    [document] = told(said)
+    pixels = np.array(Image.open(field))
+    mask, likely = read(document["mask"]), read(document["probability"])
+    assert mask.shape == likely.shape == pixels.shape[:2]
+    assert Path(document["mask"]) == out / "EZEHER_10_4_Dos_Mas.png"
+    assert set(np.unique(mask)) == {0, 255}
+    assert document["membrane_fraction"] == pytest.approx((mask > 0).mean(), abs=1e-6)
+    np.testing.assert_array_equal(mask > 0, likely >= 128)
+    assert brown(pixels)[mask > 0].mean() > brown(pixels)[mask == 0].mean() + 20
+    # at the analysis' own resolution nothing is resampled
+    expected = predict_region(ColdStart(), pixels).probability[0] >= 0.5
+    np.testing.assert_array_equal(mask > 0, expected)
+
+
+def test_an_image_larger_than_a_shard_at_another_pixel_size(
+    membrana: Membrana, shared_data: Path, tmp_path: Path
+) -> None:
+    width, height = SHARD + 152, SHARD + 52
+    with Image.open(shared_data / CORE) as core:
+        cut = core.convert("RGB").crop((1700, 1700, 1700 + width, 1700 + height))
+    cut.save(tmp_path / "core.png")
+    out = tmp_path / "masks"
+    said = membrana("segment", str(tmp_path / "core.png"), "-o", str(out), "--mpp", "0.3")
+    assert said.code == 0, said.err
+    mask, pixels = read(out / "core.png"), np.array(cut)
+    assert mask.shape == (height, width)
+    assert set(np.unique(mask)) == {0, 255}
+    for part in (np.s_[:SHARD, :SHARD], np.s_[SHARD:, :], np.s_[:, SHARD:]):
+        assert (mask[part] > 0).any(), "the parts beyond the shard are drawn too"
+        inside, outside = mask[part] > 0, mask[part] == 0
+        assert brown(pixels[part])[inside].mean() > brown(pixels[part])[outside].mean()
+
+
+def test_networks_draw_with_their_tiles_blended(
+    membrana: Membrana, shared_data: Path, tmp_path: Path, weights: Path
+) -> None:
+    with Image.open(shared_data / FIELD) as field:
+        pixels = np.array(field.convert("RGB"))[:300, :420]
+    Image.fromarray(pixels).save(tmp_path / "part.tif")
+    out = tmp_path / "masks"
+    words = ("-o", str(out), "--mpp", "0.25", "--model", str(weights), "--probability")
+    said = membrana("segment", str(tmp_path / "part.tif"), *words)
+    assert said.code == 0, said.err
+    predictor = load(weights, threads=1)
+    blended = predict_region(predictor, pixels, overlap=0.25).probability[0]
+    np.testing.assert_array_equal(
+        read(out / "probability" / "part.png"), np.rint(blended * 255).astype(np.uint8)
+    )
+    assert told(said)[0]["predictor"] == predictor.backend
+
+
+def test_one_bad_file_stops_no_other(membrana: Membrana, shared_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.png").write_text("Dear colleague")
+    (tmp_path / "a.png").write_bytes(b"")
+    good = tmp_path / "good.png"
+    with Image.open(shared_data / FIELD) as field:
+        field.crop((0, 0, 256, 256)).save(good)
+    given = (tmp_path / "letter.png", tmp_path / "none.png", good, tmp_path / "a.png")
+    out = tmp_path / "masks"
+    said = membrana("segment", *map(str, given), "-o", str(out), "--mpp", "0.25")
+    assert said.code == 1
+    codes = [each.get("problem", {}).get("code") for each in told(said)]
+    assert codes == ["image_unreadable", "image_missing", None, "image_unreadable"]
+    for name in ("letter.png", "none.png", "a.png"):
+        assert f"{name}: " in said.err
+    assert [path.name for path in out.iterdir()] == ["good.png"]
+
+
+def test_without_a_pixel_size_nothing_is_guessed(
+    membrana: Membrana, shared_data: Path, tmp_path: Path
+) -> None:
+    said = membrana("segment", str(shared_data / FIELD), "-o", str(tmp_path / "masks"))
+    assert said.code == 1
+    assert told(said)[0]["problem"]["code"] == "mpp_missing"
+
+
+def test_no_image_and_no_other_mask_is_written_over(
+    membrana: Membrana, shared_data: Path, tmp_path: Path
+) -> None:
+    with Image.open(shared_data / FIELD) as field:
+        part = field.crop((0, 0, 256, 256))
+    (tmp_path / "other").mkdir()
+    for place in (tmp_path / "case.png", tmp_path / "other" / "case.tif"):
+        part.save(place)
+    before = (tmp_path / "case.png").read_bytes()
+    said = membrana("segment", str(tmp_path / "case.png"), "-o", str(tmp_path), "--mpp", "0.25")
+    assert said.code == 1
+    assert told(said)[0]["problem"]["code"] == "would_overwrite"
+    assert (tmp_path / "case.png").read_bytes() == before
+    twice = membrana(
+        *("segment", str(tmp_path / "case.png"), str(tmp_path / "other" / "case.tif")),
+        *("-o", str(tmp_path / "masks"), "--mpp", "0.25"),
+    )
+    assert twice.code == 1
+    assert [each.get("problem", {}).get("code") for each in told(twice)] == [None, "name_twice"]
+
+
+def test_weights_that_are_none_are_refused_before_any_image(
+    membrana: Membrana, shared_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").write_text("no weights")
+    for name, code in (
+        ("none.safetensors", "model_missing"),
+        ("model.safetensors", "weights_unreadable"),
+    ):
+        words = ("-o", str(tmp_path / "masks"), "--model", str(tmp_path / name))
+        said = membrana("segment", str(shared_data / FIELD), *words)
+        assert (said.code, said.out) == (1, "")
+        assert said.err.rstrip().endswith(f"({code})"), said.err

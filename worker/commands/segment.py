@@ -1,0 +1,146 @@
+"""`membrana segment`: membrane masks of images, without a server."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import typer
+from PIL import Image
+
+from backend.cli import app, complain, say
+from backend.errors import MembranaError
+from backend.progress import bar
+from models.prediction import Predictor
+from worker.commands.fields import files_of
+from worker.commands.options import Refused, in_words
+from worker.commands.pictures import predicted, predictor_of, read_picture
+from worker.commands.score import Images, Mpp
+
+Gray = npt.NDArray[np.uint8]
+HALF = 128
+"""The least probability, 0-255, that is membrane: as it is in the service."""
+LIKELY = "probability"
+
+
+@app.command()
+def segment(
+    images: Images,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Weights that draw the masks; without them, the stain rule: a start."),
+    ] = None,
+    *,
+    mpp: Mpp = None,
+    probability: Annotated[
+        bool,
+        typer.Option("--probability", help="Write the probability too, 0-255, in a folder of it."),
+    ] = False,
+) -> None:
+    """Draw membrane masks: PNG, 0 or 255, of each image's name and size. For Research Use Only.
+
+    Prints what was made as JSON. An image that can't be used stops no other: it is named with why,
+    and the exit code is 1.
+    """
+    with in_words():
+        predictor = predictor_of(model)
+        paths = files_of(images)
+    folders = {"mask": output} | ({LIKELY: output / LIKELY} if probability else {})
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    told: list[dict[str, Any]] = []
+    with bar("images", len(paths)) as show:
+        for path, targets in named(paths, folders):
+            try:
+                check_targets(path, targets, paths, told)
+                with in_words():
+                    told.append(segmented(path, mpp, predictor, targets))
+            except MembranaError as error:
+                problem = {"code": error.problem_code, "detail": error.detail}
+                told.append({"image": str(path), "problem": problem})
+                complain(f"{path.name}: {error.detail} ({error.problem_code})")
+            show(len(told), len(paths))
+    say(json.dumps(told, indent=1, ensure_ascii=False))
+    if any("problem" in each for each in told):
+        raise typer.Exit(1)
+
+
+def named(paths: list[Path], folders: dict[str, Path]) -> Iterator[tuple[Path, dict[str, Path]]]:
+    """Yield each image with the files to make of it: its name, but for the ending."""
+    for path in paths:
+        yield path, {kind: folder / f"{path.stem}.png" for kind, folder in folders.items()}
+
+
+def check_targets(
+    path: Path, targets: dict[str, Path], paths: list[Path], told: list[dict[str, Any]]
+) -> None:
+    """Refuse to write over an image, or over what this run has made of another."""
+    for target in targets.values():
+        for image in paths:
+            if target.exists() and image.exists() and target.samefile(image):
+                raise Refused(
+                    f"Its mask would be written over the image {image}: take another folder.",
+                    code="would_overwrite",
+                )
+        if str(target) in (made.get("mask") for made in told):
+            raise Refused(
+                f"Another image has the same name, whose mask is {target}: take two folders.",
+                code="name_twice",
+            )
+
+
+def segmented(
+    path: Path, mpp: float | None, predictor: Predictor, targets: dict[str, Path]
+) -> dict[str, Any]:
+    """Write an image's mask, and its probability if wished; return what is told of it."""
+    from models.her2.pixels import Field
+
+    picture = read_picture(path, mpp)
+    if picture.mpp is None:
+        raise Refused(
+            f"{path.name} does not say how many µm a pixel has: give --mpp.", code="mpp_missing"
+        )
+    likely = predicted(Field(picture.pixels, picture.mpp), predictor).likely
+    assert likely is not None, "what was predicted has a probability"
+    height, width = picture.pixels.shape[:2]
+    likely = of_size(likely, width, height)
+    mask: Gray = np.where(likely >= HALF, np.uint8(255), np.uint8(0))
+    written = {"mask": mask, LIKELY: likely}
+    for kind, target in targets.items():
+        write(target, written[kind])
+    return {
+        "image": str(path),
+        **{kind: str(target) for kind, target in targets.items()},
+        "width": width,
+        "height": height,
+        "mpp": picture.mpp,
+        "membrane_fraction": round(float((mask > 0).mean()), 6),
+        "image_sha256": picture.sha256,
+        "predictor": predictor.backend,
+    }
+
+
+def of_size(likely: Gray, width: int, height: int) -> Gray:
+    """Bring a probability from the analysis' pixels to the image's; an area's mean decides."""
+    if likely.shape == (height, width):
+        return likely
+    how = cv2.INTER_AREA if likely.shape[1] > width else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(likely, (width, height), interpolation=how), np.uint8)
+
+
+def write(target: Path, pixels: Gray) -> None:
+    """Write a picture whole or not at all."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        Image.fromarray(pixels).save(draft, "PNG", compress_level=6)
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise Refused(
+            f"{target} can't be written: {error.strerror}.", code="not_written"
+        ) from error
