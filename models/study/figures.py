@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from models.metrics import IGNORE
 from models.networks import load_ensemble
 from models.study.dataset import Dataset, split
-from models.study.runs import predict
+from models.study.runs import TEST, predict
 from models.study.table import of, ordered
 
 MISSED, INVENTED, FOUND, UNKNOWN = (0, 114, 178), (213, 94, 0), (255, 255, 255), (110, 110, 110)
@@ -53,17 +53,19 @@ def curves(results: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
-def gallery(results: Mapping[str, Any], data: Dataset, work: Path, path: Path) -> bool:
-    """Draw what each method of a set proposes for test patches; False if no weights are left.
+def gallery(
+    results: Mapping[str, Any], data: Dataset, work: Path, path: Path, *, judge: str = TEST
+) -> bool:
+    """Draw what each method of a set proposes for held-out patches; False if no weights are left.
 
-    Of the largest share of labels and the first seed; one patch of each of four test groups.
-    work: the folder of the trainings' folders.
+    Of the largest share of labels and the first seed; one patch of each of four groups.
+    work: the folder of the trainings' folders; judge: `test` or `validation` patches.
     """
     runs = [run for run in results["runs"] if run["set"] == data.name]
     share = max(run["labelled"] for run in runs)
     first = min(run["seed"] for run in runs)
-    test = split(data, seed=results["protocol"]["split_seed"]).test
-    patches = examples(data, test, SHOWN)
+    part = split(data, seed=results["protocol"]["split_seed"])
+    patches = examples(data, part.test if judge == TEST else part.validation, SHOWN)
     found = {}
     for method in ordered({run["method"] for run in runs}):
         weights = work / data.name / f"{method}-{share:g}-{first}" / "model.safetensors"

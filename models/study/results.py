@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -14,6 +15,13 @@ from models.study.dataset import Dataset, DatasetError, split
 from models.study.machine import describe
 from models.study.runs import Cell
 from models.training import Progress
+
+JUDGED = (runs.VALIDATION, runs.TEST)
+
+
+def which(row: Mapping[str, Any]) -> tuple[str, str, float, int]:
+    """Return what tells a training from the others of its file."""
+    return row["set"], row["method"], row["labelled"], row["seed"]
 
 
 class Results:
@@ -43,23 +51,33 @@ class Results:
             "validation": len(part.validation),
             "test": len(part.test),
             "test_groups": sorted({data.groups[index] for index in part.test}),
+            "validation_groups": sorted({data.groups[index] for index in part.validation}),
             "positive_share": round(float((data.masks == 255).mean()), 4),
         }
-        if self.content["sets"].setdefault(data.name, facts) != facts:
+        known = self.content["sets"].setdefault(data.name, facts)
+        if any(known[name] != facts[name] for name in known):
             raise DatasetError(
                 "results_differ", f"{self.path} holds results of another set named {data.name}."
             )
+        # older files say less of a set
+        known |= facts
 
-    def has(self, data: Dataset, cell: Cell) -> bool:
+    def has(self, data: Dataset, cell: Cell, judge: str) -> bool:
+        """Return whether this training is there, judged on what is asked for."""
         wanted = (data.name, cell.contender.name, cell.share, cell.seed)
-        return wanted in {
-            (each["set"], each["method"], each["labelled"], each["seed"])
-            for each in self.content["runs"]
-        }
+        return any(which(each) == wanted and judge in each for each in self.content["runs"])
 
     def add(self, row: dict[str, Any]) -> None:
-        """Keep a finished training: on the disk when this returns."""
-        self.content["runs"].append({**row, "measured": describe()})
+        """Keep a finished training: on the disk when this returns.
+
+        It replaces a row of the same training, but for how the same weights were judged before.
+        """
+        rows, added = self.content["runs"], {**row, "measured": describe()}
+        for old in [each for each in rows if which(each) == which(row)]:
+            rows.remove(old)
+            if old["weights_sha256"] == row["weights_sha256"]:
+                added = {part: old[part] for part in JUDGED if part in old} | added
+        rows.append(added)
         fresh = self.path.with_suffix(".new")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with fresh.open("w") as file:
@@ -76,16 +94,23 @@ def complete(
     cells: list[Cell],
     work: Path,
     *,
+    judge: str = runs.TEST,
     jobs: int,
     progress: Progress,
 ) -> None:
-    """Run what is missing, `jobs` trainings at a time, one thread each. Kill it when you like."""
+    """Run what is missing, `jobs` trainings at a time, one thread each. Kill it when you like.
+
+    judge: `test`, or `validation`, which leaves the test patches alone.
+    """
     results.begin(data, protocol)
-    missing = [cell for cell in cells if not results.has(data, cell)]
+    missing = [cell for cell in cells if not results.has(data, cell, judge)]
     done = len(cells) - len(missing)
     progress(done, len(cells), {})
     with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=receive, initargs=(data, protocol)
+        jobs,
+        mp_context=get_context("spawn"),
+        initializer=receive,
+        initargs=(data, protocol, judge),
     ) as pool:
         waiting = {pool.submit(one, cell, work / data.name / cell.key): cell for cell in missing}
         try:
@@ -102,9 +127,9 @@ SHARED: dict[str, Any] = {}
 """What the processes of a pool are given once, instead of with every training."""
 
 
-def receive(data: Dataset, protocol: Protocol) -> None:
+def receive(data: Dataset, protocol: Protocol, judge: str) -> None:
     end_with_parent()
-    SHARED.update(data=data, protocol=protocol)
+    SHARED.update(data=data, protocol=protocol, judge=judge)
 
 
 def end_with_parent() -> None:
@@ -120,4 +145,4 @@ def end_with_parent() -> None:
 
 
 def one(cell: Cell, folder: Path) -> dict[str, Any]:
-    return runs.run(cell, SHARED["data"], SHARED["protocol"], folder)
+    return runs.run(cell, SHARED["data"], SHARED["protocol"], folder, judge=SHARED["judge"])

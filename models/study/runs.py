@@ -1,7 +1,8 @@
 """One training of a table: from a dataset, a contender and a seed to figures on held-out groups.
 
-Everything it leaves lies in its own folder: killed, it goes on from there. No choice is made on
-the test patches, nor on the validation patches: the weights of the last step are judged.
+Everything it leaves lies in its own folder: killed, it goes on from there. No choice is made in a
+training, on the test patches nor on the validation patches: the weights of the last step are
+judged. People choose between methods by the validation part of the rows.
 """
 
 import json
@@ -37,6 +38,8 @@ from models.training import (
 CURVE_POINTS = 10
 CURVE_PATCHES = 24
 BATCH = 8
+VALIDATION, TEST = "validation", "test"
+"""What a row is judged on: choices are made on the first, so that the second stays unseen."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,15 @@ def run(
     protocol: Protocol,
     folder: Path,
     *,
+    judge: str = TEST,
     threads: int = 1,
     progress: Progress = unreported,
 ) -> dict[str, Any]:
-    """Train, judge on the test patches, and return the row of `results.json`.
+    """Train, judge on held-out patches, and return the row of `results.json`.
 
-    Of several processes that torchrun started all train, and the leading one alone judges and
-    writes; the others return an empty row.
+    The row's `validation` is what choices are made by; `test` is there too unless `judge` is
+    `validation`: then nothing is predicted for the test patches. Of several processes that torchrun
+    started all train, and the leading one alone judges and writes; the others return an empty row.
     """
     part = dataset.split(data, seed=protocol.split_seed)
     share = 1.0 if cell.contender.all_labels else cell.share
@@ -83,8 +88,9 @@ def run(
     if not distributed.joined(protocol.device).leads:
         return {}
     teacher = place(load_ensemble(trained.path).teacher, protocol.device)
-    proposals = predict(teacher, data.images[part.test]) >= 0.5
-    groups = [data.groups[index] for index in part.test]
+    judged = {VALIDATION: judged_on(teacher, data, part.validation)}
+    if judge == TEST:
+        judged[TEST] = judged_on(teacher, data, part.test)
     log.add(1.0, None)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     return {
@@ -98,8 +104,15 @@ def run(
         "weights_sha256": trained.sha256,
         "seconds": round(log.seconds, 1),
         "curve": log.curve,
-        "test": evaluate(proposals, data.truth(part.test), groups).document(),
+        **judged,
     }
+
+
+def judged_on(teacher: nn.Module, data: Dataset, patches: npt.NDArray[np.intp]) -> dict[str, Any]:
+    """Return all figures of what a network proposes for some patches."""
+    proposals = predict(teacher, data.images[patches]) >= 0.5
+    groups = [data.groups[index] for index in patches]
+    return evaluate(proposals, data.truth(patches), groups).document()
 
 
 def configured(cell: Cell, protocol: Protocol, threads: int) -> TrainingConfig:

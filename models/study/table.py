@@ -18,34 +18,48 @@ COLUMNS = (
     ("clDice", "shape", "cl_dice", 3),
     ("boundary F1", "shape", "boundary_f1", 3),
 )
-"""Title, part of a run's `test`, name and decimals; shapes are means without penalties."""
+"""Title, part of a run's evaluation, name and decimals; shapes are means without penalties."""
 
 
-def markdown(results: Mapping[str, Any]) -> str:
+def markdown(results: Mapping[str, Any], judge: str = "test") -> str:
     """Return the tables of a `results.json`: means ± standard deviations over seeds.
 
-    The last column is the difference in Dice to the supervised method: the mean over groups and
-    seeds with a 95 % interval of a bootstrap over these pairs.
+    judge: the patches whose figures are shown, `test` or `validation`. Raises ValueError if no
+    training of the file was judged on them. The last column is the difference in Dice to the
+    supervised method: the mean over groups and seeds with a 95 % interval of a bootstrap over
+    these pairs.
     """
     parts = [described(results["protocol"])]
+    rows = judged(results["runs"], judge)
     for name, facts in results["sets"].items():
-        runs = [run for run in results["runs"] if run["set"] == name]
+        runs = [run for run in rows if run["set"] == name]
         parts += [
-            section(name, facts, [run for run in runs if run["labelled"] == share])
+            section(name, facts, [run for run in runs if run["labelled"] == share], judge)
             for share in sorted({run["labelled"] for run in runs})
         ]
     return "\n\n".join(parts) + "\n"
 
 
-def summary(studies: Sequence[Mapping[str, Any]]) -> str:
+def judged(runs: Iterable[Run], judge: str) -> list[Run]:
+    """Return the trainings that were judged on some patches, with those figures as `judged`.
+
+    Raises ValueError if there is none.
+    """
+    found = [{**run, "judged": run[judge]} for run in runs if judge in run]
+    if not found:
+        raise ValueError(f"no training was judged on the {judge} patches")
+    return found
+
+
+def summary(studies: Sequence[Mapping[str, Any]], judge: str = "test") -> str:
     """Return one table of several `results.json`: Dice of every method, a column a set and share.
 
-    Bold is the best of a column. Raises ValueError if the studies' budgets differ.
+    Bold is the best of a column. Raises ValueError if the studies' budgets differ, or as `judged`.
     """
     protocols = [{**study["protocol"], "strong": ""} for study in studies]
     if any(protocol != protocols[0] for protocol in protocols):
         raise ValueError("the studies have different protocols: they can't stand in one table")
-    runs = [run for study in studies for run in study["runs"]]
+    runs = judged((run for study in studies for run in study["runs"]), judge)
     columns = sorted({(run["set"], run["labelled"]) for run in runs})
     methods = ordered({run["method"] for run in runs})
     found: dict[tuple[str, float], dict[str, list[float]]] = {column: {} for column in columns}
@@ -76,13 +90,13 @@ def described(protocol: Mapping[str, Any]) -> str:
     )
 
 
-def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run]) -> str:
+def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run], judge: str) -> str:
     """One table. runs: of one set and share."""
     labelled, share = runs[0]["labelled_patches"], runs[0]["labelled"]
     seeds = sorted({run["seed"] for run in runs})
     title = (
         f"**{name}, {100 * share:g} %**: {labelled} of {facts['train']} training patches labelled; "
-        f"{facts['test']} test patches of {len(facts['test_groups'])} groups; seeds "
+        f"{facts[judge]} {judge} patches of {len(facts[f'{judge}_groups'])} groups; seeds "
         f"{', '.join(map(str, seeds))}."
     )
     titles = ["method", *(column[0] for column in COLUMNS), "steps", "CPU s", "Δ Dice (95 %)"]
@@ -106,7 +120,7 @@ def values(runs: Iterable[Run], part: str, key: str) -> list[float]:
     """Return a figure of each run; runs whose proposals are all empty have no shape."""
     found = []
     for run in runs:
-        figures = run["test"][part]
+        figures = run["judged"][part]
         if part == "shape":
             figures = figures["mean"]
         if figures is not None:
@@ -138,11 +152,11 @@ def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
 
 
 def groups(run: Run) -> dict[str, float]:
-    return {name: figures["dice"] for name, figures in run["test"]["groups"].items()}
+    return {name: figures["dice"] for name, figures in run["judged"]["groups"].items()}
 
 
 def dice(run: Run) -> float:
-    pooled: float = run["test"]["pooled"]["dice"]
+    pooled: float = run["judged"]["pooled"]["dice"]
     return pooled
 
 

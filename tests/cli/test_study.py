@@ -91,8 +91,25 @@ def test_benchmark_prints_the_table_that_it_keeps(folder, tmp_path):
     assert again.stdout == done.stdout
     short = membrana("tables", "--summary", results)
     assert "| method | lines 20 % | lines 50 % |" in short.stdout
+    chosen = membrana("tables", "--judge", "validation", results)
+    assert "validation patches of 1 groups" in chosen.stdout
     (tmp_path / "other.json").write_text("[]")
     assert "results_unreadable" in membrana("tables", tmp_path / "other.json").stderr
+
+
+def test_benchmark_judges_on_validation_and_leaves_the_test_alone(folder, tmp_path):
+    results = tmp_path / "results.json"
+    done = membrana(
+        "benchmark", *of(folder), *QUICK, "--methods", "supervised", "--labelled", "0.5",
+        "--seeds", 1, "--budget", 8, "--judge", "validation", "-o", results,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(results.read_text())["runs"]
+    assert "test" not in row
+    assert f"{row['validation']['patches']} validation patches" in done.stdout
+    refused = membrana("tables", results)
+    assert refused.returncode == 1
+    assert "No training was judged on the test patches." in refused.stderr
 
 
 def test_a_killed_study_leaves_no_process(folder, tmp_path):
@@ -130,6 +147,7 @@ def test_active_learning_prints_its_table(folder, tmp_path):
         (("--methods", "magic"), "method_unknown"),
         (("--methods", "cps", "--labelled", "2"), "wrong_option"),
         (("--methods", "cps", "--strong", "hue"), "wrong_option"),
+        (("--methods", "cps", "--judge", "both"), "wrong_option"),
         (("--methods", "cps", "--encoder-weights", "/none.pt"), "encoder_weights_missing"),
         (("--methods", "cps", "--groups", "/none.csv"), "groups_unreadable"),
     ],

@@ -14,6 +14,7 @@ from worker.commands.options import (
     Device,
     Encoder,
     Groups,
+    Judge,
     Loss,
     ManyWords,
     Network,
@@ -23,6 +24,7 @@ from worker.commands.options import (
     Region,
     Strong,
     Weights,
+    check_judge,
     in_words,
     protocol_of,
     share_of,
@@ -71,6 +73,7 @@ def benchmark(
     learning_rate: Rate = 2e-3,
     loss: Loss = "dice+ce",
     device: Device = "cpu",
+    judge: Judge = "test",
     her2: Annotated[
         Path | None,
         typer.Option(help="CSV of image and category: compare HER2 scores instead of methods."),
@@ -101,6 +104,7 @@ def benchmark(
         return
     if images is None or masks is None:
         raise Refused("--images and --masks are needed, or --her2.", code="wrong_option")
+    check_judge(judge)
     with in_words():
         from models.study import dataset, results
         from models.study.contenders import chosen
@@ -143,10 +147,11 @@ def benchmark(
                 protocol,
                 cells,
                 work_of(output),
+                judge=judge,
                 jobs=jobs,
                 progress=lambda done, of, _: show(done, of),
             )
-        illustrate(found.content, data, output)
+        illustrate(found.content, data, output, judge)
 
 
 def compare_strategies(
@@ -188,15 +193,17 @@ def work_of(output: Path) -> Path:
     return output.with_suffix(".work")
 
 
-def illustrate(content: dict[str, Any], data: Any, output: Path) -> None:
+def illustrate(content: dict[str, Any], data: Any, output: Path, judge: str) -> None:
     """Print the tables and draw what belongs to them."""
     from models.study import figures, table
 
-    markdown = table.markdown(content)
+    markdown = table.markdown(content, judge)
     output.with_suffix(".md").write_text(markdown)
     figures.curves(content, output.with_suffix(".curves.png"))
     # pictures of people's images stay out of the folder of results
-    figures.gallery(content, data, work_of(output), work_of(output) / f"{data.name}.png")
+    figures.gallery(
+        content, data, work_of(output), work_of(output) / f"{data.name}.png", judge=judge
+    )
     say(markdown)
 
 
@@ -207,19 +214,21 @@ def tables(
     summary: Annotated[
         bool, typer.Option("--summary", help="One table of all files: Dice alone.")
     ] = False,
+    judge: Judge = "test",
 ) -> None:
     """Print the tables of finished studies as Markdown."""
     from models.study import table
 
+    check_judge(judge)
     studies = [content_of(path) for path in results]
-    if summary:
-        try:
-            say(table.summary(studies))
-        except ValueError as error:
-            raise Refused(f"{error}.", code="results_differ") from error
-        return
-    for study in studies:
-        say(table.markdown(study))
+    try:
+        if summary:
+            say(table.summary(studies, judge))
+            return
+        for study in studies:
+            say(table.markdown(study, judge))
+    except ValueError as error:
+        raise Refused(f"{str(error).capitalize()}.", code="results_differ") from error
 
 
 def content_of(path: Path) -> dict[str, Any]:

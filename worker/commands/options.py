@@ -31,6 +31,12 @@ Crop = Annotated[int, typer.Option(help="Side of the training crops, px.")]
 Batch = Annotated[int, typer.Option(help="Labelled and as many unlabelled images a step.")]
 Rate = Annotated[float, typer.Option(help="Learning rate.")]
 Loss = Annotated[str, typer.Option(help="`dice`, `dice+ce`, or `own`: each method's.")]
+Judge = Annotated[
+    str,
+    typer.Option(
+        help="Whose figures are shown: `test`, or `validation` to choose by, the test unseen."
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
@@ -75,6 +81,11 @@ def protocol_of(**choices: Any) -> Any:
     )
     batch = choices.pop("batch")
     return Protocol(network=network, batch_labelled=batch, batch_unlabelled=batch, **choices)
+
+
+def check_judge(judge: str) -> None:
+    if judge not in {"test", "validation"}:
+        raise Refused(f"--judge is test or validation, not {judge}.", code="wrong_option")
 
 
 class ManyWords(TyperCommand):

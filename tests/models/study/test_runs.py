@@ -52,6 +52,61 @@ def test_it_learns_and_says_what_it_did(data, tmp_path):
     json.dumps(row)
 
 
+def test_choices_can_be_made_without_the_test_patches(data, tmp_path):
+    protocol = replace(PROTOCOL, passes=20)
+    part = dataset.split(data)
+    blind = replace(data, images=data.images.copy(), masks=data.masks.copy())
+    blind.images[part.test], blind.masks[part.test] = 0, 127
+    row = runs.run(cell(), blind, protocol, tmp_path / "a", judge=runs.VALIDATION)
+    assert "test" not in row
+    seen = runs.run(cell(), data, protocol, tmp_path / "b")
+    assert row["validation"] == seen["validation"]
+    assert seen["validation"]["patches"] == len(part.validation)
+    assert seen["test"]["patches"] == len(part.test)
+
+
+def test_what_was_judged_on_validation_is_judged_on_test_when_that_is_asked_for(data, tmp_path):
+    protocol, path = replace(PROTOCOL, passes=20), tmp_path / "results.json"
+
+    def study(judge):
+        results = Results(path, protocol)
+        complete(
+            results, data, protocol, [cell()], tmp_path / "work",
+            judge=judge, jobs=1, progress=lambda *_: None,
+        )  # fmt: skip
+        (row,) = results.content["runs"]
+        return row
+
+    assert runs.TEST not in study(runs.VALIDATION)
+    row = study(runs.TEST)
+    assert {runs.VALIDATION, runs.TEST} <= row.keys()
+    # what is there on both is not run again
+    assert study(runs.VALIDATION) == row
+
+
+def test_a_file_from_before_the_validation_part_stays(data, tmp_path):
+    protocol, path = replace(PROTOCOL, passes=20), tmp_path / "results.json"
+
+    def study(judge):
+        results = Results(path, protocol)
+        complete(
+            results, data, protocol, [cell()], tmp_path / "work",
+            judge=judge, jobs=1, progress=lambda *_: None,
+        )  # fmt: skip
+        return results.content
+
+    content = study(runs.TEST)
+    del content["runs"][0]["validation"]
+    del content["sets"]["lines"]["validation_groups"]
+    path.write_text(json.dumps(content))
+    (old,) = study(runs.TEST)["runs"]
+    assert old == content["runs"][0]
+    # asked to judge on validation, it keeps what the same weights showed on the test patches
+    (row,) = study(runs.VALIDATION)["runs"]
+    assert row["test"] == old["test"]
+    assert row["validation"]["patches"] > 0
+
+
 def test_stopped_it_goes_on_to_the_same_row(data, tmp_path):
     whole = runs.run(cell("eugmt-plus"), data, PROTOCOL, tmp_path / "whole")
 

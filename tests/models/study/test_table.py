@@ -9,7 +9,13 @@ from models.study import dataset, figures, table
 from models.study.contenders import Protocol
 from tests.models.study.folders import MEMBRANE, write
 
-FACTS = {"train": 40, "test": 12, "test_groups": ["a", "b"]}
+FACTS = {
+    "train": 40,
+    "test": 12,
+    "test_groups": ["a", "b"],
+    "validation": 4,
+    "validation_groups": ["c"],
+}
 
 
 def run(method, seed, dice, *, share=0.05, shape=True):
@@ -96,6 +102,23 @@ def test_a_summary_of_several_sets():
         "supervised": ["–", "0.600", "–"],
         "cps": ["**0.400**", "**0.700**", "**0.200**"],
     }
+
+
+def test_judged_on_validation_the_test_figures_play_no_part():
+    good, bad = run("cps", 0, (0.9, 0.9)), run("supervised", 0, (0.2, 0.2))
+    for each in (good, bad):
+        each["validation"] = each["test"]
+    good["test"] = run("cps", 0, (0.1, 0.1))["test"]
+    del bad["test"]
+    text = table.markdown(results(good, bad, run("bcp", 0, (0.5, 0.5))), "validation")
+    found = rows(text)
+    assert list(found) == ["method", "supervised", "**cps**"]
+    assert found["**cps**"][0] == "0.900"
+    assert found["**cps**"][-1].startswith("+0.700")
+    assert "4 validation patches of 1 groups" in text
+    assert rows(table.markdown(results(good, bad)))["**cps**"][0] == "0.100"
+    with pytest.raises(ValueError, match="no training was judged on the validation patches"):
+        table.markdown(results(run("bcp", 0, (0.5, 0.5))), "validation")
 
 
 def test_other_budgets_are_other_tables():
