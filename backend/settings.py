@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     audit_folds: int = Field(
         3, ge=2, description="Networks of an audit of masks; each judges what it never learned."
     )
+    nucleus_detector: str = Field(
+        "", description="File or folder of a learned nucleus detector; empty: the built-in one."
+    )
     threads: int = Field(0, description="CPU threads of one worker's network; 0: torch's choice.")
     inference_backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="What predicts: torch, openvino, or auto: what was measured quicker."

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -19,6 +20,7 @@ from backend.regions import service as regions
 from backend.regions.geojson import Region
 from backend.regions.tables import RegionKind
 from backend.rounds.snapshot import ACCEPTED
+from backend.scores.detector import mounted
 from backend.scores.tables import CellDecision
 from backend.settings import Settings
 from backend.slides import service as slides
@@ -51,6 +53,7 @@ def freeze(
     masks = masks_of(session, slide_id)
     decisions = decisions_of(session, slide_id)
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
+    detector = settings.nucleus_detector
     return {
         "slide": {"sha256": slide.sha256, "width": width, "height": height, "mpp": slide.mpp},
         "analysis_mpp": settings.analysis_mpp,
@@ -66,6 +69,7 @@ def freeze(
             "weights_sha256": version.weights_sha256,
             "prediction_sha256": prediction.sha256,
         },
+        "detector": mounted(Path(detector)).frozen() if detector else None,
         "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},
         "regions": {"sha256": blobs.put(geojson.document(used)), "revision": revision},
         "decisions": {"sha256": blobs.put(canonical(decisions)), "count": len(decisions)},

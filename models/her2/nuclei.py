@@ -1,7 +1,7 @@
 """Nuclei: a detector draws them as a label map, and they are measured.
 
 The default needs no weights: blobs of haematoxylin by the Laplacian of a Gaussian (her2.md §3.2).
-A learned one (InstanSeg, mounted by the user) has the same interface and lives elsewhere.
+Learned ones (InstanSeg, StarDist, Cellpose), mounted by the user, are in models.nuclei.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from models.her2.optical_density import Densities
+from models.her2.pixels import Pixels
 
 Float = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
@@ -24,13 +25,26 @@ NUCLEI_MPP = 0.5
 """Resolution of detectors: a nucleus is some 15 pixels wide."""
 
 
+@dataclass(frozen=True)
+class View:
+    """A tile with its halo: RGB (H, W, 3) at NUCLEI_MPP, begun at (top, left), px of NUCLEI_MPP.
+
+    Who needs to see more of the slide than that reads it.
+    """
+
+    slide: Pixels
+    top: int
+    left: int
+    image: Rgb
+
+
 class Detector(Protocol):
-    """Draws nuclei. Its answer at a place must not depend on what is over 32 µm away."""
+    """Draws nuclei; the same one at the same place of a slide, whichever tile is in view."""
 
     @property
     def name(self) -> str: ...
-    def __call__(self, image: Rgb, mpp: float) -> Label:
-        """Label the nuclei of RGB (H, W, 3) at NUCLEI_MPP: int32 (H, W), 0 is none."""
+    def __call__(self, view: View) -> Label:
+        """Label the nuclei of a view: int32 (H, W), 0 is none."""
         ...
 
 
@@ -58,7 +72,11 @@ class LogDetector:
     def name(self) -> str:
         return "log"
 
-    def __call__(self, image: Rgb, mpp: float) -> Label:
+    def __call__(self, view: View) -> Label:
+        return self.labels(view.image, NUCLEI_MPP)
+
+    def labels(self, image: Rgb, mpp: float) -> Label:
+        """Label the nuclei of RGB (H, W, 3); nothing over 32 µm away matters to one."""
         brown = np.maximum(self.densities.dab(image) - np.float32(self.brown_from), 0)
         blue = self.densities.haematoxylin(image) - np.float32(self.brown_share) * brown
         response = self._response(np.maximum(blue, 0), mpp)

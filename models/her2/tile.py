@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models.her2 import cells as columns
 from models.her2.cells import VERTICES, Cells, Cutoffs, classify
-from models.her2.nuclei import NUCLEI_MPP, Detector, measure_nuclei
+from models.her2.nuclei import NUCLEI_MPP, Detector, View, measure_nuclei
 from models.her2.optical_density import STEP, Densities
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
 from models.her2.rays import MASK, RAYS, REVIEWED, Planes, Profiles, directions, ground_of, trace
@@ -80,7 +80,8 @@ class TileWork:
         )
         coarse = membrane[::2, ::2] | membrane[1::2, ::2] | membrane[::2, 1::2]
         coarse |= membrane[1::2, 1::2]
-        filled = fill_holes(self.detector(small, NUCLEI_MPP), coarse, NUCLEI_MPP)
+        labels = self.detector(View(self.slide, y // 2, x // 2, small))
+        filled = fill_holes(labels, coarse, NUCLEI_MPP)
         brown = self.densities.dab(small)
         nuclei = measure_nuclei(filled.labels, brown, NUCLEI_MPP, (y // 2, x // 2))
         # places on the slide in analysis px: 0 is a pixel's edge, not its middle

@@ -130,13 +130,15 @@ def code_sha256() -> str:
     """Hash the code that measures and decides: what a version number may hide, this shows."""
     whole = hashlib.sha256()
     root = files("models")
-    names = sorted(
-        path.name
-        for path in root.joinpath("her2").iterdir()
-        if path.name.endswith(".py") and path.is_file()
-    )
-    for name in names:
-        whole.update(f"{name}\0".encode())
-        whole.update(root.joinpath("her2", name).read_bytes())
-    whole.update(root.joinpath("stain.py").read_bytes())
+    for folder in ("her2", "nuclei"):
+        names = sorted(
+            path.name
+            for path in root.joinpath(folder).iterdir()
+            if path.name.endswith(".py") and path.is_file()
+        )
+        for name in names:
+            whole.update(f"{name}\0".encode())
+            whole.update(root.joinpath(folder, name).read_bytes())
+    for name in ("stain.py", "tissue.py"):
+        whole.update(root.joinpath(name).read_bytes())
     return whole.hexdigest()

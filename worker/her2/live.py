@@ -123,6 +123,7 @@ def measured(
         on.masks,
         regions=on.regions,
         settings=settings,
+        detector=on.detector,
         within=None if before is None else touched,
         known=seen,
         workers=threads or None,

@@ -26,18 +26,19 @@ from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
 from models.her2.flags import Flag
 from models.her2.mask_doubt import flag_of, uncertain_share
+from models.her2.nuclei import Detector
 from models.her2.pixels import Regions
 from models.her2.protocols import Protocol, ProtocolError, load, read_calibration
 from models.her2.quality import quality_flags
 from models.her2.slide_score import canonical
 from models.her2.tiles import measure
 from worker.her2 import document
+from worker.her2.detector import detector_of, of_detector
 from worker.her2.document import CellEdit, Scored
 from worker.her2.slide import SlideMasks, SlidePixels, regions_of
 
 Inputs = Mapping[str, Any]
 Progress = Callable[[int, int], None]
-DETECTOR = "log"
 
 
 class ProtocolUnusable(Unprocessable):
@@ -53,6 +54,8 @@ class Opened:
     regions: Regions
     drawn: Sequence[Region]
     protocol: Protocol
+    detector: Detector | None = None
+    """None: the built-in one."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def opened(slide: Slide, inputs: Inputs, blobs: Blobs, settings: Settings) -> It
             regions_of(drawn),
             drawn,
             protocol_of(inputs, blobs),
+            detector_of(settings.nucleus_detector, inputs.get("detector")),
         )
     finally:
         reader.close()
@@ -118,6 +122,7 @@ def measured(on: Opened, *, threads: int, progress: Progress) -> Measurement:
         on.masks,
         regions=on.regions,
         settings=document.settings_of(on.protocol),
+        detector=on.detector,
         workers=threads or None,
         progress=progress,
     )
@@ -153,7 +158,7 @@ def scored(
         "model": inputs["model"],
         "masks": inputs["masks"],
         "regions": inputs["regions"],
-        "detector": DETECTOR,
+        **of_detector(inputs.get("detector")),
         "seed": seed,
         "software": software(),
     }

@@ -67,7 +67,7 @@ def test_each_disc_is_one_nucleus_of_its_size_and_place():
     centres = [(40, 40), (40, 60), (120, 100), (160, 30)]
     image = discs(centres)
     densities = Densities((238.0,) * 3, StainVectors())
-    labels = LogDetector(densities)(image, NUCLEI_MPP)
+    labels = LogDetector(densities).labels(image, NUCLEI_MPP)
     nuclei = measure_nuclei(labels, densities.dab(image), NUCLEI_MPP)
     assert len(nuclei.number) == 4
     found = sorted(zip(nuclei.row.round(), nuclei.col.round(), strict=True))

@@ -1,0 +1,1 @@
+"""Learned nucleus detectors whose weights the user mounts; nothing is shipped or downloaded."""
