@@ -8,7 +8,7 @@ from backend.events.tables import Event
 from backend.jobs.tables import Job, WorkerHeartbeat
 from backend.label_issues.tables import LabelAudit, LabelIssue, LabelJudgement
 from backend.model_versions.tables import ModelVersion
-from backend.patches.tables import Patch, PatchInfluence
+from backend.patches.tables import AnalysisGrid, Patch, PatchInfluence
 from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
 from backend.regions.tables import RegionSet
 from backend.reports.tables import CellEdit, Report
@@ -19,6 +19,7 @@ from backend.slides.tables import Slide
 from backend.uploads.tables import Upload
 
 __all__ = [
+    "AnalysisGrid",
     "Annotation",
     "ApiToken",
     "AuditEntry",

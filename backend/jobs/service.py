@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from backend.db.base import now
 from backend.db.outbox import after_commit
 from backend.db.states import move
-from backend.errors import Conflict, NotFound
+from backend.errors import NotFound
 from backend.events.service import announce
 from backend.jobs.bell import ring
+from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import ACTIVE, QUEUE_OF, Job, JobKind, JobState
 from backend.settings import Settings, get_settings
 
@@ -60,10 +61,10 @@ def enqueue(
     *,
     params: dict[str, Any] | None = None,
     requested_by: str | None = None,
-    idempotency_key: str | None = None,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> Job:
     """Return the active job of this kind and subject, or a new one that rings after the commit."""
-    if known := same_request(session, kind, subject, idempotency_key):
+    if known := same_request(session, idempotency_key):
         return known
     job = Job(
         kind=kind,
@@ -71,35 +72,20 @@ def enqueue(
         params=params or {},
         max_attempts=get_settings().max_attempts,
         requested_by=requested_by,
-        idempotency_key=idempotency_key,
+        idempotency_key=idempotency_key and idempotency_key.key,
+        request_sha256=idempotency_key and idempotency_key.request_sha256,
         rung_at=now(),
     )
     try:
         with session.begin_nested():
             session.add(job)
     except IntegrityError:
-        twin = same_request(session, kind, subject, idempotency_key) or active_job(
-            session, kind, subject
-        )
+        twin = same_request(session, idempotency_key) or active_job(session, kind, subject)
         if twin is None:
             raise
         return twin
     announce_job(session, job)
     after_commit(session, partial(ring, job.id, QUEUE_OF[kind]))
-    return job
-
-
-def same_request(
-    session: Session, kind: JobKind, subject: str, idempotency_key: str | None
-) -> Job | None:
-    """Return the job that this key has named before."""
-    if idempotency_key is None:
-        return None
-    job = session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
-    if job is not None and (job.kind, job.subject) != (kind, subject):
-        raise Conflict(
-            "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
-        )
     return job
 
 
@@ -207,14 +193,23 @@ def hand_over(session: Session, job_id: str, *, owner: str) -> None:
         after_commit(session, partial(ring, job_id, QUEUE_OF[job.kind]))
 
 
-def recover(session: Session, settings: Settings) -> None:
-    """Queue jobs whose lease ran out; ring again for queued ones nobody has come for."""
+def lost(session: Session) -> Sequence[str]:
+    """Return the running jobs whose lease ran out."""
+    return session.scalars(
+        select(Job.id).where(Job.state == JobState.RUNNING, Job.lease_until < now())
+    ).all()
+
+
+def recover(session: Session, job_id: str) -> None:
+    """Queue a job whose lease ran out, or fail it; one that is somebody's again stays theirs."""
+    job = get(session, job_id)
+    log.warning("job %s lost its worker (attempt %d)", job.id, job.attempts)
+    put_back(session, job, LOST, now_if=Job.lease_until < now())
+
+
+def ring_again(session: Session, settings: Settings) -> None:
+    """Ring for queued jobs that nobody has come for."""
     moment = now()
-    for job in session.scalars(
-        select(Job).where(Job.state == JobState.RUNNING, Job.lease_until < moment)
-    ).all():
-        log.warning("job %s lost its worker (attempt %d)", job.id, job.attempts)
-        put_back(session, job, LOST, now_if=Job.lease_until < moment)
     waiting = moment - timedelta(seconds=settings.ring_again_seconds)
     for job in queued_since(session, waiting):
         job.rung_at = moment

@@ -80,6 +80,7 @@ class Job(Identified, Base):
             postgresql_where=text("state IN ('queued', 'running')"),
         ),
         Index("ix_jobs_state", "state", "lease_until"),
+        Index("ix_jobs_subject", "kind", "subject"),
     )
 
     kind: Mapped[JobKind] = mapped_column(EnumText(JobKind))
@@ -95,6 +96,9 @@ class Job(Identified, Base):
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     problem: Mapped[dict[str, Any] | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    request_sha256: Mapped[str | None] = mapped_column(
+        String(64), doc="Of the request that came with the key."
+    )
     requested_by: Mapped[str | None] = mapped_column(String(36))
     rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

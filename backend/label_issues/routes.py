@@ -1,12 +1,12 @@
 """Label issues over HTTP."""
 
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response, status
+from fastapi import APIRouter, Request, Response, status
 
 from backend import conditional
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import BlobStore, CurrentSettings, ReadSession, WriteSession
+from backend.jobs.idempotency import KeyOfRequest
 from backend.jobs.schemas import JobOut
 from backend.label_issues import service
 from backend.label_issues.schemas import IssueList
@@ -23,7 +23,7 @@ def request_audit(
     session: WriteSession,
     settings: CurrentSettings,
     user: Pathologist,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    idempotency_key: KeyOfRequest = None,
 ) -> JobOut:
     """Have all accepted masks judged by networks that never saw them; one audit at a time."""
     job = service.request(session, settings, by=user, idempotency_key=idempotency_key)

@@ -15,6 +15,7 @@ from backend.audit import service as audit_trail
 from backend.auth.tables import User
 from backend.errors import BadRequest, NotFound, Unprocessable
 from backend.jobs import service as jobs
+from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import Job, JobKind
 from backend.label_issues import course
 from backend.label_issues.tables import IssueKind, LabelAudit, LabelIssue, LabelJudgement
@@ -70,10 +71,10 @@ class Overview:
 
 
 def request(
-    session: Session, settings: Settings, *, by: User, idempotency_key: str | None = None
+    session: Session, settings: Settings, *, by: User, idempotency_key: IdempotencyKey | None = None
 ) -> Job:
     """Ask for an audit of all accepted masks as they are now; one that is going on is returned."""
-    known = jobs.same_request(session, JobKind.AUDIT_LABELS, SUBJECT, idempotency_key)
+    known = same_request(session, idempotency_key)
     if known := known or jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT):
         return known
     rounds.require_encoder_weights(settings.encoder_weights)

@@ -75,6 +75,22 @@ class Patch(Identified, Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class AnalysisGrid(Base):
+    """The pixel size of the grid that every patch of this installation lies on: one row, for good.
+
+    Written with the first patches. Masks, proposals and models are of this grid and no other.
+    """
+
+    __tablename__ = "analysis_grid"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="only_one"),
+        CheckConstraint("mpp > 0", name="mpp"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    mpp: Mapped[float] = mapped_column(doc="Micrometres per analysis pixel.")
+
+
 class PatchInfluence(Base):
     """How much a correction of a patch could change the slide's category, as last computed.
 

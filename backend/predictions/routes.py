@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 
 from backend import conditional
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import BlobStore, CurrentSettings, ReadSession, WriteSession
+from backend.jobs.idempotency import KeyOfRequest
 from backend.jobs.schemas import JobOut
 from backend.predictions import service, tiles
 from backend.predictions.overlays import Overlay
@@ -22,7 +23,7 @@ def request_prediction(
     user: Pathologist,
     slide_id: str,
     wanted: PredictionIn,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    idempotency_key: KeyOfRequest = None,
 ) -> JobOut:
     """Run a model version over a slide, or over a box first."""
     service.require_measured(slides.get(session, slide_id))

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from backend.db.outbox import after_commit
 from backend.errors import Conflict, NotFound, Unprocessable
 from backend.jobs import service as jobs
+from backend.jobs.repeats import IdempotencyKey
 from backend.jobs.tables import Job, JobKind
 from backend.model_versions import service as model_versions
 from backend.model_versions.tables import ModelVersion, ModelVersionState
@@ -72,7 +73,7 @@ def request(
     model_version_id: str | None = None,
     box: Region0 | None = None,
     requested_by: str | None = None,
-    idempotency_key: str | None = None,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> Job:
     """Ask for a slide, or the shards under a level-0 box of it, to be predicted.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 from fastapi.responses import FileResponse, StreamingResponse
 
 from backend.auth import service as auth
@@ -20,6 +20,7 @@ from backend.dependencies import (
 )
 from backend.errors import Forbidden, Unauthenticated
 from backend.exchange.html import html
+from backend.jobs.idempotency import KeyOfRequest
 from backend.jobs.schemas import JobOut
 from backend.paging import Cursor, Limit, Page, paginate
 from backend.reports import dicom_exports, exports, service, signing
@@ -36,7 +37,6 @@ from backend.reports.schemas import (
 from backend.reports.tables import Report
 
 router = APIRouter(tags=["her2"])
-IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 throttle = Throttle()
 PIECE = 1 << 20
 DICOM_TYPE = "application/dicom"
@@ -54,7 +54,7 @@ def request_report(
     user: Pathologist,
     slide_id: str,
     wanted: ReportIn,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: KeyOfRequest = None,
 ) -> ReportJob:
     """Score a slide in its tumour regions; the answer is the job, `report_id` names the report."""
     report, job = service.request(
@@ -259,7 +259,7 @@ def amend_report(
     user: Pathologist,
     report_id: str,
     wanted: AmendmentIn,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: KeyOfRequest = None,
 ) -> ReportJob:
     """Begin a new version of a signed report; signing it supersedes the old one."""
     report, job = service.amend(

@@ -16,6 +16,7 @@ from backend.errors import Conflict, NotFound, Unprocessable
 from backend.events.service import announce
 from backend.exchange.words import CLASSES
 from backend.jobs import service as jobs
+from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import Job, JobKind
 from backend.reports import requests
 from backend.reports.requests import Wanted
@@ -84,7 +85,7 @@ def request(
     wanted: Wanted,
     *,
     by: User,
-    idempotency_key: str | None = None,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> tuple[Report, Job]:
     """Ask for a slide to be scored as it is now; the same request that is going on is returned."""
     if known := asked_before(session, idempotency_key):
@@ -114,7 +115,7 @@ def amend(
     *,
     reason: str,
     by: User,
-    idempotency_key: str | None = None,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> tuple[Report, Job]:
     """Begin the next version of a signed report, computed anew; the old one stays as signed."""
     if known := asked_before(session, idempotency_key):
@@ -137,22 +138,16 @@ def amend(
     return start(session, report, by=by, idempotency_key=idempotency_key)
 
 
-def asked_before(session: Session, idempotency_key: str | None) -> tuple[Report, Job] | None:
+def asked_before(
+    session: Session, idempotency_key: IdempotencyKey | None
+) -> tuple[Report, Job] | None:
     """Return the report that a request with this key has begun."""
-    if idempotency_key is None:
-        return None
-    job = session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
-    if job is None:
-        return None
-    if job.kind != JobKind.REPORT:
-        raise Conflict(
-            "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
-        )
-    return get(session, job.subject), job
+    job = same_request(session, idempotency_key)
+    return (get(session, job.subject), job) if job else None
 
 
 def start(
-    session: Session, report: Report, *, by: User, idempotency_key: str | None
+    session: Session, report: Report, *, by: User, idempotency_key: IdempotencyKey | None
 ) -> tuple[Report, Job]:
     session.add(report)
     session.flush()
@@ -172,7 +167,7 @@ def start(
 
 
 def compute(
-    session: Session, report: Report, *, by: User, idempotency_key: str | None = None
+    session: Session, report: Report, *, by: User, idempotency_key: IdempotencyKey | None = None
 ) -> Job:
     job = jobs.enqueue(
         session,

@@ -1,17 +1,15 @@
 """Rounds over REST."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header, status
+from fastapi import APIRouter, status
 
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.jobs.idempotency import KeyOfRequest
 from backend.paging import Cursor, Limit
 from backend.rounds import course, service
 from backend.rounds.schemas import RoundDetail, RoundJob, RoundList, RoundOut, RoundStarted
 
 router = APIRouter(prefix="/rounds", tags=["learning"])
-IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
@@ -19,7 +17,7 @@ def start_round(
     session: WriteSession,
     settings: CurrentSettings,
     user: Pathologist,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: KeyOfRequest = None,
 ) -> RoundStarted:
     """Start a round on everything annotated so far; a live one is returned instead of a second."""
     row, running = service.start(session, settings, by=user, idempotency_key=idempotency_key)

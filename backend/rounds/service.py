@@ -14,9 +14,10 @@ import backend.rounds.course  # noqa: F401
 from backend.annotations.tables import Annotation
 from backend.audit import service as audit
 from backend.auth.tables import User
-from backend.errors import Conflict, NotFound, Unprocessable
+from backend.errors import NotFound, Unprocessable
 from backend.events.service import announce
 from backend.jobs import service as jobs
+from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import Job, JobKind
 from backend.model_versions import service as model_versions
 from backend.paging import paginate
@@ -103,14 +104,14 @@ def start(
     settings: Settings,
     *,
     by: User | None = None,
-    idempotency_key: str | None = None,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> tuple[Round, bool]:
     """Start a round on what is annotated now; return it, and whether it was running already.
 
     Without `by`, enough new annotations started it.
     """
-    if known := started_by(session, idempotency_key):
-        return known, False
+    if known := same_request(session, idempotency_key):
+        return get(session, known.subject), False
     if running := live(session):
         return running, True
     require_encoder_weights(settings.encoder_weights)
@@ -136,20 +137,6 @@ def start(
     audit.record(session, by, "round.started", "round", row.id, snapshot=row.snapshot_sha256)
     announce(session, Round.TOPIC, row.id, {"state": str(row.state)})
     return row, False
-
-
-def started_by(session: Session, idempotency_key: str | None) -> Round | None:
-    """Return the round that a request with this key has started before."""
-    if idempotency_key is None:
-        return None
-    job = session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
-    if job is None:
-        return None
-    if job.kind != JobKind.TRAIN:
-        raise Conflict(
-            "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
-        )
-    return get(session, job.subject)
 
 
 def require_encoder_weights(encoder_weights: str) -> None:

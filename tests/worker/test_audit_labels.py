@@ -142,7 +142,8 @@ def test_an_audit_that_lost_its_lease_writes_nothing_and_ends_the_same(
             .values(owner="gone", lease_until=now() - timedelta(seconds=1))
         )
     with database.writing() as session:
-        jobs.recover(session, settings)
+        for lost in jobs.lost(session):
+            jobs.recover(session, lost)
     run_job(job_id, settings)
     job = job_of(database, job_id)
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)

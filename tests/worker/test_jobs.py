@@ -14,7 +14,8 @@ from backend.db.session import Database
 from backend.errors import Conflict
 from backend.events.tables import Event
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.jobs.repeats import IdempotencyKey
+from backend.jobs.tables import Job, JobKind, JobState, WorkerHeartbeat
 from backend.settings import Settings
 from worker.context import Cancelled, JobContext
 from worker.reaper import Reaper
@@ -55,12 +56,45 @@ def test_a_second_request_for_the_same_work_is_the_same_job(database: Database) 
 
 
 def test_an_idempotency_key_names_one_job_for_ever(database: Database, settings: Settings) -> None:
-    first = queue(database, idempotency_key="k")
+    key = IdempotencyKey("k", "of this request")
+    first = queue(database, idempotency_key=key)
     with claim(database, first, settings).finishing():
         pass
-    assert queue(database, idempotency_key="k") == first
+    assert queue(database, idempotency_key=key) == first
     with pytest.raises(Conflict, match="Idempotency-Key"):
-        queue(database, "another", idempotency_key="k")
+        queue(database, "another", idempotency_key=IdempotencyKey("k", "of another"))
+
+
+def test_a_key_that_is_taken_stops_neither_heartbeat_nor_recovery(
+    database: Database, settings: Settings
+) -> None:
+    """Somebody's job once held the key of this hour's cleanup; then no job was ever recovered."""
+    taken = IdempotencyKey(f"cleanup {now():%Y-%m-%dT%H}", "of a person")
+    lost = queue(database, idempotency_key=taken)
+    claim(database, lost, settings)
+    expire_lease(database, lost)
+    look(database, settings)
+    assert row(database, lost).state == JobState.QUEUED
+    with database.reading() as session:
+        assert session.scalars(select(WorkerHeartbeat.name)).all() == ["test"]
+
+
+def test_a_job_that_cannot_be_settled_leaves_the_others_alone(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(jobs.ON_FAILURE, JobKind.CLEANUP, stumble)
+    last, other = queue(database, "a"), queue(database, "b")
+    for job_id in (last, other):
+        claim(database, job_id, settings)
+        expire_lease(database, job_id)
+    with database.writing() as session:
+        session.execute(update(Job).where(Job.id == last).values(attempts=settings.max_attempts))
+    look(database, settings)
+    assert row(database, last).state == JobState.RUNNING
+    assert row(database, other).state == JobState.QUEUED
 
 
 def test_of_many_workers_one_wins(database: Database, settings: Settings) -> None:

@@ -227,7 +227,8 @@ def test_an_interrupted_round_ends_in_the_same_weights(
             blank,
         )
     with laboratory.database.writing() as session:
-        jobs.recover(session, settings)
+        for lost in jobs.lost(session):
+            jobs.recover(session, lost)
     resumed = laboratory.work(round_id)
 
     assert laboratory.job(round_id).attempts == 2
