@@ -73,6 +73,7 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
     )
     whole = scored.document | {
         "regions": document.described(REGIONS, 0.25),
+        "decisions": {"on_the_slide": 2, "applied": 1, "without_cell": 1},
         "provenance": {
             "slide": {"sha256": SHA, "width": SIDE, "height": SIDE, "mpp": 0.25},
             "model": {
@@ -83,6 +84,7 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
             },
             "masks": {"sha256": SHA, "patches": 0},
             "regions": {"sha256": SHA, "revision": 1},
+            "decisions": {"sha256": SHA, "count": 2},
             "detector": "log",
             "software": {"version": "0.1.0", "commit": None, "code_sha256": SHA},
             "seed": 1,
@@ -116,7 +118,10 @@ def content(*, signed: bool = False, **more: Any) -> Content:
             "signature": Signature(
                 "Dr. A. Osei", AT, "author", "1+", "Faint & partial.", "Looked at 40×.", SHA
             ),
-            "edits": [Edit(3, "WP", None, "ines", AT, "a lymphocyte")],
+            "edits": [
+                Edit(3, "WP", None, "ines", AT, "a lymphocyte"),
+                Edit(None, None, "IC", "Dr. A. Osei", AT, "dark all round"),
+            ],
             "history": [
                 Version(REPORT_ID.replace("aa", "ab"), 1, "superseded", "2+", AT),
                 Version(REPORT_ID, 2, "signed", "1+", AT),

@@ -26,13 +26,16 @@ class Signature:
 
 @dataclass(frozen=True)
 class Edit:
-    """A person's decision on one cell: its class before and after; None: left out."""
+    """A person's decision on one cell: its class before and after; `after` None: left out.
 
-    cell: int
-    before: str
+    `cell` and `before` are None where the nucleus is no longer among those that were measured.
+    """
+
+    cell: int | None
+    before: str | None
     after: str | None
     by: str
-    at: datetime
+    at: datetime | None
     reason: str
 
 

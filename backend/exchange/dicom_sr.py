@@ -31,7 +31,6 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from backend import __version__
 from backend.exchange import words
 from backend.exchange.content import Content
 from backend.exchange.dicom import MAKER, Identity, local
@@ -83,10 +82,11 @@ def structured_report(
 
 
 def observers(content: Content, identity: Identity) -> ObservationContext:
+    version = content.document["provenance"]["software"]["version"]
     device = ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=identity.uid("device"), name=words.PRODUCT, model_name=f"HER2 {__version__}"
+            uid=identity.uid("device"), name=words.PRODUCT, model_name=f"HER2 {version}"
         ),
     )
     if content.signature is None:
@@ -115,7 +115,7 @@ def slide_group(
         method=local("protocol", f"{protocol['title']} {protocol['version']}"[:LONGEST]),
         algorithm_id=AlgorithmIdentification(
             name="Membrana HER2",
-            version=__version__,
+            version=content.document["provenance"]["software"]["version"],
             parameters=[
                 content.urn,
                 f"document sha256 {content.document_sha256}",

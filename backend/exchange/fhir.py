@@ -191,6 +191,9 @@ def provenance(content: Content, target: Resource, device: Resource) -> Resource
             )
         ],
     }
+    if decided := source.get("decisions"):
+        what = {"identifier": {"system": LOCAL, "value": f"decisions sha256 {decided['sha256']}"}}
+        made["entity"].append({"role": "source", "what": what})
     if content.amends:
         old = {"identifier": {"system": "urn:ietf:rfc:3986", "value": content.amends}}
         made["entity"].append({"role": "revision", "what": old})

@@ -8,6 +8,7 @@ from backend.exchange.content import NOT_STATED, Content, Document, Edit, Versio
 from backend.exchange.quantities import area, count, day
 
 Row = tuple[str, str]
+LOST = "the cell is no longer found"
 
 
 def facts(content: Content) -> Iterator[Row]:
@@ -26,7 +27,9 @@ def facts(content: Content) -> Iterator[Row]:
     yield "Seen by a person", share
     touched = document["edited_cells"]
     said = f"{count(touched)} ({100 * touched / max(1, document['cells']):.2f} %)"
-    yield "Cells set by hand", said if touched else "none"
+    lost = document.get("decisions", {}).get("without_cell", 0)
+    ending = f"; decisions whose cell is not found now: {count(lost)}" if lost else ""
+    yield "Cells set by hand", (said if touched else "none") + ending
 
 
 def assay_rows(content: Content) -> Iterator[Row]:
@@ -68,6 +71,9 @@ def provenance_rows(content: Content) -> Iterator[Row]:
     masks = source["masks"]
     yield "People's masks", f"{count(masks['patches'])} patches, snapshot {masks['sha256']}"
     yield "Regions", f"revision {source['regions']['revision']}, {source['regions']['sha256']}"
+    if decided := source.get("decisions"):
+        said = f"{count(decided['count'])} on the slide, {decided['sha256']}"
+        yield "Decisions on cells", said
     protocol = content.document["protocol"]
     yield "Protocol", f"{protocol['name']} {protocol['version']}, {protocol['sha256']}"
     if protocol["calibrated"]:
@@ -83,10 +89,11 @@ def provenance_rows(content: Content) -> Iterator[Row]:
 
 def edit_row(edit: Edit) -> dict[str, str]:
     after = "left out" if edit.after is None else words.CLASSES[edit.after]
+    change = f"{words.CLASSES[edit.before]} → {after}" if edit.before else f"{after}: {LOST}"
     return {
-        "cell": str(edit.cell),
-        "change": f"{words.CLASSES[edit.before]} → {after}",
-        "who": f"{edit.by}, {day(edit.at)}",
+        "cell": "–" if edit.cell is None else str(edit.cell),
+        "change": change,
+        "who": f"{edit.by}, {day(edit.at)}" if edit.at else edit.by,
         "reason": edit.reason,
     }
 

@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from backend.errors import Conflict
 from backend.regions import geojson
-from backend.reports import exports, service
+from backend.reports import exports, requests, service
 from backend.reports.tables import Report
 from backend.settings import Settings
 from backend.slides import service as slides
@@ -27,7 +27,7 @@ def of_dicom(session: Session, report_id: str) -> tuple[Report, Slide]:
     """Return a computed report of a DICOM slide; raise NotADicomSlide for any other."""
     report = service.computed(session, report_id)
     slide = slides.get(session, report.slide_id)
-    if slide.vendor != DICOM:
+    if requests.labels_of(session, report)["vendor"] != DICOM:
         raise NotADicomSlide(
             "DICOM objects refer to a DICOM image, and this slide's file is none. Convert the "
             "slide to DICOM, upload it and score that; or take another format."
@@ -55,7 +55,9 @@ def structured_report(session: Session, blobs: Blobs, settings: Settings, report
     content = exports.content_of(session, blobs, report)
     signed = content.signature
     source = dicom.source_of(
-        settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
+        settings.slide_folder / slide.sha256,
+        width=report.inputs["slide"]["width"],
+        height=report.inputs["slide"]["height"],
     )
     identity = dicom.Identity(
         report.id, f"sr {report.document_sha256} {signed.sha256 if signed else ''}"

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.exchange.content import Content, Edit, Signature, Version
+from backend.exchange.content import NOT_STATED, Content, Edit, Signature, Version
 from backend.exchange.fhir import fhir
 from backend.exchange.pdf import pdf
 from backend.exchange.words import RESEARCH_USE_ONLY
-from backend.reports import service
-from backend.reports.tables import CellEdit, Report
-from backend.slides import service as slides
+from backend.reports import requests, service
+from backend.reports.tables import CellAction, CellEdit, Report
 from backend.storage.blobs import Blobs
 
 SCHEMA = "membrana.report/1"
@@ -33,7 +33,6 @@ def content_of(
     session: Session, blobs: Blobs, report: Report, signature: Signature | None = None
 ) -> Content:
     """Return all that a computed report says; `signature`: one that is about to be given."""
-    slide = slides.get(session, report.slide_id)
     figures = report.files.get("figures")
     return Content(
         urn=urn_of(report.id),
@@ -41,19 +40,17 @@ def content_of(
         state=str(report.state),
         made_at=report.computed_at or report.created_at,
         made_by=report.requester.name,
-        slide={
-            "id": slide.id,
-            "case_id": slide.case_id,
-            "stain": slide.stain,
-            "vendor": slide.vendor,
-        },
+        slide={"id": report.slide_id, **requests.labels_of(session, report)},
         assay=report.assay,
         document=document_of(blobs, report),
         document_sha256=str(report.document_sha256),
         figures=json.loads(blobs.read(figures)) if figures else {},
         picture=blobs.read,
         signature=signature or signature_of(report),
-        edits=[edit_of(each) for each in service.standing(service.edits_of(session, report.id))],
+        edits=[
+            *(of_slide(each) for each in decided(blobs, report) if is_printed(each)),
+            *(edit_of(each) for each in service.standing(service.edits_of(session, report.id))),
+        ],
         amends=urn_of(report.amends_id) if report.amends_id else None,
         amendment_reason=report.amendment_reason,
         history=[version_of(each) for each in versions(session, report)],
@@ -82,6 +79,29 @@ def edit_of(edit: CellEdit) -> Edit:
         by=edit.author.name,
         at=edit.created_at,
         reason=edit.reason,
+    )
+
+
+def decided(blobs: Blobs, report: Report) -> list[dict[str, Any]]:
+    """Return the slide's decisions that the report froze, each with its cell and its fate."""
+    kept = report.files.get("decisions")
+    rows: list[dict[str, Any]] = json.loads(blobs.read(kept))["decisions"] if kept else []
+    return rows
+
+
+def is_printed(row: dict[str, Any]) -> bool:
+    """Say whether a reader is shown a decision; the JSON export has them all."""
+    return row["fate"] in {"applied", "no_cell"} and row["action"] != CellAction.INCLUDE
+
+
+def of_slide(row: dict[str, Any]) -> Edit:
+    return Edit(
+        cell=row["cell"],
+        before=row["measured"],
+        after=row["class"],
+        by=row["by"] or NOT_STATED,
+        at=datetime.fromisoformat(row["at"]) if row["at"] else None,
+        reason=row["reason"] or NOT_STATED,
     )
 
 
@@ -120,7 +140,24 @@ def fhir_of(blobs: Blobs, report: Report, content: Content) -> bytes:
     return fhir(content, pdf=pdf_of(blobs, report, content), pdf_url=address)
 
 
-def json_of(session: Session, report: Report, content: Content) -> bytes:
+def edits_of(session: Session, report: Report) -> list[dict[str, Any]]:
+    """Return every decision on cells of a report, as it is exported and signed."""
+    return [
+        {
+            "number": edit.number,
+            "cell": edit.cell,
+            "action": str(edit.action),
+            "class": edit.label,
+            "measured": edit.measured,
+            "by": edit.author.name,
+            "at": edit.created_at.isoformat(),
+            "reason": edit.reason,
+        }
+        for edit in service.edits_of(session, report.id)
+    ]
+
+
+def json_of(session: Session, blobs: Blobs, report: Report, content: Content) -> bytes:
     """Return the export that all others can be made from, as canonical JSON."""
     signed = content.signature
     whole = {
@@ -137,19 +174,8 @@ def json_of(session: Session, report: Report, content: Content) -> bytes:
         "document": content.document,
         "document_sha256": report.document_sha256,
         "files": report.files,
-        "edits": [
-            {
-                "number": edit.number,
-                "cell": edit.cell,
-                "action": str(edit.action),
-                "class": edit.label,
-                "measured": edit.measured,
-                "by": edit.author.name,
-                "at": edit.created_at.isoformat(),
-                "reason": edit.reason,
-            }
-            for edit in service.edits_of(session, report.id)
-        ],
+        "decisions": decided(blobs, report),
+        "edits": edits_of(session, report),
         "signature": signed
         and {
             "name": signed.name,

@@ -19,11 +19,13 @@ from backend.regions import geojson
 from backend.regions import service as regions
 from backend.regions.geojson import Region
 from backend.regions.tables import RegionKind
+from backend.reports import decisions
+from backend.reports.tables import Report
 from backend.rounds.snapshot import ACCEPTED
 from backend.scores.detector import mounted
-from backend.scores.tables import CellDecision
 from backend.settings import Settings
 from backend.slides import service as slides
+from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
 
 
@@ -42,6 +44,14 @@ class Wanted:
     assay: dict[str, Any] = field(default_factory=dict)
 
 
+def of_report(
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
+) -> dict[str, Any]:
+    """Return what a report keeps for good: what it is computed from and the slide's labels."""
+    inputs = freeze(session, blobs, settings, slide_id, wanted)
+    return inputs | {"labels": labelled(slides.get(session, slide_id))}
+
+
 def freeze(
     session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
 ) -> dict[str, Any]:
@@ -51,7 +61,7 @@ def freeze(
     version = model_versions.get(session, prediction.model_version_id)
     used, revision = chosen_regions(session, blobs, slide_id, wanted.regions)
     masks = masks_of(session, slide_id)
-    decisions = decisions_of(session, slide_id)
+    decided = decisions.frozen(decisions.standing(session, slide_id))
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
     detector = settings.nucleus_detector
     return {
@@ -72,8 +82,19 @@ def freeze(
         "detector": mounted(Path(detector)).frozen() if detector else None,
         "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},
         "regions": {"sha256": blobs.put(geojson.document(used)), "revision": revision},
-        "decisions": {"sha256": blobs.put(canonical(decisions)), "count": len(decisions)},
+        "decisions": {"sha256": blobs.put(canonical(decided)), "count": len(decided)},
     }
+
+
+def labelled(slide: Slide) -> dict[str, Any]:
+    """Return what a slide is called by: a report keeps that, whatever it is called later."""
+    return {"case_id": slide.case_id, "stain": slide.stain, "vendor": slide.vendor}
+
+
+def labels_of(session: Session, report: Report) -> dict[str, Any]:
+    """Return a report's case_id, stain and vendor: frozen, or today's where it is older."""
+    frozen: dict[str, Any] | None = report.inputs.get("labels")
+    return frozen or labelled(slides.get(session, report.slide_id))
 
 
 def canonical(value: Any) -> bytes:
@@ -111,22 +132,6 @@ def masks_of(session: Session, slide_id: str) -> list[list[Any]]:
         .order_by(Patch.row, Patch.column)
     )
     return [[row, column, sha256] for row, column, sha256 in rows]
-
-
-def decisions_of(session: Session, slide_id: str) -> list[list[Any]]:
-    """Return people's standing decisions on cells: x, y (level-0 px), action, class; in order.
-
-    A decision is about the nucleus at its place as it was measured then: the last one there counts.
-    Measured anew it may lie elsewhere: of two decisions that now fall on one cell the later counts.
-    """
-    rows = session.scalars(
-        select(CellDecision).where(CellDecision.slide_id == slide_id).order_by(CellDecision.number)
-    )
-    last: dict[tuple[float, float], CellDecision] = {}
-    for row in rows:
-        last.pop((row.x, row.y), None)
-        last[row.x, row.y] = row
-    return [[row.x, row.y, str(row.action), row.label] for row in last.values()]
 
 
 def chosen_regions(

@@ -148,7 +148,7 @@ def get_json(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) 
     """Return the whole report as JSON, the source of all other formats."""
     report = service.computed(session, report_id)
     content = exports.content_of(session, blobs, report)
-    whole = exports.json_of(session, report, content)
+    whole = exports.json_of(session, blobs, report, content)
     return download(whole, "application/json", report_id, "json")
 
 

@@ -90,7 +90,7 @@ def request(
     """Ask for a slide to be scored as it is now; the same request that is going on is returned."""
     if known := asked_before(session, idempotency_key):
         return known
-    inputs = requests.freeze(session, blobs, settings, slide_id, wanted)
+    inputs = requests.of_report(session, blobs, settings, slide_id, wanted)
     going_on = select(Report).where(
         Report.slide_id == slide_id, Report.state == ReportState.COMPUTING
     )
@@ -125,7 +125,7 @@ def amend(
         raise ReportNotDraft(
             f"The report is {old.state}: only a signed one is amended; change a draft itself.",
         )
-    inputs = requests.freeze(session, blobs, settings, old.slide_id, wanted)
+    inputs = requests.of_report(session, blobs, settings, old.slide_id, wanted)
     report = Report(
         slide_id=old.slide_id,
         requested_by=by.id,

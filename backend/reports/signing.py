@@ -63,7 +63,7 @@ def prepare(
     plain = Signature(
         by.name, at, str(verdict.meaning), verdict.score, verdict.comment, verdict.reason, ""
     )
-    signature = replace(plain, sha256=bound(session, report, plain, by))
+    signature = replace(plain, sha256=bound(session, report, plain, by.id))
     content = replace(exports.content_of(session, blobs, report, signature), state="signed")
     history = [
         replace(each, state=after_signing(each.id, report), score=score_of(each, report, verdict))
@@ -82,16 +82,23 @@ def score_of(version: Any, report: Report, verdict: Verdict) -> str | None:
     return score
 
 
-def bound(session: Session, report: Report, signature: Signature, by: User) -> str:
-    """Hash the signature together with what is signed."""
+def bound(session: Session, report: Report, signature: Signature, signer_id: str) -> str:
+    """Hash the signature together with what is signed: all that any export is made from."""
     old = service.get(session, report.amends_id) if report.amends_id else None
     whole = {
         "report": exports.urn_of(report.id),
+        "slide": report.slide_id,
         "version": report.version,
+        "requested_by": {"id": report.requested_by, "name": report.requester.name},
+        "inputs": report.inputs,
+        "assay": report.assay,
         "document": report.document_sha256,
+        "computed_at": report.computed_at and report.computed_at.isoformat(),
         "files": report.files,
+        "edits": exports.edits_of(session, report),
         "amends": old and {"report": exports.urn_of(old.id), "signature": old.signature_sha256},
-        "signer": {"id": by.id, "name": signature.name},
+        "amendment_reason": report.amendment_reason,
+        "signer": {"id": signer_id, "name": signature.name},
         "at": signature.at.isoformat(),
         "meaning": signature.meaning,
         "score": signature.score,

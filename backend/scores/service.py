@@ -15,7 +15,7 @@ from backend.db.base import now
 from backend.errors import Conflict, Unprocessable
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind
-from backend.reports import requests
+from backend.reports import decisions, requests
 from backend.reports.tables import CellAction
 from backend.scores.cells import REACH_UM, CellIndex, columns_in, nearest
 from backend.scores.changes import held, tell, touch
@@ -186,8 +186,8 @@ def decisions_of(session: Session, slide_id: str) -> Select[CellDecision]:
 def standing(session: Session, slide_id: str) -> list[Decision]:
     """Return the decisions that stand, in their order; `include` takes others back."""
     return [
-        Decision(x, y, CellAction(action), label)
-        for x, y, action, label in requests.decisions_of(session, slide_id)
+        Decision(row.x, row.y, row.action, row.label)
+        for row in decisions.standing(session, slide_id)
     ]
 
 

@@ -18,7 +18,8 @@ from models.her2.cells import Cells
 from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.exporters import cells_csv, cells_geojson
-from worker.her2 import figures, measurement
+from worker.her2 import decisions, figures, measurement
+from worker.her2.decisions import Placed
 from worker.her2.document import CellEdit, Scored
 from worker.her2.measurement import Measurement, Opened
 
@@ -49,9 +50,9 @@ def run(context: JobContext) -> None:
     with measurement.opened(task.slide, task.report.inputs, context.blobs, context.settings) as on:
         found = measured_once(context, task.report, on)
         context.check()
-        edits = edits_of(context, task, found.cells)
-        scored = measurement.scored(on, found, edits, task.report.inputs, task.report.assay)
+        scored, placed = judged(context, task, on, found)
         made = files(context, task.report, on, scored)
+        made["decisions"] = context.blobs.put(decisions.evidence(placed))
         if task.slide.vendor == dicom_exports.DICOM:
             made |= dicom_files(context, task, on, scored)
     whole = canonical(scored.document)
@@ -76,10 +77,16 @@ def read(context: JobContext) -> Task:
         return Task(report, slide, edits, frozenset(each.cell for each in every))
 
 
-def edits_of(context: JobContext, task: Task, cells: Cells) -> list[CellEdit]:
-    """Return the slide's decisions that the report froze, and over them the report's own."""
-    frozen = measurement.decided(cells, task.report.inputs, context.blobs)
-    return [*(edit for edit in frozen if edit.number not in task.judged), *task.edits]
+def judged(
+    context: JobContext, task: Task, on: Opened, found: Measurement
+) -> tuple[Scored, list[Placed]]:
+    """Score with the slide's decisions that the report froze, and over them the report's own."""
+    report = task.report
+    placed = decisions.placed(found.cells, report.inputs, context.blobs, task.judged)
+    edits = [*decisions.edits(placed), *task.edits]
+    scored = measurement.scored(on, found, edits, report.inputs, report.assay)
+    scored.document["decisions"] = decisions.summary(placed)
+    return scored, placed
 
 
 def measured_once(context: JobContext, report: Report, on: Opened) -> Measurement:

@@ -14,7 +14,7 @@ from models.her2.flags import Flag
 from models.her2.protocols import Protocol
 from models.her2.slide_score import canonical
 from worker.context import JobContext
-from worker.her2 import influence, live, measurement
+from worker.her2 import decisions, influence, live, measurement
 from worker.her2.document import Scored
 from worker.her2.live import Kept
 
@@ -103,5 +103,5 @@ def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
         found = kept.measurement(on)
         if row.thresholds:
             found = replace(found, flags=(*found.flags, CHANGED))
-        edits = measurement.decided(kept.cells, task.inputs, blobs)
+        edits = decisions.edits(decisions.placed(kept.cells, task.inputs, blobs))
         return measurement.scored(on, found, edits, task.inputs, {}), kept, on.protocol

@@ -6,7 +6,7 @@ from backend.errors import Conflict
 from backend.reports import service as reports
 from models.her2.slide_score import canonical
 from worker.context import JobContext
-from worker.handlers.report import edits_of, read
+from worker.handlers.report import judged, read
 from worker.her2 import measurement
 
 SHOWN = 20
@@ -27,8 +27,7 @@ def run(context: JobContext) -> None:
 
     with measurement.opened(task.slide, report.inputs, context.blobs, context.settings) as on:
         found = measurement.measured(on, threads=context.settings.threads, progress=progress)
-        edits = edits_of(context, task, found.cells)
-        scored = measurement.scored(on, found, edits, report.inputs, report.assay)
+        scored, _ = judged(context, task, on, found)
     before = json.loads(context.blobs.read(str(report.document_sha256)))
     after = json.loads(canonical(scored.document))
     differing = measurement.differences(before, after)

@@ -14,9 +14,6 @@ from backend import __version__
 from backend.errors import Unprocessable
 from backend.regions import geojson
 from backend.regions.geojson import Region
-from backend.reports.tables import CellAction
-from backend.scores.cells import nearest
-from backend.scores.service import Decision
 from backend.settings import Settings
 from backend.slides.reader import open_slide
 from backend.slides.tables import Slide
@@ -158,32 +155,12 @@ def scored(
         "model": inputs["model"],
         "masks": inputs["masks"],
         "regions": inputs["regions"],
+        "decisions": inputs.get("decisions"),
         **of_detector(inputs.get("detector")),
         "seed": seed,
         "software": software(),
     }
     return found
-
-
-def decided(cells: Cells, inputs: Inputs, blobs: Blobs) -> list[CellEdit]:
-    """Return the slide's frozen decisions by the cells' numbers; the later one of a cell counts.
-
-    A decision whose nucleus is not found any more is about no cell.
-    """
-    if "decisions" not in inputs:
-        # asked for before cells could be decided on outside a report
-        return []
-    frozen = [
-        Decision(x, y, CellAction(action), label)
-        for x, y, action, label in json.loads(blobs.read(inputs["decisions"]["sha256"]))
-    ]
-    numbers = nearest(cells.x, cells.y, cells.mpp, frozen)
-    last = dict(zip(numbers, frozen, strict=True))
-    return [
-        CellEdit(number, each.label)
-        for number, each in sorted(last.items(), key=lambda pair: pair[0] or 0)
-        if number is not None and each.action != CellAction.INCLUDE
-    ]
 
 
 def flags_of(assay: Mapping[str, Any]) -> Iterator[Flag]:

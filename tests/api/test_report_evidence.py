@@ -1,0 +1,174 @@
+"""What a report keeps of people's words: who decided on cells, and the slide's labels."""
+
+import io
+import json
+from typing import Any
+
+import pypdfium2
+import pytest
+from sqlalchemy import select
+
+from backend.jobs.tables import JobKind
+from backend.reports import exports, signing
+from backend.reports import service as reports
+from backend.reports.tables import Report
+from backend.scores.tables import CellDecision
+from tests.conftest import Service
+from tests.scoring import (
+    REPORT,
+    SIDE,
+    box,
+    computed,
+    pathologist,
+    report_of,
+    sign,
+    slide_with_tumour,
+)
+
+EXPORTS = ("pdf", "html", "json", "csv", "fhir.json", "geojson")
+
+
+def read(service: Service, report_id: str, ending: str) -> bytes:
+    answer = service.client.get(f"/reports/{report_id}.{ending}")
+    assert answer.status_code == 200, answer.text
+    content: bytes = answer.content
+    return content
+
+
+def words_of(pdf: bytes) -> str:
+    with pypdfium2.PdfDocument(io.BytesIO(pdf)) as document:
+        pages = [page.get_textpage().get_text_bounded() for page in document]
+    return " ".join(" ".join(pages).split())
+
+
+def verified(service: Service, report_id: str) -> dict[str, Any]:
+    job = service.client.post(f"/reports/{report_id}/verify").raise_for_status().json()
+    service.run_jobs(REPORT)
+    found: dict[str, Any] = service.client.get(f"/jobs/{job['id']}").json()
+    return found
+
+
+def cells_of(service: Service, slide_id: str) -> list[dict[str, Any]]:
+    where = {"x": 0, "y": 0, "width": SIDE, "height": SIDE, "limit": 10_000}
+    items: list[dict[str, Any]] = service.client.get(
+        f"/slides/{slide_id}/cells", params=where
+    ).json()["items"]
+    return items
+
+
+def test_who_decided_on_cells_in_the_annotator_and_why_stands_in_the_report(
+    service: Service,
+) -> None:
+    slide_id = slide_with_tumour(service)
+    service.client.put(f"/slides/{slide_id}/score", json={}).raise_for_status()
+    service.run_jobs((JobKind.SCORE,))
+    inside = [each for each in cells_of(service, slide_id) if each["x"] > 250]
+    lost = next(each for each in cells_of(service, slide_id) if each["x"] < 130)
+    excluded, other, back = inside[0], inside[20], inside[40]
+    label = "IC" if other["measured"] != "IC" else "N"
+    reader = pathologist(service)
+
+    def decide(cell: dict[str, Any], action: str, reason: str, label: str | None = None) -> None:
+        said = {"x": cell["x"], "y": cell["y"], "action": action, "label": label}
+        body = {"decisions": [said], "reason": reason}
+        answer = reader.post(f"/slides/{slide_id}/cells/decisions", json=body)
+        assert answer.status_code == 202, answer.text
+
+    decide(excluded, "exclude", "a lymphocyte, I am sure")
+    decide(other, "class", "seen at 40×", label)
+    decide(lost, "exclude", "out of focus here")
+    decide(back, "exclude", "a slip of the hand")
+    decide(back, "include", "taken back")
+    # the nucleus of one of them is not measured any more
+    drawn = service.client.post(f"/slides/{slide_id}/regions", json=box(0, 0, 160, SIDE, "exclude"))
+    assert drawn.status_code == 201
+    report_id = computed(service, slide_id)
+    document = report_of(service, report_id)["document"]
+    assert document["decisions"] == {"on_the_slide": 3, "applied": 2, "without_cell": 1}
+    assert (document["edited_cells"], document["excluded_cells"]) == (2, 1)
+    inputs = report_of(service, report_id)["inputs"]
+    assert document["provenance"]["decisions"] == inputs["decisions"]
+
+    with service.database.reading() as session:
+        name = session.scalars(select(CellDecision)).first().author.name  # type: ignore[union-attr]
+    rows = json.loads(read(service, report_id, "json"))["decisions"]
+    assert [(row["action"], row["fate"]) for row in rows] == [
+        ("exclude", "applied"),
+        ("class", "applied"),
+        ("exclude", "no_cell"),
+        ("include", "taken_back"),
+    ]
+    assert {row["by"] for row in rows} == {name}
+    assert all(row["at"] for row in rows)
+    assert rows[1]["measured"] == other["measured"]
+    assert rows[2]["cell"] is None
+    for said in (
+        read(service, report_id, "html").decode(),
+        words_of(read(service, report_id, "pdf")),
+    ):
+        for part in ("a lymphocyte, I am sure", "seen at 40×", "out of focus here", name):
+            assert part in said, part
+        assert "a slip of the hand" not in said
+        assert "decisions whose cell is not found now: 1" in said
+    assert verified(service, report_id)["state"] == "succeeded"
+
+    # a decision in the report itself goes before that of the slide
+    edit = {"edits": [{"cell": rows[0]["cell"], "action": "include"}], "reason": "it is tumour"}
+    service.client.post(f"/reports/{report_id}/cells", json=edit).raise_for_status()
+    service.run_jobs(REPORT)
+    again = json.loads(read(service, report_id, "json"))
+    assert again["decisions"][0]["fate"] == "replaced"
+    assert again["document"]["excluded_cells"] == 0
+    assert again["edits"][0]["reason"] == "it is tumour"
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_signed_reports_exports_stay_whatever_the_slide_is_called_later(
+    service: Service,
+) -> None:
+    slide_id = slide_with_tumour(service)
+    service.client.patch(f"/slides/{slide_id}", json={"case_id": "24-1187"}).raise_for_status()
+    report_id = computed(service, slide_id)
+    assert sign(pathologist(service), report_id).status_code == 200
+    before = {ending: read(service, report_id, ending) for ending in EXPORTS}
+    assert b"24-1187" in before["html"]
+    changed = {"case_id": "another case", "stain": "Ki67"}
+    service.client.patch(f"/slides/{slide_id}", json=changed).raise_for_status()
+    assert {ending: read(service, report_id, ending) for ending in EXPORTS} == before
+    assert verified(service, report_id)["state"] == "succeeded"
+    later = report_of(service, computed(service, slide_id))
+    assert later["inputs"]["labels"]["case_id"] == "another case"
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_the_signature_binds_all_that_an_export_is_made_from(service: Service) -> None:
+    report_id = computed(service, slide_with_tumour(service), assay={"antibody": "4B5"})
+    said = {"edits": [{"cell": 0, "action": "exclude"}], "reason": "a lymphocyte"}
+    service.client.post(f"/reports/{report_id}/cells", json=said).raise_for_status()
+    service.run_jobs(REPORT)
+    signed = sign(pathologist(service), report_id).json()
+    with service.database.reading() as session:
+        report = session.get_one(Report, report_id)
+        signature = exports.signature_of(report)
+        assert signature is not None
+
+        def sha256() -> str:
+            return signing.bound(session, report, signature, str(report.signed_by))
+
+        assert sha256() == signed["signature"]["sha256"]
+        with session.no_autoflush:
+            for name, value in (
+                ("inputs", report.inputs | {"labels": {"case_id": "another"}}),
+                ("assay", {"antibody": "SP3"}),
+                ("files", {}),
+                ("version", 7),
+                ("amendment_reason", "none"),
+            ):
+                kept = getattr(report, name)
+                setattr(report, name, value)
+                assert sha256() != signed["signature"]["sha256"], name
+                setattr(report, name, kept)
+            edit = reports.edits_of(session, report_id)[0]
+            edit.reason = "another"
+            assert sha256() != signed["signature"]["sha256"]
+        session.rollback()
