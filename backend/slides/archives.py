@@ -4,6 +4,7 @@ Whoever made the zip may be hostile: no path leaves the folder, no links, no bom
 """
 
 import errno
+import lzma
 import shutil
 import stat
 import struct
@@ -48,7 +49,17 @@ class ArchiveWithoutSlide(Unprocessable):
 
 
 DAMAGED = "The zip is damaged or not complete. Make it anew and upload it again."
-BROKEN = (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError, OSError, struct.error)
+BROKEN = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    ValueError,
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    MemoryError,
+    struct.error,
+)
 """What reading a damaged zip may raise; whatever it is, the person hears one sentence."""
 
 

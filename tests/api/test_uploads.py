@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from backend.auth.tables import Role
 from backend.settings import Settings
 from tests.api.tus import TUS, announce, app_of, begin, offset, part_files, send
+from tests.backend.test_hostile_zips import packed
 from tests.conftest import Service
 
 
@@ -176,3 +177,14 @@ def test_what_is_refused_at_the_end_is_forgotten(service: Service) -> None:
     assert announce(service.client, 0).json()["code"] == "empty_file"
     nothing = service.client.post("/slides", files={"file": ("a.svs", b"")})
     assert (nothing.status_code, nothing.json()["code"]) == (422, "empty_file")
+
+
+def test_a_damaged_zip_is_refused_by_tus_and_forgotten(service: Service) -> None:
+    whole = packed("lzma")
+    at = whole.index(b"a/Slidedat.ini") + len("a/Slidedat.ini") + 8
+    broken = whole[:at] + bytes(8) + whole[at + 8 :]
+    place = begin(service.client, len(broken))
+    answer = send(service.client, place, 0, broken)
+    assert (answer.status_code, answer.json()["code"]) == (422, "archive_unreadable")
+    assert service.client.head(place, headers=TUS).status_code == 410
+    assert part_files(service) == []
