@@ -4,7 +4,6 @@ A chain is one strategy and one seed: the same first patches for all strategies,
 share of the training patches what its strategy asks for, trained anew from the beginning.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,13 +18,13 @@ import numpy.typing as npt
 from models import selection
 from models.networks import load_ensemble, place
 from models.prediction import Prediction
-from models.study import dataset, runs
+from models.study import dataset, results, runs
 from models.study.contenders import Contender, Protocol
 from models.study.dataset import Dataset, DatasetError, Split
 from models.study.results import end_with_parent
 from models.study.runs import Cell
 from models.study.strategies import STRATEGIES, Pool
-from models.training import Progress
+from models.training import Progress, TrainingConfig
 
 Numbers = npt.NDArray[np.intp]
 ENOUGH = 0.95
@@ -34,12 +33,19 @@ ENOUGH = 0.95
 
 @dataclass(frozen=True)
 class Plan:
-    """What all chains share. shares: labelled shares of the training patches, ascending."""
+    """What all chains share. shares: labelled shares of the training patches, ascending.
+
+    judge: the patches whose Dice is the curve, `test` or `validation`.
+    """
 
     contender: Contender
     protocol: Protocol
     shares: tuple[float, ...]
     work: Path
+    judge: str = runs.TEST
+
+    def config(self, seed: int) -> TrainingConfig:
+        return runs.configured(Cell(self.contender, 1.0, seed), self.protocol, threads=1)
 
 
 def chain(plan: Plan, data: Dataset, strategy: str, seed: int) -> dict[str, Any]:
@@ -66,22 +72,31 @@ def chain(plan: Plan, data: Dataset, strategy: str, seed: int) -> dict[str, Any]
 
 
 def folder_of(plan: Plan, data: Dataset, labelled: Numbers, seed: int) -> Path:
-    """Return where a training lies: chains that ask for the same patches share it."""
-    asked = hashlib.sha256(json.dumps([seed, labelled.tolist()]).encode()).hexdigest()
-    return plan.work / data.name / asked[:16]
+    """Return where a training lies: chains that ask for the same patches share it.
+
+    Another method, protocol or set has other folders, whatever file the study is kept in.
+    """
+    return plan.work / data.name / runs.fingerprint(plan.config(seed), data, labelled)[:16]
 
 
 def learned(plan: Plan, data: Dataset, part: Split, labelled: Numbers, seed: int) -> float:
-    """Train on these labels and return the pooled Dice on the test patches; once."""
+    """Train on these labels and return the pooled Dice on the held-out patches; once.
+
+    A chain that asks for a training which another is at waits for it.
+    """
     folder = folder_of(plan, data, labelled, seed)
-    kept = folder / "dice.json"
-    if not kept.exists():
-        config = runs.configured(Cell(plan.contender, 1.0, seed), plan.protocol, threads=1)
-        trained = runs.fit(config, data, part, labelled, folder)
-        teacher = place(load_ensemble(trained.path).teacher, plan.protocol.device)
-        found = runs.predict(teacher, data.images[part.test])
-        kept.write_text(json.dumps(runs.pooled_dice(found, data.truth(part.test))))
-    dice: float = json.loads(kept.read_text())
+    kept = folder / f"{plan.judge}.json"
+    with runs.alone(folder, wait=True):
+        if not kept.exists():
+            trained = runs.fit(plan.config(seed), data, part, labelled, folder)
+            teacher = place(load_ensemble(trained.path).teacher, plan.protocol.device)
+            judged = part.test if plan.judge == runs.TEST else part.validation
+            found = runs.predict(teacher, data.images[judged])
+            fresh = kept.with_suffix(".new")
+            fresh.write_text(json.dumps(runs.pooled_dice(found, data.truth(judged))))
+            fresh.replace(kept)
+            (folder / runs.CHECKPOINT).unlink(missing_ok=True)
+        dice: float = json.loads(kept.read_text())
     return dice
 
 
@@ -127,6 +142,19 @@ def study(
             "strategy_unknown",
             f"There is no strategy {unknown[0]}; choose from {', '.join(STRATEGIES)}.",
         )
+    with runs.alone(plan.work, wait=False):
+        return all_chains(plan, data, strategies, seeds, jobs=jobs, progress=progress)
+
+
+def all_chains(
+    plan: Plan,
+    data: Dataset,
+    strategies: Sequence[str],
+    seeds: int,
+    *,
+    jobs: int,
+    progress: Progress,
+) -> dict[str, Any]:
     part = dataset.split(data, seed=plan.protocol.split_seed)
     starts = [dataset.labelled(part, plan.shares[0], seed=seed) for seed in range(seeds)]
     chains = [(strategy, seed) for seed in range(seeds) for strategy in strategies]
@@ -157,15 +185,51 @@ def study(
     full = {seed: first["full", seed].result() for seed in range(seeds)}
     found.sort(key=lambda each: (strategies.index(each["strategy"]), each["seed"]))
     return {
+        **facts(plan, data),
+        "full_dice": {str(seed): round(dice, 4) for seed, dice in full.items()},
+        "chains": [{**each, **summary(each["points"], full[each["seed"]])} for each in found],
+    }
+
+
+def facts(plan: Plan, data: Dataset) -> dict[str, Any]:
+    """Return what a study is a study of, as JSON types."""
+    part = dataset.split(data, seed=plan.protocol.split_seed)
+    return {
         "set": data.name,
         "set_sha256": data.sha256(),
         "train": len(part.train),
         "test": len(part.test),
         "method": plan.contender.name,
+        "judge": plan.judge,
+        "config": runs.meaning(plan.config(seed=0).document()),
         "shares": list(plan.shares),
-        "full_dice": {str(seed): round(dice, 4) for seed, dice in full.items()},
-        "chains": [{**each, **summary(each["points"], full[each["seed"]])} for each in found],
+        "protocol": plan.protocol.document(),
     }
+
+
+def check_output(
+    path: Path, plan: Plan, data: Dataset, strategies: Sequence[str], seeds: int
+) -> None:
+    """Raise DatasetError if the file is there and is not this very study, or a part of it."""
+    if not path.exists():
+        return
+    kept = results.stored(path)
+    chains = kept.get("chains")
+    if not isinstance(chains, list):
+        raise DatasetError(
+            "results_unreadable",
+            f"{path} holds no results of --active; choose another file with -o.",
+        )
+    # older files say less of a study
+    other = [name for name, fact in facts(plan, data).items() if kept.get(name, fact) != fact]
+    lost = {(each["strategy"], each["seed"]) for each in chains} - {
+        (strategy, seed) for strategy in strategies for seed in range(seeds)
+    }
+    if other or lost:
+        what = f"of another {other[0]}" if other else "of more strategies or seeds"
+        raise DatasetError(
+            "results_differ", f"{path} is a study {what}; choose another file with -o."
+        )
 
 
 def summary(points: Sequence[dict[str, float]], full: float) -> dict[str, float | None]:

@@ -24,6 +24,17 @@ def which(row: Mapping[str, Any]) -> tuple[str, str, float, int]:
     return row["set"], row["method"], row["labelled"], row["seed"]
 
 
+def stored(path: Path) -> dict[str, Any]:
+    """Read a study's file. Raises DatasetError if there is no document in it."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DatasetError("results_unreadable", f"{path} can't be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise DatasetError("results_unreadable", f"{path} holds no results of a study.")
+    return content
+
+
 class Results:
     """The file of a study: what is in it is not run again."""
 
@@ -33,7 +44,7 @@ class Results:
         document = json.loads(json.dumps(protocol.document()))
         self.content: dict[str, Any] = {"protocol": document, "sets": {}, "runs": []}
         if path.exists():
-            self.content = json.loads(path.read_text())
+            self.content = stored(path)
             if self.content["protocol"] != document:
                 raise DatasetError(
                     "results_differ",
@@ -103,6 +114,21 @@ def complete(
     judge: `test`, or `validation`, which leaves the test patches alone.
     """
     results.begin(data, protocol)
+    with runs.alone(work, wait=False):
+        run_missing(results, data, protocol, cells, work, judge=judge, jobs=jobs, progress=progress)
+
+
+def run_missing(
+    results: Results,
+    data: Dataset,
+    protocol: Protocol,
+    cells: list[Cell],
+    work: Path,
+    *,
+    judge: str,
+    jobs: int,
+    progress: Progress,
+) -> None:
     missing = [cell for cell in cells if not results.has(data, cell, judge)]
     done = len(cells) - len(missing)
     progress(done, len(cells), {})
@@ -116,6 +142,9 @@ def complete(
         try:
             for finished in as_completed(waiting):
                 results.add(finished.result())
+                # until the row is on the disk, a kill costs nothing that is in the checkpoint
+                folder = work / data.name / waiting[finished].key
+                (folder / runs.CHECKPOINT).unlink(missing_ok=True)
                 done += 1
                 progress(done, len(cells), {})
         except BaseException:

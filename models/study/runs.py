@@ -5,8 +5,12 @@ training, on the test patches nor on the validation patches: the weights of the 
 judged. People choose between methods by the validation part of the rows.
 """
 
+import fcntl
+import hashlib
 import json
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +28,7 @@ from models.networks import load_ensemble, place
 from models.study import dataset
 from models.study.budget import steps_for
 from models.study.contenders import Contender, Protocol
-from models.study.dataset import Dataset, Split
+from models.study.dataset import Dataset, DatasetError, Split
 from models.training import (
     Progress,
     Trained,
@@ -38,6 +42,9 @@ from models.training import (
 CURVE_POINTS = 10
 CURVE_PATCHES = 24
 BATCH = 8
+CHECKPOINT = "checkpoint.pt"
+RESOURCES = ("checkpoint_every", "device", "threads")
+"""Of a configuration: what it takes to train, not what comes of it."""
 VALIDATION, TEST = "validation", "test"
 """What a row is judged on: choices are made on the first, so that the second stays unseen."""
 
@@ -75,7 +82,7 @@ def run(
     share = 1.0 if cell.contender.all_labels else cell.share
     chosen = dataset.labelled(part, share, seed=cell.seed)
     config = configured(cell, protocol, threads)
-    log = Log.of(folder / "log.json")
+    log = Log.of(folder, fingerprint(config, data, chosen))
 
     def watch(step: int, teacher: nn.Module) -> None:
         if step * CURVE_POINTS // config.iterations <= log.points:
@@ -92,7 +99,6 @@ def run(
     if judge == TEST:
         judged[TEST] = judged_on(teacher, data, part.test)
     log.add(1.0, None)
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
     return {
         "set": data.name,
         "method": cell.contender.name,
@@ -121,6 +127,32 @@ def configured(cell: Cell, protocol: Protocol, threads: int) -> TrainingConfig:
     torch.set_num_threads(threads)
     steps = steps_for(protocol.passes, config)
     return replace(config, iterations=steps, checkpoint_every=max(25, steps // CURVE_POINTS))
+
+
+def meaning(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a training's result depends on, of its configuration as JSON types."""
+    kept = json.loads(json.dumps(config))
+    return {name: value for name, value in kept.items() if name not in RESOURCES}
+
+
+def fingerprint(config: TrainingConfig, data: Dataset, chosen: npt.NDArray[np.intp]) -> str:
+    """Hash what a training's weights depend on: configuration, set and labelled patches."""
+    facts = [meaning(config.document()), data.sha256(), chosen.tolist()]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def alone(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a folder: another process waits, or is refused with DatasetError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatasetError(
+                "study_running", f"Another process works in {folder}: wait for it or end it."
+            ) from error
+        yield
 
 
 def fit(
@@ -172,17 +204,20 @@ class Log:
     """Curve and seconds of a training, kept over restarts."""
 
     path: Path
+    fingerprint: str
     curve: list[dict[str, float]]
     before: float
     began: float
 
     @classmethod
-    def of(cls, path: Path) -> "Log":
-        """Go on from what lies there."""
-        kept: dict[str, Any] = {"curve": [], "seconds": 0.0}
-        if path.exists():
+    def of(cls, folder: Path, fingerprint: str) -> "Log":
+        """Go on from what lies there, if it is of this training and its checkpoint is left."""
+        path, kept = folder / "log.json", {}
+        if path.exists() and (folder / CHECKPOINT).exists():
             kept = json.loads(path.read_text())
-        return cls(path, kept["curve"], kept["seconds"], time.process_time())
+        if kept.get("fingerprint") != fingerprint:
+            kept = {"curve": [], "seconds": 0.0}
+        return cls(path, fingerprint, kept["curve"], kept["seconds"], time.process_time())
 
     @property
     def points(self) -> int:
@@ -197,7 +232,8 @@ class Log:
         """Keep a point of the curve (None: only the time), whole or not at all."""
         if dice is not None:
             self.curve.append({"share": round(share, 3), "dice": round(dice, 4)})
+        kept = {"fingerprint": self.fingerprint, "curve": self.curve, "seconds": self.seconds}
         fresh = self.path.with_suffix(".new")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({"curve": self.curve, "seconds": self.seconds}))
+        fresh.write_text(json.dumps(kept))
         fresh.replace(self.path)

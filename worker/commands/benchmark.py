@@ -82,6 +82,21 @@ def benchmark(
     calibration: Annotated[
         Path | None, typer.Option(help="Of --her2: what `calibrate` wrote.")
     ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Of --her2: weights that draw the masks.")
+    ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(help="Of --her2: folder of GeoJSON by the images' names.")
+    ] = None,
+    gap: Annotated[
+        str | None, typer.Option(help="Of --her2: what the guideline's gap is scored as.")
+    ] = None,
+    merge_zero_plus: Annotated[
+        bool, typer.Option("--merge-zero-plus", help="Of --her2: count 0+ as 0.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option(help="Of --her2: folder for a figure of each disagreement.")
+    ] = None,
 ) -> None:
     """Compare methods on a folder of images and masks, at equal budgets, on held-out groups.
 
@@ -100,6 +115,11 @@ def benchmark(
                 positive=positive,
                 protocol=her2_protocol,
                 calibration=calibration,
+                model=model,
+                regions=regions,
+                gap=gap,
+                merge_zero_plus=merge_zero_plus,
+                into=into,
             )
         return
     if images is None or masks is None:
@@ -130,7 +150,7 @@ def benchmark(
         if active:
             from models.study.active import Plan
 
-            plan = Plan(one_of(competing), protocol, tuple(sorted(shares)), work_of(output))
+            plan = Plan(one_of(competing), protocol, tuple(sorted(shares)), work_of(output), judge)
             compare_strategies(plan, data, words(strategies), seeds, jobs, output)
             return
         cells = [
@@ -164,16 +184,18 @@ def compare_strategies(
 
     if len(plan.shares) < 2:
         raise Refused("--active needs at least two --labelled shares.", code="wrong_option")
+    strategies = strategies or list(STRATEGIES)
+    active.check_output(output, plan, data, strategies, seeds)
     with bar("chains", 1) as show:
         found = active.study(
             plan,
             data,
-            strategies or list(STRATEGIES),
+            strategies,
             seeds,
             jobs=jobs,
             progress=lambda done, of, _: show(done, of),
         )
-    found |= {"protocol": plan.protocol.document(), "measured": describe()}
+    found |= {"measured": describe()}
     output.write_text(json.dumps(found, indent=1) + "\n")
     markdown = active_report.markdown(found)
     output.with_suffix(".md").write_text(markdown)

@@ -1,10 +1,15 @@
 """Strategies ask for what they say they ask for; chains start alike and grow; areas add up."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from models.networks import NetworkConfig
 from models.prediction import Prediction
-from models.study import active, dataset
+from models.study import active, dataset, runs
 from models.study.active import Plan, reached, summary
 from models.study.contenders import Protocol, chosen
 from models.study.dataset import DatasetError
@@ -86,15 +91,95 @@ def test_area_and_enough_are_what_one_computes_by_hand():
     assert reached(shares, dice, 0.71) is None
 
 
-def test_chains_start_alike_grow_and_are_not_trained_twice(tmp_path):
+@pytest.fixture
+def data(tmp_path):
     folder = write(tmp_path / "set", slides=5, fields=2)
-    data = dataset.read(
+    return dataset.read(
         folder / "images",
         folder / "masks",
         positive=str(MEMBRANE),
         groups=folder / "groups.csv",
         name="lines",
     )
+
+
+def plan_of(method, tmp_path, **changes):
+    (contender,) = chosen([method])
+    protocol = replace(Protocol(passes=20, crop=64), **changes)
+    return Plan(contender, protocol, (0.2, 0.5), tmp_path / "work")
+
+
+def test_another_method_budget_network_or_set_is_another_training(data, tmp_path):
+    labelled = dataset.split(data).train[:2]
+
+    def folder(method="supervised", of=data, seed=0, **changes):
+        return active.folder_of(plan_of(method, tmp_path, **changes), of, labelled, seed)
+
+    deep = NetworkConfig("deeplabv3plus", "resnet18")
+    others = [
+        folder("cps"),
+        folder(passes=40),
+        folder(crop=32),
+        folder(network=deep),
+        folder(seed=1),
+        folder(of=replace(data, images=255 - data.images)),
+    ]
+    assert len({folder(), *others}) == 1 + len(others)
+    # where it is computed makes no other training
+    assert folder(device="cuda:1") == folder(device="cuda:0")
+
+
+def test_a_training_that_another_chain_is_at_is_waited_for(data, tmp_path):
+    plan, part = plan_of("supervised", tmp_path), dataset.split(data)
+    folder = active.folder_of(plan, data, part.train, 0)
+    with ThreadPoolExecutor(1) as pool:
+        with runs.alone(folder, wait=True):
+            asked = pool.submit(active.learned, plan, data, part, part.train, 0)
+            with pytest.raises(TimeoutError):
+                asked.result(timeout=2)
+            assert [path.name for path in folder.iterdir()] == ["lock"]
+            # what the other one found
+            (folder / "test.json").write_text("0.25")
+        assert asked.result(timeout=60) == 0.25
+
+
+def test_two_studies_do_not_work_in_one_folder(data, tmp_path):
+    plan = plan_of("supervised", tmp_path)
+    with runs.alone(plan.work, wait=True), pytest.raises(DatasetError) as caught:
+        active.study(plan, data, ["random"], 1, jobs=1, progress=lambda *_: None)
+    assert caught.value.code == "study_running"
+
+
+@pytest.mark.parametrize(
+    ("kept", "code"),
+    [
+        ("{", "results_unreadable"),
+        ("[]", "results_unreadable"),
+        ('{"protocol": {}, "sets": {}, "runs": []}', "results_unreadable"),
+        ('{"chains": [], "method": "cps"}', "results_differ"),
+        ('{"chains": [], "set_sha256": "0"}', "results_differ"),
+        ('{"chains": [{"strategy": "bald", "seed": 0}]}', "results_differ"),
+        ('{"chains": [{"strategy": "random", "seed": 1}]}', "results_differ"),
+    ],
+)
+def test_another_study_is_not_written_over(data, tmp_path, kept, code):
+    path = tmp_path / "active.json"
+    path.write_text(kept)
+    with pytest.raises(DatasetError) as caught:
+        active.check_output(path, plan_of("supervised", tmp_path), data, ["random"], 1)
+    assert caught.value.code == code
+    assert str(path) in str(caught.value)
+
+
+def test_a_study_can_be_added_to(data, tmp_path):
+    path, plan = tmp_path / "active.json", plan_of("supervised", tmp_path)
+    active.check_output(path, plan, data, ["random"], 1)
+    kept = active.facts(plan, data) | {"chains": [{"strategy": "random", "seed": 0}]}
+    path.write_text(json.dumps(kept))
+    active.check_output(path, plan, data, ["random", "bald"], 2)
+
+
+def test_chains_start_alike_grow_and_are_not_trained_twice(data, tmp_path):
     (contender,) = chosen(["eugmt-plus"])
     plan = Plan(contender, Protocol(passes=60, crop=64), (0.2, 0.5), tmp_path / "work")
 

@@ -121,6 +121,33 @@ def test_stopped_it_goes_on_to_the_same_row(data, tmp_path):
     assert unmeasured(row) == unmeasured(whole)
 
 
+def test_a_log_of_another_training_is_begun_anew(data, tmp_path):
+    def stop(step, of, losses):
+        if step > of // 2:
+            raise Stopped
+
+    other = replace(PROTOCOL, passes=480)
+    with pytest.raises(Stopped):
+        runs.run(cell(), data, other, tmp_path, progress=stop)
+    assert len(json.loads((tmp_path / "log.json").read_text())["curve"]) > 2
+    row = runs.run(cell(), data, PROTOCOL, tmp_path)
+    alone = runs.run(cell(), data, PROTOCOL, tmp_path / "alone")
+    assert row["curve"] == alone["curve"]
+    # run once more from nothing, it does not count the time of the run before
+    kept = json.loads((tmp_path / "log.json").read_text())
+    (tmp_path / "log.json").write_text(json.dumps(kept | {"seconds": 10**6}))
+    (tmp_path / runs.CHECKPOINT).unlink()
+    assert runs.run(cell(), data, PROTOCOL, tmp_path)["seconds"] < 10**6
+
+
+def test_what_is_not_in_the_file_yet_is_gone_on_with(data, tmp_path):
+    """Killed between the last step and the row: the training is not begun anew."""
+    seen = []
+    runs.run(cell(), data, PROTOCOL, tmp_path)
+    runs.run(cell(), data, PROTOCOL, tmp_path, progress=lambda step, *_: seen.append(step))
+    assert min(seen, default=60) > 48
+
+
 def test_all_labels_need_no_unlabelled_patch(data, tmp_path):
     row = runs.run(cell("supervised-100"), data, replace(PROTOCOL, passes=20), tmp_path)
     assert row["labelled_patches"] == len(dataset.split(data).train)
@@ -157,6 +184,8 @@ def test_what_stands_in_the_results_is_not_run_again(data, tmp_path):
 
     first, seen = study(cells[:1])
     assert seen == [(0, 1), (1, 1)]
+    assert list((tmp_path / "work").rglob("*.safetensors"))
+    assert not list((tmp_path / "work").rglob(runs.CHECKPOINT))
     both, seen = study(cells)
     assert seen == [(1, 2), (2, 2)]
     assert both[0] == first[0]
