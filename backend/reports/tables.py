@@ -69,6 +69,9 @@ class Report(Identified, Base):
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     inputs: Mapped[dict[str, Any]] = mapped_column(doc="All it is computed from, by hash.")
     assay: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    ish: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="In situ hybridisation as a person entered it; nothing is ever concluded from it."
+    )
     files: Mapped[dict[str, Any]] = mapped_column(default=dict, doc="Blobs made for it, by name.")
     problem: Mapped[dict[str, Any] | None]
     document_sha256: Mapped[str | None] = mapped_column(String(64))

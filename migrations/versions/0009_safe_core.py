@@ -9,7 +9,7 @@ from backend.errors import Conflict
 from backend.settings import get_settings
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
