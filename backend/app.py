@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from backend import __version__, health, metrics
+from backend.annotations import geojson_routes as annotations_geojson
 from backend.annotations import routes as annotations
 from backend.audit import routes as audit
 from backend.auth import routes as auth
@@ -42,6 +43,7 @@ DOMAINS = (
     regions,
     patches,
     annotations,
+    annotations_geojson,
     review,
     predictions,
     rounds,

@@ -21,7 +21,9 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 LARGEST_BODY = 1 << 20
-LARGE = re.compile(r"/api/v1/(slides|uploads(/[^/]*)?|patches/[^/]*/annotation)")
+LARGE = re.compile(
+    r"/api/v1/(slides(/[^/]*/annotations\.geojson)?|uploads(/[^/]*)?|patches/[^/]*/annotation)"
+)
 """Addresses that read large bodies as a stream and hold their own limits."""
 NUL_ESCAPE = b"\\u0000"
 

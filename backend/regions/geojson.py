@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from backend.db.base import new_id
 from backend.errors import Unprocessable
 from backend.regions.tables import RegionKind
+
+if TYPE_CHECKING:
+    import shapely
 
 MOST_VERTICES = 10_000
 """Of one region."""
@@ -194,19 +197,21 @@ def name_of(properties: dict[str, Any]) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", " ", str(properties.get("name") or ""))[:MOST_NAME]
 
 
-def rings_of(rings: Any, width: int, height: int, where: str) -> Rings:
+def rings_of(
+    rings: Any, width: int, height: int, where: str, *, most_vertices: int = MOST_VERTICES
+) -> Rings:
     if not isinstance(rings, list) or not rings:
         raise RegionInvalid(f"{where} has no outline.", code="not_geojson")
-    return [ring_of(ring, width, height, where) for ring in rings]
+    return [ring_of(ring, width, height, where, most_vertices) for ring in rings]
 
 
-def ring_of(ring: Any, width: int, height: int, where: str) -> Ring:
+def ring_of(ring: Any, width: int, height: int, where: str, most_vertices: int) -> Ring:
     """Return a closed ring of rounded points inside the slide."""
     points: Ring = []
     for place in ring if isinstance(ring, list) else ():
-        if len(points) > MOST_VERTICES:
+        if len(points) > most_vertices:
             raise RegionInvalid(
-                f"{where} has more than {MOST_VERTICES} vertices: simplify it.",
+                f"{where} has more than {most_vertices} vertices: simplify it.",
                 code="too_many_vertices",
             )
         point = [inside(value, most, where) for value, most in pairs(place, width, height, where)]
@@ -241,12 +246,17 @@ def inside(value: float, most: int, where: str) -> float:
 
 def require_simple(region: Region, where: str) -> None:
     """Refuse outlines that cross themselves: what is inside would be anybody's guess."""
+    shape_of(region.polygons, where)
+
+
+def shape_of(polygons: Sequence[Rings], where: str) -> "shapely.MultiPolygon":
+    """Return the shape of polygons; raise RegionInvalid if they cross themselves or are nothing."""
     # its library is loaded when somebody draws, not when the service starts
     import shapely
 
-    shape = shapely.MultiPolygon([(rings[0], rings[1:]) for rings in region.polygons])
+    shape = shapely.MultiPolygon([(rings[0], rings[1:]) for rings in polygons])
     if shape.is_valid and shape.area > 0:
-        return
+        return shape
     reason = shapely.is_valid_reason(shape)
     words, _, place = reason.partition("[")
     at = f" near x, y = {place.rstrip(']').replace(' ', ', ')}" if place else ""
