@@ -96,6 +96,8 @@ class Measured:
             return
         sent = Headers(scope=scope).get("X-Request-Id", "")
         request_id = sent if REQUEST_ID.fullmatch(sent) else new_id()
+        # for who answers when everything in here has failed
+        scope["request_id"] = request_id
         begun = time.perf_counter()
         size = 0
         told = False

@@ -5,8 +5,21 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from backend.errors import Unavailable
+
+API = "/api"
+
+
+class Page(Mount):
+    """Answers for every address but the API's: what is unknown there is a program's mistake."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["path"] == API or scope["path"].startswith(f"{API}/"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def serve_annotator(app: FastAPI, folder: Path) -> None:
@@ -22,4 +35,5 @@ def serve_annotator(app: FastAPI, folder: Path) -> None:
             )
         return FileResponse(page, headers={"Cache-Control": "no-cache"})
 
-    app.mount("/", StaticFiles(directory=folder, check_dir=False), name="annotator")
+    files = StaticFiles(directory=folder, check_dir=False)
+    app.router.routes.append(Page("/", files, name="annotator"))

@@ -21,6 +21,8 @@ FILE_FIELD = "file"
 MOST_PARTS = 16
 MOST_HEADER_BYTES = 4096
 MOST_VALUE_BYTES = 1024
+ROOM_BYTES = 16 << 20
+"""After so many bytes of a file the disk's free space is looked at again."""
 
 
 class MalformedForm(BadRequest):
@@ -42,13 +44,15 @@ class Part:
 class FileForm:
     """Collects the words of a form and passes its one file on to a sink."""
 
-    def __init__(self, sink: BinaryIO, most_bytes: int) -> None:
+    def __init__(self, sink: BinaryIO, most_bytes: int, check_room: Callable[[int], None]) -> None:
         self.fields: dict[str, str] = {}
         self.filename: str | None = None
         self.size = 0
         self.ended = False
         self._sink = sink
         self._most = most_bytes
+        self._check_room = check_room
+        self._room = 0
         self._parts = 0
         self._part = Part()
 
@@ -105,6 +109,9 @@ class FileForm:
             self.size += end - start
             if self.size > self._most:
                 raise UploadTooLarge(f"This installation takes files up to {self._most} bytes.")
+            if self.size > self._room:
+                self._check_room(max(ROOM_BYTES, end - start))
+                self._room = self.size + ROOM_BYTES
             self._sink.write(memoryview(data)[start:end])
             return
         self._part.value += data[start:end]
@@ -119,13 +126,19 @@ class FileForm:
         self.ended = True
 
 
-async def receive_form(request: Request, sink: BinaryIO, most_bytes: int) -> FileForm:
-    """Stream a form's file into `sink` and return its words; raise what is wrong with it."""
+async def receive_form(
+    request: Request, sink: BinaryIO, most_bytes: int, check_room: Callable[[int], None]
+) -> FileForm:
+    """Stream a form's file into `sink` and return its words; raise what is wrong with it.
+
+    `check_room` is asked now and then for room for so many bytes, and raises if there is none:
+    nobody has to say beforehand how long a form is.
+    """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not 0 < len(boundary) <= 200:
         raise UnsupportedMedia("Send the slide as multipart/form-data with a part named file.")
-    form = FileForm(sink, most_bytes)
+    form = FileForm(sink, most_bytes, check_room)
     parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
     try:
         async for piece in pieces(request):

@@ -1,5 +1,6 @@
 """Uploads over HTTP: tus 1.0.0, and a slide in one multipart request."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -244,7 +245,9 @@ async def upload_slide(
     path = upload_path(settings, new_id())
     try:
         with exclusive(path) as file:
-            form = await receive_form(request, file, settings.max_upload_bytes)
+            form = await receive_form(
+                request, file, settings.max_upload_bytes, partial(check_space, settings)
+            )
         about = words(form.fields)
         if form.size == 0:
             raise EmptyFile("The file has no bytes. Copy it again from the scanner's disk.")

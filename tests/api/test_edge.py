@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from structlog.contextvars import get_contextvars
 
+from backend import problems
 from backend.app import create_app
 from backend.security import HEADERS, LARGEST_BODY
 from backend.settings import Settings
@@ -21,19 +23,27 @@ def test_every_answer_carries_the_headers(service: Service) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_an_error_of_ours_carries_them_too(settings: Settings) -> None:
+def test_an_error_of_ours_carries_them_too_and_the_request_s_id(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = create_app(settings)
 
     @app.get("/api/v1/broken")
     def broken() -> None:
         raise ZeroDivisionError
 
-    # the annotator's mount answers for all that was not routed before it
-    app.router.routes.insert(0, app.router.routes.pop())
+    logged = []
+    monkeypatch.setattr(
+        problems.log, "error", lambda *_, **about: logged.append((about, get_contextvars()))
+    )
     with TestClient(app, raise_server_exceptions=False) as client:
-        answer = client.get("/api/v1/broken")
+        answer = client.get("/api/v1/broken", headers={"X-Request-Id": "mine"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert answer.headers["X-Request-Id"] == "mine"
+    [(about, context)] = logged
+    assert isinstance(about["exc_info"], ZeroDivisionError)
+    assert context["request_id"] == "mine"
 
 
 def test_the_page_can_be_asked_for_without_its_bytes(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """Files in one request or many: limits, room, duplicates, malformed forms."""
 
+import io
 import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from python_multipart.multipart import MultipartParser
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from backend.auth.tables import Role
 from backend.settings import Settings
+from backend.uploads import multipart, routes
 from tests.api.tus import TUS, announce, app_of, begin, offset, part_files, send
 from tests.backend.test_hostile_zips import packed
 from tests.conftest import Service
@@ -36,12 +41,12 @@ def test_a_file_above_the_limit_is_refused_before_it_is_sent(
     assert part_files(service) == []
 
 
-def streamed(content: bytes) -> dict[str, object]:
+def streamed(*pieces: bytes) -> dict[str, Any]:
     """A form whose length nobody announces."""
 
     def body() -> Iterator[bytes]:
         yield b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        yield content
+        yield from pieces
         yield b"\r\n--edge--\r\n"
 
     return {
@@ -72,6 +77,50 @@ def test_a_full_disk_is_said_and_nothing_is_lost(
             assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
     assert offset(service.client, place) == 100
     assert send(service.client, place, 100, small[100:]).headers["Slide-Id"]
+
+
+def test_a_form_of_unknown_length_is_held_to_the_room_there_is(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(service, monkeypatch)
+    answer = service.client.post("/slides", **streamed(b"x" * 200))
+    assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
+    assert part_files(service) == []
+
+
+def test_room_is_looked_at_again_while_a_form_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(multipart, "ROOM_BYTES", 3 << 20)
+    form = multipart.FileForm(io.BytesIO(), 1 << 30, asked.append)
+    parser = MultipartParser(b"edge", form.callbacks())
+    for piece in streamed(*[b"x" * (1 << 20)] * 10)["content"]:
+        parser.write(piece)
+    assert form.size == 10 << 20
+    assert asked == [3 << 20] * 3
+
+
+def test_a_disk_that_fills_up_while_a_file_comes_is_said(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "part").symlink_to("/dev/full")
+    monkeypatch.setattr(routes, "upload_path", lambda *_: tmp_path / "part")
+    answer = service.client.post("/slides", files={"file": ("a.svs", b"x" * 100_000)})
+    assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
+
+
+def test_a_database_without_room_is_said(service: Service) -> None:
+    if service.database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL's disk can't be filled from here")
+
+    @event.listens_for(service.database.engine, "checkout")
+    def no_more_pages(connection: Any, *_: Any) -> None:
+        connection.execute("PRAGMA max_page_count=1")
+
+    for _ in range(200):
+        answer = service.client.post("/tokens", json={"name": "x" * 100})
+        if answer.status_code != 201:
+            break
+    assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
 
 
 def test_room_is_promised_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
