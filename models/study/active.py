@@ -19,8 +19,9 @@ from models import selection
 from models.networks import load_ensemble, place
 from models.prediction import Prediction
 from models.study import dataset, results, runs
-from models.study.contenders import Contender, Protocol
+from models.study.contenders import Contender
 from models.study.dataset import Dataset, DatasetError, Split
+from models.study.protocol import Protocol, whole
 from models.study.results import end_with_parent
 from models.study.runs import Cell
 from models.study.strategies import STRATEGIES, Pool
@@ -221,6 +222,8 @@ def check_output(
             f"{path} holds no results of --active; choose another file with -o.",
         )
     # older files say less of a study
+    if isinstance(kept.get("protocol"), dict):
+        kept["protocol"] = whole(kept["protocol"])
     other = [name for name, fact in facts(plan, data).items() if kept.get(name, fact) != fact]
     lost = {(each["strategy"], each["seed"]) for each in chains} - {
         (strategy, seed) for strategy in strategies for seed in range(seeds)

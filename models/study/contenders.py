@@ -1,4 +1,4 @@
-"""Who competes: each name's method and options, and the protocol that all of them share."""
+"""Who competes: each name's method and options, on the protocol that all of them share."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ from models.networks import OF_THE_PAPER, PAPER, SCRATCH, SMALL, NetworkConfig
 from models.presets import PRESETS, TrainingConfig
 from models.semisup.methods import METHODS
 from models.study.dataset import DatasetError
+from models.study.protocol import Protocol
 
 FULLY_SUPERVISED: dict[str, tuple[str, dict[str, Any]]] = {
     "transunet": ("supervised", {}),
@@ -29,41 +30,13 @@ Where the protocol's encoder is another network's, theirs is the small one, from
 SHOWN_ON = ("deeplabv3plus", "unet")
 """Architectures on which the paper shows EUGMT: contenders of their own beside the protocol's."""
 
-LOSSES = ("dice", "dice+ce", "own")
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What all methods of a table share: network, budget, images a step, optimiser, views.
-
-    passes: image passes of a training. A student's forward and backward of one image is one
-    pass, a forward without gradient a third of one.
-    loss: of labels and pseudo-labels, for every method (`dice`, `dice+ce`), or `own` for what each
-    method's defaults say.
-    """
-
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    passes: int = 6_000
-    batch_labelled: int = 4
-    batch_unlabelled: int = 4
-    crop: int = 128
-    learning_rate: float = 2e-3
-    schedule: str = "cosine"
-    warm_up: int = 10
-    strong: str = "stain"
-    loss: str = "dice+ce"
-    split_seed: int = 0
-    device: str = "cpu"
-
-    def document(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Contender:
     """A row of a table: a method with its options, on the protocol's network or its own.
 
-    changes: fields of TrainingConfig that this contender sets against the protocol.
+    options: the method's; what the protocol shares takes their place. switches: options that a
+    variant turns against the protocol, changes: fields of TrainingConfig that it sets against it.
     """
 
     name: str
@@ -71,20 +44,21 @@ class Contender:
     options: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""
     all_labels: bool = False
+    switches: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, protocol: Protocol, *, steps: int, seed: int, threads: int) -> TrainingConfig:
         """Return the training of this contender under a protocol."""
-        shared: dict[str, Any] = {}
+        options = {**self.options, "strong_labelled": protocol.strong_labelled}
         if protocol.loss != "own":
-            shared = {"loss": protocol.loss, "strong_labelled": True}
+            options["loss"] = protocol.loss
         network = protocol.network
         if self.architecture:
-            network = of_architecture(self.architecture, network)
+            network = of_architecture(self.architecture, protocol)
         config = TrainingConfig(
             preset=self.name,
             method=self.method,
-            options=METHODS[self.method].options(**(shared | dict(self.options))),
+            options=METHODS[self.method].options(**(options | dict(self.switches))),
             network=network,
             iterations=steps,
             batch_labelled=protocol.batch_labelled,
@@ -103,21 +77,24 @@ class Contender:
         return replace(config, **self.changes)
 
 
-def of_architecture(name: str, network: NetworkConfig) -> NetworkConfig:
+def of_architecture(name: str, protocol: Protocol) -> NetworkConfig:
     """Return a protocol's network as another architecture, with an encoder that it can have."""
+    network = protocol.network
     if network.architecture == name:
         return network
     own = replace(network, architecture=name)
     if name not in OF_THE_PAPER or network.encoder in {SMALL, PAPER}:
         return own
-    return replace(own, encoder=SMALL, encoder_weights=SCRATCH)
+    # pretrained weights are for one encoder, or a folder of them
+    folder = Path(network.encoder_weights).is_dir()
+    weights = network.encoder_weights if folder else SCRATCH
+    return replace(own, encoder=protocol.transformers, encoder_weights=weights)
 
 
 def of_preset(name: str, *, called: str = "", architecture: str = "") -> Contender:
-    """Return a preset's method and options; what the protocol shares comes from the protocol."""
+    """Return a preset's method and options."""
     config = PRESETS[name]
-    own = asdict(config.options)
-    options = {k: own[k] for k in own.keys() - {"loss"}}
+    options = asdict(config.options)
     return Contender(called or name, config.method, options, architecture=architecture)
 
 
@@ -133,7 +110,7 @@ def contenders() -> dict[str, Contender]:
         "deeplabv3plus-100", "supervised", architecture="deeplabv3plus", all_labels=True
     )
     for name, (method, options) in FULLY_SUPERVISED.items():
-        named[name] = Contender(name, method, options, architecture=name)
+        named[name] = Contender(name, method, options, architecture=name, all_labels=True)
     return named
 
 
@@ -165,15 +142,15 @@ def varied(name: str, table: Mapping[str, Any], known: Mapping[str, Contender]) 
     if base is None:
         raise DatasetError("variants_unreadable", f"The variant {name} has no known `base`.")
     changes = {key: value for key, value in table.items() if key != "base"}
-    switches = {each.name for each in fields(METHODS[base.method].options)}
+    known_switches = {each.name for each in fields(METHODS[base.method].options)}
     rest = {each.name for each in fields(TrainingConfig)}
-    if unknown := changes.keys() - switches - rest:
+    if unknown := changes.keys() - known_switches - rest:
         raise DatasetError("switch_unknown", f"{name}: there is no switch {min(unknown)}.")
-    of_options = {key: value for key, value in changes.items() if key in switches}
-    others = {key: value for key, value in changes.items() if key not in switches}
-    options = {**base.options, **of_options}
+    of_options = {key: value for key, value in changes.items() if key in known_switches}
+    others = {key: value for key, value in changes.items() if key not in known_switches}
+    switches = {**base.switches, **of_options}
     try:
-        METHODS[base.method].options(**options)
+        METHODS[base.method].options(**{**base.options, **switches})
     except ValueError as error:
         raise DatasetError("switch_unknown", f"{name}: {error}") from error
-    return replace(base, name=name, options=options, changes=others)
+    return replace(base, name=name, switches=switches, changes={**base.changes, **others})

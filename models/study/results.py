@@ -10,9 +10,9 @@ from threading import Thread
 from typing import Any
 
 from models.study import runs
-from models.study.contenders import Protocol
 from models.study.dataset import Dataset, DatasetError, split
 from models.study.machine import describe
+from models.study.protocol import Protocol, whole
 from models.study.runs import Cell
 from models.training import Progress
 
@@ -45,6 +45,12 @@ class Results:
         self.content: dict[str, Any] = {"protocol": document, "sets": {}, "runs": []}
         if path.exists():
             self.content = stored(path)
+            if not isinstance(self.content.get("runs"), list):
+                raise DatasetError(
+                    "results_unreadable",
+                    f"{path} holds no table of methods; choose another file with -o.",
+                )
+            self.content["protocol"] = whole(self.content["protocol"])
             if self.content["protocol"] != document:
                 raise DatasetError(
                     "results_differ",
@@ -75,7 +81,7 @@ class Results:
 
     def has(self, data: Dataset, cell: Cell, judge: str) -> bool:
         """Return whether this training is there, judged on what is asked for."""
-        wanted = (data.name, cell.contender.name, cell.share, cell.seed)
+        wanted = (data.name, cell.contender.name, cell.labelled, cell.seed)
         return any(which(each) == wanted and judge in each for each in self.content["runs"])
 
     def add(self, row: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +27,9 @@ from models.metrics.evaluation import evaluate
 from models.networks import load_ensemble, place
 from models.study import dataset
 from models.study.budget import steps_for
-from models.study.contenders import Contender, Protocol
+from models.study.contenders import Contender
 from models.study.dataset import Dataset, DatasetError, Split
+from models.study.protocol import Protocol
 from models.training import (
     Progress,
     Trained,
@@ -51,15 +52,31 @@ VALIDATION, TEST = "validation", "test"
 
 @dataclass(frozen=True)
 class Cell:
-    """A training of a table. share: of the training patches that have labels."""
+    """A training of a table. share: of the training patches that are asked to have labels."""
 
     contender: Contender
     share: float
     seed: int
 
     @property
+    def labelled(self) -> float:
+        """The share that has labels: all, for a method that is shown with all labels."""
+        return 1.0 if self.contender.all_labels else self.share
+
+    @property
     def key(self) -> str:
-        return f"{self.contender.name}-{self.share:g}-{self.seed}"
+        return f"{self.contender.name}-{self.labelled:g}-{self.seed}"
+
+
+def cells_of(contenders: Sequence[Contender], shares: Sequence[float], seeds: int) -> list[Cell]:
+    """Return all trainings of a study, each once."""
+    cells = [
+        Cell(contender, share, seed)
+        for seed in range(seeds)
+        for share in shares
+        for contender in contenders
+    ]
+    return list({cell.key: cell for cell in cells}.values())
 
 
 def run(
@@ -79,8 +96,7 @@ def run(
     started all train, and the leading one alone judges and writes; the others return an empty row.
     """
     part = dataset.split(data, seed=protocol.split_seed)
-    share = 1.0 if cell.contender.all_labels else cell.share
-    chosen = dataset.labelled(part, share, seed=cell.seed)
+    chosen = dataset.labelled(part, cell.labelled, seed=cell.seed)
     config = configured(cell, protocol, threads)
     log = Log.of(folder, fingerprint(config, data, chosen))
 
@@ -102,7 +118,7 @@ def run(
     return {
         "set": data.name,
         "method": cell.contender.name,
-        "labelled": cell.share,
+        "labelled": cell.labelled,
         "labelled_patches": len(chosen),
         "seed": cell.seed,
         "steps": config.iterations,

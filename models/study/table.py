@@ -6,9 +6,12 @@ from typing import Any
 
 from models.metrics.bootstrap import paired
 from models.study.contenders import contenders
+from models.study.protocol import whole
 
 Run = Mapping[str, Any]
 BASELINE = "supervised"
+ALL_LABELS = "supervised-100"
+"""The baseline where everything is labelled."""
 COLUMNS = (
     ("Dice", "pooled", "dice", 3),
     ("IoU", "pooled", "iou", 3),
@@ -56,7 +59,7 @@ def summary(studies: Sequence[Mapping[str, Any]], judge: str = "test") -> str:
 
     Bold is the best of a column. Raises ValueError if the studies' budgets differ, or as `judged`.
     """
-    protocols = [{**study["protocol"], "strong": ""} for study in studies]
+    protocols = [{**whole(study["protocol"]), "strong": ""} for study in studies]
     if any(protocol != protocols[0] for protocol in protocols):
         raise ValueError("the studies have different protocols: they can't stand in one table")
     runs = judged((run for study in studies for run in study["runs"]), judge)
@@ -113,7 +116,7 @@ def cells(mine: Sequence[Run], runs: Sequence[Run]) -> list[str]:
     figures = [spread(values(mine, part, key), digits) for _, part, key, digits in COLUMNS]
     steps = f"{mean(run['steps'] for run in mine):.0f}"
     seconds = f"{mean(run['seconds'] for run in mine):.0f}"
-    return [*figures, steps, seconds, against(mine, of(runs, BASELINE))]
+    return [*figures, steps, seconds, against(mine, of(runs, BASELINE) or of(runs, ALL_LABELS))]
 
 
 def values(runs: Iterable[Run], part: str, key: str) -> list[float]:
@@ -144,7 +147,7 @@ def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
         for group, ours in groups(run).items()
         if (run["seed"], group) in other
     ]
-    if not pairs or mine[0]["method"] == BASELINE:
+    if not pairs or mine[0]["method"] == theirs[0]["method"]:
         return "–"
     ours, baseline = zip(*pairs, strict=True)
     found = paired(ours, baseline)
@@ -165,8 +168,8 @@ def of(runs: Iterable[Run], method: str) -> list[Run]:
 
 
 def ordered(methods: Iterable[str]) -> list[str]:
-    """Return the baseline, then methods in the order of the contenders, then variants by name."""
-    known = [BASELINE, *contenders()]
+    """Return the baselines, then methods in the order of the contenders, then variants by name."""
+    known = [BASELINE, ALL_LABELS, *contenders()]
     return sorted(
         methods, key=lambda name: (known.index(name) if name in known else len(known), name)
     )

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from models.semisup.deep_supervised import DeepOptions, deep_supervised, structure_loss
-from models.study.contenders import Protocol, chosen
+from models.study.contenders import chosen
+from models.study.protocol import Protocol
 from tests.models.architectures.tiny import network as of_the_paper
 from tests.models.small import network, sample_batch
 
@@ -92,7 +93,7 @@ def single(batch):
 @pytest.mark.parametrize("name", ["transfuse", "fafuse"])
 def test_the_total_is_the_contenders_weighted_sum_and_each_term_trains_its_head(name):
     (contender,) = chosen([name])
-    options = contender.config(Protocol(), steps=1, seed=0, threads=1).options
+    options = contender.config(Protocol(loss="own"), steps=1, seed=0, threads=1).options
     assert options.head_weights == {"transfuse": (0.5, 0.3, 0.2), "fafuse": (0.7, 0.1, 0.2)}[name]
     student = of_the_paper(name)
     (losses,) = deep_supervised(lambda number: student, options, 1).updates(

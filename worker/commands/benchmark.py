@@ -128,7 +128,7 @@ def benchmark(
     with in_words():
         from models.study import dataset, results
         from models.study.contenders import chosen
-        from models.study.runs import Cell
+        from models.study.runs import cells_of
 
         protocol = protocol_of(
             passes=passes,
@@ -153,12 +153,7 @@ def benchmark(
             plan = Plan(one_of(competing), protocol, tuple(sorted(shares)), work_of(output), judge)
             compare_strategies(plan, data, words(strategies), seeds, jobs, output)
             return
-        cells = [
-            Cell(contender, share, seed)
-            for seed in range(seeds)
-            for share in shares
-            for contender in competing
-        ]
+        cells = cells_of(competing, shares, seeds)
         found = results.Results(output, protocol)
         with bar("trainings", len(cells)) as show:
             results.complete(

@@ -63,7 +63,7 @@ def protocol_of(**choices: Any) -> Any:
     """Return the study's protocol; a wrong choice is named before anything is read."""
     from models.augment import STRONG
     from models.networks import ARCHITECTURES, NetworkConfig, check_encoder_weights
-    from models.study.contenders import LOSSES, Protocol
+    from models.study.protocol import LOSSES, Protocol
 
     for option, allowed in (
         ("strong", tuple(STRONG)),

@@ -22,7 +22,8 @@ from models.networks import (
     load_ensemble,
     save_ensemble,
 )
-from models.study.contenders import Protocol, chosen
+from models.study.contenders import chosen
+from models.study.protocol import Protocol
 from models.study.runs import pooled_dice, predict
 from models.training import Run, train
 from tests.models.architectures.tiny import NAMES, config, images, network
@@ -160,7 +161,9 @@ def toy(seed=0, count=6, side=64):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_learns_as_the_contender_that_it_is(tmp_path, name):
-    protocol = Protocol(network=config(name), crop=32, batch_labelled=4, batch_unlabelled=1)
+    protocol = Protocol(
+        network=config(name), crop=32, batch_labelled=4, batch_unlabelled=1, loss="own"
+    )
     (contender,) = chosen([name])
     training = replace(contender.config(protocol, steps=40, seed=0, threads=1), learning_rate=3e-3)
     assert training.network == config(name)
@@ -180,7 +183,9 @@ def test_it_learns_as_the_contender_that_it_is(tmp_path, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_it_trains_in_half_precision_with_exact_logits(name):
     (contender,) = chosen([name])
-    protocol = Protocol(network=config(name), crop=32, batch_labelled=2, batch_unlabelled=1)
+    protocol = Protocol(
+        network=config(name), crop=32, batch_labelled=2, batch_unlabelled=1, loss="own"
+    )
     half = replace(contender.config(protocol, steps=2, seed=0, threads=1), precision="bfloat16")
     run = Run(half, None)
     seen = []

@@ -9,7 +9,8 @@ import torch
 
 from models.batches import draw
 from models.semisup.eugmt_options import MeanTeacherOptions
-from models.study.contenders import Protocol, chosen
+from models.study.contenders import chosen
+from models.study.protocol import Protocol
 from models.training import Run
 from tests.models.test_training import samples
 

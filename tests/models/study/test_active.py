@@ -11,8 +11,9 @@ from models.networks import NetworkConfig
 from models.prediction import Prediction
 from models.study import active, dataset, runs
 from models.study.active import Plan, reached, summary
-from models.study.contenders import Protocol, chosen
+from models.study.contenders import chosen
 from models.study.dataset import DatasetError
+from models.study.protocol import Protocol
 from models.study.strategies import STRATEGIES, Pool
 from tests.models.study.folders import MEMBRANE, write
 

@@ -7,8 +7,10 @@ import pytest
 from models.networks import SMALL
 from models.semisup.methods import METHODS
 from models.study.budget import passes_per_step, steps_for
-from models.study.contenders import FULLY_SUPERVISED, Protocol, chosen, contenders
+from models.study.contenders import FULLY_SUPERVISED, chosen, contenders
 from models.study.dataset import DatasetError
+from models.study.protocol import Protocol
+from models.study.runs import Cell, cells_of
 
 PROTOCOL = Protocol(crop=64)
 
@@ -21,13 +23,44 @@ def training(name, **choices):
 def test_every_method_has_a_contender_and_shares_the_protocol():
     names = contenders()
     assert {contender.method for contender in names.values()} == METHODS.keys()
-    for name, contender in names.items():
+    for contender in names.values():
         config = contender.config(PROTOCOL, steps=9, seed=5, threads=1)
         assert (config.crop, config.iterations, config.seed) == (64, 9, 5)
-        # deep supervision comes with its own loss
-        own = {"transfuse": "structure", "fafuse": "structure"}
-        assert config.options.loss == own.get(name, "dice+ce")
         assert config.learning_rate == PROTOCOL.learning_rate
+
+
+@pytest.mark.parametrize("name", contenders())
+@pytest.mark.parametrize("strong_labelled", [True, False])
+@pytest.mark.parametrize("loss", ["dice", "dice+ce"])
+def test_no_contender_has_another_loss_or_view_of_the_labels(name, loss, strong_labelled):
+    protocol = replace(PROTOCOL, loss=loss, strong_labelled=strong_labelled)
+    options = contenders()[name].config(protocol, steps=9, seed=0, threads=1).options
+    assert (options.loss, options.strong_labelled) == (loss, strong_labelled)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [("eugmt-paper", "dice"), ("eugmt-plus", "dice+ce"), ("transfuse", "structure")],
+)
+def test_each_method_can_have_its_own_loss(name, loss):
+    own = replace(PROTOCOL, loss="own")
+    assert contenders()[name].config(own, steps=9, seed=0, threads=1).options.loss == loss
+
+
+def test_the_papers_fully_supervised_networks_have_all_labels():
+    named = contenders()
+    wanted = {"supervised-100", "deeplabv3plus-100", *FULLY_SUPERVISED}
+    assert {name for name in named if named[name].all_labels} == wanted
+    for name in wanted:
+        assert Cell(named[name], 0.02, 0).labelled == 1
+
+
+def test_what_is_trained_with_all_labels_is_trained_once():
+    cells = cells_of(chosen(["cps", "transunet"]), [0.02, 0.05], 2)
+    assert [cell.key for cell in cells] == [
+        *("cps-0.02-0", "transunet-1-0", "cps-0.05-0"),
+        *("cps-0.02-1", "transunet-1-1", "cps-0.05-1"),
+    ]
 
 
 def test_another_architecture_gets_an_encoder_that_it_can_have():

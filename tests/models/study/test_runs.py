@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from models.study import dataset, runs
-from models.study.contenders import Protocol, chosen
+from models.study.contenders import chosen
 from models.study.dataset import DatasetError
+from models.study.protocol import Protocol
 from models.study.results import Results, complete
 from models.study.runs import Cell
 from models.training import Stopped
@@ -107,6 +108,15 @@ def test_a_file_from_before_the_validation_part_stays(data, tmp_path):
     assert row["validation"]["patches"] > 0
 
 
+def test_a_file_from_before_a_field_of_the_protocol_is_of_the_same_protocol(tmp_path):
+    path, document = tmp_path / "results.json", PROTOCOL.document()
+    del document["strong_labelled"], document["network"]["plain_aspp"]
+    path.write_text(json.dumps({"protocol": document, "sets": {}, "runs": []}))
+    Results(path, PROTOCOL)
+    with pytest.raises(DatasetError, match="another protocol"):
+        Results(path, replace(PROTOCOL, strong_labelled=False))
+
+
 def test_stopped_it_goes_on_to_the_same_row(data, tmp_path):
     whole = runs.run(cell("eugmt-plus"), data, PROTOCOL, tmp_path / "whole")
 
@@ -151,7 +161,7 @@ def test_what_is_not_in_the_file_yet_is_gone_on_with(data, tmp_path):
 def test_all_labels_need_no_unlabelled_patch(data, tmp_path):
     row = runs.run(cell("supervised-100"), data, replace(PROTOCOL, passes=20), tmp_path)
     assert row["labelled_patches"] == len(dataset.split(data).train)
-    assert row["labelled"] == 0.5
+    assert row["labelled"] == 1
 
 
 def test_predicting_leaves_a_network_as_it_was(data):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
 from models.study import dataset, figures, table
-from models.study.contenders import Protocol
+from models.study.protocol import Protocol
 from tests.models.study.folders import MEMBRANE, write
 
 FACTS = {
@@ -85,6 +85,20 @@ def test_one_table_for_each_share():
     )
     assert text.index("lines, 2 %") < text.index("lines, 5 %")
     assert "2 of 40 training patches labelled; 12 test patches of 2 groups; seeds 0." in text
+
+
+def test_where_all_is_labelled_the_baseline_is_supervised_with_all_labels():
+    found = rows(
+        table.markdown(
+            results(
+                run("transunet", 0, (0.6, 0.8), share=1.0),
+                run("supervised-100", 0, (0.5, 0.7), share=1.0),
+            )
+        )
+    )
+    assert list(found) == ["method", "supervised-100", "**transunet**"]
+    assert found["supervised-100"][-1] == "–"
+    assert found["**transunet**"][-1].startswith("+0.100")
 
 
 def test_a_summary_of_several_sets():

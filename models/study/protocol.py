@@ -1,0 +1,47 @@
+"""What all methods of a table share, so that only the method differs."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from models.networks import SMALL, NetworkConfig
+
+LOSSES = ("dice", "dice+ce", "own")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Network, budget, images a step, optimiser, views and loss of every training of a study.
+
+    passes: image passes of a training. A student's forward and backward of one image is one
+    pass, a forward without gradient a third of one.
+    strong_labelled: students see the strong view of labelled images, too.
+    loss: of labels and pseudo-labels, for every method (`dice`, `dice+ce`), or `own` for what each
+    method's defaults say.
+    transformers: encoder of the paper's fully supervised networks, where `network` is another.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    passes: int = 6_000
+    batch_labelled: int = 4
+    batch_unlabelled: int = 4
+    crop: int = 128
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    warm_up: int = 10
+    strong: str = "stain"
+    strong_labelled: bool = True
+    loss: str = "dice+ce"
+    transformers: str = SMALL
+    split_seed: int = 0
+    device: str = "cpu"
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def whole(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a protocol's document with what it had no word for: files older than a field."""
+    standard = Protocol().document()
+    network = standard["network"] | document.get("network", {})
+    return standard | dict(document) | {"network": network}
