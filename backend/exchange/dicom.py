@@ -128,9 +128,11 @@ def local(value: str, meaning: str) -> Code:
 def settled(made: Dataset, identity: Identity, at: datetime) -> bytes:
     """Return an object as a file, without what depends on when it was written.
 
-    Every date is the report's, and a UID that was drawn is replaced by one of `identity`.
+    It names its report, as every export does, so that it can be traced back and checked. Every
+    date is the report's, and a UID that was drawn is replaced by one of `identity`.
     """
     made.SeriesDescription = words.RESEARCH_USE_ONLY
+    made.PerformedProcedureStepDescription = f"urn:membrana:report:{identity.report_id}"
     for element in made.iterall():
         if element.keyword in {"ContentDate", "InstanceCreationDate", "SeriesDate"}:
             element.value = f"{at:%Y%m%d}"

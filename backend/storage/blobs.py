@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from backend.errors import NotFound
+from backend.errors import MembranaError, NotFound
 
 
 class BlobMissing(NotFound):
     code, title = "blob_missing", "A stored file is gone"
+
+
+class BlobDamaged(MembranaError):
+    code, title = "blob_damaged", "A stored file is not what it was"
 
 
 def file_sha256(path: Path) -> str:
@@ -71,10 +75,17 @@ class Blobs:
         return target
 
     def read(self, sha256: str) -> bytes:
+        """Return the bytes of that sha256 and no others. Raise BlobMissing, BlobDamaged."""
         try:
-            return self.path(sha256).read_bytes()
+            data = self.path(sha256).read_bytes()
         except FileNotFoundError:
             raise BlobMissing(f"The stored file {sha256[:12]}… is not on disk.") from None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise BlobDamaged(
+                f"The stored file {sha256[:12]}… holds other bytes than were stored: a disk has "
+                "failed, or somebody has changed it. Bring it back from a backup."
+            )
+        return data
 
     def delete(self, sha256: str) -> None:
         self.path(sha256).unlink(missing_ok=True)

@@ -85,6 +85,9 @@ def test_a_dicom_slide_has_a_report_in_dicom(service: Service) -> None:
     )
     assert signed.PreliminaryFlag == "FINAL"
     assert signed.SOPInstanceUID != pydicom.dcmread(io.BytesIO(draft)).SOPInstanceUID
+    job = service.client.post(f"/reports/{report_id}/verify").json()
+    service.run_jobs(REPORT)
+    assert service.client.get(f"/jobs/{job['id']}").json()["state"] == "succeeded"
     [region] = signed.content.get_planar_roi_measurement_groups()
     ring = drawn["geometry"]["coordinates"][0]
     np.testing.assert_array_equal(region.roi.value, ring)

@@ -4,16 +4,31 @@ import json
 
 import pytest
 
+from backend.exchange import dicom_sr
+from backend.exchange.dicom import Identity, settled
 from backend.exchange.fhir import fhir
 from backend.exchange.html import html
 from backend.exchange.pdf import pdf
-from tests.reported import REGIONS, REPORT_ID, URN, content, included, measured
+from tests.dicom_slide import source
+from tests.reported import AT, REGIONS, REPORT_ID, SIDE, URN, content, included, measured
 from worker.commands.options import Refused
 from worker.commands.report import origin_of
-from worker.exporters import cells_csv, cells_geojson
+from worker.exporters import cells_csv, cells_dicom, cells_geojson
 
 CELLS = measured()[0]
+IDENTITY = Identity(REPORT_ID, "test")
 JSON = json.dumps({"amends": URN.replace("aa", "ab"), "urn": URN}).encode()
+
+
+def structured() -> bytes:
+    made = dicom_sr.structured_report(content(signed=True), REGIONS, source(SIDE, SIDE), IDENTITY)
+    return settled(made, IDENTITY, AT)
+
+
+def annotated() -> bytes:
+    made = cells_dicom.annotations(CELLS, included(CELLS), source(SIDE, SIDE), IDENTITY)
+    assert made is not None
+    return settled(made, IDENTITY, AT)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +45,8 @@ JSON = json.dumps({"amends": URN.replace("aa", "ab"), "urn": URN}).encode()
             "geojson",
         ),
         (JSON, "json"),
+        (structured(), "sr.dcm"),
+        (annotated(), "ann.dcm"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -38,7 +55,10 @@ def test_a_file_names_its_report(file: bytes, ending: str) -> None:
     assert origin_of(file) == (REPORT_ID, ending)
 
 
-@pytest.mark.parametrize("file", [b"", b"{}", b"[1]", b"{", b"%PDF-1.7", b"a,b\r\n1,2\r\n"])
+SLIDE = bytes(128) + b"DICM" + URN.encode()
+
+
+@pytest.mark.parametrize("file", [SLIDE, b"", b"{}", b"[1]", b"{", b"%PDF-1.7", b"a,b\r\n1,2\r\n"])
 def test_other_files_are_refused(file: bytes) -> None:
     with pytest.raises(Refused):
         origin_of(file)

@@ -84,6 +84,8 @@ def test_a_report_from_upload_to_signature(
         assert draft.read_bytes().startswith(b"%PDF")
         assert membrana(installation, "report", "verify", str(draft)) == {
             "report": made["report"],
+            "state": "draft",
+            "format": "pdf",
             "file": "identical",
             "computed_again": "identical",
         }
@@ -97,6 +99,10 @@ def test_a_report_from_upload_to_signature(
             words = ("report", slide["id"], "--format", kind, "-o", str(tmp_path / kind))
             assert membrana(installation, *words)["signed_score"] == report["score"]
         membrana(installation, "report", "verify", str(tmp_path / "pdf"))
+        client.patch(f"/slides/{slide['id']}", json={"case_id": "another"}).raise_for_status()
+        for kind in ("html", "geojson"):
+            found = membrana(installation, "report", "verify", str(tmp_path / kind))
+            assert (found["format"], found["state"]) == (kind, "signed")
         forged = tmp_path / "forged"
         forged.write_bytes((tmp_path / "json").read_bytes().replace(b"Seen at 20", b"Seen at 40"))
         assert membrana(installation, "report", "verify", str(forged), code=1)["file"] == "differs"

@@ -1,6 +1,7 @@
 """`membrana report`: a slide's HER2 report from a running service; a check of such a file."""
 
 import gzip
+import io
 import json
 import re
 from pathlib import Path
@@ -20,10 +21,16 @@ ENDINGS = {
     "csv": "csv",
     "fhir": "fhir.json",
     "geojson": "geojson",
+    "seg": "seg.dcm",
+    "ann": "ann.dcm",
+    "sr": "sr.dcm",
 }
+"""Formats, and how their addresses end; the last three are of DICOM slides."""
 VERIFY = "verify"
 URN = re.compile(rb"urn:membrana:report:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 GZIP = b"\x1f\x8b"
+PREAMBLE = 128
+"""Bytes before the letters DICM."""
 IDENTICAL, DIFFERS = "identical", "differs"
 
 
@@ -96,8 +103,14 @@ def verify(client: Client, file: Path) -> None:
     if content.startswith(GZIP):
         content = gzip.decompress(content)
     report_id, ending = origin_of(content)
+    state = client.get(f"/reports/{report_id}")["state"]
     now = client.ask("GET", f"/reports/{report_id}.{ending}").content
-    said = {"report": report_id, "file": IDENTICAL if now == content else DIFFERS}
+    said = {
+        "report": report_id,
+        "state": state,
+        "format": ending,
+        "file": IDENTICAL if now == content else DIFFERS,
+    }
     job = client.ask("POST", f"/reports/{report_id}/verify").json()
     try:
         with bar("computing again", 1) as show:
@@ -120,9 +133,28 @@ def origin_of(content: bytes) -> tuple[str, str]:
         raise Refused("The file does not name the report it is of.", code="not_a_report")
     if content.startswith(b"%PDF"):
         ending = "pdf"
+    elif content[PREAMBLE : PREAMBLE + 4] == b"DICM":
+        ending = of_dicom(content)
+    elif content.startswith(b"<!doctype html"):
+        ending = "html"
     else:
-        ending = "html" if content.startswith(b"<!doctype html") else "csv"
+        ending = "csv"
     return found[1].decode(), ending
+
+
+def of_dicom(content: bytes) -> str:
+    """Return which of a report's objects a DICOM file is. Raise Refused if none."""
+    # loaded with the first such file
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        kind = str(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True).Modality)
+    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
+        raise Refused("The file is no whole DICOM object.", code="not_a_report") from error
+    if kind.lower() not in ENDINGS:
+        raise Refused("The DICOM file is no report's object.", code="not_a_report")
+    return ENDINGS[kind.lower()]
 
 
 def from_json(content: bytes) -> tuple[str, str]:

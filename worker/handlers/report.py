@@ -51,10 +51,8 @@ def run(context: JobContext) -> None:
         found = measured_once(context, task.report, on)
         context.check()
         scored, placed = judged(context, task, on, found)
-        made = files(context, task.report, on, scored)
-        made["decisions"] = context.blobs.put(decisions.evidence(placed))
-        if task.slide.vendor == dicom_exports.DICOM:
-            made |= dicom_files(context, task, on, scored)
+        with_masks = "seg" not in task.report.files
+        made = exported(context, task, on, scored, placed, with_masks=with_masks)
     whole = canonical(scored.document)
     with context.finishing() as session:
         sha256 = context.blobs.put(whole)
@@ -110,6 +108,23 @@ def measured_once(context: JobContext, report: Report, on: Opened) -> Measuremen
     return found
 
 
+def exported(
+    context: JobContext,
+    task: Task,
+    on: Opened,
+    scored: Scored,
+    placed: Sequence[Placed],
+    *,
+    with_masks: bool,
+) -> dict[str, str]:
+    """Store what a report's exports are made of; return each one's sha256 by name."""
+    made = files(context, task.report, on, scored)
+    made["decisions"] = context.blobs.put(decisions.evidence(placed))
+    if task.slide.vendor == dicom_exports.DICOM:
+        made |= dicom_files(context, task, on, scored, with_masks=with_masks)
+    return made
+
+
 def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> dict[str, str]:
     """Store the pictures and the tables of cells; return each one's sha256 by name."""
     blobs = context.blobs
@@ -138,7 +153,9 @@ def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> di
     }
 
 
-def dicom_files(context: JobContext, task: Task, on: Opened, scored: Scored) -> dict[str, str]:
+def dicom_files(
+    context: JobContext, task: Task, on: Opened, scored: Scored, *, with_masks: bool
+) -> dict[str, str]:
     """Store the objects that refer to a DICOM slide; none if its headers do not allow that."""
     # loaded with the first DICOM slide: a second of start-up
     from backend.exchange.dicom import DicomIncomplete
@@ -147,9 +164,7 @@ def dicom_files(context: JobContext, task: Task, on: Opened, scored: Scored) -> 
     report, settings = task.report, context.settings
     context.check()
     try:
-        found = exporter.contents(
-            report, task.slide, settings, on, scored, with_masks="seg" not in report.files
-        )
+        found = exporter.contents(report, task.slide, settings, on, scored, with_masks=with_masks)
     except DicomIncomplete as why:
         log.info("no DICOM exports of this slide: %s", why.detail)
         return {}

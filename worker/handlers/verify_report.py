@@ -1,12 +1,15 @@
 """Compute a report again from its inputs and compare: nothing of the first time is used."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from backend.errors import Conflict
+from backend.reports import integrity
 from backend.reports import service as reports
 from models.her2.slide_score import canonical
 from worker.context import JobContext
-from worker.handlers.report import judged, read
+from worker.handlers.report import exported, judged, read
 from worker.her2 import measurement
 
 SHOWN = 20
@@ -16,10 +19,20 @@ class ReportDiffers(Conflict):
     code, title = "report_differs", "The report can't be computed again as it is"
 
 
+class ReportAltered(Conflict):
+    code, title = "report_altered", "What is stored of the report was changed"
+
+
 def run(context: JobContext) -> None:
-    task = read(context)
     with context.reading() as session:
-        report = reports.computed(session, task.report.id)
+        report = reports.computed(session, context.subject)
+        altered = integrity.altered(session, context.blobs, report)
+    if altered:
+        raise ReportAltered(
+            f"These are not as they were when the report was made: {listed(altered)}.",
+            differs=altered,
+        )
+    task = read(context)
 
     def progress(done: int, total: int) -> None:
         context.check()
@@ -27,12 +40,34 @@ def run(context: JobContext) -> None:
 
     with measurement.opened(task.slide, report.inputs, context.blobs, context.settings) as on:
         found = measurement.measured(on, threads=context.settings.threads, progress=progress)
-        scored, _ = judged(context, task, on, found)
+        scored, placed = judged(context, task, on, found)
+        made = exported(context, task, on, scored, placed, with_masks=True)
     before = json.loads(context.blobs.read(str(report.document_sha256)))
     after = json.loads(canonical(scored.document))
     differing = measurement.differences(before, after)
-    if measurement.put_cells(context.blobs, found.cells) != report.files["measured"]:
-        differing.insert(0, "cells")
+    made["measured"] = measurement.put_cells(context.blobs, found.cells)
+    made["remarks"] = context.blobs.put(found.remarks())
+    if same_software(before, after):
+        differing += [
+            f"files.{name}"
+            for name, sha256 in sorted(report.files.items())
+            if made.get(name, sha256) != sha256
+        ]
+    elif made["measured"] != report.files["measured"]:
+        differing.append("files.measured")
     if differing:
-        shown = ", ".join(differing[:SHOWN])
-        raise ReportDiffers(f"Computed again, these values differ: {shown}.", differs=differing)
+        raise ReportDiffers(
+            f"Computed again, these differ: {listed(differing)}.", differs=differing
+        )
+
+
+def same_software(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Say whether files have to be equal: another version may lay them out otherwise."""
+    names = ("version", "code_sha256")
+    ours, theirs = (each["provenance"]["software"] for each in (before, after))
+    return all(ours[name] == theirs[name] for name in names)
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -4,7 +4,7 @@ Pure: the same cells, edits, regions and inputs give the same bytes.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -125,20 +125,27 @@ def described(regions: Sequence[Region], mpp: float) -> list[dict[str, Any]]:
     ]
 
 
+CODE = {"models": ("her2", "nuclei", "stain.py", "tissue.py"), "worker": ("her2",)}
+"""Packages with the folders and files in them that measure and decide."""
+
+
+def code_files() -> Iterator[tuple[str, bytes]]:
+    """Yield the modules that measure and decide, by their path, in order."""
+    for package, names in CODE.items():
+        for name in names:
+            found = files(package).joinpath(name)
+            inside = found.iterdir() if found.is_dir() else [found]
+            for path in sorted(inside, key=lambda each: each.name):
+                if path.name.endswith(".py") and path.is_file():
+                    place = f"{name}/{path.name}" if found.is_dir() else name
+                    yield f"{package}/{place}", path.read_bytes()
+
+
 @cache
 def code_sha256() -> str:
     """Hash the code that measures and decides: what a version number may hide, this shows."""
     whole = hashlib.sha256()
-    root = files("models")
-    for folder in ("her2", "nuclei"):
-        names = sorted(
-            path.name
-            for path in root.joinpath(folder).iterdir()
-            if path.name.endswith(".py") and path.is_file()
-        )
-        for name in names:
-            whole.update(f"{name}\0".encode())
-            whole.update(root.joinpath(folder, name).read_bytes())
-    for name in ("stain.py", "tissue.py"):
-        whole.update(root.joinpath(name).read_bytes())
+    for path, content in code_files():
+        whole.update(f"{path}\0{len(content)}\0".encode())
+        whole.update(content)
     return whole.hexdigest()
