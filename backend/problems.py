@@ -1,6 +1,7 @@
 """Every error leaves as application/problem+json (RFC 9457), and the contract says so."""
 
 import errno
+import json
 import logging
 from typing import Any
 
@@ -35,6 +36,15 @@ PROBLEM: dict[str, Any] = {
 }
 
 
+class ProblemResponse(JSONResponse):
+    """In ASCII, so that a sentence may repeat whatever was sent."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Every error leaves with a stable code; a full disk is said to be one."""
     app.add_exception_handler(MembranaError, known)
@@ -46,7 +56,7 @@ def answer_with_problems(app: FastAPI) -> None:
 
 
 def problem(error: MembranaError) -> JSONResponse:
-    return JSONResponse(error.problem(), error.status, error.headers, media_type=MEDIA_TYPE)
+    return ProblemResponse(error.problem(), error.status, error.headers)
 
 
 def known(_: Request, error: Exception) -> JSONResponse:
@@ -78,7 +88,7 @@ def http(request: Request, error: Exception) -> JSONResponse:
         "detail": error.detail,
         "code": error.detail.lower().replace(" ", "_"),
     }
-    return JSONResponse(body, error.status_code, headers, MEDIA_TYPE)
+    return ProblemResponse(body, error.status_code, headers)
 
 
 def methods_at(request: Request) -> list[str]:

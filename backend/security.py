@@ -25,7 +25,11 @@ LARGE = re.compile(
     r"/api/v1/(slides(/[^/]*/annotations\.geojson)?|uploads(/[^/]*)?|patches/[^/]*/annotation)"
 )
 """Addresses that read large bodies as a stream and hold their own limits."""
-NUL_ESCAPE = b"\\u0000"
+ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([0-9a-fA-F]{4})|.)", re.DOTALL
+)
+"""One escape of JSON; the group holds what is no pair of surrogates."""
+SURROGATES = range(0xD800, 0xE000)
 
 
 def secure(app: FastAPI) -> None:
@@ -51,10 +55,7 @@ class SafeHeaders:
 
 
 class BoundedBodies:
-    """Reads small bodies whole before anything parses them, and refuses what is no text.
-
-    A NUL is valid in JSON and in an address, but PostgreSQL has no text that holds one.
-    """
+    """Reads small bodies whole before anything parses them, and refuses what is no text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -70,28 +71,46 @@ class BoundedBodies:
             await self.app(scope, receive, send)
             return
         messages: list[Message] = []
-        size, tail = 0, b""
+        body = bytearray()
         while True:
             message = await receive()
             messages.append(message)
-            part = message.get("body", b"")
-            size += len(part)
-            if size > LARGEST_BODY:
+            body += message.get("body", b"")
+            if len(body) > LARGEST_BODY:
                 too_large = TooLarge(f"A body here may have {LARGEST_BODY} bytes.")
                 await refuse(too_large, scope, receive, send)
                 return
-            if NUL_ESCAPE in tail + part:
-                await refuse(BadRequest("The body holds a NUL character."), scope, receive, send)
-                return
-            tail = (tail + part)[-len(NUL_ESCAPE) :]
             if not message.get("more_body", False):
                 break
+        try:
+            check_text(body)
+        except BadRequest as error:
+            await refuse(error, scope, receive, send)
+            return
         messages.reverse()
 
         async def again() -> Message:
             return messages.pop() if messages else await receive()
 
         await self.app(scope, again, send)
+
+
+def check_text(body: bytes | bytearray) -> None:
+    """Raise BadRequest for JSON that holds what no database and no answer can.
+
+    A NUL and half a surrogate pair are valid in JSON, but PostgreSQL has no text with a NUL, and
+    UTF-8 has no half pairs. (The parser itself takes UTF-16 too, and half pairs as bytes.)
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The body is no text in UTF-8.") from None
+    for escape in ESCAPE.finditer(text) if "\\u" in text else ():
+        alone = int(escape[1], 16) if escape[1] else None
+        if alone == 0:
+            raise BadRequest("The body holds a NUL character.")
+        if alone in SURROGATES:
+            raise BadRequest("The body holds half of a surrogate pair, which is no character.")
 
 
 async def refuse(error: MembranaError, scope: Scope, receive: Receive, send: Send) -> None:

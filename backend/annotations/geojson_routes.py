@@ -14,6 +14,7 @@ from backend.annotations.imports import Imported, Outcome, Told
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.errors import TooLarge
+from backend.security import check_text
 from backend.slides import service as slides
 
 router = APIRouter(prefix="/slides/{slide_id}/annotations.geojson", tags=["annotations"])
@@ -101,6 +102,7 @@ async def content_of(request: Request) -> Any:
         body += chunk
         if len(body) > LARGEST:
             raise ImportTooLarge(f"An import may have {LARGEST} bytes: send it in parts.")
+    await run_in_threadpool(check_text, body)
     try:
         return await run_in_threadpool(json.loads, body)
     except (ValueError, RecursionError) as error:

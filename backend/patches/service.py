@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, and_, func, literal, select, tuple_, updat
 from sqlalchemy.orm import Session
 
 from backend.db.base import now
-from backend.errors import BadRequest, NotFound
+from backend.errors import NotFound
+from backend.paging import BadCursor
 from backend.patches.tables import Patch, PatchState
 from backend.predictions import service as predictions
 from backend.predictions.tables import PatchPrediction, Prediction
@@ -19,14 +20,11 @@ Order = Literal["uncertainty", "position"]
 UNRANKED = 2**31 - 1
 UNSCORED = 1e9
 """Sorts after every -score."""
+LARGEST_KEY = 1e12
 
 
 class PatchNotFound(NotFound):
     code = "patch_not_found"
-
-
-class BadCursor(BadRequest):
-    code = "bad_cursor"
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,10 @@ def decoded(cursor: str, length: int) -> list[float]:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Say whether it may be compared with a column; the databases know no larger integers."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= LARGEST_KEY
 
 
 def propose(session: Session, patch_ids: Sequence[str]) -> None:

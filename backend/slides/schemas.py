@@ -31,8 +31,10 @@ PixelSize = Annotated[
     Field(description="Micrometres per level-0 pixel.", allow_inf_nan=False),
     AfterValidator(pixel_size),
 ]
-Stain = Annotated[str, Field(min_length=1, max_length=64)]
-CaseId = Annotated[str, Field(min_length=1, max_length=100)]
+PLAIN = r"^[^\x00-\x1f\x7f]+$"
+"""Text of one line: no control characters, which no label has and PostgreSQL does not keep."""
+Stain = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN)]
+CaseId = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN)]
 
 
 class Problem(BaseModel):

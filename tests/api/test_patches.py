@@ -1,5 +1,7 @@
 """Patches over REST: their order, their figures, their pictures."""
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,11 @@ def test_wrong_questions_are_answered_in_words(service: Service) -> None:
     ask = service.client.get
     assert code(ask("/slides/none/patches")) == (404, "slide_not_found")
     assert code(ask("/patches/none")) == (404, "patch_not_found")
-    for cursor in ("%%%", "bnVsbA==", "WzEsMiwzXQ==", "WyJhIiwgImIiLDEsMl0="):
+    huge = [
+        base64.urlsafe_b64encode(f"[{key},0,0,0]".encode()).decode()
+        for key in ("1" + "0" * 60, "-1e400", "NaN")
+    ]
+    for cursor in ("%%%", "bnVsbA==", "WzEsMiwzXQ==", "WyJhIiwgImIiLDEsMl0=", *huge):
         answer = ask(f"/slides/{slide_id}/patches", params={"cursor": cursor})
         assert code(answer) == (400, "bad_cursor")
     answer = ask(f"/slides/{slide_id}/patches", params={"model_version": "none"})
