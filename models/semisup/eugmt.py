@@ -32,12 +32,13 @@ from models.semisup.teacher import follow
 class Looks:
     """What all networks say of a batch before they learn from it: logits (B, 2, H, W).
 
+    teacher_labelled: None where nothing is exchanged, and so nobody asks.
     views: the unlabelled images as the students saw them.
     """
 
     labelled: list[Tensor]
     unlabelled: list[Tensor]
-    teacher_labelled: Tensor
+    teacher_labelled: Tensor | None
     teacher_unlabelled: Tensor
     views: tuple[Tensor, Tensor]
 
@@ -62,10 +63,30 @@ class MeanTeacher:
         self.extras = () if memory is None else (beside(memory, teacher),)
         self.start = round(steps * options.labelled_share)
         self.ramp_length = round(steps * options.ramp_share)
+        self.one_for_both = False
+        if options.fork:
+            self.tie()
+
+    def tie(self) -> None:
+        """Have student 2 get student 1's gradients while that one learns for both.
+
+        So it is the same network with the same moments in the optimiser when they part: without
+        moments its first steps would each be as long as the learning rate, in every weight.
+        """
+        first, second = self.students
+        second.load_state_dict(first.state_dict())
+        for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+
+            def give(weight: Tensor, other: nn.Parameter = theirs) -> None:
+                if self.one_for_both:
+                    other.grad = weight.grad
+
+            ours.register_post_accumulate_grad_hook(give)
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         rising = ramp(step - self.start, self.ramp_length)
         seen = batch.labelled_strong if self.options.strong_labelled else batch.labelled
+        self.one_for_both = self.options.fork and step < self.start
         if step < self.start:
             learners = self.students[:1] if self.options.fork else self.students
             logits = [student(seen) for student in learners]
@@ -82,7 +103,7 @@ class MeanTeacher:
         views = mixture.seen(batch.unlabelled_strong)
         on_labelled, on_unlabelled = self.seen_by_students(seen, views)
         with torch.no_grad():
-            teacher_labelled = self.teacher(batch.labelled)
+            teacher_labelled = self.teacher(batch.labelled) if self.options.exchanged else None
             teacher_unlabelled = mixture.given(self.teacher(batch.unlabelled))
         return Looks(on_labelled, on_unlabelled, teacher_labelled, teacher_unlabelled, views)
 
@@ -111,6 +132,7 @@ class MeanTeacher:
     def second_update(self, batch: Batch, looks: Looks, mixture: Mixture, rising: float) -> Losses:
         """Learn images whose least certain cells the most certain ones have replaced."""
         options, teacher = self.options, looks.teacher_unlabelled
+        assert looks.teacher_labelled is not None
         with torch.no_grad():
             labelled_map = self.exchange_map(looks.labelled, looks.teacher_labelled)
             unlabelled_map = self.exchange_map(looks.unlabelled, teacher)
@@ -140,6 +162,7 @@ class MeanTeacher:
         options = self.options
         alone = options.fork and step < self.start
         if options.fork and step == self.start - 1:
+            # their weights are the same already, batch norm's statistics are not
             first, second = self.students
             second.load_state_dict(first.state_dict())
         followed: tuple[nn.Module, ...] = self.students

@@ -27,7 +27,7 @@ class MeanTeacherOptions(SelectorOptions):
     """Share of the training in which the students learn from labels alone (eugmt.md §4.5):
     pseudo-labels of a network that knows nothing yet teach it to find nothing."""
     fork: bool = False
-    """While there are labels alone student 1 learns for both; then student 2 begins as its copy.
+    """While there are labels alone student 1 learns for both; then student 2 goes on from there.
     A step costs half as much, and the average of two networks of one origin is a network."""
     ramp_share: float = 1.0
     """Share of the training over which the unsupervised losses rise, once they have begun."""

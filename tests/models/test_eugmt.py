@@ -9,6 +9,7 @@ from models.semisup.eugmt import MeanTeacher
 from models.semisup.eugmt_options import MeanTeacherOptions
 from models.semisup.exchange import exchange, sources
 from models.semisup.losses import dice_loss, masked_consistency, mean_entropy
+from models.semisup.mixing import MIXTURES
 from models.semisup.schedules import ramp
 from tests.models.small import network
 
@@ -170,15 +171,35 @@ def test_the_paper_keeps_the_teacher_in_training_mode(steady):
 def test_a_fork_learns_alone_and_then_is_two(batch):
     learner = method(replace(OPTIONS, fork=True, labelled_share=0.5))
     first, second = learner.students
-    (losses,) = learner.updates(batch, 49)
-    losses["total"].backward()
-    assert any(grad.abs().max() > 0 for grad in gradients(first))
-    assert all(grad is None for grad in gradients(second))
-    for step, alike in ((48, False), (49, True)):
+    optimiser = torch.optim.AdamW([*first.parameters(), *second.parameters()], lr=0.01)
+    for step in (48, 49):
+        (losses,) = learner.updates(batch, step)
+        optimiser.zero_grad()
+        losses["total"].backward()
+        optimiser.step()
         learner.after_update(step)
-        pairs = zip(first.parameters(), second.parameters(), strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs) == alike
+    assert any(grad.abs().max() > 0 for grad in gradients(first))
+    pairs = list(zip(first.parameters(), second.parameters(), strict=True))
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+    # the optimiser knows both: student 2 does not begin with steps of the whole learning rate
+    for ours, theirs in pairs:
+        assert optimiser.state[ours].keys() == optimiser.state[theirs].keys() != set()
+        for moment in ("exp_avg", "exp_avg_sq"):
+            assert torch.equal(optimiser.state[ours][moment], optimiser.state[theirs][moment])
+    for mine, other in zip(first.buffers(), second.buffers(), strict=True):
+        assert torch.equal(mine, other)
     assert len(list(learner.updates(batch, 50))) == 2
+    optimiser.zero_grad()
+    sum(each.square().sum() for each in first.parameters()).backward()
+    assert all(grad is None for grad in gradients(second))
+
+
+def test_the_teacher_looks_at_labelled_images_only_where_cells_are_exchanged(batch):
+    for exchanged in (0, 2):
+        learner = method(replace(OPTIONS, exchanged=exchanged))
+        list(learner.updates(batch, STEP))
+        looks = learner.looks(batch, batch.labelled, MIXTURES["none"](batch))
+        assert (looks.teacher_labelled is None) == (exchanged == 0)
 
 
 def test_while_a_fork_is_one_its_teacher_follows_that_one():

@@ -47,7 +47,6 @@ def test_at_their_defaults_nothing_changed(batch, name):
             unsupervised_weight=0.1,
             consistency_weight=0.1,
             labelled_share=0.9,
-            fork=True,
             ramp_share=0.2,
             exchanged=0,
             confidence=0.55,
