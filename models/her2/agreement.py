@@ -24,6 +24,8 @@ __all__ = [
     "icc",
     "kappa",
     "logit",
+    "matrices_of_patients",
+    "scale_of",
 ]
 
 Double = npt.NDArray[np.float64]
@@ -93,15 +95,12 @@ def agreement(
     people = list(patients) if patients is not None else [str(n) for n in range(len(given))]
     if not len(given) == len(computed) == len(people):
         raise ValueError("given, computed and patients must have one entry a slide")
-    labels = [score for score in SCORES if score != "0+" or not merge_zero_plus]
-    if merge_zero_plus:
-        given = ["0" if score == "0+" else score for score in given]
-        computed = ["0" if score == "0+" else score for score in computed]
+    labels, (given, computed) = scale_of([given, computed], merge_zero_plus=merge_zero_plus)
     if strange := sorted({*given, *computed} - {*labels, NOT_ASSESSABLE}):
         raise ValueError(f"unknown categories {strange}; known are {labels}")
     pairs = zip(given, computed, people, strict=True)
     usable = [each for each in pairs if NOT_ASSESSABLE not in each[:2]]
-    by_patient = _by_patient(usable, labels)
+    by_patient = matrices_of_patients(usable, labels)
     matrix = by_patient.sum(axis=0)
     draws = _draws(by_patient, seed)
     cuts = {name: above for name, above in CUTS.items() if above in labels}
@@ -125,6 +124,16 @@ def agreement(
     }
 
 
+def scale_of(
+    said: Sequence[Sequence[str]], *, merge_zero_plus: bool
+) -> tuple[list[str], list[list[str]]]:
+    """Return the categories that are told apart, and what was said in these."""
+    if not merge_zero_plus:
+        return list(SCORES), [list(each) for each in said]
+    merged = [["0" if score == "0+" else score for score in each] for each in said]
+    return [score for score in SCORES if score != "0+"], merged
+
+
 def _linear(matrices: npt.NDArray[Any]) -> Double:
     return kappa(matrices, power=1)
 
@@ -133,8 +142,8 @@ def _quadratic(matrices: npt.NDArray[Any]) -> Double:
     return kappa(matrices, power=2)
 
 
-def _by_patient(usable: list[tuple[str, str, str]], labels: list[str]) -> Whole:
-    """One confusion matrix a patient (P, K, K), in the order of their names."""
+def matrices_of_patients(usable: Sequence[tuple[str, str, str]], labels: Sequence[str]) -> Whole:
+    """Count (given, computed, patient): a confusion matrix a patient (P, K, K), by their names."""
     slides: dict[str, list[tuple[str, str]]] = {}
     for given, computed, patient in usable:
         slides.setdefault(patient, []).append((given, computed))
