@@ -4,7 +4,7 @@ Percentiles of her2.md §3.7, taken from a laboratory's own controls: negative, 
 is what `models.her2.protocols.read_calibration` reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,19 @@ import numpy.typing as npt
 
 from models.her2.cells import Cells
 from models.her2.protocols import CALIBRATION_SCHEMA, Protocol
-from models.stain import StainVectors
+from models.her2.slide_score import RESEARCH_USE_ONLY
+from models.her2.white_point import measure_white
+from models.stain import WHITE, StainVectors, estimate_vectors
 
 Float = npt.NDArray[np.float32]
+Rgb = npt.NDArray[np.uint8]
 
 LEAST_CELLS = 100
 LEAST_FAINT = 0.05
 """A control without any stain still leaves the camera's noise: no threshold below this."""
 LEAST_NULLS = 20
+SAMPLED_PX = 500_000
+"""Pixels that each 3+ control gives to the estimate of stain vectors."""
 
 
 class CalibrationError(ValueError):
@@ -59,31 +64,46 @@ def thresholds(negative: Cells, low: Cells, strong: Cells, protocol: Protocol) -
     return {name: round(value, 4) for name, value in zip(names, found, strict=True)}
 
 
+def laboratory_vectors(strong: Iterable[Rgb]) -> StainVectors | None:
+    """Return stain vectors of all 3+ controls, RGB (H, W, 3) each, or None if they can't be told.
+
+    Each picture counts alike and is measured from its own glass.
+    """
+    pooled = []
+    for image in strong:
+        pixels = image.reshape(-1, 3)
+        drawn = pixels[:: max(1, len(pixels) // SAMPLED_PX)]
+        scale = np.asarray(WHITE) / np.asarray(measure_white(image) or WHITE)
+        pooled.append(np.clip(np.rint(drawn * scale), 0, 255).astype(np.uint8))
+    return estimate_vectors(np.concatenate(pooled), WHITE) if pooled else None
+
+
+def check_blanks(number: int) -> None:
+    """Refuse a few slides known to be negative: no floor can be measured on them."""
+    if 0 < number < LEAST_NULLS:
+        raise CalibrationError(
+            f"{number} slides known to be negative are too few for a detection floor: "
+            f"{LEAST_NULLS} are needed. Without any the protocol's own floor stands."
+        )
+
+
 def detection_floor(nulls: Sequence[Cells], protocol: Protocol) -> dict[str, int] | None:
     """Return the limit of blank as a floor: the 95th percentile of the stained share, in permille.
 
-    None for fewer than 20 slides known to be negative: the protocol's own floor stands.
+    None without slides known to be negative: the protocol's own floor stands. Raises
+    CalibrationError for fewer than 20, or for one with too few cells to have a share.
     """
-    if len(nulls) < LEAST_NULLS:
+    if not nulls:
         return None
-    shares = [len(_stained(cells, protocol)) / max(1, len(cells)) for cells in nulls]
+    check_blanks(len(nulls))
+    if poor := [number for number, cells in enumerate(nulls, 1) if len(cells) < LEAST_CELLS]:
+        raise CalibrationError(
+            f"Of the slides known to be negative, number {', '.join(map(str, poor))} has fewer "
+            f"than {LEAST_CELLS} cells."
+        )
+    shares = [len(_stained(cells, protocol)) / len(cells) for cells in nulls]
     permille = int(np.ceil(1000 * float(np.percentile(shares, 95))))
     return {"permille": max(permille, protocol.floor_permille), "cells": protocol.floor_cells}
-
-
-def youden(values: Float, positive: npt.NDArray[np.bool_]) -> float:
-    """Return the cut at which sensitivity + specificity is largest (Youden 1950).
-
-    For c_any and c_full, from cells whose contour a person judged: values and verdicts (n,).
-    """
-    if not positive.any() or positive.all():
-        raise CalibrationError("Cells of both kinds are needed to place a cut.")
-    order = np.argsort(values)
-    hit = np.cumsum(positive[order][::-1])[::-1] / positive.sum()
-    false = np.cumsum(~positive[order][::-1])[::-1] / (~positive).sum()
-    gain = hit - false
-    gain[1:][np.diff(values[order]) == 0] = -1  # a cut can't stand between equals
-    return float(values[order][int(np.argmax(gain))])
 
 
 def document(
@@ -93,15 +113,20 @@ def document(
     on: str,
     stain: StainVectors | None = None,
     floor: dict[str, int] | None = None,
-    controls: dict[str, Any] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the calibration as JSON types; `on` is the day (ISO), `controls` a note of files."""
+    """Return the calibration as JSON types; `on` is the day (ISO).
+
+    Without `stain` the standard vectors stand. `record`: what the numbers hold for and were
+    measured on (scanner, antibody, masks, controls), kept beside them.
+    """
     said: dict[str, Any] = {
         "schema": CALIBRATION_SCHEMA,
+        "research_use_only": RESEARCH_USE_ONLY,
         "protocol": protocol.name,
         "on": on,
         "thresholds": found,
-        "controls": controls or {},
+        **(record or {}),
     }
     if stain is not None:
         said["stain"] = {"haematoxylin": list(stain.haematoxylin), "dab": list(stain.dab)}

@@ -1,6 +1,7 @@
 """`membrana score` and `membrana calibrate` as a shell runs them, on mosaics with known cells."""
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -51,6 +52,7 @@ def calibration(folder):
         *("--negative", folder / "images" / "negative.png"),
         *("--low", folder / "images" / "low.png"),
         *("--strong", folder / "images" / "strong.png"),
+        *("--scanner", "camera 1", "--antibody", "4B5"),
         *("--mask", folder / "masks", "--mpp", MPP, "-o", path),
     )
     assert done.returncode == 0, done.stderr
@@ -61,6 +63,20 @@ def test_controls_set_rising_thresholds(calibration):
     said = json.loads(calibration.read_text())["thresholds"]
     steps = [said[name] for name in ("t_faint", "t_weak", "t_moderate", "t_intense")]
     assert steps == sorted(set(steps))
+
+
+def test_the_calibration_says_what_it_holds_for_and_was_measured_on(folder, calibration):
+    said = json.loads(calibration.read_text())
+    assert (said["scanner"], said["antibody"], said["masks"]) == ("camera 1", "4B5", "files")
+    assert "Research Use Only" in said["research_use_only"]
+    [strong] = said["controls"]["strong"]
+    for kind, key in (("images", "sha256"), ("masks", "mask_sha256")):
+        content = (folder / kind / "strong.png").read_bytes()
+        assert strong[key] == hashlib.sha256(content).hexdigest()
+    assert (strong["mpp"], strong["cells"] > 100) == (MPP, True)
+    assert len(said["software"]["code_sha256"]) == 64
+    assert said["stain"], "the 3+ control has brown and blue enough"
+    assert said["notes"] == []
 
 
 def test_a_folder_of_images_is_scored_into_a_table_documents_and_figures(folder, calibration):

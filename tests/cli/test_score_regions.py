@@ -127,7 +127,7 @@ def test_only_cells_in_the_drawn_tumour_are_scored(tmp_path):
     [document] = json.loads(done.stdout)
     assert document["score"] == "0"
     assert document["percent"]["N"]["value"] == 100
-    assert document["regions_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert document["provenance"]["regions_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     area = (768 - RIM - half - 40) * (768 - 2 * RIM) * MPP**2
     assert document["evaluated_area_um2"] == pytest.approx(area, abs=0.01)
     with (out / "case.png.cells.csv").open() as file:

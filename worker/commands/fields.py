@@ -1,30 +1,73 @@
 """Fields and small slides for the commands of HER2: which files, which masks, what is measured."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from backend.cli import complain, sentence_of
+from backend.errors import MembranaError
+from backend.scores.detector import Mounted, mounted
 from models.prediction import Predictor
-from worker.commands.options import Refused
-from worker.commands.pictures import Picture, mask_of, predicted, predictor_of, regions_in
+from models.study.dataset import pictures
+from worker.commands.options import Refused, in_words
+from worker.commands.pictures import (
+    Picture,
+    mask_of,
+    predicted,
+    predictor_of,
+    regions_in,
+    sha256_of,
+    stems_of,
+)
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif"}
+TISSUE_MPP = 0.5
+Trouble = dict[str, str]
+"""What became of a picture: image, code, detail."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where masks come from: a folder of files, or a predictor; and regions, if not of it all."""
+    """Where masks come from: files by stem, or a predictor; and regions, if not of it all."""
 
-    folder: Path | None
+    masks: Mapping[str, Path] | None
     positive: str
     predictor: Predictor | None
     regions: Path | None = None
+    weights_sha256: str | None = None
+    detector: Mounted | None = None
 
     @property
     def words(self) -> str:
         return "files" if self.predictor is None else self.predictor.backend
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture as measuring reads it; `mask_sha256` of the file that its mask is from, if any."""
+
+    field: Any
+    masks: Any
+    mask_sha256: str | None
+    detector: Any
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A picture's score document with its provenance, its cells, and the membrane they stand on.
+
+    `membrane`: bool (H, W) at the analysis' resolution; None where nothing was measured.
+    """
+
+    document: dict[str, Any]
+    cells: Any
+    membrane: npt.NDArray[np.bool_] | None
 
 
 @contextmanager
@@ -41,6 +84,36 @@ def of_her2() -> Iterator[None]:
         raise Refused(str(error), code="controls") from error
 
 
+@contextmanager
+def going_on(name: str, failed: Callable[[Trouble], None]) -> Iterator[None]:
+    """Let one picture's trouble stop no other: it is told at once, and to `failed`."""
+    try:
+        with in_words(), of_her2():
+            yield
+    except MembranaError as error:
+        detail, code = error.detail, error.problem_code
+    except Exception as error:
+        if os.environ.get("MEMBRANA_TRACE"):
+            raise
+        detail, code = sentence_of(error), "internal_error"
+    else:
+        return
+    complain(f"{name}: {detail} ({code})")
+    failed({"image": name, "code": code, "detail": detail})
+
+
+def rules_of(
+    protocol: str, calibration: Path | None, gap: str | None, *, merge_zero_plus: bool
+) -> Any:
+    """Return the protocol with the laboratory's thresholds and choices; `of_her2` has its words."""
+    from models.her2.protocols import load
+
+    if calibration is not None and not calibration.is_file():
+        raise Refused(f"There is no file {calibration}.", code="calibration_missing")
+    merge = merge_zero_plus or None  # left out, the protocol's own choice stands
+    return load(protocol, calibration=calibration, gap=gap, merge_zero_plus=merge)
+
+
 def source_of(
     mask: Path | None,
     positive: str,
@@ -48,13 +121,18 @@ def source_of(
     *,
     proposal: bool,
     regions: Path | None = None,
+    detector: Path | None = None,
 ) -> Source:
     if (mask is not None) + (model is not None) + proposal != 1:
         raise Refused(
             "Say where the masks come from: --mask FOLDER, --model FILE or --proposal.",
             code="wrong_option",
         )
-    return Source(mask, positive, None if mask else predictor_of(model), regions)
+    found = mounted(detector) if detector else None
+    if mask is not None:
+        return Source(pictures(mask), positive, None, regions, None, found)
+    predictor = predictor_of(model)
+    return Source(None, positive, predictor, regions, sha256_of(model) if model else None, found)
 
 
 def files_of(given: list[Path]) -> list[Path]:
@@ -68,35 +146,63 @@ def files_of(given: list[Path]) -> list[Path]:
     return found
 
 
-def prepared(picture: Picture, source: Source) -> tuple[Any, Any]:
+def check_names(paths: list[Path], source: Source) -> None:
+    """Refuse two pictures of one name: one's files, mask or regions would be taken for both."""
+    by_folder = source.masks is not None or (source.regions and source.regions.is_dir())
+    seen: dict[str, Path] = {}
+    for path in paths:
+        name = stems_of(path)[-1] if by_folder else path.name
+        other = seen.setdefault(name, path)
+        if other is not path:
+            raise Refused(
+                f"{other} and {path} have one name, by which their masks and results are told "
+                "apart: rename one, or score the folders one after the other.",
+                code="name_twice",
+            )
+
+
+def prepared(picture: Picture, source: Source) -> Prepared:
     """Return a picture's pixels and masks as measuring reads them."""
     from models.her2.pixels import Field
 
     if picture.mpp is None:
         raise Refused(
-            f"{picture.path.name} does not say how many µm a pixel has: give --mpp.",
+            picture.doubt
+            or f"{picture.path.name} does not say how many µm a pixel has: give --mpp.",
             code="mpp_missing",
         )
-    membrane = None
-    if source.folder is not None:
-        membrane = mask_of(picture, source.folder, source.positive)
+    membrane, sha256 = None, None
+    if source.masks is not None:
+        membrane, sha256 = mask_of(picture, source.masks, source.positive)
     field = Field(picture.pixels, picture.mpp, membrane)
-    return field, predicted(field, source.predictor) if source.predictor else field.masks
+    masks = predicted(field, source.predictor) if source.predictor else field.masks
+    return Prepared(field, masks, sha256, detector_for(source))
 
 
-def measured(picture: Picture, rules: Any, source: Source, vectors: Any) -> Any:
+def measured(ready: Prepared, rules: Any, vectors: Any) -> Any:
     """Measure a control's cells; all of the picture is taken."""
     from models.her2.pixels import Regions
     from models.her2.tile import Settings
     from models.her2.tiles import measure
 
-    field, masks = prepared(picture, source)
     settings = Settings(rules, vectors)
-    return measure(field, masks, regions=Regions.whole(field), settings=settings).cells
+    regions = Regions.whole(ready.field)
+    return measure(
+        ready.field, ready.masks, regions=regions, settings=settings, detector=ready.detector
+    ).cells
 
 
-def content_of(picture: Picture, rules: Any, source: Source, seed: int) -> tuple[Any, Any]:
-    """Return a picture's score document and cells; without µm per pixel there are none."""
+def detector_for(source: Source) -> Any:
+    """Load the source's detector for one picture; None is the built-in one."""
+    if source.detector is None:
+        return None
+    from worker.her2.detector import detector
+
+    return detector(source.detector)
+
+
+def judged(picture: Picture, rules: Any, source: Source) -> Judged:
+    """Score a picture; without µm per pixel there are no cells and no category."""
     from models.her2.calibrate import vectors_of
     from models.her2.cells import Cells
     from models.her2.connectivity import connectivity
@@ -108,16 +214,25 @@ def content_of(picture: Picture, rules: Any, source: Source, seed: int) -> tuple
     from models.her2.tile import Settings
     from models.her2.tiles import measure
 
+    seed = int(picture.sha256[:8], 16)
+    provenance = provenance_of(picture, source, seed)
     if picture.mpp is None:
         cells = Cells.empty(1.0)
-        flags = [Flag("mpp_missing")]
-        return summarise(cells.tile_counts(rules), rules, flags=flags, seed=seed), cells
-    field, masks = prepared(picture, source)
-    regions, drawn = Regions.whole(field), {}
+        flags = [Flag("mpp_missing", picture.doubt)]
+        content = summarise(cells.tile_counts(rules), rules, flags=flags, seed=seed)
+        return Judged({**content, "provenance": provenance}, cells, None)
+    ready = prepared(picture, source)
+    field, masks = ready.field, ready.masks
+    regions = Regions.whole(field)
     if source.regions is not None:
-        regions, sha256 = regions_in(picture, source.regions)
-        drawn = {"regions_sha256": sha256}
-    found = measure(field, masks, regions=regions, settings=Settings(rules, vectors_of(rules)))
+        regions, provenance["regions_sha256"] = regions_in(picture, source.regions)
+    found = measure(
+        field,
+        masks,
+        regions=regions,
+        settings=Settings(rules, vectors_of(rules)),
+        detector=ready.detector,
+    )
     content = summarise(
         found.cells.tile_counts(rules, regions=regions),
         rules,
@@ -125,5 +240,48 @@ def content_of(picture: Picture, rules: Any, source: Source, seed: int) -> tuple
         seed=seed,
         connectivity=connectivity(field, masks, regions),
     )
-    content["evaluated_area_um2"] = round(float(regions.tumour.area) * picture.mpp**2, 2)
-    return content | drawn, found.cells
+    provenance["mask_sha256"] = ready.mask_sha256
+    content |= {
+        "evaluated_area_um2": round(float(regions.tumour.area) * picture.mpp**2, 2),
+        "membrane_percent_of_tissue": membrane_percent(field, masks.membrane),
+        "provenance": provenance,
+    }
+    return Judged(content, found.cells, masks.membrane)
+
+
+def provenance_of(picture: Picture, source: Source, seed: int) -> dict[str, Any]:
+    """Say what a score was made from and with; a mask's and regions' sha256 come when read."""
+    from worker.her2.detector import of_detector
+    from worker.her2.measurement import software
+
+    return {
+        "image_sha256": picture.sha256,
+        "mpp": picture.mpp,
+        "masks": source.words,
+        "weights_sha256": source.weights_sha256,
+        "mask_sha256": None,
+        "regions": "drawn, less a rim" if source.regions else "whole picture less a rim",
+        "regions_sha256": None,
+        **of_detector(source.detector.frozen() if source.detector else None),
+        "seed": seed,
+        "software": software(),
+    }
+
+
+def membrane_percent(field: Any, membrane: npt.NDArray[np.bool_]) -> float | None:
+    """Return how much of the picture's tissue is membrane, in percent of its area.
+
+    What a negative control is judged by, even one with too few cells for a category. None where
+    there is no tissue.
+    """
+    import cv2
+
+    from models.her2.pixels import scaled
+    from models.tissue import tissue_mask
+
+    width, height = (scaled(n, field.mpp, TISSUE_MPP) for n in (field.width, field.height))
+    tissue = tissue_mask(field.read(0, 0, width, height, TISSUE_MPP), TISSUE_MPP)
+    size = membrane.shape[1], membrane.shape[0]
+    spread = cv2.resize(tissue.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    area = int(np.count_nonzero(spread))
+    return round(100 * int(np.count_nonzero(membrane[spread > 0])) / area, 4) if area else None

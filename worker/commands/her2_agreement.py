@@ -1,19 +1,34 @@
 """`membrana benchmark --her2`: computed HER2 categories against those that people gave."""
 
-import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.cli import say
+import typer
+
+from backend.cli import complain, say
 from backend.progress import bar
-from worker.commands.fields import content_of, of_her2, source_of
-from worker.commands.options import Refused
+from worker.commands.fields import (
+    Source,
+    Trouble,
+    check_names,
+    going_on,
+    judged,
+    of_her2,
+    rules_of,
+    source_of,
+)
+from worker.commands.her2_table import PERCENTAGES, Row, rows_of
 from worker.commands.pictures import read_picture
 
-PERCENTAGES = {"percent_intense_complete": "intense_complete", "percent_stained": "stained"}
-"""Optional columns of true percentages, and the score document's name of each."""
+UNMERGED = (
+    "No given category is 0+, some computed ones are: if the readers' guideline has no 0+, "
+    "--merge-zero-plus counts it as 0."
+)
+FEW_READERS = "The consensus is of {number} readers: three are needed for one that means much."
+Scored = tuple[Row, dict[str, Any]]
 
 
 def compare(
@@ -22,104 +37,159 @@ def compare(
     *,
     masks: Path | None,
     positive: str,
+    model: Path | None = None,
+    regions: Path | None = None,
     protocol: str,
     calibration: Path | None,
+    gap: str | None = None,
+    merge_zero_plus: bool = False,
+    into: Path | None = None,
 ) -> None:
     """Score the images of a table and compare; writes and prints one JSON document.
 
-    The table is a CSV of `image` (beside it) and `category`, and may have `patient`, `mpp`,
-    `percent_intense_complete` and `percent_stained`: with these, percentages are compared, too
-    (Bland-Altman, ICC(2,1), Deming). Without masks the stain rule draws them.
+    The table (worker.commands.her2_table) has true categories, or several readers'. Without masks
+    and model the stain rule draws the membranes. An image that can't be scored is named and left
+    out of the figures, and the exit code is 1. `into`: a figure of each disagreement.
     """
     with of_her2():
-        from models.her2.agreement import agreement, bland_altman, deming, icc
-        from models.her2.protocols import load
-
-        rules = load(protocol, calibration=calibration)
-        source = source_of(masks, positive, None, proposal=masks is None)
+        rules = rules_of(protocol, calibration, gap, merge_zero_plus=merge_zero_plus)
+        source = source_of(
+            masks, positive, model, proposal=masks is None and model is None, regions=regions
+        )
         rows = rows_of(table)
-        computed = []
-        with bar("images", len(rows)) as show:
-            for done, row in enumerate(rows, start=1):
-                mpp = float(row["mpp"]) if row.get("mpp") else None
-                picture = read_picture(table.parent / row["image"], mpp)
-                content, _ = content_of(picture, rules, source, int(picture.sha256[:8], 16))
-                computed.append(content)
-                show(done, len(rows))
-        try:
-            found = agreement(
-                [row["category"] for row in rows],
-                [content["score"] for content in computed],
-                [row.get("patient") or row["image"] for row in rows],
-            )
-        except ValueError as error:
-            raise Refused(f"{table}: {error}.", code="table") from error
-        truths = {
-            name: truth_of(rows, computed, column, name) for column, name in PERCENTAGES.items()
-        }
-        told = {name: pairs for name, pairs in truths.items() if pairs[0]}
-        found["bland_altman"] = {name: bland_altman(*pairs) for name, pairs in told.items()}
-        found["icc_2_1"] = {
-            name: icc(list(zip(*pairs, strict=True))) for name, pairs in told.items()
-        }
-        found["deming"] = {name: deming(*pairs) for name, pairs in told.items()}
+        if masks is not None or regions is not None:
+            check_names([table.parent / row.image for row in rows], source)
+        if into is not None:
+            into.mkdir(parents=True, exist_ok=True)
+    failed: list[Trouble] = []
+    scored: list[Scored] = []
+    with bar("images", len(rows)) as show:
+        for done, row in enumerate(rows, start=1):
+            with going_on(row.image, failed.append):
+                document = of_row(row, table.parent, rules, source, into, merge=merge_zero_plus)
+                scored.append((row, document))
+            show(done, len(rows))
+    found = compared(scored, merge_zero_plus=merge_zero_plus)
+    plot_percentages(scored, output)
     found |= {
-        "research_use_only": computed[0]["research_use_only"],
-        "protocol": computed[0]["protocol"],
         "masks": source.words,
-        "images": [
-            {
-                "image": row["image"],
-                "given": row["category"],
-                "computed": content["score"],
-                "reason": content["reason"],
-                "cells": content["cells"],
-                "flags": [flag["code"] for flag in content["flags"]],
-            }
-            for row, content in zip(rows, computed, strict=True)
-        ],
+        "weights_sha256": source.weights_sha256,
+        "regions": "drawn" if regions else "whole pictures",
+        "failed": failed,
     }
+    for note in found["notes"]:
+        complain(note)
     text = json.dumps(found, indent=1)
     output.write_text(text + "\n")
     say(text)
+    if failed:
+        raise typer.Exit(1)
 
 
-def rows_of(table: Path) -> list[dict[str, str]]:
-    """Read the table; Refused if it is not one."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{table} can't be read: {error}.", code="table") from error
-    if not rows or not {"image", "category"} <= set(rows[0]):
-        raise Refused(f"{table} needs rows of image and category.", code="table")
-    for row in rows:
-        for column in PERCENTAGES:
-            if row.get(column) and not is_percentage(row[column]):
-                raise Refused(
-                    f"{table}: {column} of {row['image']} is {row[column]!r}, no percentage.",
-                    code="table",
-                )
-    return rows
+def of_row(
+    row: Row, folder: Path, rules: Any, source: Source, into: Path | None, *, merge: bool
+) -> dict[str, Any]:
+    """Return the score document of a row's image; draw it if it is not what was given."""
+    picture = read_picture(folder / row.image, row.mpp)
+    result = judged(picture, rules, source)
+    document = {"image": row.image, **result.document}
+    if into is not None and differs(row.given, document["score"], merge=merge):
+        from models.her2.figures import disagreement
+
+        path = into / f"{row.number:03}_{picture.path.stem}.png"
+        disagreement(picture.pixels, result.membrane, result.cells, document, str(row.given), path)
+    return document
 
 
-def truth_of(
-    rows: Sequence[Mapping[str, str]],
-    computed: Sequence[Mapping[str, Any]],
-    column: str,
-    name: str,
-) -> tuple[list[float], list[float]]:
-    """Return true and computed percentages of the images for which both are known."""
-    pairs = [
-        (float(row[column]), float(content["percent"][name]["value"]))
-        for row, content in zip(rows, computed, strict=True)
-        if row.get(column) and content["percent"][name]["value"] is not None
-    ]
-    return [given for given, _ in pairs], [found for _, found in pairs]
+def differs(given: str | None, computed: str, *, merge: bool) -> bool:
+    as_printed = {"0+": "0"} if merge else {}
+    return given is not None and as_printed.get(given, given) != as_printed.get(computed, computed)
 
 
-def is_percentage(said: str) -> bool:
-    try:
-        return 0 <= float(said) <= 100
-    except ValueError:
-        return False
+def compared(scored: Sequence[Scored], *, merge_zero_plus: bool) -> dict[str, Any]:
+    """Compare categories, readers and percentages of what could be scored."""
+    from models.her2.agreement import agreement, bland_altman, deming, icc
+    from models.her2.agreement_figures import on_logit
+    from models.her2.readers import compare_readers
+    from models.her2.slide_score import RESEARCH_USE_ONLY
+
+    known = [(row, content) for row, content in scored if row.given is not None]
+    found = agreement(
+        [str(row.given) for row, _ in known],
+        [content["score"] for _, content in known],
+        [row.patient for row, _ in known],
+        merge_zero_plus=merge_zero_plus,
+    )
+    found["not_assessable"]["reasons"] = dict(
+        Counter(each["reason"] for _, each in scored if each["score"] == "not assessable")
+    )
+    found["no_consensus"] = len(scored) - len(known)
+    names = list(scored[0][0].readers) if scored else []
+    found["readers"] = compare_readers(
+        {name: [row.readers[name] for row, _ in scored] for name in names},
+        [content["score"] for _, content in scored],
+        [row.patient for row, _ in scored],
+        merge_zero_plus=merge_zero_plus,
+    )
+    told = pairs_of(scored)
+    found["bland_altman"] = {name: bland_altman(*pairs[:2]) for name, pairs in told.items()}
+    found["bland_altman_logit"] = {name: on_logit(pairs) for name, pairs in told.items()}
+    found["icc_2_1"] = {
+        name: icc(list(zip(*pairs[:2], strict=True))) for name, pairs in told.items()
+    }
+    found["deming"] = {name: deming(*pairs[:2]) for name, pairs in told.items()}
+    found["notes"] = notes_on(known, names, merge_zero_plus=merge_zero_plus)
+    found["research_use_only"] = RESEARCH_USE_ONLY
+    found["protocol"] = scored[0][1]["protocol"] if scored else None
+    found["images"] = [told_of(row, content) for row, content in scored]
+    return found
+
+
+def notes_on(
+    known: Sequence[Scored], readers: Sequence[str], *, merge_zero_plus: bool
+) -> list[str]:
+    """Say what a reader of the figures must know to read them rightly."""
+    notes = []
+    given = {row.given for row, _ in known}
+    if not merge_zero_plus and "0+" not in given and "0+" in {each["score"] for _, each in known}:
+        notes.append(UNMERGED)
+    if readers and len(readers) < 3:
+        notes.append(FEW_READERS.format(number=len(readers)))
+    return notes
+
+
+def told_of(row: Row, content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "image": row.image,
+        "sha256": content["provenance"]["image_sha256"],
+        "given": row.given,
+        **({"readers": dict(row.readers)} if row.readers else {}),
+        "computed": content["score"],
+        "reason": content["reason"],
+        "cells": content["cells"],
+        "membrane_percent_of_tissue": content.get("membrane_percent_of_tissue"),
+        "flags": [flag["code"] for flag in content["flags"]],
+    }
+
+
+def pairs_of(scored: Sequence[Scored]) -> dict[str, tuple[list[float], list[float], list[int]]]:
+    """Return given and computed percentages, and cells, where any image has both."""
+    found = {}
+    for column, name in PERCENTAGES.items():
+        both = [
+            (row.percent[column], float(content["percent"][name]["value"]), int(content["cells"]))
+            for row, content in scored
+            if column in row.percent and content["percent"][name]["value"] is not None
+        ]
+        if both:
+            given, computed, cells = (list(each) for each in zip(*both, strict=True))
+            found[name] = (given, computed, cells)
+    return found
+
+
+def plot_percentages(scored: Sequence[Scored], output: Path) -> None:
+    """Draw the percentages' differences beside the document, where there are any."""
+    from models.her2.agreement_figures import plot
+
+    if told := pairs_of(scored):
+        plot(told, output.with_suffix(".bland_altman.png"))

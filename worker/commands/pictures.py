@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from backend.slides.geometry import Region0
 from backend.slides.reader import OpenSlideReader
 from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, Regions, scaled
 from models.prediction import Predictor
-from models.study.dataset import as_mask, as_pixels, opened, pictures
+from models.study.dataset import as_mask, as_pixels, opened
 from worker.commands.options import Refused
 
 Rgb = npt.NDArray[np.uint8]
+Bool = npt.NDArray[np.bool_]
 MOST_PIXELS = 120_000_000
 """Of a whole picture in memory; larger slides are for the service, which reads them in tiles."""
 SURE = 0.5
@@ -29,46 +31,104 @@ GEOJSON = (".geojson", ".json")
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file: RGB (H, W, 3), µm per pixel if known, and the file's sha256."""
+    """An image file: RGB (H, W, 3), µm per pixel if known, and the file's sha256.
+
+    `doubt` says why the file's own pixel size was not taken; empty where it says none.
+    """
 
     path: Path
     pixels: Rgb
     mpp: float | None
     sha256: str
+    doubt: str = ""
+
+
+def stated_size(mpp: float | None, said_by: str) -> float | None:
+    """Return a person's µm per pixel. Refused for one that no microscope has."""
+    from backend.slides.schemas import COARSEST_UM, FINEST_UM, plausible
+
+    if mpp is not None and not plausible(mpp):
+        raise Refused(
+            f"{said_by} says {mpp:g} µm per pixel: a microscope's pixel size lies between "
+            f"{FINEST_UM} and {COARSEST_UM:g} µm (0.25 for a 40× scan, 0.5 for 20×).",
+            code="mpp_implausible",
+        )
+    return mpp
 
 
 def read_picture(path: Path, mpp: float | None) -> Picture:
-    """Read a field or a small slide. `mpp` is the person's word and goes before the file's."""
+    """Read a field or a small slide. `mpp` is the person's word and goes before the file's.
+
+    Raises Refused for what is no picture or too large, also once drawn at the working resolution.
+    """
+    stated_size(mpp, path.name)
     if not path.is_file():
         raise Refused(f"There is no file {path}.", code="image_missing")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(path)
     if openslide.OpenSlide.detect_format(path) is None:
-        return Picture(path, as_pixels(opened(path), path), mpp, digest)
+        pixels = as_pixels(opened(path), path)
+        check_size(path, pixels.shape[1], pixels.shape[0], mpp)
+        return Picture(path, pixels, mpp, sha256)
     reader = OpenSlideReader(path)
     try:
         width, height = reader.dimensions
-        if width * height > MOST_PIXELS:
-            raise Refused(
-                f"{path.name} has {width} × {height} px: too many for one picture. Upload it, "
-                "and the service scores it in tiles.",
-                code="image_too_large",
-            )
-        said = reader.properties.get("openslide.mpp-x")
+        doubt = ""
+        if mpp is None:
+            mpp, doubt = size_in(reader.properties)
+        check_size(path, width, height, mpp)
         pixels = reader.read(Region0(0, 0, width, height), (width, height))
     finally:
         reader.close()
-    known = mpp or (float(said) if said else None)
-    return Picture(path, np.ascontiguousarray(pixels), known, digest)
+    return Picture(path, np.ascontiguousarray(pixels), mpp, sha256, doubt)
 
 
-def mask_of(picture: Picture, folder: Path, positive: str) -> npt.NDArray[np.bool_]:
-    """Read the picture's mask from a folder, by the file's name without its ending."""
-    masks = pictures(folder)
-    stem = picture.path.name.split(".")[0]
-    found = masks.get(picture.path.stem) or masks.get(stem)
+def size_in(properties: Mapping[str, str]) -> tuple[float | None, str]:
+    """Return a slide file's µm per pixel by the rule of ingest, or why it is not to be believed."""
+    from worker.opening import pixel_size
+
+    found = pixel_size(properties)
+    across, down = (properties.get(f"openslide.mpp-{axis}") for axis in "xy")
+    if found is not None or across is None:
+        return found, ""
+    return None, (
+        f"The file says that a pixel is {across} µm wide and {down or across} µm high: no square "
+        "pixel of a microscope. Give --mpp."
+    )
+
+
+def check_size(path: Path, width: int, height: int, mpp: float | None) -> None:
+    """Refuse a picture with too many pixels, in the file or at the working resolution."""
+    if width * height > MOST_PIXELS:
+        raise Refused(
+            f"{path.name} has {width} × {height} px: too many for one picture. Upload it, "
+            "and the service scores it in tiles.",
+            code="image_too_large",
+        )
+    if mpp and width * height * (mpp / ANALYSIS_MPP) ** 2 > MOST_PIXELS:
+        raise Refused(
+            f"At {mpp:g} µm per pixel {path.name} shows {width * mpp / 1000:.1f} × "
+            f"{height * mpp / 1000:.1f} mm: too much for one picture. Is the pixel size right? "
+            "Then upload it, and the service scores it in tiles.",
+            code="image_too_large",
+        )
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stems_of(path: Path) -> tuple[str, ...]:
+    """Return the names under which a picture's mask or regions may lie; OME has two endings."""
+    return tuple(dict.fromkeys((path.stem, path.stem.removesuffix(".ome"))))
+
+
+def mask_of(picture: Picture, masks: Mapping[str, Path], positive: str) -> tuple[Bool, str]:
+    """Read the picture's mask among files by their stems: bool (H, W), and the file's sha256."""
+    stems = stems_of(picture.path)
+    found = next((masks[stem] for stem in stems if stem in masks), None)
     if found is None:
-        raise Refused(f"{folder} has no mask for {picture.path.name}.", code="mask_missing")
+        raise Refused(f"There is no mask for {picture.path.name}.", code="mask_missing")
     mask = as_mask(np.asarray(opened(found)), positive, found)
     if mask.shape != picture.pixels.shape[:2]:
         raise Refused(
@@ -76,7 +136,7 @@ def mask_of(picture: Picture, folder: Path, positive: str) -> npt.NDArray[np.boo
             f"{picture.pixels.shape[1]} × {picture.pixels.shape[0]}.",
             code="mask_mismatch",
         )
-    return np.asarray(mask > 0)
+    return np.asarray(mask > 0), sha256_of(found)
 
 
 def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
@@ -107,12 +167,11 @@ def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
 
 
 def geojson_of(picture: Picture, folder: Path) -> Path:
-    name = picture.path.name
-    stems = dict.fromkeys((name, picture.path.stem, name.split(".")[0]))
-    for path in (folder / f"{stem}{suffix}" for stem in stems for suffix in GEOJSON):
+    names = (picture.path.name, *stems_of(picture.path))
+    for path in (folder / f"{name}{suffix}" for name in names for suffix in GEOJSON):
         if path.is_file():
             return path
-    raise Refused(f"{folder} has no regions for {name}.", code="regions_missing")
+    raise Refused(f"{folder} has no regions for {picture.path.name}.", code="regions_missing")
 
 
 def predicted(field: Field, predictor: Predictor) -> MaskArrays:

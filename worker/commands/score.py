@@ -1,21 +1,27 @@
 """`membrana score` and `membrana calibrate`: HER2 from files, without a server."""
 
-import csv
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from backend.cli import app, say
+from backend.cli import app, complain, say
 from backend.progress import bar
-from worker.commands.fields import Source, content_of, files_of, measured, of_her2, source_of
+from worker.commands.controls import calibration_of
+from worker.commands.fields import (
+    Trouble,
+    check_names,
+    files_of,
+    going_on,
+    judged,
+    of_her2,
+    rules_of,
+    source_of,
+)
 from worker.commands.options import Refused, in_words
-from worker.commands.pictures import Picture, read_picture
-
-SHOWN = ("x", "y", "area_um2", "completeness", "unshared", "intensity", "cytoplasm", "width_um")
-"""Columns of Cells in the table of cells."""
+from worker.commands.pictures import read_picture, stated_size
+from worker.commands.score_files import ScoreTable, write_picture
 
 Images = Annotated[list[Path], typer.Argument(help="Images, small slides, or folders of them.")]
 Mask = Annotated[
@@ -31,11 +37,26 @@ Rules = Annotated[str, typer.Option(help="asco_cap_2023_breast, hercep_gastric_r
 Calibration = Annotated[
     Path | None, typer.Option(help="What `membrana calibrate` wrote for this laboratory.")
 ]
+Gap = Annotated[
+    str | None,
+    typer.Option(help="What the guideline's gap is scored as (0+, 1+, 2+); else the protocol's."),
+]
+Merge = Annotated[
+    bool,
+    typer.Option("--merge-zero-plus", help="Print 0+ as 0, for guidelines without 0+."),
+]
 Drawn = Annotated[
     Path | None,
     typer.Option(
         help="GeoJSON of tumour and exclude polygons in the image's px (QuPath's will do), or a "
         "folder of such files by the images' names. Without it, the whole picture is tumour."
+    ),
+]
+Nuclei = Annotated[
+    Path | None,
+    typer.Option(
+        help="Weights of a nucleus detector (InstanSeg, StarDist, Cellpose): a file or folder with "
+        "its card as JSON. Without it, the built-in rule."
     ),
 ]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")]
@@ -54,18 +75,23 @@ def score(
     proposal: Proposal = False,
     mpp: Mpp = None,
     regions: Drawn = None,
+    gap: Gap = None,
+    merge_zero_plus: Merge = False,
+    detector: Nuclei = None,
 ) -> None:
     """Score HER2 on images with membrane masks. For Research Use Only.
 
     Without --regions the whole picture is taken for invasive tumour: cut out what is not. Prints
     the score documents as JSON; in the folder lie scores.csv and, for each image, its document,
-    cells and a figure.
+    cells and a figure. A picture that can't be scored is named with its code and stops no other;
+    the exit code is then 1.
     """
     with in_words(), of_her2():
-        from models.her2.protocols import load
-
-        rules = load(protocol, calibration=calibration)
-        source = source_of(mask, positive, model, proposal=proposal, regions=regions)
+        stated_size(mpp, "--mpp")
+        rules = rules_of(protocol, calibration, gap, merge_zero_plus=merge_zero_plus)
+        source = source_of(
+            mask, positive, model, proposal=proposal, regions=regions, detector=detector
+        )
         paths = files_of(images)
         if regions is not None and not regions.is_dir() and len(paths) > 1:
             raise Refused(
@@ -73,14 +99,23 @@ def score(
                 "GeoJSON files by their names.",
                 code="wrong_option",
             )
+        check_names(paths, source)
         output.mkdir(parents=True, exist_ok=True)
-        documents = []
-        with bar("images", len(paths)) as show:
-            for done, path in enumerate(paths, start=1):
-                documents.append(scored(read_picture(path, mpp), rules, source, output))
-                show(done, len(paths))
-        write_table(documents, output / "scores.csv")
+    documents: list[dict[str, Any]] = []
+    failed: list[Trouble] = []
+    with ScoreTable(output / "scores.csv") as table, bar("images", len(paths)) as show:
+        for done, path in enumerate(paths, start=1):
+            with going_on(path.name, failed.append):
+                picture = read_picture(path, mpp)
+                document = write_picture(picture, judged(picture, rules, source), output)
+                table.scored(document)
+                documents.append(document)
+            show(done, len(paths))
+        for trouble in failed:
+            table.failed(trouble)
     say(json.dumps(documents, indent=1))
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -89,6 +124,8 @@ def calibrate(
     negative: Annotated[list[Path], typer.Option(help="Images of the negative control.")],
     low: Annotated[list[Path], typer.Option(help="Images of the 1+ control.")],
     strong: Annotated[list[Path], typer.Option(help="Images of the 3+ control.")],
+    scanner: Annotated[str, typer.Option(help="Scanner or camera that took them.")],
+    antibody: Annotated[str, typer.Option(help="Antibody clone of the staining: 4B5, …")],
     blank: Annotated[
         list[Path] | None,
         typer.Option(help="At least 20 slides known to be negative, for the detection floor."),
@@ -101,95 +138,27 @@ def calibrate(
     proposal: Proposal = False,
     mpp: Mpp = None,
 ) -> None:
-    """Measure a laboratory's thresholds and stain vectors on its control tissue."""
-    with in_words(), of_her2():
-        from models.her2 import calibrate as controls
-        from models.her2.cells import Cells
-        from models.her2.protocols import load
-        from models.her2.white_point import measure_white
-        from models.stain import WHITE, StainVectors, estimate_vectors
+    """Measure a laboratory's thresholds and stain vectors on its control tissue.
 
-        rules = load(protocol)
+    They hold for this scanner, this antibody and masks from this source. For Research Use Only.
+    """
+    with in_words(), of_her2():
+        stated_size(mpp, "--mpp")
+        for option, said in (("--scanner", scanner), ("--antibody", antibody)):
+            if not said.strip():
+                raise Refused(f"{option} is empty: thresholds hold for one.", code="wrong_option")
+        rules = rules_of(protocol, None, None, merge_zero_plus=False)
         source = source_of(mask, positive, model, proposal=proposal)
-        read = {
-            name: [read_picture(path, mpp) for path in files_of(some or [])]
-            for name, some in (
-                ("negative", negative),
-                ("low", low),
-                ("strong", strong),
-                ("blank", blank),
-            )
-        }
-        first = read["strong"][0].pixels
-        vectors = estimate_vectors(first, measure_white(first) or WHITE) or StainVectors()
-        cells = {
-            name: [measured(picture, rules, source, vectors) for picture in some]
-            for name, some in read.items()
-        }
-        none, faint, full = (
-            Cells.join(cells[name], cells[name][0].mpp) for name in ("negative", "low", "strong")
-        )
-        content = controls.document(
+        given = {"negative": negative, "low": low, "strong": strong, "blank": blank or []}
+        content = calibration_of(
+            {name: files_of(some) for name, some in given.items()},
             rules,
-            controls.thresholds(none, faint, full, rules),
-            on=datetime.now(UTC).date().isoformat(),
-            stain=vectors,
-            floor=controls.detection_floor(cells["blank"], rules),
-            controls={
-                name: [{"file": each.path.name, "sha256": each.sha256} for each in some]
-                for name, some in read.items()
-            },
+            source,
+            mpp,
+            {"scanner": scanner, "antibody": antibody},
         )
+    for note in content["notes"]:
+        complain(note)
     text = json.dumps(content, indent=1)
     output.write_text(text + "\n")
     say(text)
-
-
-def scored(picture: Picture, rules: Any, source: Source, output: Path) -> dict[str, Any]:
-    """Score one picture and write its files."""
-    from models.her2.figures import scored_field
-
-    seed = int(picture.sha256[:8], 16)
-    content, cells = content_of(picture, rules, source, seed)
-    name = picture.path.name
-    document = {
-        "image": name,
-        **content,
-        "provenance": {
-            "image_sha256": picture.sha256,
-            "mpp": picture.mpp,
-            "masks": source.words,
-            "regions": "drawn, less a rim" if source.regions else "whole picture less a rim",
-            "detector": "log",
-            "seed": seed,
-        },
-    }
-    (output / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
-    write_cells(cells, output / f"{name}.cells.csv")
-    scored_field(picture.pixels, cells, content, output / f"{name}.png")
-    return document
-
-
-def write_cells(cells: Any, path: Path) -> None:
-    from models.her2.classes import CLASSES
-
-    columns = [getattr(cells, name).round(4).tolist() for name in SHOWN]
-    with path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["class", *SHOWN, "flags"])
-        names = [CLASSES[label] for label in cells.label]
-        table.writerows(zip(names, *columns, cells.flags.tolist(), strict=True))
-
-
-def write_table(documents: list[dict[str, Any]], path: Path) -> None:
-    """One row an image: score, reason, cells, percentages and flags."""
-    from models.her2.classes import CLASSES
-
-    with path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["image", "score", "reason", "cells", *CLASSES, "h_score", "flags"])
-        for each in documents:
-            percent = [each["percent"][name]["value"] for name in CLASSES]
-            flags = " ".join(flag["code"] for flag in each["flags"])
-            told = [each[name] for name in ("image", "printed_score", "reason", "cells")]
-            table.writerow([*told, *percent, each["h_score"]["value"], flags])

@@ -11,9 +11,9 @@ from models.her2.calibrate import (
     CalibrationError,
     detection_floor,
     document,
+    laboratory_vectors,
     thresholds,
     vectors_of,
-    youden,
 )
 from models.her2.cells import BROWN_NUCLEUS
 from models.her2.pixels import Regions
@@ -22,6 +22,7 @@ from models.her2.quality import edge_effect, quality_flags
 from models.her2.tiles import Measured
 from models.her2.white_point import Survey
 from models.stain import StainVectors
+from tests.models.her2.mosaic import all_of, mosaic
 from tests.models.her2.test_cells import some
 
 PROTOCOL = load("asco_cap_2023_breast")
@@ -75,9 +76,19 @@ def test_what_is_written_is_read_back_as_the_protocols_thresholds(tmp_path):
     assert vectors_of(PROTOCOL) == StainVectors()
 
 
+def test_what_a_calibration_holds_for_is_kept_beside_the_numbers():
+    found = thresholds(control(0, 0.1), control(0.1, 0.3), control(0.5, 0.9), PROTOCOL)
+    said = document(PROTOCOL, found, on="2026-01-02", record={"scanner": "S1", "antibody": "4B5"})
+    assert (said["scanner"], said["antibody"]) == ("S1", "4B5")
+    assert "Research Use Only" in said["research_use_only"]
+    assert "stain" not in said, "what was not measured is not written as the laboratory's"
+
+
 def test_the_floor_needs_twenty_blanks_and_never_falls_below_the_protocols():
     blank = replace(some(1000), unshared=np.zeros(1000, np.float32))
-    assert detection_floor([blank] * 19, PROTOCOL) is None
+    assert detection_floor([], PROTOCOL) is None
+    with pytest.raises(CalibrationError, match=r"19 slides .* too few"):
+        detection_floor([blank] * 19, PROTOCOL)
     assert detection_floor([blank] * 20, PROTOCOL) == {"permille": 10, "cells": 5}
     noisy = blank.unshared.copy()
     noisy[:30] = 1.0
@@ -85,12 +96,31 @@ def test_the_floor_needs_twenty_blanks_and_never_falls_below_the_protocols():
     assert detection_floor([blank] * 10 + [dirty] * 10, PROTOCOL) == {"permille": 30, "cells": 5}
 
 
-def test_youdens_cut_separates_what_can_be_separated():
-    values = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9], np.float32)
-    positive = np.array([False, False, False, True, True, True])
-    assert youden(values, positive) == pytest.approx(0.7)
-    with pytest.raises(CalibrationError, match="both kinds"):
-        youden(values, np.ones(6, np.bool_))
+def test_a_blank_of_few_cells_does_not_lower_the_floor():
+    blank = replace(some(1000), unshared=np.zeros(1000, np.float32))
+    with pytest.raises(CalibrationError, match="number 3 has fewer"):
+        detection_floor([blank, blank, blank.take(np.arange(5)), *[blank] * 17], PROTOCOL)
+
+
+def angle(one, other):
+    cosine = np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other)
+    return float(np.degrees(np.arccos(min(1.0, cosine))))
+
+
+def test_all_strong_controls_are_asked_for_the_stain_vectors():
+    stained, pale = mosaic(all_of("IC"), seed=1).image, mosaic(all_of("N"), seed=2).image
+    both = laboratory_vectors([stained, stained])
+    assert angle(both.dab, StainVectors().dab) < 5
+    assert laboratory_vectors([pale]) is None, "without brown there is no second stain"
+    assert laboratory_vectors([pale, stained]) is not None, "the second picture counts, too"
+
+
+def test_each_strong_control_is_measured_from_its_own_glass():
+    bright = mosaic(all_of("IC"), seed=1).image
+    tinted = np.rint(bright * np.array([0.9, 0.95, 0.93])).astype(np.uint8)
+    found, alone = laboratory_vectors([bright, tinted]), laboratory_vectors([bright])
+    assert angle(found.dab, alone.dab) < 0.5
+    assert angle(found.haematoxylin, alone.haematoxylin) < 0.5
 
 
 def flags_of(cells, blurred=0):

@@ -1,0 +1,87 @@
+"""What `membrana calibrate` measures on a laboratory's control tissue, and what it notes of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from worker.commands.fields import Source, check_names, measured, prepared
+from worker.commands.options import Refused
+from worker.commands.pictures import Picture, read_picture
+
+STANDARD_VECTORS = (
+    "The stain vectors could not be measured on the 3+ control (too little brown, or too little "
+    "blue): the standard ones are used, here and in scoring."
+)
+
+
+def calibration_of(
+    paths: Mapping[str, Sequence[Path]],
+    rules: Any,
+    source: Source,
+    mpp: float | None,
+    assay: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the calibration file's content from controls negative, low, strong and blank.
+
+    assay: scanner and antibody, for which the thresholds hold. What had to be done without is
+    said in `notes`. Raises CalibrationError and Refused.
+    """
+    from models.her2 import calibrate
+    from models.her2.cells import Cells
+    from models.stain import StainVectors
+    from worker.her2.measurement import software
+
+    calibrate.check_blanks(len(paths["blank"]))
+    if source.masks is not None:
+        check_names([path for some in paths.values() for path in some], source)
+    vectors = calibrate.laboratory_vectors(
+        read_picture(path, mpp).pixels for path in paths["strong"]
+    )
+    cells: dict[str, list[Any]] = {name: [] for name in paths}
+    used: dict[str, list[dict[str, Any]]] = {name: [] for name in paths}
+    seen: dict[tuple[bool, str], Path] = {}
+    for name, some in paths.items():
+        for path in some:
+            picture = read_picture(path, mpp)
+            check_new(picture, seen, blank=name == "blank")
+            ready = prepared(picture, source)
+            found = measured(ready, rules, vectors or StainVectors())
+            cells[name].append(found)
+            used[name].append(
+                {
+                    "file": path.name,
+                    "sha256": picture.sha256,
+                    "mask_sha256": ready.mask_sha256,
+                    "mpp": picture.mpp,
+                    "cells": len(found),
+                }
+            )
+    negative, low, strong = (
+        Cells.join(cells[name], cells[name][0].mpp) for name in ("negative", "low", "strong")
+    )
+    return calibrate.document(
+        rules,
+        calibrate.thresholds(negative, low, strong, rules),
+        on=datetime.now(UTC).date().isoformat(),
+        stain=vectors,
+        floor=calibrate.detection_floor(cells["blank"], rules),
+        record={
+            **assay,
+            "masks": source.words,
+            "weights_sha256": source.weights_sha256,
+            "controls": used,
+            "software": software(),
+            "notes": [] if vectors else [STANDARD_VECTORS],
+        },
+    )
+
+
+def check_new(picture: Picture, seen: dict[tuple[bool, str], Path], *, blank: bool) -> None:
+    """Refuse a picture that is two controls, or twice one; a negative control may be a blank."""
+    other = seen.setdefault((blank, picture.sha256), picture.path)
+    if other is not picture.path:
+        raise Refused(
+            f"{other} and {picture.path} are the same picture: each control needs its own.",
+            code="controls",
+        )

@@ -1,0 +1,103 @@
+"""The table that `membrana benchmark --her2` reads: images and what people said of them.
+
+CSV of `image` (its path from the table's folder) and `category`: 0, 0+, 1+, 2+, 3+ or "not
+assessable". Columns `category_…` hold the categories of single readers, who may have left some
+out; without a column `category` their most frequent one is the reference. Optional: `patient`,
+`mpp`, `percent_intense_complete` and `percent_stained`.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.commands.options import Refused
+from worker.commands.pictures import stated_size
+
+PERCENTAGES = {"percent_intense_complete": "intense_complete", "percent_stained": "stained"}
+"""Optional columns of true percentages, and the score document's name of each."""
+CATEGORY, READER = "category", "category_"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image of the table, its number counted from 1.
+
+    given: the reference, None where readers have no most frequent category; readers: by name, ""
+    where one gave none; percent: by column.
+    """
+
+    number: int
+    image: str
+    given: str | None
+    patient: str
+    mpp: float | None
+    readers: Mapping[str, str] = field(default_factory=dict)
+    percent: Mapping[str, float] = field(default_factory=dict)
+
+
+def rows_of(table: Path) -> list[Row]:
+    """Read the table before anything is scored. Refused, with the image's name, if it is wrong."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"{table} can't be read: {error}.", code="table") from error
+    columns = [str(name) for name in lines[0] if name] if lines else []
+    readers = [name for name in columns if name.startswith(READER)]
+    if "image" not in columns or not (CATEGORY in columns or readers):
+        raise Refused(f"{table} needs rows of image and category.", code="table")
+    rows = []
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        said = {name: (line[name] or "").strip() for name in columns}
+        if not said["image"] or said["image"] in seen:
+            raise wrong(table, number, said, "the image is missing or named twice")
+        seen.add(said["image"])
+        rows.append(row_of(table, number, said, readers))
+    return rows
+
+
+def row_of(table: Path, number: int, said: Mapping[str, str], readers: list[str]) -> Row:
+    from models.her2.classes import NOT_ASSESSABLE, SCORES
+    from models.her2.readers import consensus
+
+    votes = {name.removeprefix(READER): said[name] for name in readers}
+    stated = [said[CATEGORY]] if CATEGORY in said else []
+    for category in (*stated, *filter(None, votes.values())):
+        if category not in (*SCORES, NOT_ASSESSABLE):
+            known = ", ".join((*SCORES, NOT_ASSESSABLE))
+            raise wrong(table, number, said, f"{category!r} is no category; known are {known}")
+    percent = {}
+    for column in PERCENTAGES:
+        if text := said.get(column):
+            value = number_of(text)
+            if value is None or not 0 <= value <= 100:
+                raise wrong(table, number, said, f"{column} {text!r} is no percentage")
+            percent[column] = value
+    mpp = None
+    if text := said.get("mpp"):
+        mpp = number_of(text)
+        if mpp is None:
+            raise wrong(table, number, said, f"mpp {text!r} is no number")
+        stated_size(mpp, f"{table}, row {number} ({said['image']}):")
+    return Row(
+        number=number,
+        image=said["image"],
+        given=said[CATEGORY] if stated else consensus(list(votes.values())),
+        patient=said.get("patient") or said["image"],
+        mpp=mpp,
+        readers=votes,
+        percent=percent,
+    )
+
+
+def wrong(table: Path, number: int, said: Mapping[str, str], what: str) -> Refused:
+    return Refused(f"{table}, row {number} ({said['image']}): {what}.", code="table")
+
+
+def number_of(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
