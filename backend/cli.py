@@ -72,6 +72,7 @@ def api() -> None:
 
     configure_logging()
     settings = get_settings()
+    require_grid(settings)
     service = create_app(settings)
     gc.freeze()
     gc.enable()
@@ -93,8 +94,17 @@ def worker(queue: Annotated[str, typer.Argument(help="interactive, gpu or cpu")]
 
     if queue not in list(Queue):
         raise typer.BadParameter(f"{queue} is no queue; choose {', '.join(Queue)}")
+    require_grid(get_settings())
     command = worker_command(queue)
     os.execv(command[0], command)  # noqa: S606 - our own interpreter
+
+
+def require_grid(settings: Settings) -> None:
+    """Refuse to start beside patches of another grid."""
+    from backend.db.session import get_database
+    from backend.patches import installed_grid
+
+    installed_grid.require_at_start(get_database(settings.sqlalchemy_url), settings.analysis_mpp)
 
 
 @app.command("settings")

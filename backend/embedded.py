@@ -18,6 +18,7 @@ from backend.client import Client
 from backend.db.migrate import upgrade
 from backend.db.session import get_database
 from backend.errors import Conflict, MembranaError, NoSpace
+from backend.patches import installed_grid
 from backend.settings import Settings
 from backend.supervision import Tree, say, start
 
@@ -39,6 +40,9 @@ def up(settings: Settings, *, demo: bool) -> None:
     with only_one(settings.data):
         check_port(settings)
         upgrade()
+        installed_grid.require_at_start(
+            get_database(settings.sqlalchemy_url), settings.analysis_mpp
+        )
         with get_database(settings.sqlalchemy_url).writing() as session:
             entrance = auth.first_start(session, settings.admin_password)
         tree = Tree(settings.data / "logs")

@@ -4,10 +4,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIB = 1024**3
+
+
+def hours_by_kind(text: str) -> dict[str, float]:
+    """Read `ingest=2,train=300`; raise ValueError."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    return {kind.strip(): float(hours) for kind, _, hours in pairs}
 
 
 class Settings(BaseSettings):
@@ -39,6 +45,10 @@ class Settings(BaseSettings):
     reaper_seconds: float = Field(10, description="How often each worker looks for lost jobs.")
     ring_again_seconds: float = Field(60, description="Queued jobs older than this ring again.")
     max_attempts: int = Field(3, description="Tries of one job before it fails.")
+    job_hours: str = Field(
+        "",
+        description="Longest try of a kind of job, in hours, where not its own: ingest=2,train=300",
+    )
     patch_lease_minutes: float = Field(15, description="A patch in a person's hands stays theirs.")
 
     round_annotations: int = Field(
@@ -69,6 +79,24 @@ class Settings(BaseSettings):
     inference_views: Literal["once", "flips", "square"] = Field(
         "once", description="Average over mirrored views: flips, 4 times the work; square, 8 times."
     )
+
+    @field_validator("job_hours")
+    @classmethod
+    def known_kinds(cls, value: str) -> str:
+        from backend.jobs.tables import JobKind
+
+        hours = hours_by_kind(value)
+        if strange := set(hours) - set(JobKind):
+            msg = f"{min(strange)} is no kind of job; there are {', '.join(JobKind)}"
+            raise ValueError(msg)
+        if not all(0 < each < float("inf") for each in hours.values()):
+            msg = "hours are numbers above 0"
+            raise ValueError(msg)
+        return value
+
+    @property
+    def job_hours_by_kind(self) -> dict[str, float]:
+        return hours_by_kind(self.job_hours)
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from backend.db.session import Database
+from backend.patches import installed_grid
 from backend.patches.grid import grid_shape, patch_region
 from backend.patches.tables import Patch
 from backend.settings import Settings
@@ -36,6 +37,7 @@ def add_slide(
     rows, columns = grid_shape(slide, settings.analysis_mpp)
     slide.patch_count = rows * columns
     with database.writing() as session:
+        installed_grid.hold(session, settings.analysis_mpp)
         session.add(slide)
         session.flush()
         for row in range(rows):

@@ -44,19 +44,30 @@ def run(job_id: str) -> None:
 
 @signals.worker_ready.connect
 def start_watch(sender: Any, **_: Any) -> None:
-    stop_file(os.getpid()).unlink(missing_ok=True)
     settings = get_settings()
+    stop = stop_file(settings, os.getpid())
+    stop.parent.mkdir(parents=True, exist_ok=True)
+    stop.unlink(missing_ok=True)
     database = get_database(settings.sqlalchemy_url)
     with database.writing() as session:
         register_cold_start(session, Blobs(settings.blob_folder))
     queues = ",".join(sorted(app.amqp.queues.consume_from))
-    app.reaper = Reaper(database, settings, name=sender.hostname, queues=queues)
+    blocking = not sender.connection.transport.implements.asynchronous
+    app.reaper = Reaper(
+        database,
+        settings,
+        name=sender.hostname,
+        queues=queues,
+        pool=(lambda: sender.pool.info["processes"]) if blocking else None,
+    )
     app.reaper.start()
 
 
 @signals.worker_shutting_down.connect
 def tell_pool(**_: Any) -> None:
-    stop_file(os.getpid()).touch()
+    stop = stop_file(get_settings(), os.getpid())
+    stop.parent.mkdir(parents=True, exist_ok=True)
+    stop.touch()
 
 
 @signals.worker_shutdown.connect
@@ -64,4 +75,4 @@ def end_watch(**_: Any) -> None:
     # a worker that could not start its pool has none
     if reaper := getattr(app, "reaper", None):
         reaper.stop()
-    stop_file(os.getpid()).unlink(missing_ok=True)
+    stop_file(get_settings(), os.getpid()).unlink(missing_ok=True)

@@ -2,17 +2,18 @@
 
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import gettempdir
 
 from sqlalchemy.orm import Session
 
 from backend.db.session import Database
 from backend.jobs import service as jobs
+from backend.jobs.bell import longest
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job
 from backend.settings import Settings
@@ -31,9 +32,17 @@ class ShuttingDown(Exception):
     """The worker was asked to stop: the job goes back to the queue untried."""
 
 
-def stop_file(worker_pid: int) -> Path:
-    """Return where a worker's parent tells its pool processes that it is shutting down."""
-    return Path(gettempdir()) / f"membrana-worker-{worker_pid}.stop"
+class TimedOut(Exception):
+    """The attempt took longer than its kind of job may."""
+
+
+def stop_file(settings: Settings, worker_pid: int) -> Path:
+    """Return where a worker's parent tells its pool processes that it is shutting down.
+
+    In the data folder, which nobody else may write to. Workers of several containers share it,
+    and there every parent may be process 1: the host's name tells them apart.
+    """
+    return settings.data / "workers" / f"{socket.gethostname()}-{worker_pid}.stop"
 
 
 class JobContext:
@@ -88,7 +97,7 @@ class JobContext:
         return self._end is not None
 
     def check(self) -> None:
-        """Raise what ends this attempt: Cancelled, LeaseLost or ShuttingDown."""
+        """Raise what ends this attempt: Cancelled, LeaseLost, ShuttingDown or TimedOut."""
         if self._end is not None:
             raise self._end
 
@@ -106,8 +115,16 @@ class JobContext:
 
     def _beat(self, done: threading.Event) -> None:
         renewed = time.monotonic()
+        deadline = renewed + longest(self.kind, self.settings)
+        stop = stop_file(self.settings, self._parent)
         while not done.wait(POLL_SECONDS):
-            if stop_file(self._parent).exists() or os.getppid() != self._parent:
+            if time.monotonic() > deadline:
+                # it ends itself at its next safe point; if it hangs, the lease runs out, and the
+                # worker's parent ends this process (the bell's time limit)
+                log.warning("job %s has run for longer than it may", self.job_id)
+                self._end = self._end or TimedOut
+                return
+            if stop.exists() or os.getppid() != self._parent:
                 self._end = self._end or ShuttingDown
             if time.monotonic() - renewed < self.settings.heartbeat_seconds:
                 continue

@@ -1,7 +1,11 @@
 """In every worker: say that it lives, find jobs that lost theirs, ring again for forgotten ones."""
 
 import logging
+import os
+import signal
 import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from sqlalchemy import delete
 
@@ -11,29 +15,45 @@ from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
 from backend.jobs.tables import JobKind, WorkerHeartbeat
 from backend.label_issues import service as _label_issues
+from backend.reports import service as _reports
 from backend.rounds import service as _rounds
+from backend.scores import service as _scores
 from backend.settings import Settings
 from backend.slides import service as _slides
 
 # loaded so that their jobs' failures are settled by whichever worker notices them
-__all__ = ["Reaper", "_label_issues", "_rounds", "_slides"]
+__all__ = ["Reaper", "_label_issues", "_reports", "_rounds", "_scores", "_slides"]
 
 log = logging.getLogger(__name__)
+POOL_LOST = 70
+"""Exit status of a worker whose pool is no good any more."""
 
 
 class Reaper(threading.Thread):
     """A daemon thread of the worker's parent process; stops with it, or when told."""
 
-    def __init__(self, database: Database, settings: Settings, *, name: str, queues: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        name: str,
+        queues: str,
+        pool: Callable[[], Collection[int]] | None = None,
+    ) -> None:
+        """Watch for this worker. `pool` returns the ids of its pool's processes, see guard_pool."""
         super().__init__(name="reaper", daemon=True)
         self.database = database
         self.settings = settings
         self.worker = WorkerHeartbeat(name=name, queues=queues)
         self.done = threading.Event()
+        self.pool = pool
+        self.first_pool: frozenset[int] = frozenset()
 
     def run(self) -> None:
         while True:
             self.look()
+            self.guard_pool()
             if self.done.wait(self.settings.reaper_seconds):
                 return
 
@@ -45,6 +65,25 @@ class Reaper(threading.Thread):
             except Exception:
                 # a database that is away for a while must not end the watch
                 log.exception("the reaper could not %s; it tries again", step.__name__)
+
+    def guard_pool(self) -> None:
+        """End this worker when its pool's process is gone: whoever started it starts it again.
+
+        Celery's blocking pool (brokers without an event loop, as the embedded one) puts another
+        process in the place of one that was killed, for its memory or for hanging, and never gives
+        it work: a worker that beats and does nothing.
+        """
+        if self.pool is None:
+            return
+        now_there = frozenset(self.pool())
+        self.first_pool = self.first_pool or now_there
+        if self.first_pool <= now_there or self.done.is_set():
+            return
+        log.error("a pool process of this worker is gone; the worker ends, to be started again")
+        for process in now_there:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        os._exit(POOL_LOST)
 
     def beat(self) -> None:
         with self.database.writing() as session:
@@ -69,7 +108,7 @@ class Reaper(threading.Thread):
         for job_id in lost:
             try:
                 with self.database.writing() as session:
-                    jobs.recover(session, job_id)
+                    jobs.recover(session, self.settings, job_id)
             except Exception:
                 log.exception("job %s lost its worker and could not be settled", job_id)
 

@@ -10,8 +10,9 @@ from backend.errors import MembranaError
 from backend.jobs import service as jobs
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job, JobState
+from backend.patches import installed_grid
 from backend.settings import Settings
-from worker.context import Cancelled, JobContext, ShuttingDown
+from worker.context import Cancelled, JobContext, ShuttingDown, TimedOut
 from worker.handlers import handler_of
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ def run_job(job_id: str, settings: Settings) -> None:
         return
     context = JobContext(job, owner=owner, database=database, settings=settings)
     try:
+        with context.reading() as session:
+            installed_grid.require(session, settings.analysis_mpp)
         with context.heartbeat():
             handler_of(job.kind)(context)
             if not context.finished:
@@ -41,6 +44,8 @@ def run_job(job_id: str, settings: Settings) -> None:
     except ShuttingDown:
         with database.writing() as session:
             jobs.hand_over(session, job_id, owner=owner)
+    except TimedOut:
+        put_back(context, jobs.TIMED_OUT)
     except Cancelled:
         end(context, jobs.CANCELLED, JobState.CANCELLED)
     except MembranaError as error:
@@ -48,9 +53,14 @@ def run_job(job_id: str, settings: Settings) -> None:
         end(context, error.problem(), JobState.FAILED)
     except Exception:
         log.exception("job %s stumbled at attempt %d", job_id, job.attempts)
-        with database.writing() as session:
-            mine = session.get_one(Job, job_id)
-            jobs.put_back(session, mine, STUMBLED, now_if=Job.owner == owner)
+        put_back(context, STUMBLED)
+
+
+def put_back(context: JobContext, problem: jobs.Problem) -> None:
+    """Have it tried again, or fail it; if it went to another worker, it is theirs."""
+    with context.database.writing() as session:
+        mine = session.get_one(Job, context.job_id)
+        jobs.put_back(session, mine, problem, now_if=Job.owner == context.owner)
 
 
 def end(context: JobContext, problem: jobs.Problem, state: JobState) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from backend.jobs.tables import Queue
+from backend.jobs.tables import HOURS, QUEUE_OF, JobKind, Queue
 from backend.settings import Settings, get_settings
 
 TASK = "membrana.run_job"
@@ -56,11 +56,26 @@ def sender(settings: Settings) -> Celery:
     return celery_app(settings)
 
 
-def ring(job_id: str, queue: Queue) -> None:
-    """Tell a worker. A broker that is away is not an error: the reaper rings again."""
+def longest(kind: JobKind, settings: Settings) -> float:
+    """Return how many seconds one try of such a job may take."""
+    return 3600 * settings.job_hours_by_kind.get(str(kind), HOURS[kind])
+
+
+def ring(job_id: str, kind: JobKind) -> None:
+    """Tell a worker. A broker that is away is not an error: the reaper rings again.
+
+    Celery kills a pool process that hangs beyond the time limit, whatever it hangs in; before
+    that the job's own watch has ended it if it could, and the lease is over when it is killed.
+    """
+    settings = get_settings()
     try:
-        sender(get_settings()).send_task(
-            TASK, args=[job_id], queue=str(queue), retry=False, ignore_result=True
+        sender(settings).send_task(
+            TASK,
+            args=[job_id],
+            queue=str(QUEUE_OF[kind]),
+            retry=False,
+            ignore_result=True,
+            time_limit=longest(kind, settings) + settings.lease_seconds,
         )
     except (OperationalError, OSError) as error:
         log.warning("the broker does not answer; job %s waits for the reaper: %s", job_id, error)

@@ -19,9 +19,9 @@ from backend.db.outbox import after_commit
 from backend.db.states import move
 from backend.errors import NotFound
 from backend.events.service import announce
-from backend.jobs.bell import ring
+from backend.jobs.bell import longest, ring
 from backend.jobs.repeats import IdempotencyKey, same_request
-from backend.jobs.tables import ACTIVE, QUEUE_OF, Job, JobKind, JobState
+from backend.jobs.tables import ACTIVE, Job, JobKind, JobState
 from backend.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,13 @@ ON_FAILURE: dict[JobKind, OnFailure] = {}
 LOST = {
     "code": "worker_lost",
     "detail": "The worker that ran this stopped without a word, more often than is tried again.",
+}
+TIMED_OUT = {
+    "code": "job_timed_out",
+    "detail": (
+        "This ran longer than the installation allows (MEMBRANA_JOB_HOURS), so it was ended. A "
+        "damaged file can keep a program busy for ever."
+    ),
 }
 CANCELLED = {"code": "cancelled", "detail": "Somebody cancelled this."}
 
@@ -85,7 +92,7 @@ def enqueue(
             raise
         return twin
     announce_job(session, job)
-    after_commit(session, partial(ring, job.id, QUEUE_OF[kind]))
+    after_commit(session, partial(ring, job.id, kind))
     return job
 
 
@@ -182,7 +189,7 @@ def put_back(session: Session, job: Job, problem: Problem, *, now_if: Any) -> No
         return
     free = {"owner": None, "lease_until": None, "rung_at": now()}
     if move(session, Job, job.id, JobState.QUEUED, now_if, **free):
-        after_commit(session, partial(ring, job.id, QUEUE_OF[job.kind]))
+        after_commit(session, partial(ring, job.id, job.kind))
 
 
 def hand_over(session: Session, job_id: str, *, owner: str) -> None:
@@ -190,7 +197,7 @@ def hand_over(session: Session, job_id: str, *, owner: str) -> None:
     job = get(session, job_id)
     free = {"owner": None, "lease_until": None, "rung_at": now(), "attempts": Job.attempts - 1}
     if move(session, Job, job_id, JobState.QUEUED, Job.owner == owner, **free):
-        after_commit(session, partial(ring, job_id, QUEUE_OF[job.kind]))
+        after_commit(session, partial(ring, job_id, job.kind))
 
 
 def lost(session: Session) -> Sequence[str]:
@@ -200,11 +207,13 @@ def lost(session: Session) -> Sequence[str]:
     ).all()
 
 
-def recover(session: Session, job_id: str) -> None:
+def recover(session: Session, settings: Settings, job_id: str) -> None:
     """Queue a job whose lease ran out, or fail it; one that is somebody's again stays theirs."""
     job = get(session, job_id)
-    log.warning("job %s lost its worker (attempt %d)", job.id, job.attempts)
-    put_back(session, job, LOST, now_if=Job.lease_until < now())
+    age = (now() - job.started_at).total_seconds() if job.started_at else 0.0
+    problem = TIMED_OUT if age >= longest(job.kind, settings) else LOST
+    log.warning("job %s: %s (attempt %d)", job.id, problem["code"], job.attempts)
+    put_back(session, job, problem, now_if=Job.lease_until < now())
 
 
 def ring_again(session: Session, settings: Settings) -> None:
@@ -213,7 +222,7 @@ def ring_again(session: Session, settings: Settings) -> None:
     waiting = moment - timedelta(seconds=settings.ring_again_seconds)
     for job in queued_since(session, waiting):
         job.rung_at = moment
-        after_commit(session, partial(ring, job.id, QUEUE_OF[job.kind]))
+        after_commit(session, partial(ring, job.id, job.kind))
 
 
 def queued_since(session: Session, moment: Any) -> Sequence[Job]:

@@ -50,6 +50,29 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     JobKind.CLEANUP: Queue.CPU,
 }
 
+HOURS: Mapping[JobKind, float] = {
+    JobKind.INGEST: 12,
+    JobKind.PREDICT: 48,
+    JobKind.PREDICT_VIEWPORT: 0.5,
+    JobKind.TRAIN: 168,
+    JobKind.AUDIT_LABELS: 168,
+    JobKind.REPORT: 12,
+    JobKind.VERIFY_REPORT: 12,
+    JobKind.SCORE: 2,
+    JobKind.CLEANUP: 2,
+}
+"""How long one try may take at most, unless `job_hours` says otherwise: what hangs must end."""
+
+WITHOUT_ROW = frozenset(
+    {
+        JobKind.PREDICT,
+        JobKind.PREDICT_VIEWPORT,
+        JobKind.VERIFY_REPORT,
+        JobKind.CLEANUP,
+    }
+)
+"""Kinds whose job is all that tells how they ended: no other row waits to hear of a failure."""
+
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 
 

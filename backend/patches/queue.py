@@ -66,8 +66,16 @@ def take_next(
 def free_expired(session: Session) -> None:
     """Give back what people leased and forgot."""
     over = (Patch.state == PatchState.IN_ANNOTATION, Patch.lease_until < now())
-    for patch_id in session.scalars(select(Patch.id).where(*over)).all():
-        move(session, Patch, patch_id, PatchState.PROPOSED, *over, **released())
+    for patch in session.scalars(select(Patch).where(*over)).all():
+        move(session, Patch, patch.id, waiting(patch), *over, **released())
+
+
+def waiting(patch: Patch) -> PatchState:
+    """Return the state of a patch that is given back undone.
+
+    One that has a mask was leased to correct what a second person returned: it stays returned.
+    """
+    return PatchState.RETURNED if patch.revision else PatchState.PROPOSED
 
 
 def released() -> dict[str, None]:
@@ -78,7 +86,7 @@ def leave(session: Session, patch_id: str, user: User) -> Patch:
     """Give a patch back, if it is this person's."""
     patch = service.get(session, patch_id)
     mine = and_(Patch.state == PatchState.IN_ANNOTATION, Patch.lease_user_id == user.id)
-    if move(session, Patch, patch_id, PatchState.PROPOSED, mine, **released()):
+    if move(session, Patch, patch_id, waiting(patch), mine, **released()):
         session.refresh(patch)
     return patch
 

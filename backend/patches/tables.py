@@ -40,7 +40,12 @@ class Patch(Identified, Base):
             {PatchState.IN_ANNOTATION, PatchState.ANNOTATED, PatchState.SKIPPED}
         ),
         PatchState.IN_ANNOTATION: frozenset(
-            {PatchState.ANNOTATED, PatchState.PROPOSED, PatchState.SKIPPED}
+            {
+                PatchState.ANNOTATED,
+                PatchState.PROPOSED,
+                PatchState.RETURNED,
+                PatchState.SKIPPED,
+            }
         ),
         PatchState.ANNOTATED: frozenset(
             {PatchState.ANNOTATED, PatchState.APPROVED, PatchState.RETURNED}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.jobs.tables import Job
+from backend.jobs.tables import Job, JobKind, JobState
+from backend.model_versions.tables import ModelVersion, ModelVersionState
 from backend.patches.tables import Patch, PatchState
-from backend.slides.schemas import LiveJob, SlideOut
+from backend.slides.schemas import LiveJob, Problem, SlideOut
 from backend.slides.service import active_jobs, slide_of
 from backend.slides.tables import Slide
 
@@ -19,11 +20,14 @@ def describe(session: Session, slides: Sequence[Slide]) -> list[SlideOut]:
     """Describe slides with their patches' states and their live jobs."""
     ids = [slide.id for slide in slides]
     counts, live = patch_counts(session, ids), live_jobs(session, ids)
+    failed = failed_predictions(session, ids)
     shown = []
     for slide in slides:
         view = SlideOut.model_validate(slide)
         view.patch_counts = counts.get(slide.id, {})
         view.annotated_count = sum(view.patch_counts.get(str(state), 0) for state in REVIEWED)
+        if view.problem is None and slide.id in failed:
+            view.problem = failed[slide.id]
         if slide.id in live:
             view.job = LiveJob.model_validate(live[slide.id])
         shown.append(view)
@@ -41,6 +45,32 @@ def patch_counts(session: Session, slide_ids: Sequence[str]) -> dict[str, dict[s
     for slide_id, state, number in rows:
         counts[slide_id][str(state)] = number
     return counts
+
+
+def failed_predictions(session: Session, slide_ids: Sequence[str]) -> dict[str, Problem]:
+    """Return why slides have no proposals of the active version: their newest job of it failed."""
+    version_id = session.scalar(
+        select(ModelVersion.id).where(ModelVersion.state == ModelVersionState.ACTIVE)
+    )
+    newest = {
+        slide_of(job): job
+        for job in session.scalars(
+            select(Job)
+            .where(
+                Job.kind == JobKind.PREDICT,
+                Job.subject.in_([f"{slide_id}:{version_id}" for slide_id in slide_ids]),
+            )
+            .order_by(Job.id)
+        )
+    }
+    return {
+        slide_id: Problem(
+            code=job.problem["code"],
+            detail=f"The proposals could not be made. {job.problem['detail']}",
+        )
+        for slide_id, job in newest.items()
+        if job.state == JobState.FAILED and job.problem
+    }
 
 
 def live_jobs(session: Session, slide_ids: Sequence[str]) -> dict[str, Job]:

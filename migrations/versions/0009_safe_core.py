@@ -71,9 +71,11 @@ def grid_in_use() -> float | None:
 
 
 def guard_on_sqlite() -> None:
-    for event in ("UPDATE", "DELETE"):
+    """Refuse every change; INSERT OR REPLACE deletes without a DELETE, so that it is seen to."""
+    there = "WHEN EXISTS (SELECT 1 FROM audit_entries WHERE id = NEW.id)"
+    for event, when in (("UPDATE", ""), ("DELETE", ""), ("INSERT", there)):
         op.execute(
-            f"CREATE TRIGGER audit_entries_{event.lower()} BEFORE {event} ON audit_entries "
+            f"CREATE TRIGGER audit_entries_{event.lower()} BEFORE {event} ON audit_entries {when} "
             f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
         )
 
@@ -98,8 +100,8 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER audit_entries_kept ON audit_entries")
         op.execute("DROP FUNCTION keep_audit_trail")
     else:
-        op.execute("DROP TRIGGER audit_entries_update")
-        op.execute("DROP TRIGGER audit_entries_delete")
+        for event in ("update", "delete", "insert"):
+            op.execute(f"DROP TRIGGER audit_entries_{event}")
     op.drop_table("analysis_grid")
     op.drop_index("ix_jobs_subject", "jobs")
     op.drop_column("jobs", "request_sha256")

@@ -1,8 +1,13 @@
 """Review: a second person's verdict."""
 
+from datetime import timedelta
+
 from sqlalchemy import select
 
-from backend.auth.tables import Role
+from backend.auth.tables import Role, User
+from backend.db.base import now
+from backend.patches.queue import free_expired
+from backend.patches.tables import Patch, PatchState
 from backend.review.tables import Review
 from tests.conftest import Service
 from tests.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
@@ -81,3 +86,32 @@ def test_what_can_not_be_reviewed(service: Service) -> None:
     untouched = patches_of(service.client, ready_slide(service, seed=4))[0]["id"]
     answer = other.post(f"/patches/{untouched}/review", json={"verdict": "approved"})
     assert code(answer) == (404, "no_annotation")
+
+
+def test_a_verdict_outlives_the_lease_of_who_was_to_correct_it(service: Service) -> None:
+    """Leased and forgotten, or left unsaved: it still waits for its correction, as returned."""
+    slide_id = predicted_slide(service)
+    patch_id = service.client.get("/queue/next").json()["patch"]["id"]
+    put(service.client, patch_id, some_mask()).raise_for_status()
+    other = service.client_of(Role.PATHOLOGIST)
+    other.post(f"/patches/{patch_id}/review", json={"verdict": "returned"}).raise_for_status()
+
+    def take(**query: str) -> str:
+        answer = service.client.get("/queue/next", params={"slide_id": slide_id, **query})
+        return str(answer.json()["patch"]["id"])
+
+    def state() -> str:
+        return str(service.client.get(f"/patches/{patch_id}").json()["state"])
+
+    assert (take(), state()) == (patch_id, "in_annotation")
+    unsaved = take(after=patch_id)
+    assert unsaved != patch_id
+    assert state() == "returned"
+    take(after=unsaved)
+    with service.database.writing() as session:
+        patch = session.get_one(Patch, patch_id)
+        patch.state, patch.lease_user_id = PatchState.IN_ANNOTATION, session.scalar(select(User.id))
+        patch.lease_until = now() - timedelta(seconds=1)
+    with service.database.writing() as session:
+        free_expired(session)
+    assert state() == "returned"

@@ -143,7 +143,7 @@ def test_an_audit_that_lost_its_lease_writes_nothing_and_ends_the_same(
         )
     with database.writing() as session:
         for lost in jobs.lost(session):
-            jobs.recover(session, lost)
+            jobs.recover(session, settings, lost)
     run_job(job_id, settings)
     job = job_of(database, job_id)
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)

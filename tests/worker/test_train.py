@@ -228,7 +228,7 @@ def test_an_interrupted_round_ends_in_the_same_weights(
         )
     with laboratory.database.writing() as session:
         for lost in jobs.lost(session):
-            jobs.recover(session, lost)
+            jobs.recover(session, settings, lost)
     resumed = laboratory.work(round_id)
 
     assert laboratory.job(round_id).attempts == 2

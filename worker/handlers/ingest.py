@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from backend.db.states import move, move_or_conflict
+from backend.patches import installed_grid
 from backend.patches.tables import Patch
 from backend.predictions import service as predictions
 from backend.slides import service as slides
@@ -98,6 +99,7 @@ def known_places(ctx: JobContext, slide: Slide, rows: list[dict[str, Any]]) -> s
     """Return where the slide has patches; ones of another grid go, with what was seen on them."""
     wanted = {(row["row"], row["column"]): row["size0"] for row in rows}
     with ctx.writing() as session:
+        installed_grid.hold(session, ctx.settings.analysis_mpp)
         found = session.execute(
             select(Patch.row, Patch.column, Patch.size0).where(Patch.slide_id == slide.id)
         ).all()
