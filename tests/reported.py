@@ -115,6 +115,17 @@ def content(*, signed: bool = False, **more: Any) -> Content:
             "version": 2,
             "amends": URN.replace("aa", "ab"),
             "amendment_reason": "The region held DCIS.",
+            "ish": {
+                "method": "dual probe",
+                "result": "negative",
+                "group": 5,
+                "copies": 2.9,
+                "ratio": 1.2,
+                "cells": 40,
+                "read_by": "M. Ito",
+                "entered_by": {"id": SHA[:36], "name": "Dr. A. Osei"},
+                "entered_at": AT.isoformat(),
+            },
             "signature": Signature(
                 "Dr. A. Osei", AT, "author", "1+", "Faint & partial.", "Looked at 40×.", SHA
             ),

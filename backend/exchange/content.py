@@ -68,6 +68,7 @@ class Content:
     document_sha256: str
     figures: Mapping[str, Any]
     picture: Picture
+    ish: Mapping[str, Any] | None = None
     signature: Signature | None = None
     edits: Sequence[Edit] = ()
     amends: str | None = None

@@ -34,7 +34,8 @@ from pydicom.sr.coding import Code
 from backend.exchange import words
 from backend.exchange.content import Content
 from backend.exchange.dicom import MAKER, Identity, local
-from backend.exchange.fhir import ANSWERS, BREAST, coded_score
+from backend.exchange.fhir import ANSWERS, coded_score
+from backend.exchange.fhir_resources import BREAST
 from backend.regions.geojson import Region, twice_area
 from backend.regions.tables import RegionKind
 
@@ -49,6 +50,7 @@ SCORE = {
 """By whether the protocol is of breast."""
 UNIFORM_INTENSE = Code("85328-3", "LN", "Cells.HER2 uniform intense membrane/cells Br ca")
 SIGNED_SCORE = local("signed-category", "HER2 category given by the pathologist")
+ISH = local("ish", "In situ hybridisation as a person entered it")
 PRINTED = local("printed", "HER2 category as the report words it")
 PROCEDURE = local("her2-analysis", "Image analysis of HER2 immunohistochemistry")
 KINDS = {
@@ -141,6 +143,9 @@ def evaluations(content: Content) -> Iterator[QualitativeEvaluation]:
     )
     if content.signature:
         yield evaluation(SIGNED_SCORE, answer(content.signature.score))
+    if content.ish:
+        said = f"{content.ish['result']}, {content.ish['method']}"
+        yield evaluation(ISH, coded("ish-entered", said))
     for flag in document["flags"]:
         said = words.plain(flag["code"], words.FLAGS)
         yield evaluation(local("remark", "Remark"), coded(flag["code"], said))

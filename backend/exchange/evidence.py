@@ -1,11 +1,12 @@
 """What the score rests on, as rows: classes, the protocol's tests, remarks, where on the slide."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from backend.exchange import words
-from backend.exchange.content import Document
-from backend.exchange.quantities import area, count, interval, percent
+from backend.exchange.content import Content, Document
+from backend.exchange.quantities import area, count, day, interval, percent
 
 Row = tuple[str, str]
 
@@ -115,10 +116,37 @@ def gallery_caption(row: Mapping[str, Any], document: Document) -> dict[str, str
     }
 
 
-def ish(document: Document) -> str:
-    if not document["ish_required"]:
-        return ""
-    return "In situ hybridisation: asked for by the protocol after this category; not entered."
+def ish(content: Content) -> str:
+    """Say what somebody entered of the hybridisation, or that the protocol asks for it."""
+    required = content.document["ish_required"]
+    if content.ish is None:
+        asked = "In situ hybridisation: asked for by the protocol after this category; not entered."
+        return asked if required else ""
+    said = content.ish
+    numbers = [
+        f"{name} {said[key]:g}"
+        for key, name in (
+            ("group", "group"),
+            ("ratio", "ratio"),
+            ("copies", "copies a nucleus"),
+            ("cells", "nuclei counted"),
+        )
+        if said[key] is not None
+    ]
+    asked = ", asked for by the protocol," if required else ""
+    at = day(datetime.fromisoformat(said["entered_at"]))
+    return (
+        f"In situ hybridisation{asked} as entered by {said['entered_by']['name']}, {at}: "
+        f"{', '.join([said['result'], *numbers])} ({said['method']}, read by {said['read_by']})."
+    )
+
+
+def reason(document: Document) -> str:
+    """Return the reason in words; where 0+ is printed as 0, that and the percentage."""
+    if document["printed_score"] == document["score"] or document["score"] != "0+":
+        return str(document["reason_text"])
+    stained = percent(document["percent"]["stained"]["value"])
+    return f"{document['reason_text']} Stained: {stained}; category 0+, printed as 0."
 
 
 def probability_note(document: Document) -> str:

@@ -10,15 +10,26 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha1
 from html import escape
 from typing import Any
-from uuid import UUID, uuid5
 
 from backend.exchange import words
 from backend.exchange.content import Content
+from backend.exchange.fhir_ish import hybridised
+from backend.exchange.fhir_resources import (
+    BREAST,
+    LOCAL,
+    LOINC,
+    Resource,
+    address,
+    address_of,
+    coded,
+    identity,
+    instant,
+    marked,
+    measured,
+    observation,
+    status,
+)
 
-LOINC = "http://loinc.org"
-UCUM = "http://unitsofmeasure.org"
-LOCAL = "urn:membrana:her2"
-CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 SIGNED_AS = "urn:iso-astm:E1762-95:2013"
 ANSWERS: Mapping[str, tuple[str, str]] = {
@@ -29,8 +40,6 @@ ANSWERS: Mapping[str, tuple[str, str]] = {
     "3+": ("LA11843-2", "3+"),
     "not assessable": ("LA11884-6", "Indeterminate"),
 }
-BREAST = "asco_cap_2023_breast"
-Resource = dict[str, Any]
 
 
 def fhir(content: Content, *, pdf: bytes, pdf_url: str) -> bytes:
@@ -113,6 +122,7 @@ def observed(content: Content) -> Iterator[Resource]:
         if comments:
             final["note"] = [{"text": each} for each in comments]
         yield final
+    yield from hybridised(content)
     for name, share in document["percent"].items():
         if share["value"] is None:
             continue
@@ -129,35 +139,6 @@ def observed(content: Content) -> Iterator[Resource]:
     cells = observation(content, "cells", coded(LOCAL, "cells", "Tumour cells evaluated"))
     cells["valueInteger"] = document["cells"]
     yield cells
-
-
-def observation(content: Content, name: str, code: Resource) -> Resource:
-    return {
-        "resourceType": "Observation",
-        "id": identity(content, name),
-        "meta": marked(),
-        "status": status(content),
-        "category": [coded(CATEGORY, "laboratory", "Laboratory")],
-        "code": code,
-        "issued": instant(content),
-    }
-
-
-def measured(
-    content: Content, name: str, code: Resource, value: Mapping[str, float], unit: str
-) -> Resource:
-    """A number with its 95 % interval as components."""
-
-    def quantity(number: float) -> Resource:
-        return {"value": round(number, 4), "unit": unit, "system": UCUM, "code": unit}
-
-    made = observation(content, name, code)
-    made["valueQuantity"] = quantity(value["value"])
-    made["component"] = [
-        {"code": coded(LOCAL, f"{side}-95", said), "valueQuantity": quantity(value[side])}
-        for side, said in (("low", "Lower end, 95 %"), ("high", "Upper end, 95 %"))
-    ]
-    return made
 
 
 def software(content: Content) -> Resource:
@@ -214,12 +195,6 @@ SIGNATURES: Mapping[str, str] = {
 """Purposes of ASTM E1762: author's, review, consent (to release)."""
 
 
-def status(content: Content) -> str:
-    if content.signature is None:
-        return "preliminary"
-    return "amended" if content.amends else "final"
-
-
 def coded_score(document: Mapping[str, Any]) -> str:
     """Return the category that codes stand for: 0 where the laboratory prints 0+ as 0."""
     merged = document["score"] == "0+" and document["protocol"]["merge_zero_plus"]
@@ -254,28 +229,3 @@ def flag_notes(document: Mapping[str, Any]) -> list[Resource]:
         {"text": f"{words.plain(flag['code'], words.FLAGS)}: {flag['detail']}"}
         for flag in document["flags"]
     ]
-
-
-def coded(system: str, code: str, display: str) -> Resource:
-    return {"coding": [{"system": system, "code": code, "display": display}]}
-
-
-def marked() -> Resource:
-    tag = {"system": LOCAL, "code": "research-use-only", "display": words.RESEARCH_USE_ONLY}
-    return {"tag": [tag]}
-
-
-def instant(content: Content) -> str:
-    return content.dated.isoformat(timespec="seconds")
-
-
-def identity(content: Content, name: str) -> str:
-    return str(uuid5(UUID(content.urn.rpartition(":")[2]), name))
-
-
-def address_of(content: Content, name: str) -> str:
-    return f"urn:uuid:{identity(content, name)}"
-
-
-def address(resource: Resource) -> str:
-    return f"urn:uuid:{resource['id']}"

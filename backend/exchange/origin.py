@@ -8,6 +8,18 @@ from backend.exchange.content import NOT_STATED, Content, Document, Edit, Versio
 from backend.exchange.quantities import area, count, day
 
 Row = tuple[str, str]
+ASSAY = (
+    ("specimen", "Specimen", ""),
+    ("block", "Block", ""),
+    ("antibody", "Antibody", ""),
+    ("platform", "Platform", ""),
+    ("test_type", "Test type", ""),
+    ("fixation", "Fixation", ""),
+    ("fixation_hours", "Fixed for", "h"),
+    ("cold_ischaemia_minutes", "Cold ischaemia", "min"),
+    ("controls", "Control tissue", ""),
+)
+"""Field of the assay, its words, its unit. What later versions added is left out if not stated."""
 LOST = "the cell is no longer found"
 
 
@@ -23,7 +35,7 @@ def facts(content: Content) -> Iterator[Row]:
     yield "Tumour cells", f"{count(document['cells'])} in {count(document['tiles'])} fields"
     yield "Tumour area", area(document["evaluated_area_um2"])
     reviewed = document["reviewed_share"]
-    share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the stained membrane"
+    share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the outline of the cells"
     yield "Seen by a person", share
     touched = document["edited_cells"]
     said = f"{count(touched)} ({100 * touched / max(1, document['cells']):.2f} %)"
@@ -33,14 +45,12 @@ def facts(content: Content) -> Iterator[Row]:
 
 
 def assay_rows(content: Content) -> Iterator[Row]:
-    for code, said in (
-        ("antibody", "Antibody"),
-        ("platform", "Platform"),
-        ("test_type", "Test type"),
-        ("fixation", "Fixation"),
-        ("controls", "Control tissue"),
-    ):
-        yield said, content.assay.get(code) or NOT_STATED
+    for code, said, unit in ASSAY:
+        value = content.assay.get(code)
+        if value is not None:
+            yield said, f"{value:g} {unit}" if unit else value
+        elif not unit and code not in {"specimen", "block"}:
+            yield said, NOT_STATED
 
 
 def threshold_rows(document: Document) -> Iterator[Row]:
@@ -49,6 +59,8 @@ def threshold_rows(document: Document) -> Iterator[Row]:
         yield words.plain(code, words.THRESHOLDS), str(value).replace(">=", "≥")
     calibrated = protocol["calibrated"]
     yield "Calibrated", f"{calibrated['on']}" if calibrated else "no: start values"
+    if protocol["merge_zero_plus"]:
+        yield "Category 0+", "printed as 0"
     if protocol["gap"]:
         yield "Pattern the guideline leaves open", f"taken as {protocol['gap']}"
 

@@ -23,11 +23,11 @@ def printed(content: Content) -> dict[str, Any]:
         "computed": {
             "score": document["printed_score"],
             "colour": words.SCORE_COLOURS[document["score"]],
-            "reason": document["reason_text"],
+            "reason": evidence.reason(document),
         },
         "final": final(content.signature),
         "facts": list(origin.facts(content)),
-        "ish": evidence.ish(document),
+        "ish": evidence.ish(content),
         "probability_note": evidence.probability_note(document),
         "interval_note": evidence.interval_note(document),
         "classes": list(evidence.class_rows(document)),

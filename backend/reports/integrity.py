@@ -18,7 +18,7 @@ def altered(session: Session, blobs: Blobs, report: Report) -> list[str]:
     found = [name for name, sha256 in stored(report) if not is_whole(blobs, sha256)]
     signature = exports.signature_of(report)
     if signature is not None:
-        bound = signing.bound(session, report, signature, str(report.signed_by))
+        bound = signing.bound(session, report, signature, str(report.signed_by), report.ish)
         if bound != report.signature_sha256:
             found.append("signature")
     return found

@@ -20,6 +20,7 @@ from backend.regions import service as regions
 from backend.regions.geojson import Region
 from backend.regions.tables import RegionKind
 from backend.reports import decisions
+from backend.reports.ish import Ish
 from backend.reports.tables import Report
 from backend.rounds.snapshot import ACCEPTED
 from backend.scores.detector import mounted
@@ -35,13 +36,18 @@ class RegionUnknown(Unprocessable):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person asks for. `regions`: ids of regions, GeoJSON of others, or None for all."""
+    """What a person asks for. `regions`: ids of regions, GeoJSON of others, or None for all.
+
+    merge_zero_plus: print 0+ as 0, as laboratories do that follow the guideline of 2023 literally.
+    """
 
     protocol: str
     model_version: str | None = None
     regions: Any = None
     gap: str | None = None
+    merge_zero_plus: bool = False
     assay: dict[str, Any] = field(default_factory=dict)
+    ish: Ish | None = None
 
 
 def of_report(
@@ -49,7 +55,10 @@ def of_report(
 ) -> dict[str, Any]:
     """Return what a report keeps for good: what it is computed from and the slide's labels."""
     inputs = freeze(session, blobs, settings, slide_id, wanted)
-    return inputs | {"labels": labelled(slides.get(session, slide_id))}
+    return inputs | {
+        "merge_zero_plus": wanted.merge_zero_plus,
+        "labels": labelled(slides.get(session, slide_id)),
+    }
 
 
 def freeze(

@@ -211,6 +211,7 @@ def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
         amended_by=exports.successor_of(session, report),
         inputs=report.inputs,
         assay=report.assay,
+        ish=report.ish,
         document=document,
     )
 

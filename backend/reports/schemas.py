@@ -11,6 +11,7 @@ from backend.auth.schemas import Password
 from backend.exchange.words import RESEARCH_USE_ONLY
 from backend.jobs.schemas import JobOut
 from backend.jobs.tables import Job
+from backend.reports.ish import Ish
 from backend.reports.requests import Wanted
 from backend.reports.service import LABELS, Decision
 from backend.reports.signing import Verdict
@@ -30,17 +31,39 @@ class ProtocolName(StrEnum):
     HERCEP_GASTRIC_RESECTION = "hercep_gastric_resection"
 
 
-class AssayIn(BaseModel):
-    """How the slide was stained, as far as a person says so."""
+class AssayIn(BaseModel, extra="forbid"):
+    """What was stained and how, as far as a person says so."""
 
+    specimen: Words | None = None
+    block: Words | None = None
     antibody: Words | None = None
     platform: Words | None = None
     test_type: Words | None = None
     fixation: Words | None = None
+    fixation_hours: float | None = Field(None, ge=0, le=10_000, allow_inf_nan=False)
+    cold_ischaemia_minutes: float | None = Field(None, ge=0, le=100_000, allow_inf_nan=False)
     controls: Literal["passed", "failed"] | None = None
+    cytoplasm_obscures: bool | None = Field(
+        None, description="Cytoplasm hides membranes: a 2+ pattern that cannot be counted."
+    )
 
 
-class ReportIn(BaseModel):
+class IshIn(BaseModel, extra="forbid"):
+    """In situ hybridisation as somebody read it; the service concludes nothing from it."""
+
+    method: Literal["dual probe", "single probe"]
+    result: Literal["positive", "negative", "equivocal", "not determined"]
+    read_by: Annotated[Words, Field(min_length=1)]
+    group: int | None = Field(None, ge=1, le=5, description="ASCO-CAP 2018, of a dual probe.")
+    copies: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    ratio: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    cells: int | None = Field(None, ge=1, le=100_000, description="Nuclei counted.")
+
+    def made(self) -> Ish:
+        return Ish(**self.model_dump()).checked()
+
+
+class ReportIn(BaseModel, extra="forbid"):
     """What to score and how. `regions`: ids, or GeoJSON; left out: all that are drawn."""
 
     protocol: ProtocolName = ProtocolName.ASCO_CAP_2023_BREAST
@@ -49,12 +72,18 @@ class ReportIn(BaseModel):
     gap: Literal["0+", "1+", "2+"] | None = Field(
         None, description="Policy for patterns the breast guideline leaves open."
     )
+    merge_zero_plus: bool = Field(
+        default=False, description="Print 0+ as 0; the percentages stay as they are."
+    )
     assay: AssayIn = AssayIn()
+    ish: IshIn | None = None
 
     @model_validator(mode="after")
     def gap_is_for_breast(self) -> "ReportIn":
         if self.gap and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
             raise ValueError(f"{self.protocol} leaves no pattern open: it takes no gap policy.")
+        if self.merge_zero_plus and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
+            raise ValueError(f"{self.protocol} has no category 0+ that could be printed as 0.")
         return self
 
     def wanted(self) -> Wanted:
@@ -63,7 +92,9 @@ class ReportIn(BaseModel):
             model_version=self.model_version,
             regions=self.regions,
             gap=self.gap,
+            merge_zero_plus=self.merge_zero_plus,
             assay=self.assay.model_dump(exclude_none=True),
+            ish=self.ish and self.ish.made(),
         )
 
 
@@ -71,7 +102,7 @@ class AmendmentIn(ReportIn):
     reason: Reason
 
 
-class SignIn(BaseModel):
+class SignIn(BaseModel, extra="forbid"):
     """A pathologist's own category. The password is asked again; it is kept nowhere."""
 
     score: Score
@@ -79,12 +110,14 @@ class SignIn(BaseModel):
     comment: Comment = ""
     meaning: Meaning = Meaning.AUTHOR
     reason: Words = Field("", description="Needed where the category is not the computed one.")
+    ish: IshIn | None = Field(None, description="Takes the place of what was entered before.")
 
     def verdict(self) -> Verdict:
-        return Verdict(self.score, self.meaning, self.comment, self.reason)
+        ish = self.ish and self.ish.made()
+        return Verdict(self.score, self.meaning, self.comment, self.reason, ish)
 
 
-class DecisionIn(BaseModel):
+class DecisionIn(BaseModel, extra="forbid"):
     cell: int = Field(ge=0)
     action: CellAction
     label: str | None = Field(None, alias="class")
@@ -98,7 +131,7 @@ class DecisionIn(BaseModel):
         return self
 
 
-class DecisionsIn(BaseModel):
+class DecisionsIn(BaseModel, extra="forbid"):
     """Decisions on cells, one or a lasso's, for one reason."""
 
     edits: list[DecisionIn] = Field(min_length=1, max_length=5000)
@@ -220,4 +253,5 @@ class ReportOut(ReportSummary):
     amended_by: str | None
     inputs: dict[str, Any]
     assay: dict[str, Any]
+    ish: dict[str, Any] | None
     document: dict[str, Any] | None

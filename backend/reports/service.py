@@ -96,13 +96,16 @@ def request(
     )
     for report in session.scalars(going_on):
         job = jobs.active_job(session, JobKind.REPORT, report.id)
-        if (
-            job
-            and report.amends_id is None
-            and (report.inputs, report.assay) == (inputs, wanted.assay)
-        ):
+        same = (report.inputs, report.assay) == (inputs, wanted.assay) and wanted.ish is None
+        if job and same and report.amends_id is None:
             return report, job
-    report = Report(slide_id=slide_id, requested_by=by.id, inputs=inputs, assay=dict(wanted.assay))
+    report = Report(
+        slide_id=slide_id,
+        requested_by=by.id,
+        inputs=inputs,
+        assay=dict(wanted.assay),
+        ish=wanted.ish and wanted.ish.entered(by),
+    )
     return start(session, report, by=by, idempotency_key=idempotency_key)
 
 
@@ -131,6 +134,7 @@ def amend(
         requested_by=by.id,
         inputs=inputs,
         assay=dict(wanted.assay) or dict(old.assay),
+        ish=wanted.ish.entered(by) if wanted.ish else old.ish,
         version=old.version + 1,
         amends_id=old.id,
         amendment_reason=reason,

@@ -19,6 +19,7 @@ from backend.errors import Unprocessable
 from backend.exchange.content import Signature
 from backend.exchange.pdf import pdf
 from backend.reports import exports, service
+from backend.reports.ish import Ish
 from backend.reports.service import ReportNotDraft
 from backend.reports.tables import Meaning, Report, ReportState
 from backend.storage.blobs import Blobs
@@ -36,6 +37,7 @@ class Verdict:
     meaning: Meaning
     comment: str = ""
     reason: str = ""
+    ish: Ish | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Prepared:
     seen: tuple[str | None, int]
     signature: Signature
     pdf_sha256: str
+    ish: dict[str, Any] | None
 
 
 def prepare(
@@ -54,7 +57,8 @@ def prepare(
     """Set the signed PDF before the writing begins: on SQLite it would hold up every writer."""
     report = service.computed(session, report_id)
     require_draft(report)
-    if verdict.score != report.score and not verdict.reason.strip():
+    # 0+ may be printed as 0: who signs what is printed does not differ
+    if verdict.score not in {report.score, report.printed_score} and not verdict.reason.strip():
         raise ReasonMissing(
             f"Your category is {verdict.score}, computed was {report.printed_score}: "
             "give the reason."
@@ -63,14 +67,17 @@ def prepare(
     plain = Signature(
         by.name, at, str(verdict.meaning), verdict.score, verdict.comment, verdict.reason, ""
     )
-    signature = replace(plain, sha256=bound(session, report, plain, by.id))
-    content = replace(exports.content_of(session, blobs, report, signature), state="signed")
+    ish = verdict.ish.entered(by) if verdict.ish else report.ish
+    signature = replace(plain, sha256=bound(session, report, plain, by.id, ish))
+    content = exports.content_of(session, blobs, report, signature)
+    content = replace(content, state="signed", ish=ish)
     history = [
         replace(each, state=after_signing(each.id, report), score=score_of(each, report, verdict))
         for each in content.history
     ]
     signed_pdf = blobs.put(pdf(replace(content, history=history)))
-    return Prepared(report.id, (report.document_sha256, report.edit_count), signature, signed_pdf)
+    seen = report.document_sha256, report.edit_count
+    return Prepared(report.id, seen, signature, signed_pdf, ish)
 
 
 def after_signing(report_id: str, report: Report) -> str:
@@ -82,7 +89,13 @@ def score_of(version: Any, report: Report, verdict: Verdict) -> str | None:
     return score
 
 
-def bound(session: Session, report: Report, signature: Signature, signer_id: str) -> str:
+def bound(
+    session: Session,
+    report: Report,
+    signature: Signature,
+    signer_id: str,
+    ish: dict[str, Any] | None,
+) -> str:
     """Hash the signature together with what is signed: all that any export is made from."""
     old = service.get(session, report.amends_id) if report.amends_id else None
     whole = {
@@ -92,6 +105,7 @@ def bound(session: Session, report: Report, signature: Signature, signer_id: str
         "requested_by": {"id": report.requested_by, "name": report.requester.name},
         "inputs": report.inputs,
         "assay": report.assay,
+        "ish": ish,
         "document": report.document_sha256,
         "computed_at": report.computed_at and report.computed_at.isoformat(),
         "files": report.files,
@@ -128,6 +142,7 @@ def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
         signed_reason=signature.reason,
         signature_sha256=signature.sha256,
         pdf_sha256=prepared.pdf_sha256,
+        ish=prepared.ish,
     )
     session.refresh(report)
     if not won:

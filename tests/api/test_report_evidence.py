@@ -14,9 +14,11 @@ from backend.reports import service as reports
 from backend.reports.tables import Report
 from backend.scores.tables import CellDecision
 from tests.conftest import Service
+from tests.ready import code
 from tests.scoring import (
     REPORT,
     SIDE,
+    ask,
     box,
     computed,
     pathologist,
@@ -153,7 +155,7 @@ def test_the_signature_binds_all_that_an_export_is_made_from(service: Service) -
         assert signature is not None
 
         def sha256() -> str:
-            return signing.bound(session, report, signature, str(report.signed_by))
+            return signing.bound(session, report, signature, str(report.signed_by), report.ish)
 
         assert sha256() == signed["signature"]["sha256"]
         with session.no_autoflush:
@@ -161,6 +163,7 @@ def test_the_signature_binds_all_that_an_export_is_made_from(service: Service) -
                 ("inputs", report.inputs | {"labels": {"case_id": "another"}}),
                 ("assay", {"antibody": "SP3"}),
                 ("files", {}),
+                ("ish", {"result": "negative"}),
                 ("version", 7),
                 ("amendment_reason", "none"),
             ):
@@ -172,3 +175,69 @@ def test_the_signature_binds_all_that_an_export_is_made_from(service: Service) -
             edit.reason = "another"
             assert sha256() != signed["signature"]["sha256"]
         session.rollback()
+
+
+ISH = {
+    "method": "dual probe",
+    "result": "positive",
+    "read_by": "M. Ito",
+    "group": 1,
+    "copies": 8.2,
+    "ratio": 4.1,
+    "cells": 20,
+}
+
+
+def test_a_hybridisation_that_a_person_enters_is_printed_signed_and_kept(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    report_id = computed(service, slide_id, ish={**ISH, "result": "negative"})
+    assert report_of(service, report_id)["ish"]["result"] == "negative"
+    signer = pathologist(service)
+    wrong = sign(signer, report_id, ish={**ISH, "group": 5})
+    assert code(wrong) == (422, "ish_contradicts")
+    assert "group 1, not 5" in wrong.json()["detail"]
+    single = {"method": "single probe", "result": "positive", "read_by": "M. Ito", "ratio": 3}
+    assert code(sign(signer, report_id, ish=single)) == (422, "ish_contradicts")
+    nameless = {**ISH, "read_by": " "}
+    assert code(sign(signer, report_id, ish=nameless)) == (422, "invalid")
+    signed = sign(signer, report_id, ish=ISH).json()
+    by = signed["signature"]["by"]["username"]
+    assert signed["ish"]["entered_by"]["name"] == by
+    said = f"as entered by {by}"
+    assert said in words_of(read(service, report_id, "pdf"))
+    assert "positive, group 1, ratio 4.1" in read(service, report_id, "html").decode()
+    assert json.loads(read(service, report_id, "json"))["ish"] == signed["ish"]
+    assert verified(service, report_id)["state"] == "succeeded"
+    begun = signer.post(f"/reports/{report_id}/amend", json={"reason": "another region"})
+    service.run_jobs(REPORT)
+    amended = report_of(service, begun.json()["report_id"])
+    assert amended["ish"] == signed["ish"]
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_laboratory_that_prints_0_plus_as_0_asks_for_it(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    assay = {
+        "specimen": "24-1187 core biopsy",
+        "block": "A3",
+        "fixation_hours": 24,
+        "cold_ischaemia_minutes": 30,
+    }
+    report_id = computed(service, slide_id, merge_zero_plus=True, assay=assay)
+    report = report_of(service, report_id)
+    assert report["document"]["protocol"]["merge_zero_plus"] is True
+    page = read(service, report_id, "html").decode()
+    for part in ("printed as 0", "24-1187 core biopsy", "A3", "24 h", "30 min"):
+        assert part in page, part
+    assert report_of(service, computed(service, slide_id))["inputs"]["merge_zero_plus"] is False
+    gastric = {"protocol": "hercep_gastric_resection", "merge_zero_plus": True}
+    assert code(ask(service, slide_id, **gastric)) == (422, "invalid")
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_key_that_was_sent_for_one_slide_is_not_another_slides(service: Service) -> None:
+    first, other = slide_with_tumour(service), slide_with_tumour(service, seed=4)
+    key = {"Idempotency-Key": "one"}
+    assert ask(service, first, headers=key).status_code == 202
+    assert code(ask(service, other, headers=key)) == (409, "idempotency_key_reused")
+    assert service.client.get(f"/slides/{other}/reports").json()["items"] == []

@@ -45,7 +45,9 @@ def test_the_score_and_what_it_rests_on(*, signed: bool) -> None:
     assert evaluations["intended-use"].meaning == words.RESEARCH_USE_ONLY
     assert evaluations["reason"].value == whole.document["reason"]
     assert ("signed-category" in evaluations) is signed
+    assert ("ish" in evaluations) is signed
     if signed:
+        assert evaluations["ish"].meaning == "negative, dual probe"
         assert evaluations["signed-category"].value == "LA11841-6"
     remarks = [value.value for name, value in said(group) if name == "remark"]
     assert remarks == [flag["code"] for flag in whole.document["flags"]]

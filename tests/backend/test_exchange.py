@@ -148,7 +148,7 @@ def isinstance_of(entry, kind: str) -> bool:
 
 
 def test_fhir_keeps_the_computed_category_beside_the_signed_one() -> None:
-    computed, signed = [
+    computed, signed, _ = [
         each
         for each in resources(content(signed=True), "Observation")
         if "valueCodeableConcept" in each
@@ -170,6 +170,36 @@ def test_0_plus_is_0_with_a_local_code_in_fhir() -> None:
     value = resources(replace(whole, document=low), "Observation")[0]["valueCodeableConcept"]
     assert [each["code"] for each in value["coding"]] == ["LA6111-4", "0+"]
     assert value["text"] == "0+"
+
+
+def test_hybridisation_is_what_somebody_entered_and_nothing_else() -> None:
+    entered = "as entered by Dr. A. Osei, 2026-03-04 05:06 UTC: negative, group 5, ratio 1.2"
+    whole = content(signed=True)
+    assert entered in printed(whole)["ish"]
+    assert entered in html(whole).decode()
+    found = {each["code"]["coding"][0]["code"]: each for each in resources(whole, "Observation")}
+    assert found["85318-4"]["valueCodeableConcept"] == {"text": "negative"}
+    assert found["49683-6"]["valueQuantity"]["value"] == 1.2
+    assert found["74860-8"]["performer"] == [{"display": "M. Ito"}]
+    nothing = replace(whole, ish=None)
+    assert "not entered" in printed(nothing)["ish"]
+    assert not {"85318-4", "49683-6"} & {
+        each["code"]["coding"][0]["code"] for each in resources(nothing, "Observation")
+    }
+
+
+def test_0_plus_printed_as_0_keeps_its_percentage() -> None:
+    whole = content()
+    protocol = {**whole.document["protocol"], "merge_zero_plus": True}
+    merged = {**whole.document, "score": "0+", "printed_score": "0", "protocol": protocol}
+    said = printed(replace(whole, document=merged))
+    stained = whole.document["percent"]["stained"]["value"]
+    assert said["computed"]["score"] == "0"
+    assert f"Stained: {stained:.1f} %; category 0+, printed as 0." in said["computed"]["reason"]
+    assert ["Category 0+", "printed as 0"] in [list(row) for row in said["thresholds"]]
+    value = resources(replace(whole, document=merged), "Observation")[0]["valueCodeableConcept"]
+    assert [each["code"] for each in value["coding"]] == ["LA6111-4"]
+    assert value["text"] == "0"
 
 
 def test_words_know_every_code() -> None:

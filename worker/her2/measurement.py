@@ -107,7 +107,8 @@ def protocol_of(inputs: Inputs, blobs: Blobs) -> Protocol:
     name, calibration = inputs["protocol"], inputs["calibration_sha256"]
     try:
         measured = read_calibration(blobs.path(calibration), protocol=name) if calibration else None
-        return load(name, calibration=measured, gap=inputs["gap"])
+        merged = inputs.get("merge_zero_plus")
+        return load(name, calibration=measured, gap=inputs["gap"], merge_zero_plus=merged)
     except ProtocolError as wrong:
         raise ProtocolUnusable(f"{wrong}.") from wrong
 
