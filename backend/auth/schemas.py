@@ -16,7 +16,7 @@ Name = Annotated[
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
-class Credentials(BaseModel):
+class Credentials(BaseModel, extra="forbid"):
     """A name and a password, or the secret of a one-time link."""
 
     username: str | None = Field(None, max_length=100)
@@ -57,19 +57,19 @@ class SignedIn(BaseModel):
         return cls(user=Person.of(session.user), csrf_token=session.csrf_token)
 
 
-class NewUser(BaseModel):
+class NewUser(BaseModel, extra="forbid"):
     username: Name
     role: Role
     password: Password
 
 
-class UserChange(BaseModel):
+class UserChange(BaseModel, extra="forbid"):
     role: Role | None = None
     active: bool | None = None
     password: Password | None = None
 
 
-class NewToken(BaseModel):
+class NewToken(BaseModel, extra="forbid"):
     name: Name
 
 

@@ -31,7 +31,7 @@ def request_prediction(
         session,
         slide_id,
         model_version_id=wanted.model_version,
-        box=wanted.box(),
+        box=wanted.region(),
         requested_by=user.id,
         idempotency_key=idempotency_key,
     )

@@ -8,7 +8,7 @@ from backend.patches.schemas import PatchOut
 from backend.review.tables import Verdict
 
 
-class ReviewIn(BaseModel):
+class ReviewIn(BaseModel, extra="forbid"):
     verdict: Verdict
     comment: str = Field("", max_length=4000)
 

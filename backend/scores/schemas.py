@@ -28,7 +28,7 @@ class Thresholds(BaseModel):
     c_full: float = Field(gt=0, le=1)
 
 
-class ScoreIn(BaseModel):
+class ScoreIn(BaseModel, extra="forbid"):
     """What is left out stays as it is; null takes a gap policy or thresholds back."""
 
     protocol: ProtocolName = ProtocolName.ASCO_CAP_2023_BREAST
@@ -122,7 +122,7 @@ class CellsOut(BaseModel):
     total: int
 
 
-class DecisionIn(BaseModel):
+class DecisionIn(BaseModel, extra="forbid"):
     x: float = Field(ge=-1e6, le=1e7, allow_inf_nan=False)
     y: float = Field(ge=-1e6, le=1e7, allow_inf_nan=False)
     action: CellAction
@@ -137,7 +137,7 @@ class DecisionIn(BaseModel):
         return self
 
 
-class CellDecisionsIn(BaseModel):
+class CellDecisionsIn(BaseModel, extra="forbid"):
     """Decisions on cells, one or many, for one reason."""
 
     decisions: list[DecisionIn] = Field(min_length=1, max_length=1000)

@@ -194,6 +194,10 @@ def test_wrong_tiles(service: Service) -> None:
         ({"x": -50, "y": 0, "width": 50, "height": 10}, 422, "box_outside"),
         ({"x": 0, "y": 0, "width": 0, "height": 10}, 422, "invalid"),
         ({"x": 0, "y": 0}, 422, "invalid"),
+        ({"box": {"x": 0, "y": 0}}, 422, "invalid"),
+        ({"box": {"x": 0, "y": 0, "width": 9, "height": 9, "depth": 9}}, 422, "invalid"),
+        ({"box": {"x": 0, "y": 0, "width": 9, "height": 9}, "x": 1}, 422, "invalid"),
+        ({"bbox": {"x": 0, "y": 0, "width": 9, "height": 9}}, 422, "invalid"),
         ({"model_version": "none"}, 404, "model_version_not_found"),
     ],
 )
@@ -221,6 +225,7 @@ def test_a_repeated_request_is_the_same_job(service: Service) -> None:
     left, right = ask(box), ask({**box, "x": 2100})
     assert len({whole, left, right}) == 3, "viewports stand beside the whole slide"
     assert ask({**box, "x": 5}) == left, "the same shards"
+    assert ask({"box": box}) == left, "the same box in its other spelling"
     service.run_jobs(PREDICT)
     assert ask({}, "k") == whole, "also when it is over"
     answer = service.client.post(url, json=box, headers={"Idempotency-Key": "k"})
