@@ -73,7 +73,7 @@ def main() -> None:
     slide = Repeated(Field(drawn.image, spec.mpp, drawn.mask > 0), asked.repeat)
     regions = Regions.whole(slide)
     settings = Settings(load("asco_cap_2023_breast"), StainVectors())
-    known = survey(slide.field, Regions.whole(slide.field), settings.vectors)
+    known = survey(slide.field, settings.vectors)
     began, spent = time.perf_counter(), time.process_time()
     found = measure(
         slide, slide, regions=regions, settings=settings, known=known, workers=asked.workers

@@ -47,7 +47,7 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
     """Cells, score document, figures and pictures of a synthetic field of a 2+ tumour."""
     drawn = field(PhantomSpec(seed=7, her2="2+"), SIDE)
     slide = Field(drawn.image, 0.25, drawn.mask > 0)
-    protocol, regions = load("asco_cap_2023_breast"), regions_of(REGIONS)
+    protocol, regions = load("asco_cap_2023_breast"), regions_of(REGIONS, slide)
     found = measure(
         slide, slide.masks, regions=regions, settings=document.settings_of(protocol), workers=1
     )

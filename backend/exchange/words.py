@@ -106,7 +106,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "cytoplasm": "Brown cytoplasm",
         "cytoplasm_obscures": "Cytoplasm hides membranes",
         "nuclear_brown": "Brown nuclei",
-        "edge_effect": "More staining at the edge",
+        "edge_effect": "Other staining at the edge",
         "nuclei_density": "Unusual number of nuclei",
         "mask_uncertain": "Membranes uncertain",
         "thresholds_changed": "What-if: thresholds changed",

@@ -73,7 +73,7 @@ class Cells:
     Places are the nucleus' centroid in level-0 px; outlines (n, 16, 2) are x, y in level-0 px.
     `completeness` is c, `unshared` c* (her2.md §3.4, §3.6), `intensity` and `cytoplasm` log10
     optical density of DAB, `contour_um` the length of the measured contour, `stained_um` what of
-    it is stained and `reviewed_um` what of that lies on a person's mask.
+    it is stained and `reviewed_um` what of it, stained or not, lies on a person's mask.
     """
 
     mpp: float
@@ -153,15 +153,18 @@ class Cells:
 
         regions: for each tile's area of tumour, from which the density of cells is told.
         """
+        edited = (self.flags & OVERRIDDEN) > 0
         tiles = tabulate(
             np.stack([self.x, self.y], axis=1) * self.mpp,
             self.label,
             side_um=side_um,
             protocol=protocol,
             intensity=self.intensity,
-            stained_um=self.stained_um,
-            reviewed_um=self.reviewed_um,
-            edited=(self.flags & OVERRIDDEN) > 0,
+            contour_um=self.contour_um,
+            # a person's class is a person's word on the whole cell
+            reviewed_um=np.where(edited, self.contour_um, self.reviewed_um),
+            edited=edited,
+            obscured=(self.label == 0) & (self.cytoplasm >= protocol.t_weak) & ~edited,
         )
         if regions is None:
             return tiles

@@ -3,15 +3,15 @@
 The idea is HER2-CONNECT's (her2.md §2), the formula our own: their cut-offs do not apply to it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions, scaled
+from models.her2.blocks import Corner, blocks_in
+from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
 
-Corner = tuple[int, int]
 Blocks = Mapping[Corner, tuple[int, int]]
 BLOCK_PX = 512
 LONG_UM = 30.0
@@ -39,19 +39,8 @@ def long_pieces(slide: Pixels, masks: Masks, regions: Regions, known: Blocks) ->
     """Return membrane and long pieces of each block by its corner; those `known` are not read."""
     return {
         corner: known.get(corner) or pieces(masks.read(*corner, BLOCK_PX, BLOCK_PX)[0])
-        for corner in corners(slide, regions, BLOCK_PX)
+        for corner in blocks_in(slide, regions, BLOCK_PX)
     }
-
-
-def corners(slide: Pixels, regions: Regions, side_px: int) -> Iterator[Corner]:
-    """Yield left and top, in analysis px, of the blocks that the tumour touches."""
-    width, height = (scaled(n, slide.mpp, ANALYSIS_MPP) for n in (slide.width, slide.height))
-    scale = ANALYSIS_MPP / slide.mpp
-    for top in range(0, height, side_px):
-        for left in range(0, width, side_px):
-            box = (left * scale, top * scale, (left + side_px) * scale, (top + side_px) * scale)
-            if regions.touches(box):
-                yield left, top
 
 
 def pieces(membrane: npt.NDArray[np.bool_]) -> tuple[int, int]:

@@ -113,7 +113,7 @@ def chances(
 ) -> npt.NDArray[np.float32]:
     """Chance of each of CLASSES for cells with a normal error of c* and intensity: (n, 9).
 
-    unreviewed: share of the stained contour that lies on no person's mask (n,): the errors lie
+    unreviewed: share of the contour that lies on no person's mask (n,): the errors lie
     between ERROR_OF_PERSON and ERROR_OF_PROPOSAL. P(level) = Φ((t' - I)/σ) - Φ((t - I)/σ) between
     two steps t < t', P(complete) = Φ((c* - c_full)/σ), P(stained) likewise at c_any; the two
     measures are taken for independent.
@@ -138,9 +138,7 @@ def doubt(cells: Cells, included: Bool, protocol: Protocol) -> npt.NDArray[np.fl
 
     A cell whose class a person set has that class; one that a person left out has none at all.
     """
-    known = np.where(
-        cells.stained_um > 0, cells.reviewed_um / np.maximum(cells.stained_um, 1e-6), 0
-    )
+    known = cells.reviewed_um / np.maximum(cells.contour_um, 1e-6)
     unreviewed = np.clip(1 - known, 0, 1).astype(np.float32)
     found = chances(cells.unshared, cells.intensity, unreviewed, protocol)
     fixed = (cells.flags & OVERRIDDEN) > 0

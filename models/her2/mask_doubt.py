@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from models.her2.connectivity import Corner, corners
+from models.her2.blocks import Corner, blocks_in, spread
 from models.her2.flags import Flag
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
 
@@ -63,9 +63,9 @@ def doubts(slide: Pixels, masks: LikelyMasks, regions: Regions, known: Doubts) -
 
     Empty without a model's mask.
     """
-    blocks = list(corners(slide, regions, BLOCK_PX))
+    blocks = blocks_in(slide, regions, BLOCK_PX)
     found: dict[Corner, tuple[int, int, int]] = {}
-    for corner in blocks[:: -(-len(blocks) // MOST_BLOCKS) or 1]:
+    for corner in spread(blocks, BLOCK_PX, MOST_BLOCKS):
         if corner in known:
             found[corner] = known[corner]
             continue

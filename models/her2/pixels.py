@@ -52,20 +52,32 @@ class Regions:
 
     @classmethod
     def of(
-        cls, tumour: Sequence[shapely.Geometry], exclude: Sequence[shapely.Geometry] = ()
+        cls,
+        tumour: Sequence[shapely.Geometry],
+        exclude: Sequence[shapely.Geometry] = (),
+        *,
+        slide: "Pixels | None" = None,
     ) -> "Regions":
-        """Unite polygons; crossing outlines are mended, as people draw them."""
+        """Unite polygons; crossing outlines are mended, as people draw them.
+
+        slide: what they are drawn on, of whose edge a rim is left out, since cells are cut there.
+        A line that a person draws cuts no cell: what lies beyond it is seen, and the nucleus'
+        centroid decides.
+        """
         inside = shapely.union_all([shapely.make_valid(each) for each in tumour])
         outside = shapely.union_all([shapely.make_valid(each) for each in exclude])
         area = shapely.difference(inside, outside)
+        if slide is not None:
+            rim = RIM_UM / slide.mpp
+            uncut = shapely.box(rim, rim, slide.width - rim, slide.height - rim)
+            area = shapely.intersection(area, uncut)
         shapely.prepare(area)
         return cls(area)
 
     @classmethod
     def whole(cls, slide: Pixels) -> "Regions":
-        """Take all of a picture, a field that a person chose, less a rim where cells are cut."""
-        rim = RIM_UM / slide.mpp
-        return cls.of([shapely.box(rim, rim, slide.width - rim, slide.height - rim)])
+        """Take all of a picture, a field that a person chose, less the rim."""
+        return cls.of([shapely.box(0, 0, slide.width, slide.height)], slide=slide)
 
     @property
     def empty(self) -> bool:

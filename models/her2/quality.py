@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
+from models.her2 import focus
 from models.her2.cells import BROWN_NUCLEUS, Cells
 from models.her2.flags import Flag
 from models.her2.pixels import Regions
@@ -12,7 +13,6 @@ from models.her2.tiles import Measured
 
 COARSEST_MPP = 0.35
 RIM_UM = 200.0
-_BLURRED_SHARE = 0.2
 _BROWN_SHARE = 0.3
 _CYTOPLASM = 0.5
 _EDGE = 0.15
@@ -31,11 +31,7 @@ def _of_cells(measured: Measured, regions: Regions) -> Iterator[Flag]:
         yield Flag("no_tumour_region")
     if cells.mpp > COARSEST_MPP:
         yield Flag("resolution", f"{cells.mpp:.2f} µm per pixel; {COARSEST_MPP} is the coarsest.")
-    blurred = len(measured.blurred)
-    every = len(cells) + blurred
-    if every and blurred > _BLURRED_SHARE * every:
-        share = 100 * blurred / every
-        yield Flag("out_of_focus", f"{share:.0f} % of the cells are blurred and were left out.")
+    yield from focus.flag_of(focus.share_of(measured.focus), len(measured.blurred))
     if not len(cells):
         return
     brown = float(np.mean((cells.flags & BROWN_NUCLEUS) > 0))
@@ -49,9 +45,12 @@ def _of_cells(measured: Measured, regions: Regions) -> Iterator[Flag]:
                 "cytoplasm", f"The cytoplasm has {100 * ratio:.0f} % of the membrane's brown."
             )
     edge = edge_effect(cells, regions)
-    if edge is not None and edge > _EDGE:
+    if edge is not None and abs(edge) > _EDGE:
+        more = "more" if edge > 0 else "fewer"
         yield Flag(
-            "edge_effect", f"The outer {RIM_UM:.0f} µm are stained {100 * edge:.0f} % more often."
+            "edge_effect",
+            f"In the outer {RIM_UM:.0f} µm {100 * abs(edge):.0f} of 100 cells {more} are stained "
+            "than inside.",
         )
 
 

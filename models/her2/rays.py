@@ -68,7 +68,7 @@ class Profiles:
 
     `hit`: the membrane is stained there. `at`: where, or the territory's end. `inside`: coded DAB
     in the cytoplasm (n,), 255 where there was no room to look. `neighbour`: the cell number behind
-    the ray, 0 for none.
+    the ray, 0 for none. `reviewed`: a person said of the place at `at` whether it is membrane.
     """
 
     hit: Bool
@@ -140,6 +140,10 @@ def _trace(
     floor = np.where(inside == 255, 0, inside).astype(np.int16) + round(contrast / STEP)
     hit &= peak >= floor[:, None]
     at = np.where(hit, first, end).astype(np.int16)
+    # a mask that fills a cell without a membrane leaves no room, and is none either
+    filled = (inside == 255) & ~hit.any(axis=1)
+    if filled.any():
+        inside[filled] = _cytoplasm(dab, nucleus, end)[filled]
 
     behind = np.zeros(shape[:2], np.int32)
     for beyond in (6, 2):
@@ -148,7 +152,7 @@ def _trace(
         behind = np.where((other > 0) & (other != numbers[:, None]), other, behind)
     place = first[..., None].clip(0, STEPS - 1)
     reviewed = (np.take_along_axis(code, place, axis=-1)[..., 0] & REVIEWED) > 0
-    return hit, at, nucleus, run, peak, inside, behind, reviewed & hit
+    return hit, at, nucleus, run, peak, inside, behind, reviewed
 
 
 def _first(condition: Bool) -> npt.NDArray[np.int16]:

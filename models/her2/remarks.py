@@ -14,6 +14,8 @@ from models.her2.tile_counts import TileCounts
 CERTAIN = 0.9
 GOOD_TILES = 30
 DENSITY_PER_MM2 = (1_000, 12_000)
+OBSCURED_PERCENT = 10
+"""As many cells as would make a 2+ if their membranes were stained and could be seen."""
 
 
 def remarks(
@@ -49,6 +51,13 @@ def remarks(
             f"A distinct 3+ population holds {heterogeneity['share_3plus']:.1f} % of the cells "
             f"(asked for: more than {protocol.cut_percent} %); the others score "
             f"{heterogeneity['rest_score']}.",
+        )
+    if tiles.obscured is not None and 100 * int(tiles.obscured.sum()) > OBSCURED_PERCENT * total:
+        yield Flag(
+            "cytoplasm_obscures",
+            f"{100 * int(tiles.obscured.sum()) / total:.0f} % of the cells show no membrane and a "
+            "cytoplasm as brown as a weak one: does it hide the membrane? Then this is a 2+ "
+            "pattern that can't be counted.",
         )
     if tiles.area_um2 is not None and tiles.area_um2.sum() > 0:
         density = total / (float(tiles.area_um2.sum()) / 1e6)

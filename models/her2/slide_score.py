@@ -209,10 +209,12 @@ def _membrane_od(tiles: TileCounts, counts: Whole) -> float | None:
 
 
 def _reviewed(tiles: TileCounts) -> float | None:
-    """Share of the stained contour that lies on a person's mask; the rest are proposals."""
-    if tiles.stained_um is None or tiles.reviewed_um is None or not tiles.stained_um.sum():
+    """Share of the cells' contour, stained or not, that a person has judged; the rest of the score
+    rests on proposals. None where there is no cell.
+    """
+    if tiles.contour_um is None or tiles.reviewed_um is None or not tiles.contour_um.sum():
         return None
-    return round(float(tiles.reviewed_um.sum() / tiles.stained_um.sum()), 4)
+    return round(float(tiles.reviewed_um.sum() / tiles.contour_um.sum()), 4)
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:

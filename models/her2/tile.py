@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from models.her2 import cells as columns
 from models.her2.cells import VERTICES, Cells, Cutoffs, classify
+from models.her2.focus import BLURRED
 from models.her2.nuclei import NUCLEI_MPP, Detector, View, measure_nuclei
 from models.her2.optical_density import STEP, Densities
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
@@ -35,7 +36,6 @@ MARGIN_PX = 192
 LEAST_CELL_UM2, MOST_CELL_UM2 = 20.0, 200.0
 LEAST_NUCLEUS_UM2 = 8.0
 LONGEST = 3.0
-BLURRED = 0.3
 BROWNER = 0.1
 
 

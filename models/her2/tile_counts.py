@@ -22,9 +22,10 @@ class TileCounts:
     """Counts int32 (T, 9) on tiles of `side_um`, whose corners x, y are origin_um (T, 2), in µm.
 
     What else a tile may know, each (T, …) or None where nobody measured it:
-    stained_um, reviewed_um: stained contour, and how much of it lies on a person's mask.
+    contour_um, reviewed_um: the cells' contour, and how much of it a person has judged.
     od_sum: sum of the intensity (log10 optical density) over the stained cells.
     edited: cells that a person added or whose class a person set.
+    obscured: negative cells whose cytoplasm is as brown as a weak membrane, which it would hide.
     area_um2: evaluated tumour in the tile.
     clustered (T, levels): cells lying in clusters, for each of Protocol.cluster_levels.
     intense_clustered: intense complete cells that lie among others (clusters.INTENSE).
@@ -33,10 +34,11 @@ class TileCounts:
     counts: Int
     origin_um: Double
     side_um: float
-    stained_um: Double | None = None
+    contour_um: Double | None = None
     reviewed_um: Double | None = None
     od_sum: Double | None = None
     edited: Int | None = None
+    obscured: Int | None = None
     area_um2: Double | None = None
     clustered: Int | None = None
     intense_clustered: Int | None = None
@@ -79,9 +81,10 @@ def tabulate(
     side_um: float,
     protocol: Protocol,
     intensity: npt.NDArray[np.floating] | None = None,
-    stained_um: npt.NDArray[np.floating] | None = None,
+    contour_um: npt.NDArray[np.floating] | None = None,
     reviewed_um: npt.NDArray[np.floating] | None = None,
     edited: npt.NDArray[np.bool_] | None = None,
+    obscured: npt.NDArray[np.bool_] | None = None,
 ) -> TileCounts:
     """Count the cells of a slide on a grid that starts at its corner.
 
@@ -105,10 +108,11 @@ def tabulate(
         counts=counts.reshape(tiles, classes).astype(np.int32),
         origin_um=np.stack([places % width, places // width], axis=1) * side_um,
         side_um=side_um,
-        stained_um=None if stained_um is None else total(stained_um),
+        contour_um=None if contour_um is None else total(contour_um),
         reviewed_um=None if reviewed_um is None else total(reviewed_um),
         od_sum=None if intensity is None else total(np.where(label > 0, intensity, 0)),
         edited=None if edited is None else number(edited),
+        obscured=None if obscured is None else number(obscured),
         clustered=np.stack([number(level) for level in together.T], axis=1)
         if protocol.clusters is not None
         else None,

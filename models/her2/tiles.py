@@ -5,14 +5,16 @@ halo, so a tile of any size, and a box round a local edit, finds the same cells 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.her2 import focus as focusing
+from models.her2.blocks import Corner
 from models.her2.cells import Cells
 from models.her2.nuclei import Detector, LogDetector
 from models.her2.optical_density import Densities
@@ -30,13 +32,14 @@ class Measured:
     """Cells of the measured boxes (level-0 px), the survey they stand on, and what was left out.
 
     `blurred`: places (n, 2), level-0 px, of the cells in blocks out of focus, which are not in
-    `cells`.
+    `cells`. `focus`: what blocks over the whole tumour show; none after a local edit.
     """
 
     cells: Cells
     survey: Survey
     boxes: tuple[Box0, ...]
     blurred: Double
+    focus: Mapping[Corner, focusing.Seen] = field(default_factory=dict)
 
     def put_into(self, before: Cells) -> Cells:
         """Replace the cells of the measured boxes in an earlier measurement of the slide."""
@@ -46,7 +49,7 @@ class Measured:
     def put_blurred_into(self, before: Double) -> Double:
         """Likewise the places of blurred cells, in the order of `Cells.in_order`."""
         kept = before[~self.measured_anew(before[:, 0], before[:, 1])]
-        return _in_order(np.concatenate([kept, self.blurred]))
+        return in_order(np.concatenate([kept, self.blurred]))
 
     def measured_anew(self, x: Double, y: Double) -> npt.NDArray[np.bool_]:
         """Tell which places lie in the measured boxes: bool (n,)."""
@@ -72,9 +75,9 @@ def measure(
     """Measure the tumour cells of a slide.
 
     within: only what an edit in these level-0 boxes can change; `put_into` then gives the cells
-    of a run from scratch. known: the survey of an earlier run of the same slide and regions.
+    of a run from scratch. known: the survey of an earlier run of the same slide.
     """
-    found = known or survey(slide, regions, settings.vectors)
+    found = known or survey(slide, settings.vectors)
     densities = Densities(found.white, settings.vectors)
     work = TileWork(
         slide, masks, regions, settings, densities, detector or LogDetector(densities), found.focus
@@ -96,10 +99,12 @@ def measure(
         cv2.setNumThreads(before)
     whole = Cells.join(parts, slide.mpp).in_order()
     planned = tuple(work.box0(box) for box in _plan(slide, within, tile_px))
-    return Measured(whole, found, planned, _in_order(np.concatenate(blurred)))
+    seen = focusing.blocks(slide, regions, found, {}) if within is None else {}
+    return Measured(whole, found, planned, in_order(np.concatenate(blurred)), seen)
 
 
-def _in_order(places: Double) -> Double:
+def in_order(places: Double) -> Double:
+    """Sort places (n, 2) as `Cells.in_order` does."""
     return places[np.lexsort((places[:, 0], places[:, 1]))]
 
 

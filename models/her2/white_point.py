@@ -12,17 +12,19 @@ import numpy.typing as npt
 
 from models.her2.flags import Flag
 from models.her2.optical_density import Densities
-from models.her2.pixels import Pixels, Regions, scaled
+from models.her2.pixels import Pixels, scaled
 from models.stain import WHITE, StainVectors
 from models.tissue import quality, tissue_mask
 
 Rgb = npt.NDArray[np.uint8]
+Bool = npt.NDArray[np.bool_]
 
 OVERVIEW_PX = 2048
 BLOCK_PX = 128
 """Side of a block whose focus is judged, at FOCUS_MPP: 64 µm, as wide as a tile's halo."""
 FOCUS_MPP = 0.5
 _SAMPLES = 48
+_MOSTLY = 0.5
 _DIM, _TINTED, _UNEXPLAINED = 200.0, 20.0, 0.03
 
 
@@ -30,6 +32,7 @@ _DIM, _TINTED, _UNEXPLAINED = 200.0, 20.0, 0.03
 class Survey:
     """White point (R, G, B), mean residual of the stain separation, median focus, and remarks.
 
+    Of the slide and the stain vectors alone: an edit of regions leaves every density as it was.
     `white_measured` is False where no glass was seen and `models.stain.WHITE` stands in.
     """
 
@@ -40,7 +43,7 @@ class Survey:
     flags: tuple[Flag, ...]
 
 
-def survey(slide: Pixels, regions: Regions, vectors: StainVectors) -> Survey:
+def survey(slide: Pixels, vectors: StainVectors) -> Survey:
     """Look at a slide as a whole (her2.md §3.1, §3.9)."""
     longest = max(slide.width, slide.height) * slide.mpp
     mpp = max(FOCUS_MPP, longest / OVERVIEW_PX)
@@ -66,7 +69,8 @@ def survey(slide: Pixels, regions: Regions, vectors: StainVectors) -> Survey:
         residual = float(np.abs(amounts[tissue]).mean())
     if residual > _UNEXPLAINED:
         flags.append(Flag("stain_residual", f"{residual:.3f} of the density is neither stain."))
-    return Survey(white, found is not None, residual, _usual_focus(slide, regions), tuple(flags))
+    focus = _usual_focus(slide, tissue, mpp)
+    return Survey(white, found is not None, residual, focus, tuple(flags))
 
 
 def measure_white(overview: Rgb) -> tuple[float, float, float] | None:
@@ -99,22 +103,22 @@ def focus_of(block: Rgb) -> float:
     return float(np.var(np.asarray(fine))) / spread
 
 
-def _usual_focus(slide: Pixels, regions: Regions) -> float:
-    """Median focus of blocks spread evenly over the tumour; NaN where none has contrast."""
-    if regions.empty:
+def _usual_focus(slide: Pixels, tissue: Bool, mpp: float) -> float:
+    """Median focus of blocks spread evenly over the tissue, bool (H, W) at `mpp`.
+
+    NaN where none has contrast.
+    """
+    side = BLOCK_PX * FOCUS_MPP / mpp
+    rows, columns = (int(n / side) for n in tissue.shape)
+    if not rows or not columns:
         return float("nan")
-    scale = FOCUS_MPP / slide.mpp * BLOCK_PX
-    left, top, right, bottom = regions.tumour.bounds
-    places = [
-        (column, row)
-        for row in range(int(top / scale), int(bottom / scale) + 1)
-        for column in range(int(left / scale), int(right / scale) + 1)
-    ]
+    whole = tissue[: round(rows * side), : round(columns * side)].astype(np.float32)
+    share = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    places = np.argwhere(np.asarray(share) >= _MOSTLY)
+    some = np.linspace(0, len(places) - 1, min(_SAMPLES, len(places))).astype(np.intp)
     values = []
-    for column, row in places[:: max(1, len(places) // _SAMPLES)]:
-        x, y = column * scale, row * scale
-        if regions.touches((x, y, x + scale, y + scale)):
-            box = column * BLOCK_PX, row * BLOCK_PX, BLOCK_PX, BLOCK_PX
-            values.append(focus_of(slide.read(*box, FOCUS_MPP)))
+    for row, column in places[some].tolist():
+        block = slide.read(column * BLOCK_PX, row * BLOCK_PX, BLOCK_PX, BLOCK_PX, FOCUS_MPP)
+        values.append(focus_of(block))
     known = [value for value in values if not np.isnan(value)]
     return float(np.median(known)) if known else float("nan")

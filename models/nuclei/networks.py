@@ -4,9 +4,12 @@ None of the libraries but torch is a dependency: StarDist and Cellpose are the u
 beside the weights that the user mounts. What is missing is said; nothing else is taken instead.
 """
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -35,8 +38,9 @@ def torchscript(weights: Path, percentiles: Percentiles | None) -> Network:
     """
     import torch
 
+    load: Any = torch.jit.load
     try:
-        module = torch.jit.load(weights, map_location="cpu").eval()
+        module = load(weights, map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise DetectorError(
@@ -61,7 +65,9 @@ def stardist(weights: Path, percentiles: Percentiles | None) -> Network:
     """Load a folder of StarDist's (config.json, weights, thresholds.json) for H&E-like colours."""
     models = _installed("stardist.models", "StarDist")
     try:
-        model = models.StarDist2D(None, name=weights.name, basedir=str(weights.parent))
+        # what it says while it loads does not belong into a command's answer
+        with redirect_stdout(sys.stderr):
+            model = models.StarDist2D(None, name=weights.name, basedir=str(weights.parent))
     except (OSError, ValueError) as error:
         raise DetectorError(
             "detector_invalid", f"{weights.name} is no folder of a StarDist model: {error}"
@@ -83,7 +89,7 @@ def cellpose(weights: Path, percentiles: Percentiles | None) -> Network:
     models = _installed("cellpose.models", "Cellpose")
     try:
         model = models.CellposeModel(gpu=False, pretrained_model=str(weights))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, UnpicklingError) as error:
         raise DetectorError(
             "detector_invalid", f"{weights.name} is no Cellpose model: {error}"
         ) from error

@@ -5,15 +5,22 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
 from backend.jobs.tables import JobKind
+from backend.reports.tables import CellAction
 from backend.scores import service as scores
+from backend.scores.cells import REACH_UM, nearest
+from backend.scores.service import Decision
 from backend.scores.tables import LiveScore
+from models.her2.tiles import measure
 from tests.conftest import Service
 from tests.ready import code, ready_slide
 from tests.scoring import SIDE, box, computed, report_of, slide_with_tumour
+from worker.her2 import document, live
+from worker.her2 import kept as kept_module
 
 SCORE = (JobKind.SCORE,)
 
@@ -28,6 +35,12 @@ def score_of(service: Service, slide_id: str) -> dict[str, Any]:
     answer = service.client.get(f"/slides/{slide_id}/score")
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def cuts_of(score: dict[str, Any]) -> dict[str, float]:
+    """Return the thresholds that a what-if can change."""
+    said = score["document"]["protocol"]["thresholds"]
+    return {name: said[name] for name in (*scores.STEPS, *scores.SHARES)}
 
 
 def cells_of(service: Service, slide_id: str, **box: float) -> dict[str, Any]:
@@ -132,7 +145,7 @@ def test_thresholds_are_a_what_if_that_measures_nothing_again(service: Service) 
     slide_id = slide_with_tumour(service)
     put(service, slide_id)
     first = score_of(service, slide_id)
-    own = first["document"]["protocol"]["thresholds"]
+    own = cuts_of(first)
     put(service, slide_id, thresholds=own | {"t_intense": own["t_intense"] + 0.2})
     other = score_of(service, slide_id)
     assert other["document"]["counts"] != first["document"]["counts"]
@@ -224,3 +237,109 @@ def test_a_change_during_the_computation_is_not_lost(service: Service, monkeypat
     assert now["state"] == "current"
     assert now["document"] != before
     assert json.dumps(now["document"])
+
+
+def draw(service: Service, slide_id: str, *features: dict[str, Any]) -> None:
+    """Put regions in the place of all."""
+    now = service.client.get(f"/slides/{slide_id}/regions")
+    answer = service.client.put(
+        f"/slides/{slide_id}/regions",
+        json={"type": "FeatureCollection", "features": list(features)},
+        headers={"If-Match": now.headers["ETag"]},
+    )
+    assert answer.status_code == 200, answer.text
+    service.run_jobs(SCORE)
+
+
+@pytest.fixture
+def measurings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many cells each measuring of pixels found."""
+    found: list[int] = []
+
+    def counting(*arguments: Any, **more: Any) -> Any:
+        part = measure(*arguments, **more)
+        found.append(len(part.cells))
+        return part
+
+    monkeypatch.setattr(live, "measure", counting)
+    return found
+
+
+def test_an_edit_of_a_region_measures_what_was_added_and_nothing_else(
+    service: Service, measurings: list[int]
+) -> None:
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id)
+    whole = score_of(service, slide_id)["document"]["cells"]
+    assert measurings == [whole]
+    for region in (
+        box(0, 0, 868, SIDE),  # an edge pulled outwards
+        box(90, 0, 868, 700),  # two pulled inwards
+        box(90, 60, 1000, 560),  # some of both
+    ):
+        measurings.clear()
+        before = score_of(service, slide_id)["document"]["cells"]
+        draw(service, slide_id, region)
+        kept, files = score_of(service, slide_id), files_of(service)
+        assert kept["document"]["cells"] != before
+        assert sum(measurings) < 0.3 * whole
+        measurings.clear()
+        again, afresh = from_scratch(service, slide_id)
+        assert measurings == [again["document"]["cells"]]
+        assert again["document"] == kept["document"]
+        assert (afresh["cells"], afresh["state"]) == (files["cells"], files["state"])
+    measurings.clear()
+    # masks, a region and a decision at once
+    save_mask(service, slide_id, 5, 1)
+    some = cells_of(service, slide_id)["items"][10]
+    decide(service, slide_id, {"x": some["x"], "y": some["y"], "action": "exclude"})
+    draw(service, slide_id, box(90, 60, 1000, 660), box(300, 300, 400, 400, "exclude"))
+    assert 0 < sum(measurings) < whole
+    kept, files = score_of(service, slide_id), files_of(service)
+    again, afresh = from_scratch(service, slide_id)
+    assert again["document"] == kept["document"]
+    assert (afresh["cells"], afresh["state"]) == (files["cells"], files["state"])
+
+
+def test_thresholds_and_decisions_write_no_block_of_cells(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id)
+    written: list[int] = []
+    monkeypatch.setattr(kept_module, "put_cells", lambda *_: written.append(1))
+    own = cuts_of(score_of(service, slide_id))
+    before = cells_of(service, slide_id)["items"]
+    put(service, slide_id, thresholds=own | {"t_intense": own["t_intense"] + 0.2})
+    after = cells_of(service, slide_id)["items"]
+    changed = [a["measured"] != b["measured"] for a, b in zip(before, after, strict=True)]
+    assert 0 < sum(changed) < len(changed)
+    decide(service, slide_id, {"x": after[0]["x"], "y": after[0]["y"], "action": "exclude"})
+    service.run_jobs(SCORE)
+    assert score_of(service, slide_id)["document"]["excluded_cells"] == 1
+    assert written == []
+
+
+def test_what_another_version_of_the_code_kept_is_measured_anew(
+    service: Service, measurings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id)
+    put(service, slide_id, gap="2+")
+    assert len(measurings) == 1
+    monkeypatch.setattr(document, "code_sha256", lambda: "0" * 64)
+    put(service, slide_id, gap="1+")
+    assert len(measurings) == 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 700])
+def test_decisions_find_the_cell_that_a_search_of_all_would(number: int) -> None:
+    rng = np.random.default_rng(number)
+    x, y = rng.uniform(0, 400, (2, number)).round(1)
+    decided = [Decision(*at, CellAction.EXCLUDE) for at in rng.uniform(0, 400, (900, 2)).round(1)]
+    decided += [Decision(a, b, CellAction.EXCLUDE) for a, b in zip(x, y, strict=True)]
+    found = nearest(x, y, 0.5, decided)
+    for each, cell in zip(decided, found, strict=True):
+        away = np.hypot(x - each.x, y - each.y) * 0.5
+        at = int(away.argmin()) if number else None
+        assert cell == (at if number and away[at] <= REACH_UM else None)

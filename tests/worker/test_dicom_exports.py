@@ -31,7 +31,7 @@ def written_annotations(cells: Cells) -> bytes:
 
 
 def written_segmentation(slide: Field) -> bytes:
-    regions = regions_of(REGIONS)
+    regions = regions_of(REGIONS, slide)
     made = masks_dicom.segmentation(
         slide,
         slide.masks,
@@ -125,7 +125,7 @@ def test_the_segmentation_is_the_mask_of_the_scored_area(slide: Field) -> None:
     found = read.get_total_pixel_matrix(combine_segments=True)
     membrane, _ = slide.masks.read(0, 0, 900, 700)
     y, x = np.mgrid[:700, :900] + 0.5
-    inside = regions_of(REGIONS).holds(x.ravel(), y.ravel()).reshape(700, 900)
+    inside = regions_of(REGIONS, slide).holds(x.ravel(), y.ravel()).reshape(700, 900)
     assert not (membrane & inside)[:199, :199].any()
     np.testing.assert_array_equal(found, membrane & inside)
     assert found.any()
@@ -169,10 +169,10 @@ def test_an_area_that_is_too_large_or_bare_makes_no_segmentation(
     said = {"model": "m", "weights_sha256": "ab" * 32}
     given = source(slide.width, slide.height)
     bare = Field(slide.image, MPP)
-    regions = regions_of(REGIONS)
+    regions = regions_of(REGIONS, slide)
     none = masks_dicom.segmentation(bare, bare.masks, regions, given, IDENTITY, **said)
     assert none is None
-    nowhere = regions_of([])
+    nowhere = regions_of([], slide)
     assert shapely.is_empty(nowhere.tumour)
     assert list(masks_dicom.tiles_of(slide, slide.masks, nowhere)) == []
     monkeypatch.setattr(masks_dicom, "MOST_TILES", 3)

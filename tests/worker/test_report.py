@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from backend.settings import Settings
 from backend.slides.tables import Slide
 from models.her2 import mask_doubt
 from models.her2.cells import Cells
+from models.her2.pixels import RIM_UM
 from tests.conftest import Service
 from tests.ready import patches_of, put
-from tests.scoring import REPORT, ask, box, computed, report_of, slide_with_tumour
+from tests.scoring import REPORT, SIDE, ask, box, computed, report_of, slide_with_tumour
+from worker.commands.pictures import Picture, regions_in
 from worker.context import ShuttingDown
 from worker.handlers import report as handler
 from worker.her2 import measurement
@@ -57,6 +60,34 @@ def test_a_report_is_computed_from_what_is_drawn(service: Service) -> None:
     packed = service.blobs.read(files_of(service, report_id)["geojson"])
     features = json.loads(gzip.decompress(packed))["features"]
     assert len(features) == 1 + len(cells)
+
+
+def test_cells_cut_at_the_slides_edge_count_neither_here_nor_from_files(
+    service: Service, tmp_path: Path
+) -> None:
+    slide_id = slide_with_tumour(service)
+    report_id = computed(service, slide_id)
+    cells, rim = cells_of(service, report_id), RIM_UM / 0.25
+    assert cells.x.min() > rim
+    assert rim < cells.y.min() < cells.y.max() < SIDE - rim
+    path = tmp_path / "regions.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [box(0, 0, 768, SIDE)]}))
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    regions, _ = regions_in(Picture(tmp_path / "slide.png", image, 0.25, "0" * 64), path)
+    evaluated = report_of(service, report_id)["document"]["evaluated_area_um2"]
+    assert evaluated == pytest.approx(regions.tumour.area * 0.25**2)
+
+
+def test_a_person_says_that_the_cytoplasm_hides_membranes(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    silent = report_of(service, computed(service, slide_id))
+    said = report_of(service, computed(service, slide_id, assay={"cytoplasm_obscures": True}))
+    flags = [
+        {flag["code"]: flag["detail"] for flag in each["document"]["flags"]}
+        for each in (silent, said)
+    ]
+    assert "cytoplasm_obscures" not in flags[0]
+    assert "A person says" in flags[1]["cytoplasm_obscures"]
 
 
 def test_a_persons_mask_stands_over_the_prediction(service: Service) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openslide
-import shapely
 
 from backend.regions import geojson
 from backend.regions.geojson import RegionInvalid
@@ -161,9 +160,8 @@ def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
     except RegionInvalid as error:
         raise Refused(f"{found.name}: {error.detail}", code=error.problem_code) from error
     assert picture.mpp is not None, "what has no pixel size is not measured"
-    whole = Regions.whole(Field(picture.pixels, picture.mpp))
-    inside = shapely.intersection(regions_of(drawn).tumour, whole.tumour)
-    return Regions.of([inside]), hashlib.sha256(content).hexdigest()
+    field = Field(picture.pixels, picture.mpp)
+    return regions_of(drawn, field), hashlib.sha256(content).hexdigest()
 
 
 def geojson_of(picture: Picture, folder: Path) -> Path:

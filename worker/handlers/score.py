@@ -16,7 +16,8 @@ from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.her2 import decisions, influence, live, measurement
 from worker.her2.document import Scored
-from worker.her2.live import Kept
+from worker.her2.kept import Kept
+from worker.her2.live import Changes
 
 CHANGED = Flag(
     "thresholds_changed", "Thresholds are a what-if, not the protocol's: no report has them."
@@ -92,13 +93,18 @@ def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
 
     with measurement.opened(task.slide, task.inputs, blobs, context.settings) as plain:
         on = replace(plain, protocol=live.with_thresholds(plain.protocol, row.thresholds))
-        before, touched = None, []
+        before, changes = None, None
         if row.inputs and "state" in row.files:
-            differing = live.touched_by(row.inputs, task.inputs, task.slide, blobs, on)
-            if differing is not None:
-                before, touched = Kept.read(blobs, row.files), differing
+            changes = live.changes_between(row.inputs, task.inputs, task.slide, blobs, on)
+            if changes is not None:
+                before = Kept.read(blobs, row.files, live.basis_of(on))
         kept = live.measured(
-            on, before, touched, blobs, threads=context.settings.threads, progress=progress
+            on,
+            before,
+            changes or Changes(),
+            blobs,
+            threads=context.settings.threads,
+            progress=progress,
         )
         found = kept.measurement(on)
         if row.thresholds:

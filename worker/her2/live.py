@@ -1,223 +1,210 @@
 """The live score's measurement: what a change touches is measured anew, the rest is kept.
 
-It equals a measurement from scratch to the last bit (tested). What is kept lies in blobs: the
-cells in blocks of the slide, so that a local edit writes a few of them, and sums of the membrane.
-Changes of the prediction, the pixel size, the stain vectors, the share that makes a membrane
-complete, or of the survey that all densities stand on, touch every cell.
+It equals a measurement from scratch to the last bit (tested). What is kept lies in blobs
+(worker.her2.kept). A change of masks measures what it can reach, one of the tumour what was added;
+thresholds and decisions measure nothing. Changes of the prediction, the pixel size, the stain
+vectors, the nucleus detector, the share that makes a membrane complete, or of the code, touch
+every cell.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from backend.patches.grid import patch_region
 from backend.regions import geojson
-from backend.scores.cells import CellIndex, Place
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
-from models.her2 import connectivity, mask_doubt
+from models.her2 import connectivity, focus, mask_doubt
+from models.her2.blocks import Corner
 from models.her2.cells import Cells
-from models.her2.connectivity import Corner
-from models.her2.flags import Flag
-from models.her2.pixels import ANALYSIS_MPP
+from models.her2.pixels import ANALYSIS_MPP, Regions
 from models.her2.protocols import Protocol
-from models.her2.quality import quality_flags
-from models.her2.slide_score import canonical
-from models.her2.tile import Box0, Settings
-from models.her2.tiles import Measured, Progress, measure
-from models.her2.white_point import Survey, survey
+from models.her2.tile import Box0
+from models.her2.tiles import TILE_PX, Measured, Progress, in_order, measure
 from worker.her2 import document
-from worker.her2.measurement import Inputs, Measurement, Opened, put_cells
+from worker.her2.kept import Kept, stored
+from worker.her2.measurement import Inputs, Opened
 from worker.her2.slide import regions_of
 
 Double = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 FREE_TO_CHANGE = ("masks", "regions", "decisions", "gap", "protocol", "calibration_sha256")
 """Inputs whose change does not touch every cell; a protocol's own numbers are looked at."""
+SMALL_UM2 = 4e6
+"""Added tumour up to here, 4 mm², is measured in small tiles: an edit is long and thin."""
+SMALL_TILE_PX = 1024
+RIM0 = 2.0
+"""Level-0 px round added tumour within which no old cell is trusted, against rounding."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A measurement with what a later one of the same slide can go on from."""
+class Changes:
+    """What differs between two scores' inputs: level-0 boxes of masks; the tumour of before."""
 
-    cells: Cells
-    index: CellIndex
-    survey: Survey
-    blurred: Double
-    pieces: connectivity.Blocks
-    doubts: mask_doubt.Doubts
-    basis: str
-    damaged: bool
+    masks: Sequence[Box0] = ()
+    tumour: Regions | None = None
 
-    @classmethod
-    def read(cls, blobs: Blobs, files: Mapping[str, str]) -> "Kept":
-        said = json.loads(blobs.read(files["state"]))
-        index = CellIndex.read(blobs.read(files["cells"]))
-        parts = [loaded(sha256, blobs.folder) for sha256, _ in index.blocks.values()]
-        seen = dict(said["survey"])
-        seen["white"] = tuple(seen["white"])
-        seen["flags"] = tuple(Flag(**flag) for flag in seen["flags"])
-        seen["focus"] = float("nan") if seen["focus"] is None else seen["focus"]
-        return cls(
-            cells=Cells.join(parts, index.mpp).in_order(),
-            index=index,
-            survey=Survey(**seen),
-            blurred=np.array(said["blurred"], np.float64).reshape(-1, 2),
-            pieces={(x, y): (here, long) for x, y, here, long in said["pieces"]},
-            doubts={(x, y): (a, b, c) for x, y, a, b, c in said["doubts"]},
-            basis=said["basis"],
-            damaged=said["damaged"],
-        )
-
-    def state(self) -> bytes:
-        seen = asdict(self.survey)
-        seen["focus"] = None if np.isnan(self.survey.focus) else self.survey.focus
-        return canonical(
-            {
-                "survey": seen,
-                "blurred": self.blurred.tolist(),
-                "pieces": [[*corner, *self.pieces[corner]] for corner in sorted(self.pieces)],
-                "doubts": [[*corner, *self.doubts[corner]] for corner in sorted(self.doubts)],
-                "basis": self.basis,
-                "damaged": self.damaged,
-            }
-        )
-
-    def measurement(self, on: Opened) -> Measurement:
-        found = Measured(self.cells, self.survey, (), self.blurred)
-        unsure = mask_doubt.share_of(self.doubts)
-        flags = (*quality_flags(found, on.regions), *mask_doubt.flag_of(unsure))
-        return Measurement(self.cells, flags, connectivity.share_of(self.pieces), self.damaged)
+    def area(self, now: Regions) -> Any:
+        """Return all that differs, as one geometry in level-0 px."""
+        parts = [shapely.box(*box) for box in self.masks]
+        if self.tumour is not None:
+            parts.append(self.tumour.tumour.symmetric_difference(now.tumour))
+        return shapely.union_all(parts)
 
 
-@lru_cache(64)
-def loaded(sha256: str, folder: Path) -> Cells:
-    """Read a block of cells; those of the slide that one works on stay in memory."""
-    return Cells.load(Blobs(folder).path(sha256))
+def basis_of(on: Opened) -> str:
+    """Name what every cell's measures depend on beside pixels, masks and tumour."""
+    settings = document.settings_of(on.protocol)
+    measuring = (settings.vectors, settings.contrast, settings.cutoffs.c_full)
+    return f"{measuring!r} {document.code_sha256()}"
 
 
 def measured(
     on: Opened,
     before: Kept | None,
-    touched: Sequence[Box0],
+    changes: Changes,
     blobs: Blobs,
     *,
     threads: int,
     progress: Progress,
 ) -> Kept:
-    """Measure what lies in the touched boxes (level-0 px), or the whole slide without `before`."""
-    settings = document.settings_of(on.protocol)
-    basis = basis_of(settings)
-    seen = survey(on.pixels, on.regions, settings.vectors)
-    if before is not None and (before.basis, repr(before.survey)) != (basis, repr(seen)):
-        before = None
-    if before is not None and not touched:
-        return kept_as(before, before.cells.relabelled(on.protocol), None, blobs)
-    found = measure(
+    """Measure what has changed, or the whole slide without `before`; store what is to be kept."""
+    if before is None:
+        found = measured_in(on, on.regions, None, threads=threads, progress=progress)
+        fresh = Kept(
+            cells=found.cells,
+            survey=found.survey,
+            blurred=found.blurred,
+            focus=found.focus,
+            pieces=connectivity.long_pieces(on.pixels, on.masks, on.regions, {}),
+            doubts=mask_doubt.doubts(on.pixels, on.masks, on.regions, {}),
+            basis=basis_of(on),
+            damaged=on.pixels.damaged > 0,
+        )
+        return stored(fresh, None, blobs)
+    now = replace(before, cells=before.cells.relabelled(on.protocol))
+    if changes.tumour is not None:
+        now = in_other_regions(on, now, changes.tumour, threads=threads, progress=progress)
+    edited = shapely.union_all([shapely.box(*box) for box in changes.masks])
+    written = changes.area(on.regions)
+    if changes.masks:
+        part = measured_in(
+            on, on.regions, now, within=changes.masks, threads=threads, progress=progress
+        )
+        now = replace(
+            now, cells=part.put_into(now.cells), blurred=part.put_blurred_into(now.blurred)
+        )
+        written = shapely.union_all([written, *(shapely.box(*box) for box in part.boxes)])
+    if not written.is_empty:
+        mpp, changed = on.pixels.mpp, changes.area(on.regions)
+        known = outside(now.pieces, edited, mpp), outside(now.doubts, changed, mpp)
+        now = replace(
+            now,
+            focus=focus.blocks(on.pixels, on.regions, now.survey, now.focus),
+            pieces=connectivity.long_pieces(on.pixels, on.masks, on.regions, known[0]),
+            doubts=mask_doubt.doubts(on.pixels, on.masks, on.regions, known[1]),
+            damaged=now.damaged or on.pixels.damaged > 0,
+        )
+    return stored(now, written, blobs)
+
+
+def measured_in(
+    on: Opened,
+    regions: Regions,
+    known: Kept | None,
+    *,
+    threads: int,
+    progress: Progress,
+    **more: Any,
+) -> Measured:
+    return measure(
         on.pixels,
         on.masks,
-        regions=on.regions,
-        settings=settings,
+        regions=regions,
+        settings=document.settings_of(on.protocol),
         detector=on.detector,
-        within=None if before is None else touched,
-        known=seen,
+        known=None if known is None else known.survey,
         workers=threads or None,
         progress=progress,
+        **more,
     )
-    known = (
-        Kept(
-            found.cells,
-            CellIndex(on.pixels.mpp, {}),
-            seen,
-            found.blurred,
-            {},
-            {},
-            basis,
-            damaged=False,
-        )
-        if before is None
-        else before
+
+
+def in_other_regions(
+    on: Opened, before: Kept, tumour: Regions, *, threads: int, progress: Progress
+) -> Kept:
+    """Measure where there is tumour that was none; leave out cells where there is none now.
+
+    A cell's measures know nothing of the tumour's outline, so all others stay as they are.
+    """
+    added = on.regions.tumour.difference(tumour.tumour)
+    zone = added.buffer(RIM0) if not added.is_empty else added
+    shapely.prepare(zone)
+
+    def stays(x: Double, y: Double, *, anew: bool) -> Bool:
+        fresh = np.asarray(shapely.intersects_xy(zone, x, y), np.bool_)
+        return on.regions.holds(x, y) & (fresh if anew else ~fresh)
+
+    def merged(old: Double, new: Double) -> Double:
+        kept = old[stays(old[:, 0], old[:, 1], anew=False)]
+        return in_order(np.concatenate([kept, new[stays(new[:, 0], new[:, 1], anew=True)]]))
+
+    old = before.cells.take(stays(before.cells.x, before.cells.y, anew=False))
+    if zone.is_empty:
+        nothing = np.zeros((0, 2))
+        return replace(before, cells=old, blurred=merged(before.blurred, nothing))
+    small = added.area * on.pixels.mpp**2 < SMALL_UM2
+    found = measured_in(
+        on,
+        Regions.of([zone.buffer(RIM0)]),
+        before,
+        threads=threads,
+        progress=progress,
+        tile_px=SMALL_TILE_PX if small else TILE_PX,
     )
-    fresh = replace(
-        known,
-        blurred=found.blurred if before is None else found.put_blurred_into(known.blurred),
-        pieces=connectivity.long_pieces(
-            on.pixels, on.masks, on.regions, outside(known.pieces, touched, on.pixels.mpp)
-        ),
-        doubts=mask_doubt.doubts(
-            on.pixels, on.masks, on.regions, outside(known.doubts, touched, on.pixels.mpp)
-        ),
-        damaged=known.damaged or on.pixels.damaged > 0,
-    )
-    if before is None:
-        return kept_as(fresh, found.cells, None, blobs)
-    cells = found.put_into(before.cells.relabelled(on.protocol))
-    same = np.array_equal(before.cells.label, before.cells.relabelled(on.protocol).label)
-    return kept_as(fresh, cells, found.boxes if same else None, blobs)
+    new = found.cells.take(stays(found.cells.x, found.cells.y, anew=True))
+    cells = Cells.join([old, new], on.pixels.mpp).in_order()
+    return replace(before, cells=cells, blurred=merged(before.blurred, found.blurred))
 
 
-def basis_of(settings: Settings) -> str:
-    """Name what every cell's measures depend on beside pixels and masks."""
-    return repr((settings.vectors, settings.contrast, settings.cutoffs.c_full))
-
-
-def outside(blocks: Mapping[Corner, Any], touched: Iterable[Box0], mpp: float) -> dict[Corner, Any]:
-    """Return the blocks that no touched box meets."""
-    scale = mpp / ANALYSIS_MPP
-    boxes = [tuple(edge * scale for edge in box) for box in touched]
+def outside(blocks: Mapping[Corner, Any], area: Any, mpp: float) -> dict[Corner, Any]:
+    """Return the blocks that an area in level-0 px does not meet."""
+    if not blocks or area.is_empty:
+        return dict(blocks)
     side = connectivity.BLOCK_PX
+    left, top = np.asarray(list(blocks), np.float64).T
+    scale = ANALYSIS_MPP / mpp
+    boxes = shapely.box(left * scale, top * scale, (left + side) * scale, (top + side) * scale)
+    shapely.prepare(area)
+    kept = ~shapely.intersects(area, boxes)
     return {
-        (left, top): value
-        for (left, top), value in blocks.items()
-        if not any(
-            a < left + side and c > left and b < top + side and d > top for a, b, c, d in boxes
-        )
+        corner: value for (corner, value), keep in zip(blocks.items(), kept, strict=True) if keep
     }
 
 
-def kept_as(kept: Kept, cells: Cells, boxes: Sequence[Box0] | None, blobs: Blobs) -> Kept:
-    """Store the cells by block; without boxes all of them, else those that the boxes meet."""
-    index = CellIndex(cells.mpp, {})
-    side = index.side
-    rows = np.floor_divide(cells.y, side).astype(np.int64)
-    columns = np.floor_divide(cells.x, side).astype(np.int64)
-    if boxes is None:
-        blocks: dict[Place, tuple[str, int]] = {}
-        stale = set(zip(rows.tolist(), columns.tolist(), strict=True))
-    else:
-        stale = {
-            (row, column)
-            for left, top, right, bottom in boxes
-            for row in range(int(top // side), int(bottom // side) + 1)
-            for column in range(int(left // side), int(right // side) + 1)
-        }
-        blocks = {place: there for place, there in kept.index.blocks.items() if place not in stale}
-    for row, column in sorted(stale):
-        part = cells.take((rows == row) & (columns == column))
-        if len(part):
-            blocks[row, column] = put_cells(blobs, part), len(part)
-    return replace(kept, cells=cells, index=CellIndex(cells.mpp, blocks))
-
-
-def touched_by(
+def changes_between(
     before: Inputs, now: Inputs, slide: Slide, blobs: Blobs, on: Opened
-) -> list[Box0] | None:
-    """Return the level-0 boxes that differ between two scores' inputs; None: everything."""
+) -> Changes | None:
+    """Return what differs between two scores' inputs; None: everything."""
     names = {*before, *now} - set(FREE_TO_CHANGE)
     if any(before.get(name) != now.get(name) for name in names):
         return None
-    return [
-        *masks_that_differ(before, now, slide, blobs),
-        *regions_that_differ(before, on, blobs),
-    ]
+    masks = list(masks_that_differ(before, now, slide, blobs))
+    if before["regions"]["sha256"] == now["regions"]["sha256"]:
+        return Changes(masks)
+    drawn = geojson.from_document(blobs.read(before["regions"]["sha256"]))
+    return Changes(masks, regions_of(drawn, on.pixels))
 
 
 def masks_that_differ(before: Inputs, now: Inputs, slide: Slide, blobs: Blobs) -> Iterable[Box0]:
+    if before["masks"]["sha256"] == now["masks"]["sha256"]:
+        return
     old, new = (
         {(row, column): sha256 for row, column, sha256 in json.loads(blobs.read(sha))}
         for sha in (before["masks"]["sha256"], now["masks"]["sha256"])
@@ -226,15 +213,6 @@ def masks_that_differ(before: Inputs, now: Inputs, slide: Slide, blobs: Blobs) -
         if old.get((row, column)) != new.get((row, column)):
             box = patch_region(slide, row, column, now["analysis_mpp"])
             yield box.x, box.y, box.x + box.width, box.y + box.height
-
-
-def regions_that_differ(before: Inputs, on: Opened, blobs: Blobs) -> Iterable[Box0]:
-    old = regions_of(geojson.from_document(blobs.read(before["regions"]["sha256"])))
-    differing = old.tumour.symmetric_difference(on.regions.tumour)
-    for part in getattr(differing, "geoms", [differing]):
-        if not part.is_empty:
-            left, top, right, bottom = part.bounds
-            yield left, top, right, bottom
 
 
 def with_thresholds(protocol: Protocol, thresholds: Mapping[str, float] | None) -> Protocol:

@@ -90,11 +90,12 @@ def opened(slide: Slide, inputs: Inputs, blobs: Blobs, settings: Settings) -> It
     }
     folder = pyramids.folder_of(settings.pyramid_folder, slide.sha256, inputs["model"]["id"])
     reader = open_slide(slide, settings)
+    pixels = SlidePixels(reader, slide)
     try:
         yield Opened(
-            SlidePixels(reader, slide),
+            pixels,
             SlideMasks(pyramids.opened(folder), masks, blobs, inputs["analysis_mpp"]),
-            regions_of(drawn),
+            regions_of(drawn, pixels),
             drawn,
             protocol_of(inputs, blobs),
             detector_of(settings.nucleus_detector, inputs.get("detector")),
@@ -168,6 +169,11 @@ def flags_of(assay: Mapping[str, Any]) -> Iterator[Flag]:
     """Remark what nobody said of the staining, and a control that failed."""
     if not assay.get("antibody"):
         yield Flag("antibody_missing", "Which antibody stained the slide is not stated.")
+    if assay.get("cytoplasm_obscures"):
+        yield Flag(
+            "cytoplasm_obscures",
+            "A person says that the cytoplasm hides membranes: a 2+ pattern that can't be counted.",
+        )
     if assay.get("controls") == "failed":
         yield Flag("control_failed", "The control tissue did not stain as it must.")
     elif not assay.get("controls"):

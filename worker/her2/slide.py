@@ -23,7 +23,7 @@ from backend.slides.overview import read_over_gaps
 from backend.slides.reader import RegionUnreadable, SlideReader
 from backend.storage.blobs import Blobs
 from backend.storage.pyramids import Channel, Pyramid
-from models.her2.pixels import ANALYSIS_MPP, Regions
+from models.her2.pixels import ANALYSIS_MPP, Pixels, Regions
 from worker.data import read_mask
 
 log = logging.getLogger(__name__)
@@ -127,11 +127,11 @@ def lay_over(membrane: Bool, reviewed: Bool, mask: Rgb, top: int, left: int) -> 
     reviewed[here] |= said
 
 
-def regions_of(regions: Sequence[Region]) -> Regions:
-    """Return the tumour less what is excluded; empty if nobody drew a tumour."""
+def regions_of(regions: Sequence[Region], slide: Pixels) -> Regions:
+    """Return a slide's tumour less what is excluded and its rim; empty if nobody drew a tumour."""
     tumour = [shape_of(each) for each in regions if each.kind == RegionKind.TUMOUR]
     rest = [shape_of(each) for each in regions if each.kind != RegionKind.TUMOUR]
-    return Regions.of(tumour, rest)
+    return Regions.of(tumour, rest, slide=slide)
 
 
 def shape_of(region: Region) -> shapely.MultiPolygon:

@@ -16,6 +16,7 @@ from models.her2.calibrate import (
     vectors_of,
 )
 from models.her2.cells import BROWN_NUCLEUS
+from models.her2.focus import Seen
 from models.her2.pixels import Regions
 from models.her2.protocols import load
 from models.her2.quality import edge_effect, quality_flags
@@ -124,11 +125,11 @@ def test_each_strong_control_is_measured_from_its_own_glass():
 
 
 def flags_of(cells, blurred=0):
+    """Of cells in a tumour of which a share of ten blocks is blurred."""
     regions = Regions.of([shapely.box(0, 0, 4000, 4000)])
-    return {
-        flag.code
-        for flag in quality_flags(Measured(cells, SURVEY, (), np.zeros((blurred, 2))), regions)
-    }
+    seen = {(at, 0): Seen.BLURRED if at < blurred else Seen.SHARP for at in range(10)}
+    found = Measured(cells, SURVEY, (), np.zeros((0, 2)), seen)
+    return {flag.code for flag in quality_flags(found, regions)}
 
 
 def test_clean_cells_raise_no_flags():
@@ -141,7 +142,8 @@ def test_what_is_wrong_with_the_cells_is_flagged():
     brown = replace(cells, flags=np.full(800, BROWN_NUCLEUS, np.uint16))
     assert flags_of(brown) == {"nuclear_brown"}
     assert flags_of(replace(cells, cytoplasm=cells.intensity)) == {"cytoplasm"}
-    assert flags_of(cells, blurred=300) == {"out_of_focus"}
+    assert flags_of(cells, blurred=3) == {"out_of_focus"}
+    assert flags_of(cells, blurred=2) == set()
     assert "resolution" in flags_of(replace(cells, mpp=0.5))
     assert "no_tumour_region" in {
         flag.code
@@ -155,4 +157,8 @@ def test_a_stained_rim_is_seen():
     rim = np.minimum.reduce([cells.x, cells.y, 4000 - cells.x, 4000 - cells.y]) < 800
     edged = replace(cells, label=np.where(rim, 1, 0).astype(np.uint8))
     assert edge_effect(edged, regions) == pytest.approx(1.0)
+    faded = replace(cells, label=np.where(rim, 0, 1).astype(np.uint8))
+    assert edge_effect(faded, regions) == pytest.approx(-1.0)
+    for each in (edged, faded):
+        assert "edge_effect" in flags_of(replace(each, cytoplasm=np.zeros(2000, np.float32)))
     assert edge_effect(edged.take(np.arange(50)), regions) is None

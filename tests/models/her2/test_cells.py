@@ -75,7 +75,7 @@ def test_tiles_count_every_cell_once_and_where_it_lies():
     tiles = cells.tile_counts(PROTOCOL, side_um=150.0)
     assert tiles.counts.sum() == 500
     np.testing.assert_array_equal(tiles.counts.sum(axis=0), cells.counts)
-    np.testing.assert_allclose(tiles.stained_um.sum(), cells.stained_um.sum(), rtol=1e-6)
+    np.testing.assert_allclose(tiles.contour_um.sum(), cells.contour_um.sum(), rtol=1e-6)
     for origin, counts in zip(tiles.origin_um, tiles.counts, strict=True):
         inside = (cells.x * 0.25 >= origin[0]) & (cells.x * 0.25 < origin[0] + 150)
         inside &= (cells.y * 0.25 >= origin[1]) & (cells.y * 0.25 < origin[1] + 150)

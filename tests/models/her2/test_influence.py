@@ -174,7 +174,7 @@ def test_chances_are_those_of_drawn_errors(unshared, intensity, unreviewed, seed
 
 def test_a_persons_mask_leaves_less_doubt():
     # c* of 0.80 lies five hundredths below complete; 0.5 is amid the moderate ones
-    drawn = {"unshared": 0.80, "intensity": 0.5, "stained_um": 20.0}
+    drawn = {"unshared": 0.80, "intensity": 0.5, "contour_um": 20.0}
     proposal, reviewed = (
         doubt(cells_of(1, reviewed_um=each, **drawn), np.ones(1, bool), PLAIN)[0]
         for each in (0.0, 20.0)

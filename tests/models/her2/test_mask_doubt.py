@@ -10,7 +10,7 @@ from models.her2.pixels import Field, MaskArrays, Regions
 from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place
 from tests.models.her2.mosaic import PROTOCOL
-from worker.commands.fields import content_of, source_of
+from worker.commands.fields import judged, source_of
 from worker.commands.pictures import Picture
 
 SIDE = 1200
@@ -108,5 +108,5 @@ def test_the_first_proposals_of_faint_tissue_are_doubted_and_those_of_strong_not
     image = region(spec, x0, y0, 512, 512, jpeg=True).image
     picture = Picture(Path("field.png"), image, spec.mpp, "0" * 64)
     source = source_of(None, "255", None, proposal=True)
-    document, _ = content_of(picture, PROTOCOL, source, seed=0)
+    document = judged(picture, PROTOCOL, source).document
     assert ("mask_uncertain" in {flag["code"] for flag in document["flags"]}) == said

@@ -1,16 +1,18 @@
 """From pixels to classes on mosaics with known cells; the same cells however the slide is cut."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 import pytest
 
-from models.her2.cells import EXTRA_SEED, column_names
+from models.her2.cells import EXTRA_SEED, OVERRIDDEN, column_names
 from models.her2.classes import CLASSES
 from models.her2.decision import decide
 from models.her2.pixels import Field, Regions
 from models.her2.quality import quality_flags
+from models.her2.slide_score import summarise
 from models.her2.tiles import measure
 from tests.models.her2.mosaic import (
     MPP,
@@ -104,6 +106,19 @@ def test_brown_cells_without_a_membrane_are_negative_though_the_mask_fills_them(
     cells = measure(field, field.masks, regions=inner(field), settings=SETTINGS, workers=1).cells
     assert len(cells) > 100
     assert shares(cells)["N"] == 1.0
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_brown_cytoplasm_that_may_hide_membranes_is_asked_about(filled):
+    drawn = mosaic(all_of("N"), brown=0.4)
+    field = Field(drawn.image, MPP, np.full(drawn.mask.shape, filled))
+    cells = measure(field, field.masks, regions=inner(field), settings=SETTINGS, workers=1).cells
+    flags = {flag["code"] for flag in summarise(cells.tile_counts(PROTOCOL), PROTOCOL)["flags"]}
+    assert "cytoplasm_obscures" in flags
+    plain = measured(mosaic(all_of("N"))).cells.tile_counts(PROTOCOL)
+    assert "cytoplasm_obscures" not in {
+        flag["code"] for flag in summarise(plain, PROTOCOL)["flags"]
+    }
 
 
 def test_an_empty_mask_is_score_0_whatever_the_picture_shows():
@@ -210,10 +225,23 @@ def test_reviewed_contour_is_told_apart():
     reviewed[:, :384] = True
     field = Field(drawn.image, MPP, drawn.mask, reviewed)
     cells = measure(field, field.masks, regions=inner(field), settings=SETTINGS, workers=1).cells
-    stained = cells.stained_um > 0
-    left, right = stained & (cells.x < 340), stained & (cells.x > 430)
-    np.testing.assert_allclose(cells.reviewed_um[left], cells.stained_um[left], rtol=1e-5)
+    left, right = cells.x < 340, cells.x > 430
+    np.testing.assert_allclose(cells.reviewed_um[left], cells.contour_um[left], rtol=1e-5)
     assert not cells.reviewed_um[right].any()
+    negative = cells.take(left & (cells.label == 0))
+    assert len(negative) > 20
+    assert (negative.reviewed_um > 1.5 * negative.stained_um).mean() > 0.5
+    share = 1 - summarise(cells.tile_counts(PROTOCOL), PROTOCOL)["reviewed_share"]
+    assert share == pytest.approx(0.5, abs=0.1)
+
+
+def test_cells_that_a_person_set_rest_on_no_proposal():
+    cells = measured(half()).cells
+    nothing = summarise(cells.tile_counts(PROTOCOL), PROTOCOL)["reviewed_share"]
+    flags = np.where(np.arange(len(cells)) % 2, OVERRIDDEN, cells.flags).astype(np.uint16)
+    set_by_hand = replace(cells, flags=flags).tile_counts(PROTOCOL)
+    assert nothing == 0.0
+    assert summarise(set_by_hand, PROTOCOL)["reviewed_share"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_bare_glass_has_no_cells_and_is_not_assessable():
@@ -242,3 +270,43 @@ def test_cells_out_of_focus_are_left_out_and_counted():
     assert len(found.blurred) > 30
     assert blurred.sum() < 5
     assert len(found.cells) > 200
+
+
+def flags_in(image, mask):
+    field = Field(image, MPP, mask)
+    regions = inner(field)
+    found = measure(field, field.masks, regions=regions, settings=SETTINGS, workers=1)
+    return found, {flag.code: flag.detail for flag in quality_flags(found, regions)}
+
+
+def test_an_area_so_blurred_that_it_has_no_nuclei_is_said_to_be_out_of_focus():
+    drawn = mosaic(mixed(0.5, "MC"), side_px=1280, seed=6)
+    image = drawn.image.copy()
+    image[:, 800:] = cv2.GaussianBlur(image[:, 800:], (0, 0), 40)
+    found, flags = flags_in(image, drawn.mask & (np.arange(1280) < 800))
+    assert not (found.cells.x > 900).any()
+    assert len(found.blurred) < 0.2 * len(found.cells), "cells alone would not have told"
+    assert "% of the tumour is out of focus" in flags["out_of_focus"]
+    _, sharp = flags_in(drawn.image, drawn.mask)
+    assert "out_of_focus" not in sharp
+
+
+def test_a_colour_that_neither_stain_explains_is_flagged():
+    drawn = mosaic(mixed(0.5, "MC"), seed=6)
+    _, plain = flags_in(drawn.image, drawn.mask)
+    assert "stain_residual" not in plain
+    green = (drawn.image * np.array([0.75, 1.0, 0.75])).astype(np.uint8)
+    green[:, :32] = drawn.image[:, :32]
+    _, inked = flags_in(green, drawn.mask)
+    assert "neither stain" in inked["stain_residual"]
+
+
+def test_regions_that_reach_the_slides_edge_end_before_the_cells_that_are_cut():
+    from shapely import box
+
+    drawn = half()
+    field = Field(drawn.image, MPP, drawn.mask)
+    beyond = Regions.of([box(-50, -50, 800, 800)], slide=field)
+    same(measured(drawn, regions=beyond).cells, measured(drawn, regions=Regions.whole(field)).cells)
+    cut = measured(drawn, regions=Regions.of([box(-50, -50, 800, 800)])).cells
+    assert len(cut) > len(measured(drawn, regions=beyond).cells)

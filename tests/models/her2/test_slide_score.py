@@ -151,7 +151,7 @@ def test_what_was_reviewed_edited_and_measured():
     counts = alike(40, 50, IC=0.5).counts
     tiles = table(
         counts,
-        stained_um=np.full(40, 200.0),
+        contour_um=np.full(40, 200.0),
         reviewed_um=np.full(40, 50.0),
         edited=np.arange(40, dtype=np.int32),
         od_sum=counts[:, IC] * 0.7,
@@ -173,6 +173,27 @@ def test_what_was_reviewed_edited_and_measured():
     assert [unknown[name] for name in ("reviewed_share", "edited_cells", "membrane_od")] == [
         None
     ] * 3
+
+
+def test_a_score_0_says_how_much_of_it_a_person_has_looked_at():
+    nothing = table(
+        alike(40, 50).counts,
+        contour_um=np.full(40, 1000.0),
+        reviewed_um=np.zeros(40),
+    )
+    document = summarise(nothing, BREAST)
+    assert (document["score"], document["reviewed_share"]) == ("0", 0.0)
+    seen = summarise(replace(nothing, reviewed_um=np.full(40, 600.0)), BREAST)
+    assert seen["reviewed_share"] == 0.6
+
+
+def test_brown_cells_without_a_membrane_are_asked_about():
+    tiles = table(alike(40, 50).counts, obscured=np.full(40, 5, np.int32))
+    assert "cytoplasm_obscures" not in codes(summarise(tiles, BREAST))
+    document = summarise(replace(tiles, obscured=np.full(40, 6, np.int32)), BREAST)
+    [flag] = [each for each in document["flags"] if each["code"] == "cytoplasm_obscures"]
+    assert "12 % of the cells" in flag["detail"]
+    assert document["score"] == "0"
 
 
 def test_heterogeneity_is_flagged_with_its_share():

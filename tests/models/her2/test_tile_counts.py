@@ -33,12 +33,12 @@ def test_sums_of_what_the_cells_know():
         side_um=100,
         protocol=load("hercep_gastric_biopsy"),
         intensity=np.array([0.05, 0.7, 0.3]),
-        stained_um=np.array([0.0, 40, 20]),
+        contour_um=np.array([10.0, 40, 20]),
         reviewed_um=np.array([0.0, 10, 20]),
         edited=np.array([True, True, False]),
     )
     assert tiles.od_sum.tolist() == [0.7, 0.3]
-    assert tiles.stained_um.tolist() == [40, 20]
+    assert tiles.contour_um.tolist() == [50, 20]
     assert tiles.reviewed_um.tolist() == [10, 20]
     assert tiles.edited.tolist() == [2, 0]
     assert tiles.clustered.tolist() == [[0, 0, 0], [0, 0, 0]]

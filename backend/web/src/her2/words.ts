@@ -97,7 +97,7 @@ const FLAG_WORDS: Record<string, string> = {
   cytoplasm: "Brown cytoplasm",
   cytoplasm_obscures: "Cytoplasm hides membranes",
   nuclear_brown: "Brown nuclei",
-  edge_effect: "More staining at the edge",
+  edge_effect: "Other staining at the edge",
   nuclei_density: "Unusual number of nuclei",
   mask_uncertain: "Membranes uncertain",
   thresholds_changed: "What-if: thresholds changed",
