@@ -4,7 +4,7 @@ Overlap: pooled over all pixels, as the mean of patches (both empty 1, one empty
 mean of groups, each pooled. Distances, clDice and boundary F1: means over the patches where both
 masks show something; both empty: left out and counted; one empty: left out of the mean, counted,
 and in a second mean with the patch's diagonal (distances) or 0 (shares). Pixels to ignore are
-cleared in both masks.
+cleared in both masks; a patch, or group, with no other pixel is in no mean and counted.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,7 @@ class Evaluation:
     """Counts and shapes of each patch: everything else follows from them.
 
     shapes: None where a mask is empty. diagonal: of a patch, px. mpp: µm per px, if known.
+    unknown: patches of which nothing is known, and which are in none of the others.
     """
 
     groups: tuple[str, ...]
@@ -47,15 +48,17 @@ class Evaluation:
     shapes: tuple[Shape | None, ...]
     diagonal: float
     mpp: float | None = None
+    unknown: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return all figures as JSON types."""
         names = sorted(set(self.groups))
         by_group = {name: self.pooled(name) for name in names}
         return {
-            "patches": len(self.counts),
+            "patches": len(self.counts) + self.unknown,
+            "unknown": self.unknown,
             "pooled": overlap(self.pooled()),
-            "per_patch": means([overlap(each) for each in self.counts]),
+            "per_patch": {"n": len(self.counts), **means([overlap(each) for each in self.counts])},
             "per_group": {"n": len(names), **means([overlap(each) for each in by_group.values()])},
             "groups": {name: overlap(each) for name, each in by_group.items()},
             "shape": self.shape(),
@@ -101,18 +104,25 @@ def evaluate(
 ) -> Evaluation:
     """Judge proposals (N, H, W) by masks (N, H, W) of 0, 127 (ignore) and 255.
 
-    groups: the patient or slide of each patch. mpp: µm per px, for lengths in µm as well.
+    groups: the patient or slide of each patch. mpp: µm per px, for lengths in µm as well. Raises
+    ValueError if no mask has a pixel that is known.
     """
-    counts, shapes = [], []
-    for proposal, mask in zip(proposals, masks, strict=True):
-        counts.append(compare(proposal, mask))
-        shapes.append(shape_of(proposal & (mask != IGNORE), mask > IGNORE))
+    judged, counts, shapes = [], [], []
+    for proposal, mask, group in zip(proposals, masks, groups, strict=True):
+        known = mask != IGNORE
+        if known.any():
+            judged.append(group)
+            counts.append(compare(proposal, mask))
+            shapes.append(shape_of(proposal & known, mask > IGNORE))
+    if not judged:
+        raise ValueError("no pixel is known: there is nothing to judge by")
     return Evaluation(
-        tuple(groups),
+        tuple(judged),
         tuple(counts),
         tuple(shapes),
         float(np.hypot(*masks.shape[1:])),
         mpp,
+        len(masks) - len(judged),
     )
 
 

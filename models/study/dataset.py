@@ -4,32 +4,33 @@ An image is cut into a grid of 256×256 patches that covers it all; where two pa
 pixel is judged in one of them only.
 """
 
-import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from models.metrics import IGNORE
 from models.prediction import PATCH_PX
+from models.study import files
+from models.study.files import (
+    MEMBRANE,
+    DatasetError,
+    Pixels,
+    as_mask,
+    as_pixels,
+    opened,
+    pictures,
+    size,
+    some,
+)
 
-Pixels = npt.NDArray[np.uint8]
+__all__ = ["MEMBRANE", "Dataset", "DatasetError", "as_mask", "as_pixels", "opened", "pictures"]
+
 Truth = npt.NDArray[np.bool_]
-SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
-MEMBRANE = 255
 TEST_SHARE, VALIDATION_SHARE = 0.3, 0.1
-
-
-class DatasetError(ValueError):
-    """The folders can't be used; `code` is stable, the text says which file and what to do."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Dataset:
 
     images: uint8 (N, 256, 256, 3); masks: uint8 (N, 256, 256) of 0, 127 (ignore) and 255;
     first: bool (N, 256, 256), False where an earlier patch has shown the pixel; groups: the
-    patient, slide or block of each patch.
+    patient, slide or block of each patch; mpp: µm per px, if known.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     masks: Pixels
     first: Truth
     groups: tuple[str, ...]
+    mpp: float | None = None
 
     def sha256(self) -> str:
         """Hash the pixels, masks and groups: what a result was measured on."""
@@ -77,35 +79,34 @@ def read(
     groups: Path | None = None,
     region: Path | None = None,
     name: str = "",
+    mpp: float | None = None,
 ) -> Dataset:
     """Read and cut a set. Raises DatasetError.
 
     `positive`: the mask's value of what is searched, or `any` for every value but 0 (instance
-    labels). `groups`: CSV of file name and group; without it each image is its own group.
+    labels). `groups`: CSV of file name and group; without it each file is its own group, with all
+    pages of a TIFF.
     `region`: masks of where the truth is known (0 = nowhere), such as a field of view.
     """
     names = pictures(images)
-    belongs = read_groups(groups, names) if groups else {each: each for each in names}
+    belongs = files.read_groups(groups, names) if groups else {each: each for each in names}
     truths, regions = pictures(masks), pictures(region) if region else {}
     if wanted := sorted(names.keys() - truths.keys()):
         raise DatasetError("mask_missing", f"{masks} has no mask for {some(wanted)}.")
+    if region and (wanted := sorted(names.keys() - regions.keys())):
+        raise DatasetError("region_missing", f"{region} has no file for {some(wanted)}.")
     parts: list[tuple[Pixels, Pixels, Truth]] = []
     owners: list[str] = []
     for stem in sorted(names):
-        pixels = as_pixels(opened(names[stem]), names[stem])
-        mask = as_mask(np.asarray(opened(truths[stem])), positive, truths[stem])
-        if mask.shape != pixels.shape[:2]:
-            raise DatasetError(
-                "mask_mismatch",
-                f"{truths[stem].name} is {size(mask)} px and its image {size(pixels)} px.",
-            )
+        pages = pages_of(names[stem], truths[stem], positive)
         if region:
-            if stem not in regions:
-                raise DatasetError("region_missing", f"{region} has no file for {stem}.")
-            mask[np.asarray(opened(regions[stem]).convert("L")) == 0] = IGNORE
-        for part in cut(pixels, mask):
-            parts.append(part)
-            owners.append(belongs[stem])
+            known = known_in(regions[stem], len(pages), pages[0][1].shape)
+            for (_, mask), where in zip(pages, known, strict=True):
+                mask[~where] = IGNORE
+        for number, (pixels, mask) in enumerate(pages, 1):
+            for part in cut(pixels, mask):
+                parts.append(part)
+                owners.append(files.group_of(belongs, stem, number))
     if not any((mask == MEMBRANE).any() for _, mask, _ in parts):
         raise DatasetError(
             "nothing_positive", f"No mask holds the value {positive}; see --positive."
@@ -117,64 +118,37 @@ def read(
         np.stack(cut_masks),
         np.stack(first),
         tuple(owners),
+        mpp,
     )
 
 
-def pictures(folder: Path) -> dict[str, Path]:
-    """Return the image files of a folder by stem. Raises DatasetError."""
-    if not folder.is_dir():
-        raise DatasetError("folder_missing", f"There is no folder {folder}.")
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
-    if not found:
-        raise DatasetError("folder_empty", f"{folder} holds no PNG, TIFF or JPEG image.")
-    stems = {path.stem: path for path in found}
-    if len(stems) < len(found):
-        raise DatasetError("name_twice", f"{folder} holds two files of one name.")
-    return stems
+def pages_of(image: Path, truth: Path, positive: str) -> list[tuple[Pixels, Pixels]]:
+    """Return the pixels and mask of each page of an image and its mask."""
+    shown = [as_pixels(each, image) for each in files.frames(image)]
+    drawn = [files.mask_of(each, positive, truth) for each in files.frames(truth)]
+    if len(shown) != len(drawn):
+        raise DatasetError(
+            "mask_mismatch",
+            f"{truth.name} has {len(drawn)} pages and its image {len(shown)}.",
+        )
+    if drawn[0].shape != shown[0].shape[:2]:
+        raise DatasetError(
+            "mask_mismatch",
+            f"{truth.name} is {size(drawn[0])} px and its image {size(shown[0])} px.",
+        )
+    return list(zip(shown, drawn, strict=True))
 
 
-def opened(path: Path) -> Image.Image:
-    try:
-        picture = Image.open(path)
-        picture.load()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DatasetError("image_unreadable", f"{path} can't be read: {error}.") from error
-    return picture
-
-
-def as_pixels(picture: Image.Image, path: Path) -> Pixels:
-    """Return RGB pixels (H, W, 3); of 16 bits nobody knows which eight are meant."""
-    if picture.mode.startswith(("I", "F")):
-        raise DatasetError("image_depth", f"{path} has more than 8 bits a channel: convert it.")
-    return np.asarray(picture.convert("RGB"), np.uint8)
-
-
-def as_mask(values: npt.NDArray[np.generic], positive: str, path: Path) -> Pixels:
-    """Return a mask of 0 and 255 from label values (H, W)."""
-    if values.ndim != 2:
-        raise DatasetError("mask_not_grey", f"{path} is a colour image; a mask has one channel.")
-    if positive == "any":
-        chosen = values != 0
-    elif positive.isdecimal():
-        chosen = values == int(positive)
-    else:
-        raise DatasetError("positive_unknown", f"--positive is a whole number or any: {positive}.")
-    mask: Pixels = chosen.astype(np.uint8) * np.uint8(MEMBRANE)
-    return mask
-
-
-def read_groups(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Read `file name,group` lines; the extension may be left out, a header too."""
-    try:
-        lines = [row for row in csv.reader(path.open(newline="")) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError("groups_unreadable", f"{path} can't be read: {error}.") from error
-    if any(len(row) < 2 for row in lines):
-        raise DatasetError("groups_unreadable", f"{path}: a line has no second column.")
-    belongs = {Path(row[0].strip()).stem: row[1].strip() for row in lines}
-    if wanted := sorted(set(names) - belongs.keys()):
-        raise DatasetError("group_missing", f"{path} names no group for {some(wanted)}.")
-    return belongs
+def known_in(path: Path, count: int, shape: tuple[int, ...]) -> list[Truth]:
+    """Return where the truth is known on each of a file's `count` pages."""
+    found = [np.asarray(each.convert("L")) != 0 for each in files.frames(path)]
+    if len(found) not in {1, count} or found[0].shape != shape:
+        raise DatasetError(
+            "region_mismatch",
+            f"{path.name} has {len(found)} pages of {size(found[0])} px and its image {count} of "
+            f"{shape[1]}×{shape[0]} px.",
+        )
+    return found if len(found) == count else found * count
 
 
 def cut(pixels: Pixels, mask: Pixels) -> Iterator[tuple[Pixels, Pixels, Truth]]:
@@ -205,7 +179,7 @@ def starts(length: int) -> list[int]:
 def split(dataset: Dataset, *, seed: int = 0) -> Split:
     """Hold out whole groups for the test, and whole groups of the rest for validation.
 
-    Raises DatasetError for fewer than three groups.
+    Raises DatasetError for fewer than three groups, and where nothing is known of a part.
     """
     names = sorted(set(dataset.groups))
     if len(names) < 3:
@@ -221,22 +195,22 @@ def split(dataset: Dataset, *, seed: int = 0) -> Split:
     def members(chosen: Sequence[str]) -> npt.NDArray[np.intp]:
         return np.flatnonzero(np.isin(dataset.groups, chosen))
 
-    return Split(
+    part = Split(
         test=members(drawn[:tests]),
         validation=members(drawn[tests : tests + validations]),
         train=members(drawn[tests + validations :]),
     )
+    for patches in (part.test, part.validation, part.train):
+        if (dataset.masks[patches] == IGNORE).all():
+            raise DatasetError(
+                "nothing_known",
+                f"The masks of {some(sorted({dataset.groups[index] for index in patches}))} say "
+                "nothing: there is nothing to train on or to judge by.",
+            )
+    return part
 
 
 def labelled(part: Split, share: float, *, seed: int) -> npt.NDArray[np.intp]:
     """Draw the training patches that have labels: at least one; a larger share holds a smaller."""
     drawn = np.random.default_rng(seed).permutation(part.train)
     return np.sort(drawn[: max(1, round(share * len(drawn)))])
-
-
-def some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def size(array: npt.NDArray[np.generic]) -> str:
-    return f"{array.shape[1]}×{array.shape[0]}"

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 from models.metrics import IGNORE
 from models.networks import load_ensemble
+from models.study.all_figures import of
 from models.study.dataset import Dataset, split
 from models.study.runs import TEST, predict
-from models.study.table import of, ordered
+from models.study.table import ordered
 
 MISSED, INVENTED, FOUND, UNKNOWN = (0, 114, 178), (213, 94, 0), (255, 255, 255), (110, 110, 110)
 """Blue, vermilion, white and grey: told apart by colour-blind people, too."""

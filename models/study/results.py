@@ -71,8 +71,10 @@ class Results:
             "validation_groups": sorted({data.groups[index] for index in part.validation}),
             "positive_share": round(float((data.masks == 255).mean()), 4),
         }
+        if data.mpp is not None:
+            facts["mpp"] = data.mpp
         known = self.content["sets"].setdefault(data.name, facts)
-        if any(known[name] != facts[name] for name in known):
+        if any(facts.get(name, fact) != fact for name, fact in known.items()):
             raise DatasetError(
                 "results_differ", f"{self.path} holds results of another set named {data.name}."
             )

@@ -134,7 +134,7 @@ def judged_on(teacher: nn.Module, data: Dataset, patches: npt.NDArray[np.intp]) 
     """Return all figures of what a network proposes for some patches."""
     proposals = predict(teacher, data.images[patches]) >= 0.5
     groups = [data.groups[index] for index in patches]
-    return evaluate(proposals, data.truth(patches), groups).document()
+    return evaluate(proposals, data.truth(patches), groups, mpp=data.mpp).document()
 
 
 def configured(cell: Cell, protocol: Protocol, threads: int) -> TrainingConfig:

@@ -1,10 +1,11 @@
 """Tables of a study as Markdown: one per set and share of labels, a row a method."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from models.metrics.bootstrap import paired
+from models.study.all_figures import all_figures, of, spread, values
 from models.study.contenders import contenders
 from models.study.protocol import whole
 
@@ -13,15 +14,15 @@ BASELINE = "supervised"
 ALL_LABELS = "supervised-100"
 """The baseline where everything is labelled."""
 COLUMNS = (
-    ("Dice", "pooled", "dice", 3),
-    ("IoU", "pooled", "iou", 3),
-    ("Dice, mean of groups", "per_group", "dice", 3),
-    ("ASD px", "shape", "asd", 2),
-    ("HD95 px", "shape", "hd95", 1),
-    ("clDice", "shape", "cl_dice", 3),
-    ("boundary F1", "shape", "boundary_f1", 3),
+    ("Dice", ("pooled", "dice"), 3),
+    ("IoU", ("pooled", "iou"), 3),
+    ("Dice, mean of groups", ("per_group", "dice"), 3),
+    ("ASD px", ("shape", "mean", "asd"), 2),
+    ("HD95 px", ("shape", "mean", "hd95"), 1),
+    ("clDice", ("shape", "mean", "cl_dice"), 3),
+    ("boundary F1", ("shape", "mean", "boundary_f1"), 3),
 )
-"""Title, part of a run's evaluation, name and decimals; shapes are means without penalties."""
+"""Title, place in a run's evaluation, decimals; shapes are means without penalties."""
 
 
 def markdown(results: Mapping[str, Any], judge: str = "test") -> str:
@@ -29,17 +30,17 @@ def markdown(results: Mapping[str, Any], judge: str = "test") -> str:
 
     judge: the patches whose figures are shown, `test` or `validation`. Raises ValueError if no
     training of the file was judged on them. The last column is the difference in Dice to the
-    supervised method: the mean over groups and seeds with a 95 % interval of a bootstrap over
-    these pairs.
+    supervised method: the mean over groups with a 95 % interval of a bootstrap over them. A second
+    table has all figures of eugmt.md §6.3.
     """
     parts = [described(results["protocol"])]
     rows = judged(results["runs"], judge)
     for name, facts in results["sets"].items():
         runs = [run for run in rows if run["set"] == name]
-        parts += [
-            section(name, facts, [run for run in runs if run["labelled"] == share], judge)
-            for share in sorted({run["labelled"] for run in runs})
-        ]
+        for share in sorted({run["labelled"] for run in runs}):
+            of_share = [run for run in runs if run["labelled"] == share]
+            parts.append(section(name, facts, of_share, judge))
+            parts.append(all_figures(name, facts, of_share, ordered(methods_of(of_share))))
     return "\n\n".join(parts) + "\n"
 
 
@@ -64,7 +65,7 @@ def summary(studies: Sequence[Mapping[str, Any]], judge: str = "test") -> str:
         raise ValueError("the studies have different protocols: they can't stand in one table")
     runs = judged((run for study in studies for run in study["runs"]), judge)
     columns = sorted({(run["set"], run["labelled"]) for run in runs})
-    methods = ordered({run["method"] for run in runs})
+    methods = ordered(methods_of(runs))
     found: dict[tuple[str, float], dict[str, list[float]]] = {column: {} for column in columns}
     for run in runs:
         found[run["set"], run["labelled"]].setdefault(run["method"], []).append(dice(run))
@@ -104,7 +105,7 @@ def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run], judge: str
     )
     titles = ["method", *(column[0] for column in COLUMNS), "steps", "CPU s", "Δ Dice (95 %)"]
     lines = [title, "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    methods = ordered({run["method"] for run in runs})
+    methods = ordered(methods_of(runs))
     best = max(methods, key=lambda method: mean(dice(run) for run in of(runs, method)))
     for method in methods:
         label = f"**{method}**" if method == best else method
@@ -113,45 +114,30 @@ def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run], judge: str
 
 
 def cells(mine: Sequence[Run], runs: Sequence[Run]) -> list[str]:
-    figures = [spread(values(mine, part, key), digits) for _, part, key, digits in COLUMNS]
+    figures = [spread(values(mine, *path), digits) for _, path, digits in COLUMNS]
     steps = f"{mean(run['steps'] for run in mine):.0f}"
     seconds = f"{mean(run['seconds'] for run in mine):.0f}"
     return [*figures, steps, seconds, against(mine, of(runs, BASELINE) or of(runs, ALL_LABELS))]
 
 
-def values(runs: Iterable[Run], part: str, key: str) -> list[float]:
-    """Return a figure of each run; runs whose proposals are all empty have no shape."""
-    found = []
-    for run in runs:
-        figures = run["judged"][part]
-        if part == "shape":
-            figures = figures["mean"]
-        if figures is not None:
-            found.append(figures[key])
-    return found
-
-
-def spread(figures: Sequence[float], digits: int) -> str:
-    if not figures:
-        return "–"
-    deviation = f" ± {stdev(figures):.{digits}f}" if len(figures) > 1 else ""
-    return f"{mean(figures):.{digits}f}{deviation}"
-
-
 def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
-    """Return the difference to the baseline on the groups and seeds that both have."""
+    """Return the difference to the baseline on the groups and seeds that both have.
+
+    Seeds of a group are no independent witnesses: they are averaged, and the groups resampled.
+    """
     other = {(run["seed"], group): d for run in theirs for group, d in groups(run).items()}
-    pairs = [
-        (ours, other[run["seed"], group])
-        for run in mine
-        for group, ours in groups(run).items()
-        if (run["seed"], group) in other
-    ]
-    if not pairs or mine[0]["method"] == theirs[0]["method"]:
+    differences: dict[str, list[float]] = {}
+    for run in mine:
+        for group, ours in groups(run).items():
+            if (run["seed"], group) in other:
+                differences.setdefault(group, []).append(ours - other[run["seed"], group])
+    if not differences or mine[0]["method"] == theirs[0]["method"]:
         return "–"
-    ours, baseline = zip(*pairs, strict=True)
-    found = paired(ours, baseline)
-    return f"{found.mean:+.3f} ({found.low:+.3f} … {found.high:+.3f})"
+    of_groups = [mean(each) for each in differences.values()]
+    if len(of_groups) == 1:
+        return f"{of_groups[0]:+.3f} (–, 1 group)"
+    found = paired(of_groups, [0.0] * len(of_groups))
+    return f"{found.mean:+.3f} ({found.low:+.3f} … {found.high:+.3f}; {len(of_groups)} groups)"
 
 
 def groups(run: Run) -> dict[str, float]:
@@ -163,8 +149,8 @@ def dice(run: Run) -> float:
     return pooled
 
 
-def of(runs: Iterable[Run], method: str) -> list[Run]:
-    return [run for run in runs if run["method"] == method]
+def methods_of(runs: Iterable[Run]) -> set[str]:
+    return {run["method"] for run in runs}
 
 
 def ordered(methods: Iterable[str]) -> list[str]:

@@ -75,7 +75,8 @@ def test_benchmark_prints_the_table_that_it_keeps(folder, tmp_path):
     results = tmp_path / "results.json"
     words = (
         "benchmark", *of(folder), *QUICK, "--methods", "supervised", "cps", "--labelled", "0.2",
-        "0.5", "--seeds", 1, "--budget", 40, "--jobs", 2, "--name", "lines", "-o", results,
+        "0.5", "--seeds", 1, "--budget", 40, "--jobs", 2, "--name", "lines", "--mpp", "0.25",
+        "-o", results,
     )  # fmt: skip
     done = membrana(*words)
     assert done.returncode == 0, done.stderr
@@ -85,6 +86,7 @@ def test_benchmark_prints_the_table_that_it_keeps(folder, tmp_path):
     }
     assert "cps" in done.stdout
     assert "supervised" in done.stdout
+    assert "| HD95 µm |" in done.stdout
     assert (tmp_path / "results.md").read_text() in done.stdout
     assert {p.name for p in tmp_path.rglob("*.png")} == {"results.curves.png", "lines.png"}
     again = membrana("tables", results)

@@ -145,6 +145,23 @@ def test_ignored_pixels_count_nowhere():
     assert found["shape"]["mean"]["hd"] == 0
 
 
+def test_a_patch_of_which_nothing_is_known_is_in_no_mean():
+    truth = np.zeros((16, 16), bool)
+    truth[:4] = True
+    unknown = np.full((16, 16), IGNORE, np.uint8)
+    masks = [as_mask(truth), unknown, unknown]
+    found = judge([~truth, truth, ~truth], masks, ["a", "a", "b"])
+    assert (found["patches"], found["unknown"]) == (3, 2)
+    assert found["per_patch"]["n"] == 1
+    assert found["per_patch"]["dice"] == 0
+    # a group that says nothing is none
+    assert found["groups"].keys() == {"a"}
+    assert found["per_group"]["n"] == 1
+    assert (found["shape"]["n"], found["shape"]["both_empty"]) == (1, 0)
+    with pytest.raises(ValueError, match="no pixel is known"):
+        judge([truth], [unknown])
+
+
 def test_lengths_in_micrometres_where_the_pixel_size_is_known():
     ours, truth = pairs(0)
     found = judge([ours], [as_mask(truth)], mpp=0.25)["shape"]

@@ -17,6 +17,7 @@ from worker.commands.options import (
     Judge,
     Loss,
     ManyWords,
+    Mpp,
     Network,
     Positive,
     Rate,
@@ -42,6 +43,7 @@ def benchmark(
     positive: Positive = "255",
     groups: Groups = None,
     region: Region = None,
+    mpp: Mpp = None,
     name: Annotated[str, typer.Option(help="The set's name in the tables.")] = "",
     methods: Annotated[
         list[str] | None, typer.Option(help="Methods, separated by commas or repeated.")
@@ -145,7 +147,7 @@ def benchmark(
         competing = chosen(words(methods), variants)
         shares = [share_of(word) for word in words(labelled) or ["0.02", "0.05"]]
         data = dataset.read(
-            images, masks, positive=positive, groups=groups, region=region, name=name
+            images, masks, positive=positive, groups=groups, region=region, name=name, mpp=mpp
         )
         if active:
             from models.study.active import Plan

@@ -31,6 +31,9 @@ Crop = Annotated[int, typer.Option(help="Side of the training crops, px.")]
 Batch = Annotated[int, typer.Option(help="Labelled and as many unlabelled images a step.")]
 Rate = Annotated[float, typer.Option(help="Learning rate.")]
 Loss = Annotated[str, typer.Option(help="`dice`, `dice+ce`, or `own`: each method's.")]
+Mpp = Annotated[
+    float | None, typer.Option(help="µm per px of the images: lengths in µm, too.", min=0.001)
+]
 Judge = Annotated[
     str,
     typer.Option(

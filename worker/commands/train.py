@@ -18,6 +18,7 @@ from worker.commands.options import (
     Groups,
     Loss,
     Masks,
+    Mpp,
     Network,
     Passes,
     Positive,
@@ -38,6 +39,7 @@ def train(
     positive: Positive = "255",
     groups: Groups = None,
     region: Region = None,
+    mpp: Mpp = None,
     labelled: Annotated[
         float, typer.Option(help="Share of the training patches whose masks are used.")
     ] = 1.0,
@@ -77,7 +79,7 @@ def train(
             device=device,
         )
         (contender,) = chosen(["eugmt-plus" if method == "eugmt" else method])
-        data = dataset.read(images, masks, positive=positive, groups=groups, region=region)
+        data = dataset.read(images, masks, positive=positive, groups=groups, region=region, mpp=mpp)
         work = output.with_name(output.name + ".work")
         with bar("training", 1) as show:
             row = runs.run(

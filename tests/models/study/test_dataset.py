@@ -66,6 +66,12 @@ def test_a_region_leaves_out_what_is_not_known(folder):
     assert (data.masks[:, :, 50:] != 127).all()
 
 
+def test_a_part_of_which_nothing_is_known_is_refused(folder):
+    data = read(folder)
+    data.masks[dataset.split(data).validation] = 127
+    assert code(lambda: dataset.split(data)) == "nothing_known"
+
+
 def test_groups_stay_together_and_the_split_is_the_same_again(folder):
     data = read(folder)
     part = dataset.split(data, seed=3)

@@ -57,13 +57,28 @@ def test_choices_can_be_made_without_the_test_patches(data, tmp_path):
     protocol = replace(PROTOCOL, passes=20)
     part = dataset.split(data)
     blind = replace(data, images=data.images.copy(), masks=data.masks.copy())
-    blind.images[part.test], blind.masks[part.test] = 0, 127
+    blind.images[part.test], blind.masks[part.test] = 0, 255
     row = runs.run(cell(), blind, protocol, tmp_path / "a", judge=runs.VALIDATION)
     assert "test" not in row
     seen = runs.run(cell(), data, protocol, tmp_path / "b")
     assert row["validation"] == seen["validation"]
     assert seen["validation"]["patches"] == len(part.validation)
     assert seen["test"]["patches"] == len(part.test)
+
+
+def test_lengths_are_in_micrometres_where_the_pixel_size_is_told(data, tmp_path):
+    protocol, path = PROTOCOL, tmp_path / "results.json"
+    results, measured = Results(path, protocol), replace(data, mpp=0.5)
+    complete(
+        results, measured, protocol, [cell()], tmp_path / "work",
+        jobs=1, progress=lambda *_: None,
+    )  # fmt: skip
+    shape = results.content["runs"][0]["test"]["shape"]
+    assert shape["mean_um"]["hd"] == 0.5 * shape["mean"]["hd"]
+    assert results.content["sets"]["lines"]["mpp"] == 0.5
+    Results(path, protocol).begin(measured, protocol)
+    with pytest.raises(DatasetError, match="another set"):
+        results.begin(replace(data, mpp=0.25), protocol)
 
 
 def test_what_was_judged_on_validation_is_judged_on_test_when_that_is_asked_for(data, tmp_path):

@@ -23,6 +23,9 @@ def run(method, seed, dice, *, share=0.05, shape=True):
     overlap = {"dice": sum(dice) / 2, "iou": 0.5, "precision": 1.0, "recall": 1.0}
     lengths = {"asd": 1.234, "assd": 1.0, "hd": 9.0, "hd95": 5.0}
     mean = lengths | {"cl_dice": 0.75, "boundary_f1": 0.5}
+    counted = {"n": 5, "both_empty": 4, "one_empty": 3}
+    penalty = {name: 2 * value for name, value in lengths.items()}
+    penalty |= {"cl_dice": 0.25, "boundary_f1": 0.125}
     return {
         "set": "lines",
         "method": method,
@@ -33,10 +36,16 @@ def run(method, seed, dice, *, share=0.05, shape=True):
         "seconds": 3.2,
         "curve": [{"share": 0.5, "dice": 0.1}, {"share": 1.0, "dice": dice[0]}],
         "test": {
+            "unknown": 2,
             "pooled": overlap,
-            "per_group": overlap,
+            "per_patch": {"n": 12, **{name: value / 2 for name, value in overlap.items()}},
+            "per_group": {"n": 2, **overlap},
             "groups": {"a": {"dice": dice[0]}, "b": {"dice": dice[1]}},
-            "shape": {"mean": mean if shape else None},
+            "shape": {
+                **counted,
+                "mean": mean if shape else None,
+                "with_penalty": penalty if shape else None,
+            },
         },
     }
 
@@ -45,9 +54,13 @@ def results(*runs):
     return {"protocol": Protocol().document(), "sets": {"lines": FACTS}, "runs": list(runs)}
 
 
-def rows(markdown):
-    """The cells of each method's row."""
-    lines = [line for line in markdown.splitlines() if line.startswith("| ")]
+def rows(markdown, first="method"):
+    """The cells of each row of the tables whose first column is so called."""
+    lines, inside = [], False
+    for line in markdown.splitlines():
+        inside = line.startswith(f"| {first} |") or (inside and line.startswith("|"))
+        if inside and line.startswith("| "):
+            lines.append(line)
     return {cells[1]: cells[2:-1] for cells in ([c.strip() for c in x.split("|")] for x in lines)}
 
 
@@ -67,9 +80,52 @@ def test_means_and_deviations_over_seeds():
     assert cps["Dice"] == "0.750 ± 0.071"
     assert cps["ASD px"] == "1.23 ± 0.00"
     assert cps["steps"] == "10"
-    # of the four pairs of seed and group two differ by 0.1 and two by nothing
-    assert cps["Δ Dice (95 %)"] == "+0.050 (+0.000 … +0.100)"
+    # seed 0 is better by 0.1 and seed 1 by nothing, in both groups: groups are what is drawn
+    assert cps["Δ Dice (95 %)"] == "+0.050 (+0.050 … +0.050; 2 groups)"
     assert found["supervised"][-1] == "–"
+
+
+def test_seeds_do_not_make_an_interval_narrower():
+    def interval(seeds):
+        cps = [run("cps", seed, (0.6, 0.9)) for seed in range(seeds)]
+        base = [run("supervised", seed, (0.5, 0.5)) for seed in range(seeds)]
+        return rows(table.markdown(results(*cps, *base)))["**cps**"][-1]
+
+    assert interval(1) == interval(5) == "+0.250 (+0.100 … +0.400; 2 groups)"
+
+
+def test_one_group_has_no_interval():
+    cps, base = run("cps", 0, (0.6, 0.9)), run("supervised", 0, (0.5, 0.5))
+    for each in (cps, base):
+        del each["test"]["groups"]["b"]
+    assert rows(table.markdown(results(cps, base)))["**cps**"][-1] == "+0.100 (–, 1 group)"
+
+
+def test_all_figures_with_what_they_are_of():
+    study = results(
+        run("cps", 0, (0.6, 0.8)), run("cps", 1, (0.8, 1.0)), run("supervised", 0, (0.5, 0.5))
+    )
+    found = rows(table.markdown(study), "figure")
+    assert found["figure"] == ["supervised", "cps"]
+    assert found["Dice, pooled"] == ["0.500", "0.800 ± 0.141"]
+    assert found["Dice, mean of patches"] == ["0.250", "0.400 ± 0.071"]
+    assert found["recall, mean of groups"][0] == "1.000"
+    assert (found["HD px"][0], found["HD px, with penalty"][0]) == ("9.00", "18.00")
+    assert (found["clDice"][0], found["clDice, with penalty"][0]) == ("0.750", "0.250")
+    assert found["patches judged"] == ["12", "12"]
+    assert found["patches of which nothing is known, left out"][0] == "2"
+    assert found["both masks empty, no shape"][0] == "4"
+    assert found["one mask empty, no shape: in the means with penalty"][0] == "3"
+    assert "HD µm" not in found
+    study["sets"]["lines"] = FACTS | {"mpp": 0.25}
+    assert rows(table.markdown(study), "figure")["ASSD µm"][0] == "0.25"
+
+
+def test_figures_that_an_older_file_has_not_are_dashes():
+    old = run("cps", 0, (0.6, 0.8))
+    del old["test"]["unknown"], old["test"]["per_patch"]["n"]
+    found = rows(table.markdown(results(old)), "figure")
+    assert found["patches judged"] == ["–"]
 
 
 def test_what_is_missing_is_a_dash():

@@ -1,0 +1,192 @@
+"""Folders of images and masks as they come: what can be read one way only is read."""
+
+import csv
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
+
+Pixels = npt.NDArray[np.uint8]
+SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
+MEMBRANE = 255
+LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "WEBP"}
+NEAR, NEARLY_ALL = 64, 0.95
+"""A compressed mask of 0 and 255 has nearly all its values this near to one of them."""
+
+
+class DatasetError(ValueError):
+    """The folders can't be used; `code` is stable, the text says which file and what to do."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Let it cross from a process to another, as from a study's trainings."""
+        return type(self), (self.code, str(self))
+
+
+def pictures(folder: Path) -> dict[str, Path]:
+    """Return the image files of a folder by stem. Raises DatasetError."""
+    if not folder.is_dir():
+        raise DatasetError("folder_missing", f"There is no folder {folder}.")
+    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    if not found:
+        raise DatasetError("folder_empty", f"{folder} holds no PNG, TIFF or JPEG image.")
+    stems = {path.stem: path for path in found}
+    if len(stems) < len(found):
+        raise DatasetError("name_twice", f"{folder} holds two files of one name.")
+    return stems
+
+
+def frames(path: Path) -> list[Image.Image]:
+    """Read every page of a TIFF, or the one picture of another file. Raises DatasetError."""
+    try:
+        picture = Image.open(path)
+        count = getattr(picture, "n_frames", 1)
+        found = list(pages(picture)) if isinstance(picture, TiffImageFile) else [picture]
+        picture.load()
+        # a camera's note on how it was held, which viewers follow
+        ImageOps.exif_transpose(picture, in_place=True)
+    except DatasetError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DatasetError("image_unreadable", f"{path} can't be read: {error}.") from error
+    if count > len(found):
+        raise DatasetError("image_frames", f"{path} holds {count} pictures: keep one.")
+    if len({each.size for each in found}) > 1:
+        raise DatasetError(
+            "image_frames",
+            f"{path} holds {count} pages of different sizes, such as a pyramid: export one level.",
+        )
+    return found
+
+
+def pages(picture: TiffImageFile) -> Iterator[Image.Image]:
+    for number in range(picture.n_frames):
+        picture.seek(number)
+        # Pillow 13 turns compressed files and leaves others as they lie
+        if picture.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
+            raise DatasetError(
+                "image_turned", f"{picture.filename} is stored turned: save it upright."
+            )
+        yield picture.copy()
+
+
+def opened(path: Path) -> Image.Image:
+    """Read a file of one picture. Raises DatasetError, also for one of several pages."""
+    found = frames(path)
+    if len(found) > 1:
+        raise DatasetError("image_frames", f"{path} holds {len(found)} pages: split them.")
+    return found[0]
+
+
+def as_pixels(picture: Image.Image, path: Path) -> Pixels:
+    """Return RGB pixels (H, W, 3); of 16 bits nobody knows which eight are meant."""
+    if picture.mode.startswith(("I", "F")):
+        raise DatasetError("image_depth", f"{path} has more than 8 bits a channel: convert it.")
+    return np.asarray(picture.convert("RGB"), np.uint8)
+
+
+def mask_of(picture: Image.Image, positive: str, path: Path) -> Pixels:
+    """Return a mask of 0 and 255 (H, W). Raises DatasetError where values can't be relied on.
+
+    A palette's numbers are the values, as in sets of labelled classes; white of one bit is 1 as
+    well as 255. A lossy file is read only where 0 and 255 can be told apart in it.
+    """
+    if picture.mode == "1":
+        return as_mask(
+            np.asarray(picture.convert("L")), "255" if positive == "1" else positive, path
+        )
+    if picture.mode == "P":
+        check_palette(picture, path)
+    values = np.asarray(picture)
+    compression = str(picture.info.get("compression", ""))
+    if picture.format not in LOSSY_FORMATS and compression not in {"jpeg", "tiff_jpeg", "webp"}:
+        return as_mask(values, positive, path)
+    near = np.minimum(values, 255 - values) <= NEAR if values.dtype == np.uint8 else values < 0
+    if positive != "255" or near.mean() < NEARLY_ALL:
+        raise DatasetError(
+            "mask_lossy",
+            f"{path} is compressed with loss, so its values are not what was drawn: save masks as "
+            "PNG or TIFF. Only one of 0 and 255 with --positive 255 can be read.",
+        )
+    return as_mask(np.where(values > MEMBRANE // 2, MEMBRANE, 0), positive, path)
+
+
+def check_palette(picture: Image.Image, path: Path) -> None:
+    """Refuse a palette of greys that are not their numbers: which of both is the value?"""
+    used = np.unique(np.asarray(picture))
+    colours = np.asarray(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    shown = colours[used[used < len(colours)]]
+    grey = (shown == shown[:, :1]).all()
+    if grey and not np.array_equal(shown[:, 0], used):
+        raise DatasetError(
+            "mask_palette",
+            f"{path} has a palette that shows the value {used[-1]} as grey {shown[-1, 0]}: save it "
+            "as a grey picture.",
+        )
+
+
+def as_mask(values: npt.NDArray[np.generic], positive: str, path: Path) -> Pixels:
+    """Return a mask of 0 and 255 from label values (H, W)."""
+    if values.ndim != 2:
+        raise DatasetError("mask_not_grey", f"{path} is a colour image; a mask has one channel.")
+    if positive == "any":
+        chosen = values != 0
+    elif positive.isdecimal():
+        chosen = values == int(positive)
+    else:
+        raise DatasetError("positive_unknown", f"--positive is a whole number or any: {positive}.")
+    mask: Pixels = chosen.astype(np.uint8) * np.uint8(MEMBRANE)
+    return mask
+
+
+def read_groups(path: Path, names: Collection[str]) -> dict[str, str]:
+    """Read `file name,group` lines; the extension may be left out, a header too.
+
+    `name#3` is the third page of a file. Raises DatasetError if a name has no group, or two.
+    """
+    try:
+        # Excel begins its files with a mark
+        lines = [row for row in csv.reader(path.open(newline="", encoding="utf-8-sig")) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError("groups_unreadable", f"{path} can't be read: {error}.") from error
+    if any(len(row) < 2 or not row[1].strip() for row in lines):
+        raise DatasetError("groups_unreadable", f"{path}: a line has no second column.")
+    belongs: dict[str, str] = {}
+    for row in lines:
+        name, group = key_of(row[0].strip(), names), row[1].strip()
+        if belongs.setdefault(name, group) != group:
+            raise DatasetError("group_twice", f"{path} names two groups for {name}.")
+    paged = {name.rpartition("#")[0] for name in belongs}
+    if wanted := sorted(set(names) - belongs.keys() - paged):
+        raise DatasetError("group_missing", f"{path} names no group for {some(wanted)}.")
+    return belongs
+
+
+def key_of(name: str, names: Collection[str]) -> str:
+    """Return the stem of a file's name in a table, with the number of its page if there is one."""
+    if name in names:
+        return name
+    head, _, page = name.rpartition("#")
+    return f"{key_of(head, names)}#{page}" if head and page.isdecimal() else Path(name).stem
+
+
+def group_of(belongs: Mapping[str, str], stem: str, page: int) -> str:
+    """Return the group of a file's page, counted from 1. Raises DatasetError if it has none."""
+    found = belongs.get(f"{stem}#{page}", belongs.get(stem))
+    if found is None:
+        raise DatasetError("group_missing", f"No group is named for page {page} of {stem}.")
+    return found
+
+
+def some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def size(array: npt.NDArray[np.generic]) -> str:
+    return f"{array.shape[1]}×{array.shape[0]}"
