@@ -13,6 +13,7 @@ from backend.audit import routes as audit
 from backend.auth import routes as auth
 from backend.db.session import get_database
 from backend.events import routes as events
+from backend.exports import routes as exports
 from backend.jobs import routes as jobs
 from backend.label_issues import routes as label_issues
 from backend.methods import Methods
@@ -40,6 +41,7 @@ DOMAINS = (
     patches,
     annotations,
     annotations_geojson,
+    exports,
     review,
     predictions,
     rounds,

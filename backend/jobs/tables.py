@@ -28,6 +28,7 @@ class JobKind(StrEnum):
     REPORT = "report"
     VERIFY_REPORT = "verify_report"
     SCORE = "score"
+    EXPORT = "export"
     CLEANUP = "cleanup"
 
 
@@ -47,6 +48,7 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     JobKind.VERIFY_REPORT: Queue.CPU,
     # somebody looks at it
     JobKind.SCORE: Queue.INTERACTIVE,
+    JobKind.EXPORT: Queue.CPU,
     JobKind.CLEANUP: Queue.CPU,
 }
 
@@ -59,6 +61,7 @@ HOURS: Mapping[JobKind, float] = {
     JobKind.REPORT: 12,
     JobKind.VERIFY_REPORT: 12,
     JobKind.SCORE: 2,
+    JobKind.EXPORT: 2,
     JobKind.CLEANUP: 2,
 }
 """How long one try may take at most, unless `job_hours` says otherwise: what hangs must end."""
@@ -68,6 +71,7 @@ WITHOUT_ROW = frozenset(
         JobKind.PREDICT,
         JobKind.PREDICT_VIEWPORT,
         JobKind.VERIFY_REPORT,
+        JobKind.EXPORT,
         JobKind.CLEANUP,
     }
 )

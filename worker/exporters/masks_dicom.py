@@ -37,10 +37,13 @@ def segmentation(
     source: Dataset,
     identity: Identity,
     *,
-    model: str,
-    weights_sha256: str,
+    model: str | None,
+    weights_sha256: str | None,
 ) -> Segmentation | None:
-    """Return the object; None where there is no membrane, or more than MOST_TILES tiles of it."""
+    """Return the object; None where there is no membrane, or more than MOST_TILES tiles of it.
+
+    model, weights_sha256: whose proposals the masks began with; None: people drew all of them.
+    """
     places, tiles = [], []
     for place, tile in tiles_of(slide, masks, regions):
         places.append(place)
@@ -54,18 +57,7 @@ def segmentation(
         source_images=[source],
         pixel_array=np.stack(tiles),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[
-            SegmentDescription(
-                segment_number=1,
-                segment_label="Membrane",
-                segmented_property_category=codes.SCT.AnatomicalStructure,
-                segmented_property_type=local("membrane", "Stained cell membrane"),
-                algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
-                algorithm_identification=hd.AlgorithmIdentificationSequence(
-                    name=model, family=codes.DCM.ArtificialIntelligence, version=weights_sha256
-                ),
-            )
-        ],
+        segment_descriptions=[membrane(model, weights_sha256)],
         pixel_measures=grid.measures,
         plane_positions=[grid.position(*place) for place in places],
         dimension_organization_type="TILED_SPARSE",
@@ -79,6 +71,22 @@ def segmentation(
     made.TotalPixelMatrixColumns = ceil(slide.width / grid.step)
     made.TotalPixelMatrixRows = ceil(slide.height / grid.step)
     return made
+
+
+def membrane(model: str | None, weights_sha256: str | None) -> SegmentDescription:
+    """Describe the one segment, and what drew it."""
+    algorithm = model and hd.AlgorithmIdentificationSequence(
+        name=model, family=codes.DCM.ArtificialIntelligence, version=str(weights_sha256)
+    )
+    kinds = SegmentAlgorithmTypeValues
+    return SegmentDescription(
+        segment_number=1,
+        segment_label="Membrane",
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=local("membrane", "Stained cell membrane"),
+        algorithm_type=kinds.SEMIAUTOMATIC if algorithm else kinds.MANUAL,
+        algorithm_identification=algorithm or None,
+    )
 
 
 def tiles_of(

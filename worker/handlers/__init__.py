@@ -18,6 +18,7 @@ MODULES: Mapping[JobKind, str] = {
     JobKind.REPORT: "worker.handlers.report",
     JobKind.VERIFY_REPORT: "worker.handlers.verify_report",
     JobKind.SCORE: "worker.handlers.score",
+    JobKind.EXPORT: "worker.handlers.export",
     JobKind.CLEANUP: "worker.handlers.cleanup",
 }
 

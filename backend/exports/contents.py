@@ -1,0 +1,167 @@
+"""What an export is made of: people's newest masks of a slide, and where there is none, if wished,
+what a model version proposes.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from backend import __version__
+from backend.annotations import drawn, masks
+from backend.annotations.drawn import PAGE, Drawn
+from backend.annotations.masks import Mask
+from backend.db.session import Database
+from backend.errors import Conflict
+from backend.model_versions import service as model_versions
+from backend.model_versions.tables import ModelVersion
+from backend.patches.grid import PATCH_PX
+from backend.patches.pictures import proposal_of
+from backend.patches.tables import Patch
+from backend.predictions import service as predictions
+from backend.predictions.tables import PatchPrediction, Prediction
+from backend.settings import Settings
+from backend.slides import service as slides
+from backend.slides.tables import Slide
+from backend.storage.blobs import Blobs
+from backend.storage.pyramids import Channel
+
+
+class NothingToExport(Conflict):
+    code, title = "nothing_to_export", "This slide has no masks"
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A patch that only a model version has seen. x0, y0, size0: its box in level-0 px."""
+
+    patch_id: str
+    row: int
+    column: int
+    x0: float
+    y0: float
+    size0: float
+    model_version_id: str
+
+
+Origin = Drawn | Proposed
+
+
+@dataclass(frozen=True)
+class Item:
+    """A patch and its mask, read when asked for: uint8 (256, 256) of 0, 127 (ignore), 255."""
+
+    origin: Origin
+    mask: Callable[[], Mask]
+
+    @property
+    def by_person(self) -> bool:
+        return isinstance(self.origin, Drawn)
+
+    @property
+    def name(self) -> str:
+        """A file's name, without its ending: the patch's place on the grid."""
+        return f"r{self.origin.row:05d}_c{self.origin.column:05d}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A slide's masks as of now. prediction, version: whose proposals are in it too, if any are.
+
+    `basis` names all that the masks follow from: equal ones, equal exports.
+    """
+
+    slide: Slide
+    prediction: Prediction | None
+    version: ModelVersion | None
+    basis: str
+
+    def items(self, database: Database, blobs: Blobs, settings: Settings) -> Iterator[Item]:
+        """Yield the patches in the grid's order; their rows are read by pages."""
+        if self.prediction is None:
+            proposed: Iterator[Proposed] = iter(())
+        else:
+            proposed = proposals(database, self.prediction)
+        last = None
+        merged: Iterator[Origin] = heapq.merge(
+            drawn.of_slide(database, self.slide.id), proposed, key=place_of
+        )
+        for origin in merged:
+            # somebody may annotate a patch between two pages: then the person's mask counts
+            if place_of(origin) != last:
+                last = place_of(origin)
+                yield Item(origin, self._reader(origin, blobs, settings))
+
+    def _reader(self, origin: Origin, blobs: Blobs, settings: Settings) -> Callable[[], Mask]:
+        def of_person() -> Mask:
+            assert isinstance(origin, Drawn)
+            return masks.decode(blobs.read(origin.mask_sha256))
+
+        def of_model() -> Mask:
+            assert self.prediction is not None
+            pyramid = predictions.pyramid_of(self.slide, self.prediction, settings)
+            x, y = origin.column * PATCH_PX, origin.row * PATCH_PX
+            seen = pyramid.read(0, x, y, (PATCH_PX, PATCH_PX), [Channel.PROBABILITY])
+            return np.asarray(proposal_of(seen[0]))
+
+        return of_person if isinstance(origin, Drawn) else of_model
+
+
+def place_of(origin: Origin) -> tuple[int, int]:
+    return origin.row, origin.column
+
+
+def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Contents:
+    """Return what there is to export of a slide; raise NothingToExport."""
+    slide, _, _ = slides.visible(session, slide_id)
+    prediction = predictions.shown(session, slide_id) if with_proposals else None
+    version = model_versions.get(session, prediction.model_version_id) if prediction else None
+    if not slides.is_annotated(session, slide_id) and prediction is None:
+        raise NothingToExport(
+            "Nobody has annotated a patch of this slide yet"
+            + (", and no model version has seen it." if with_proposals else ".")
+        )
+    said = [__version__, slide.sha256, drawn.state_of(session, slide_id)]
+    if prediction is not None:
+        # while a prediction goes on, its shards tell what is there
+        seen = prediction.sha256 or str(predictions.shard_count(session, prediction.id))
+        said += [prediction.model_version_id, seen]
+    basis = sha256(" ".join(said).encode()).hexdigest()
+    return Contents(slide, prediction, version, basis)
+
+
+def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:
+    """Yield the patches that a model version has seen and nobody has annotated, by pages."""
+    after = (-1, -1)
+    while True:
+        with database.reading() as session:
+            rows = session.execute(
+                select(
+                    Patch.id.label("patch_id"),
+                    Patch.row,
+                    Patch.column,
+                    Patch.x0,
+                    Patch.y0,
+                    Patch.size0,
+                )
+                .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
+                .where(
+                    PatchPrediction.prediction_id == prediction.id,
+                    Patch.revision == 0,
+                    tuple_(Patch.row, Patch.column) > after,
+                )
+                .order_by(Patch.row, Patch.column)
+                .limit(PAGE)
+            )
+            page = [
+                Proposed(**row, model_version_id=prediction.model_version_id)
+                for row in rows.mappings()
+            ]
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = place_of(page[-1])

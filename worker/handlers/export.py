@@ -1,0 +1,121 @@
+"""Make the DICOM Segmentation of a slide's masks; every other export is made while it is sent.
+
+The file is named by all that it follows from, so that a request finds the one that is of now.
+"""
+
+import os
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from backend.annotations.drawn import Drawn
+from backend.errors import Conflict
+from backend.exchange.dicom import Identity, settled, source_of
+from backend.exports import contents, service
+from backend.exports.contents import Contents, Origin
+from backend.predictions import service as predictions
+from backend.slides import service as slides
+from backend.slides.reader import open_slide
+from backend.storage.blobs import Blobs, sync_folder
+from backend.storage.pyramids import Pyramid
+from backend.storage.shard_files import DRAFT
+from models.her2.pixels import Regions
+from worker.context import JobContext
+from worker.data import read_mask
+from worker.exporters.masks_dicom import MOST_TILES, segmentation
+from worker.her2.slide import KEPT_MASKS, MEMBRANE, SlideMasks, SlidePixels
+
+
+class NoSegmentation(Conflict):
+    code, title = "no_segmentation", "There is no DICOM Segmentation of these masks"
+
+
+class DecidedMasks(SlideMasks):
+    """People's masks over a prediction, which does not show through where they said to ignore."""
+
+    def __init__(
+        self,
+        pyramid: Pyramid | None,
+        drawn: dict[tuple[int, int], str],
+        blobs: Blobs,
+        analysis_mpp: float,
+    ) -> None:
+        super().__init__(pyramid, drawn, blobs, analysis_mpp)
+        self._read = lru_cache(KEPT_MASKS)(lambda sha256: decided(read_mask(blobs, sha256)))
+
+
+def decided(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.where(mask == MEMBRANE, mask, np.uint8(0))
+
+
+def run(context: JobContext) -> None:
+    slide_id, _, _ = context.subject.partition(":")
+    with_proposals = bool(context.params.get("proposals"))
+    with context.reading() as session:
+        found = contents.of_slide(session, slide_id, with_proposals=with_proposals)
+    content = made(context, found)
+    context.check()
+    target = service.dicom_file(found, context.settings)
+    with context.finishing() as session:
+        # a slide that was deleted meanwhile leaves no file behind
+        slides.get(session, slide_id)
+        keep(target, content)
+
+
+def made(context: JobContext, found: Contents) -> bytes:
+    """Return the object's bytes: equal masks, equal bytes. Raise NoSegmentation, DicomIncomplete.
+
+    Holds the rows of all patches, and the tiles with membrane: at most MOST_TILES of them.
+    """
+    slide, settings, blobs = found.slide, context.settings, context.blobs
+    source = source_of(
+        settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
+    )
+    patches = [item.origin for item in found.items(context.database, blobs, settings)]
+    drawn = [each for each in patches if isinstance(each, Drawn)]
+    pyramid = None
+    if found.prediction is not None:
+        pyramid = predictions.pyramid_of(slide, found.prediction, settings)
+    by_place = {(each.row, each.column): each.mask_sha256 for each in drawn}
+    identity = Identity(slide.id, f"masks {found.basis}")
+    version = found.version
+    with closing(open_slide(slide, settings)) as reader:
+        segments = segmentation(
+            SlidePixels(reader, slide),
+            DecidedMasks(pyramid, by_place, blobs, settings.analysis_mpp),
+            Regions.of([box_of(each) for each in patches]),
+            source,
+            identity,
+            model=version.name if version else None,
+            weights_sha256=str(version.weights_sha256) if version else None,
+        )
+    if segments is None:
+        raise NoSegmentation(
+            f"The masks hold no membrane, or more than {MOST_TILES} tiles of it: take png, coco or "
+            "ome-zarr, which have no such limit."
+        )
+    newest = max((each.created_at for each in drawn), default=slide.created_at)
+    return settled(segments, identity, newest)
+
+
+def box_of(patch: Origin) -> shapely.Polygon:
+    return shapely.box(patch.x0, patch.y0, patch.x0 + patch.size0, patch.y0 + patch.size0)
+
+
+def keep(target: Path, content: bytes) -> None:
+    """Write the file whole; the slide's older ones, of masks as they were, go."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=target.parent, prefix=DRAFT, delete=False) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(target)
+    sync_folder(target.parent)
+    for other in target.parent.glob(f"*{service.ENDING}"):
+        if other != target:
+            other.unlink(missing_ok=True)
