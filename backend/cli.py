@@ -83,6 +83,9 @@ def api() -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=3,
+        # longer than clients and proxies keep a quiet connection: the end that closes it first is
+        # theirs, and no request is ever sent into one that is closing
+        timeout_keep_alive=75,
     )
 
 
@@ -223,23 +226,6 @@ def delete_slides(slide_ids: list[str]) -> None:
     with connect() as client:
         for slide_id in slide_ids:
             client.ask("DELETE", f"/slides/{slide_id}")
-
-
-@app.command()
-def predict(
-    slide_id: str,
-    *,
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until it is done.")] = False,
-) -> None:
-    """Ask for the active model's proposals on a slide; prints the job's id."""
-    from backend.progress import bar
-
-    with connect() as client:
-        job = client.ask("POST", f"/slides/{slide_id}/predictions", json={}).json()
-        say(job["id"])
-        if wait:
-            with bar("predicting", 1) as show:
-                client.wait_for_job(job["id"], progress=show)
 
 
 @rounds.command("start")
