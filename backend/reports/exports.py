@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.errors import Conflict
 from backend.exchange.content import NOT_STATED, Content, Edit, Signature, Version
 from backend.exchange.fhir import fhir
 from backend.exchange.pdf import pdf
@@ -129,6 +130,17 @@ def successor_of(session: Session, report: Report) -> str | None:
     return session.scalar(
         select(Report.id).where(Report.amends_id == report.id).order_by(Report.id.desc()).limit(1)
     )
+
+
+class TilesNotMade(Conflict):
+    code, title = "tiles_not_made", "This report has no table of tiles"
+
+
+def tiles_of(report: Report) -> str:
+    """Return the sha256 of the table of tiles; raise TilesNotMade."""
+    if "tiles" not in report.files:
+        raise TilesNotMade("The report is older than this export. Ask for a new report.")
+    return str(report.files["tiles"])
 
 
 def pdf_of(blobs: Blobs, report: Report, content: Content) -> bytes:

@@ -152,6 +152,16 @@ def get_json(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) 
     return download(whole, "application/json", report_id, "json")
 
 
+@router.get("/reports/{report_id}.tiles.csv", response_class=Response)
+def get_tiles_csv(
+    request: Request, session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str
+) -> Response:
+    """Return the counts of each tile as CSV: what the intervals are drawn from."""
+    report = service.computed(session, report_id)
+    path, name = blobs.path(exports.tiles_of(report)), f"her2-{report_id}.tiles.csv"
+    return packed(request, path, "text/csv", name)
+
+
 @router.get("/reports/{report_id}.csv", response_class=Response)
 def get_csv(
     request: Request, session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str

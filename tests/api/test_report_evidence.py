@@ -27,7 +27,7 @@ from tests.scoring import (
     slide_with_tumour,
 )
 
-EXPORTS = ("pdf", "html", "json", "csv", "fhir.json", "geojson")
+EXPORTS = ("pdf", "html", "json", "csv", "tiles.csv", "fhir.json", "geojson")
 
 
 def read(service: Service, report_id: str, ending: str) -> bytes:

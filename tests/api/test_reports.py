@@ -45,7 +45,7 @@ def test_a_report_is_read_in_every_format(service: Service) -> None:
     report = report_of(service, report_id)
     urn = f"urn:membrana:report:{report_id}"
     assert report["research_use_only"] == RESEARCH_USE_ONLY
-    for ending in ("html", "json", "csv", "fhir.json", "geojson"):
+    for ending in ("html", "json", "csv", "tiles.csv", "fhir.json", "geojson"):
         content = read(service, report_id, ending)
         assert RESEARCH_USE_ONLY in content.decode(), ending
         assert urn in content.decode(), ending
@@ -55,6 +55,10 @@ def test_a_report_is_read_in_every_format(service: Service) -> None:
     Bundle.model_validate_json(read(service, report_id, "fhir.json"))
     rows = list(csv.DictReader(io.StringIO(read(service, report_id, "csv").decode())))
     assert len(rows) == report["document"]["cells"]
+    tiles = list(csv.DictReader(io.StringIO(read(service, report_id, "tiles.csv").decode())))
+    assert len(tiles) == report["document"]["tiles"]
+    for name, total in report["document"]["counts"].items():
+        assert sum(int(row[name]) for row in tiles) == total
     plain = read(service, report_id, "geojson", **{"Accept-Encoding": "identity"})
     packed = service.client.get(f"/reports/{report_id}.geojson", params={"gzip": True})
     assert packed.headers["Content-Type"] == "application/gzip"

@@ -38,6 +38,7 @@ def annotated() -> bytes:
         (html(content(signed=True)), "html"),
         (fhir(content(signed=True), pdf=b"", pdf_url="/x.pdf"), "fhir.json"),
         ("".join(cells_csv.lines(CELLS, included(CELLS), urn=URN)).encode(), "csv"),
+        (b'tile,x,"For Research Use Only. ' + URN.encode() + b'"\r\n', "tiles.csv"),
         (
             "".join(
                 cells_geojson.pieces(CELLS, included(CELLS), REGIONS, report_id=REPORT_ID, urn=URN)

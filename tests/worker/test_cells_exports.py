@@ -10,8 +10,15 @@ import shapely
 
 from backend.exchange.words import RESEARCH_USE_ONLY
 from models.her2.classes import CLASSES
-from tests.reported import REGIONS, REPORT_ID, URN, included, measured
-from worker.exporters import cells_csv, cells_geojson
+from models.her2.pixels import Field, Regions
+from models.her2.protocols import load
+from tests.reported import REGIONS, REPORT_ID, SIDE, URN, included, measured
+from worker.exporters import cells_csv, cells_geojson, tiles_csv
+from worker.her2.slide import regions_of
+
+
+def marked() -> Regions:
+    return regions_of(REGIONS, Field(np.full((SIDE, SIDE, 3), 255, np.uint8), 0.25))
 
 
 def test_csv_is_one_row_a_cell() -> None:
@@ -30,6 +37,40 @@ def test_csv_is_one_row_a_cell() -> None:
     np.testing.assert_allclose(
         [float(row["own_completeness"]) for row in rows], cells.unshared, atol=6e-5
     )
+
+
+def test_tiles_add_up_to_the_slide_and_each_has_its_own_score() -> None:
+    cells, document, *_ = measured()
+    protocol, regions = load("asco_cap_2023_breast"), marked()
+    shown = document["heterogeneity"]["map"]
+    text = "".join(tiles_csv.lines(cells, protocol, regions, shown, urn=URN))
+    assert RESEARCH_USE_ONLY in text.partition("\r\n")[0]
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == document["tiles"]
+    for row, one in zip(rows, shown, strict=True):
+        assert sum(int(row[name]) for name in CLASSES) == int(row["cells"]) == one["cells"]
+        assert (float(row["x_um"]), float(row["x"])) == (one["x_um"], 4 * one["x_um"])
+        assert row["score"] == (one["score"] or "")
+        assert 0 < float(row["tumour_um2"]) <= float(row["side_um"]) ** 2
+    for name in CLASSES:
+        assert sum(int(row[name]) for row in rows) == document["counts"][name]
+
+
+def test_no_field_of_a_table_begins_as_a_formula_does() -> None:
+    cells, document, *_ = measured()
+    tables = (
+        cells_csv.lines(cells, included(cells), urn=URN),
+        tiles_csv.lines(
+            cells,
+            load("asco_cap_2023_breast"),
+            marked(),
+            document["heterogeneity"]["map"],
+            urn=URN,
+        ),
+    )
+    for lines in tables:
+        fields = {each for row in csv.reader(io.StringIO("".join(lines))) for each in row}
+        assert not [each for each in fields if each.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
 def test_geojson_goes_through_a_reader_like_qupaths_and_comes_back() -> None:

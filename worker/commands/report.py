@@ -19,6 +19,7 @@ ENDINGS = {
     "html": "html",
     "json": "json",
     "csv": "csv",
+    "tiles": "tiles.csv",
     "fhir": "fhir.json",
     "geojson": "geojson",
     "seg": "seg.dcm",
@@ -138,7 +139,7 @@ def origin_of(content: bytes) -> tuple[str, str]:
     elif content.startswith(b"<!doctype html"):
         ending = "html"
     else:
-        ending = "csv"
+        ending = "tiles.csv" if content.startswith(b"tile,") else "csv"
     return found[1].decode(), ending
 
 

@@ -1,10 +1,11 @@
 """The measured cells as CSV: one row a cell, the same bytes for the same cells.
 
 The last column is empty: its name carries the research-use statement and the report it belongs to,
-so that the file stays a table that any program reads.
+so that the file stays a table that any program reads. Numbers and class codes are all it holds, no
+words of people: nothing in it begins as a spreadsheet's formula does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ STEP = 50_000
 def lines(cells: Cells, included: Bool, *, urn: str) -> Iterator[str]:
     """Yield the file in pieces of whole lines. x, y are level-0 px; `included`: bool (n,)."""
     head = ["cell", "x", "y", "x_um", "y_um", "class", "included", *MEASURES, *FLAGS]
-    yield ",".join([*head, f'"{RESEARCH_USE_ONLY} {urn}"']) + "\r\n"
+    yield headed(head, urn)
     for start in range(0, len(cells), STEP):
         part = slice(start, start + STEP)
         columns = [
@@ -56,6 +57,11 @@ def lines(cells: Cells, included: Bool, *, urn: str) -> Iterator[str]:
             *(["1" if each else "0" for each in cells.flags[part] & bit] for bit in FLAGS.values()),
         ]
         yield "".join(",".join(row) + ",\r\n" for row in zip(*columns, strict=True))
+
+
+def headed(names: Sequence[str], urn: str) -> str:
+    """Return a table's first line: its columns, and where it comes from."""
+    return ",".join([*names, f'"{RESEARCH_USE_ONLY} {urn}"']) + "\r\n"
 
 
 def written(values: npt.NDArray[np.floating], places: int) -> list[str]:

@@ -17,7 +17,7 @@ from backend.slides.tables import Slide
 from models.her2.cells import Cells
 from models.her2.slide_score import canonical
 from worker.context import JobContext
-from worker.exporters import cells_csv, cells_geojson
+from worker.exporters import cells_csv, cells_geojson, tiles_csv
 from worker.her2 import decisions, figures, measurement
 from worker.her2.decisions import Placed
 from worker.her2.document import CellEdit, Scored
@@ -145,7 +145,11 @@ def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> di
     pieces = cells_geojson.pieces(
         scored.cells, scored.included, on.drawn, report_id=report.id, urn=urn
     )
+    tiles = tiles_csv.lines(
+        scored.cells.take(scored.included), on.protocol, on.regions, heat["map"], urn=urn
+    )
     return {
+        "tiles": measurement.put_gzipped(blobs, tiles),
         "figures": blobs.put(canonical(shown)),
         "csv": measurement.put_gzipped(blobs, lines),
         "geojson": measurement.put_gzipped(blobs, pieces),
