@@ -75,12 +75,7 @@ class Client:
                 f"No service answers at {self.http.base_url.host}:{self.http.base_url.port}.",
                 code="no_service",
             ) from error
-        if answer.is_error:
-            problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
-            detail = problem.get("detail", f"The service answered {answer.status_code}.")
-            code = problem.get("code", "refused")
-            raise Refused(detail, code=code, answered=answer.status_code)
-        return answer
+        return checked(answer)
 
     def get(self, path: str, **params: Any) -> Any:
         return self.ask("GET", path, params=params).json()
@@ -108,6 +103,34 @@ class Client:
                 detail = problem.get("detail", f"The job was {job['state']}.")
                 raise JobFailed(detail, code=problem.get("code", f"job_{job['state']}"))
             time.sleep(POLL_SECONDS)
+
+    def download(self, path: str, target: Path, *, progress: Progress, **params: Any) -> None:
+        """Write what is at an address to a file, whole or not at all, however large it is.
+
+        Where the service answers with a job, wait for it and ask again.
+        """
+        while job := self.fetch(path, target, params):
+            self.wait_for_job(job["id"], progress=progress)
+
+    def fetch(self, path: str, target: Path, params: dict[str, Any]) -> Any:
+        """Write an answer's body to a file and return None, or return the job that it tells of."""
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with self.http.stream("GET", path, params=params) as answer:
+                if answer.is_error or answer.status_code == httpx.codes.ACCEPTED:
+                    answer.read()
+                    return checked(answer).json()
+                with draft.open("wb") as file:
+                    for piece in answer.iter_bytes():
+                        file.write(piece)
+            draft.replace(target)
+        except httpx.TransportError as error:
+            raise Unavailable(
+                f"The line to the service broke ({type(error).__name__}): try again.",
+                code="broken_off",
+            ) from error
+        finally:
+            draft.unlink(missing_ok=True)
 
     def newest_round(self) -> Any:
         rounds = self.get("/rounds", limit=1)["items"]
@@ -166,3 +189,13 @@ class Client:
             "Content-Type": "application/offset+octet-stream",
         }
         return self.ask("PATCH", place, content=content, headers=headers)
+
+
+def checked(answer: httpx.Response) -> httpx.Response:
+    """Return an answer whose body is read; raise Refused with its sentence if it is an error."""
+    if answer.is_error:
+        problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+        detail = problem.get("detail", f"The service answered {answer.status_code}.")
+        code = problem.get("code", "refused")
+        raise Refused(detail, code=code, answered=answer.status_code)
+    return answer

@@ -4,9 +4,9 @@ torch is imported when a command needs it, not before.
 """
 
 from backend.cli import main
-from worker.commands import benchmark, report, score, segment, train
+from worker.commands import benchmark, export, predict, report, score, segment, train
 
-__all__ = ["benchmark", "main", "report", "score", "segment", "train"]
+__all__ = ["benchmark", "export", "main", "predict", "report", "score", "segment", "train"]
 
 if __name__ == "__main__":
     main()
