@@ -1,6 +1,5 @@
 """Slides: made from a received file, measured by ingest, described and changed by people."""
 
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from backend.audit import service as audit
 from backend.auth.tables import User
 from backend.db.outbox import after_commit
+from backend.db.session import get_database
 from backend.db.states import move, move_or_conflict
 from backend.errors import Conflict, NotFound
 from backend.events.service import announce
@@ -19,9 +19,10 @@ from backend.jobs import service as jobs
 from backend.jobs.tables import ACTIVE, Job, JobKind
 from backend.patches.tables import Patch
 from backend.settings import Settings
+from backend.slides import leftovers
 from backend.slides.reader import open_slides, slide_path
 from backend.slides.tables import Slide, SlideState
-from backend.storage.blobs import Blobs
+from backend.storage.sweeping import remove as remove_path
 
 JOBS_OF_A_SLIDE = (JobKind.INGEST, JobKind.PREDICT, JobKind.PREDICT_VIEWPORT)
 VISIBLE = (SlideState.READY, SlideState.ARCHIVED, SlideState.NEEDS_MPP)
@@ -215,12 +216,15 @@ def remove(session: Session, slide_id: str, settings: Settings, *, by: User) -> 
 
 
 def remove_files(slide: Slide, settings: Settings) -> None:
-    """Take the files of a deleted slide off the disk; ones that are gone already are no error."""
+    """Take the files of a deleted slide off the disk, unless it was uploaded again meanwhile.
+
+    What else was stored for it (masks, reports) goes with the next sweep (worker: cleanup).
+    """
     open_slides.forget(slide_path(slide, settings))
-    (settings.slide_folder / f"{slide.sha256}.tif").unlink(missing_ok=True)
-    shutil.rmtree(settings.slide_folder / slide.sha256, ignore_errors=True)
-    shutil.rmtree(settings.pyramid_folder / slide.sha256, ignore_errors=True)
-    Blobs(settings.blob_folder).delete(slide.sha256)
+    with get_database(settings.sqlalchemy_url).writing() as session:
+        gone = leftovers.set_aside(session, slide.sha256, settings)
+    for path in gone:
+        remove_path(path)
 
 
 @jobs.on_failure(JobKind.INGEST)

@@ -6,10 +6,14 @@ Blob first, row second: a crash leaves an orphan to sweep, never a row that poin
 import hashlib
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from backend.errors import MembranaError, NotFound
+
+SWEPT = ".swept-"
+"""Begins the name of a blob that a sweep is about to delete."""
 
 
 class BlobMissing(NotFound):
@@ -46,10 +50,19 @@ class Blobs:
     def has(self, sha256: str) -> bool:
         return self.path(sha256).is_file()
 
+    def renew(self, sha256: str) -> bool:
+        """Say whether a blob is there. It is young again then: no sweep takes it for a while."""
+        try:
+            os.utime(self.path(sha256))
+        except FileNotFoundError:
+            return False
+        # a sweep that took it in this moment has not seen that it is young
+        return self.has(sha256)
+
     def put(self, data: bytes) -> str:
         """Store bytes and return their sha256."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if self.has(sha256):
+        if self.renew(sha256):
             return sha256
         target = self.path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,10 +77,11 @@ class Blobs:
     def adopt(self, source: Path, sha256: str) -> Path:
         """Move a finished file of the same file system in; its sha256 is the caller's word."""
         target = self.path(sha256)
-        if target.is_file():
+        if self.renew(sha256):
             source.unlink()
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
+        os.utime(source)
         with source.open("rb") as file:
             os.fsync(file.fileno())
         source.replace(target)
@@ -89,6 +103,23 @@ class Blobs:
 
     def delete(self, sha256: str) -> None:
         self.path(sha256).unlink(missing_ok=True)
+
+    def discard(self, sha256: str, before: datetime) -> bool:
+        """Delete a blob unless it was stored again since `before`; say whether it is gone.
+
+        It steps aside first: who stores it meanwhile finds none and writes it anew.
+        """
+        path = self.path(sha256)
+        aside = path.with_name(SWEPT + sha256)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        if aside.stat().st_mtime >= before.timestamp():
+            aside.rename(path)
+            return False
+        aside.unlink()
+        return True
 
     def __iter__(self) -> Iterator[str]:
         """Yield the sha256 of every blob."""

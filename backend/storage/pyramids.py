@@ -10,7 +10,6 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from backend.slides.geometry import SizePx
 from backend.storage import shard_files
 from backend.storage.shard_files import DRAFT
+from backend.storage.sweeping import forget_hidden
 
 Pixels = npt.NDArray[np.uint8]
 CHUNK_PX = 256
@@ -225,15 +225,7 @@ def folder_of(root: Path, slide_sha256: str, model_version_id: str) -> Path:
 
 def forget_drafts(root: Path, before: datetime) -> None:
     """Delete what killed processes had begun to write, pyramids and parts of them."""
-    for draft in root.glob("*/.*"):
-        # whoever writes it may finish it, or another worker delete it, at this moment
-        with suppress(FileNotFoundError):
-            if draft.stat().st_mtime >= before.timestamp():
-                continue
-            if draft.is_dir():
-                shutil.rmtree(draft)
-            else:
-                draft.unlink()
+    forget_hidden(root, before, "*/.*")
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.auth.tables import Role, User
 from backend.db.base import now
+from backend.db.locks import alone
 from backend.db.outbox import after_commit
 from backend.db.session import Database
 from backend.db.states import move
@@ -163,11 +164,13 @@ def make_slide(
     content = sniff(path, name=facts.filename, settings=settings)
     sha256 = file_sha256(path)
     byte_size = path.stat().st_size
-    keep = path.with_suffix(".keep")
-    keep.unlink(missing_ok=True)
-    os.link(path, keep)
-    Blobs(settings.blob_folder).adopt(keep, sha256)
+    blobs = Blobs(settings.blob_folder)
+    keep_blob(blobs, path, sha256)
     with database.writing() as session:
+        alone(session, sha256)
+        if not blobs.has(sha256):
+            # the slide was here, and has been deleted since the line before
+            keep_blob(blobs, path, sha256)
         slide, known = slides.create(
             session,
             sha256=sha256,
@@ -182,6 +185,14 @@ def make_slide(
     forget(path)
     log.info("slide %s received: %s, %d bytes, known: %s", slide.id, content, byte_size, known)
     return slide.id, known
+
+
+def keep_blob(blobs: Blobs, path: Path, sha256: str) -> None:
+    """Make a blob of a received file, which stays: another name for the same bytes."""
+    keep = path.with_suffix(".keep")
+    keep.unlink(missing_ok=True)
+    os.link(path, keep)
+    blobs.adopt(keep, sha256)
 
 
 def forget(path: Path) -> None:

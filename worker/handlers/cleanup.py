@@ -1,18 +1,23 @@
 """Housekeeping: what has passed its time is forgotten."""
 
+import logging
 from datetime import timedelta
 
 from backend.db.base import now
+from backend.db.blob_names import blob_names
 from backend.events import service as events
 from backend.label_issues import course as audits
 from backend.rounds import course
-from backend.storage import pyramids
+from backend.slides import leftovers
+from backend.storage import pyramids, sweeping
 from backend.uploads import service as uploads
 from worker.context import JobContext
 
+log = logging.getLogger(__name__)
 EVENTS_KEPT = timedelta(days=7)
 DRAFTS_KEPT = timedelta(days=1)
-"""A draft that is being written is seconds old."""
+"""A draft that is being written is seconds old; a blob has its row within minutes, and hours at
+the most where a job names it at its end."""
 
 
 def run(context: JobContext) -> None:
@@ -22,6 +27,29 @@ def run(context: JobContext) -> None:
     with context.reading() as session:
         course.forget_ended_trainings(session, context.settings)
         audits.forget_ended(session, context.settings)
-    pyramids.forget_drafts(context.settings.pyramid_folder, now() - DRAFTS_KEPT)
+    sweep_files(context)
     with context.finishing() as session:
         events.forget_before(session, now() - EVENTS_KEPT)
+
+
+def sweep_files(context: JobContext) -> None:
+    """Delete old files that no row stands for."""
+    settings, before = context.settings, now() - DRAFTS_KEPT
+    pyramids.forget_drafts(settings.pyramid_folder, before)
+    for folder in (settings.slide_folder, settings.pyramid_folder, settings.blob_folder):
+        sweeping.forget_hidden(folder, before)
+    context.check()
+    for sha256 in leftovers.unknown(context.database, settings, before):
+        with context.writing() as session:
+            gone = leftovers.set_aside(session, sha256, settings)
+        for path in gone:
+            sweeping.remove(path)
+
+    def named() -> set[str]:
+        with context.reading() as session:
+            return blob_names(session)
+
+    count = sweeping.sweep(context.blobs, named, before)
+    sweeping.forget_hidden(settings.blob_folder, before, "??/.*")
+    if count:
+        log.info("%d blobs that nothing named any more are gone", count)
