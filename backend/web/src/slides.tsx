@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import { deleteSlide, readSlide, setPixelSize, thumbnailUrl } from "./api";
 import type { Learning } from "./learning";
+import { MaskDownloads } from "./mask_downloads";
 import { notify } from "./notices";
 import { RoundsPanel } from "./rounds";
 import { go } from "./route";
@@ -123,6 +124,7 @@ function SlideCard({
             {reviewed > 0 && <strong> · {reviewed.toLocaleString("en")} reviewed</strong>}
           </p>
         )}
+        {open && reviewed > 0 && <MaskDownloads slideId={slide.id} />}
         <div class="tags">
           {slide.synthetic && (
             <span class="tag synthetic" data-testid="slide-synthetic">
