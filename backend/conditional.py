@@ -1,5 +1,7 @@
 """Conditional requests: an ETag saves a picture's journey, If-Match saves a person's work."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 
@@ -16,6 +18,18 @@ REVALIDATE = "private, no-cache"
 
 def revision_etag(revision: int) -> str:
     return f'"r{revision}"'
+
+
+def state_etag(*facts: object) -> str:
+    """Return the ETag of what people may change of a thing; what else moves in it is not in it."""
+    return f'"{hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]}"'
+
+
+def is_stale(if_match: str | None, etag: str) -> bool:
+    """Say whether a writer names another state than the present one; who names none is not held."""
+    if if_match is None or if_match.strip() == "*":
+        return False
+    return etag not in (tag.strip().removeprefix("W/") for tag in if_match.split(","))
 
 
 def base_revision(if_match: str | None, if_none_match: str | None = None) -> int:

@@ -1,8 +1,11 @@
 """Sign in and out, users, API tokens."""
 
-from fastapi import APIRouter, Request, Response, status
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response, status
 from sqlalchemy import select
 
+from backend import conditional
 from backend.audit import service as audit
 from backend.auth import service as auth
 from backend.auth.guards import COOKIE, Admin, OpenSession, Viewer
@@ -20,7 +23,7 @@ from backend.auth.tables import BrowserSession, User
 from backend.auth.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
 from backend.db.session import Database
 from backend.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
-from backend.errors import Unauthenticated
+from backend.errors import PreconditionFailed, Unauthenticated
 from backend.paging import Cursor, Limit, Page, paginate
 
 router = APIRouter(tags=["people"])
@@ -36,9 +39,11 @@ def sign_in(
     settings: CurrentSettings,
 ) -> SignedIn:
     """Sign a browser in with a password or a one-time link."""
-    limits = {f"address {request.client and request.client.host}": TRIES_OF_ADDRESS}
+    address = f"address {request.client and request.client.host}"
+    limits = {address: TRIES_OF_ADDRESS}
     if credentials.link is None:
-        limits[f"name {credentials.username}"] = TRIES_OF_NAME
+        # of this address: elsewhere the person is still let in, whoever guesses here
+        limits[f"{address} name {credentials.username}"] = TRIES_OF_NAME
     with throttle.attempt(limits):
         opened, secret = let_in(credentials, database)
     response.set_cookie(
@@ -96,19 +101,44 @@ def users(
 
 
 @router.post("/users", status_code=status.HTTP_201_CREATED)
-def add_user(new: NewUser, session: WriteSession, admin: Admin) -> Person:
+def add_user(new: NewUser, session: WriteSession, admin: Admin, response: Response) -> Person:
     user = auth.create_user(session, name=new.username, role=new.role, password=new.password)
     audit.record(session, admin, "added_user", "user", user.id, role=str(user.role))
+    response.headers["ETag"] = auth.etag(user)
+    return Person.of(user)
+
+
+@router.get("/users/{user_id}")
+def read_user(user_id: str, session: ReadSession, _: Admin, response: Response) -> Person:
+    """Show a person; the ETag is for a change with If-Match."""
+    user = auth.get_user(session, user_id)
+    response.headers["ETag"] = auth.etag(user)
     return Person.of(user)
 
 
 @router.patch("/users/{user_id}")
-def change_user(user_id: str, change: UserChange, session: WriteSession, admin: Admin) -> Person:
+def change_user(
+    user_id: str,
+    change: UserChange,
+    session: WriteSession,
+    admin: Admin,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Person:
+    """Change a role or a password, lock out or let in; with If-Match only what was seen."""
+    seen = auth.get_user(session, user_id, held=True)
+    if conditional.is_stale(if_match, auth.etag(seen)):
+        raise PreconditionFailed(
+            "Another admin changed this person meanwhile. Look again, then change.",
+            headers={"ETag": auth.etag(seen)},
+            current=Person.of(seen).model_dump(mode="json"),
+        )
     user = auth.change_user(
         session, user_id, role=change.role, active=change.active, password=change.password
     )
     changed = sorted(change.model_dump(exclude_none=True))
     audit.record(session, admin, "changed_user", "user", user.id, changed=changed)
+    response.headers["ETag"] = auth.etag(user)
     return Person.of(user)
 
 

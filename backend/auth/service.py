@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.auth.tables import ApiToken, BrowserSession, Role, SignInLink, User
+from backend.conditional import state_etag
 from backend.db.base import now
 from backend.errors import Conflict, NotFound, Unauthenticated, Unprocessable
 
@@ -56,6 +57,19 @@ def hashed(password: str) -> str:
         return passwords.hash(password)
 
 
+def get_user(session: Session, user_id: str, *, held: bool = False) -> User:
+    """Return a person; `held` keeps others from changing them in this transaction."""
+    user = session.get(User, user_id, with_for_update=held or None, populate_existing=held)
+    if user is None:
+        raise NotFound("There is no user with this id.", code="user_not_found")
+    return user
+
+
+def etag(user: User) -> str:
+    """Return the ETag of what admins change of a person."""
+    return state_etag(user.role, user.active, user.password_hash)
+
+
 def change_user(
     session: Session,
     user_id: str,
@@ -68,9 +82,7 @@ def change_user(
 
     A new password and a lock-out end the person's browser sessions.
     """
-    user = session.get(User, user_id)
-    if user is None:
-        raise NotFound("There is no user with this id.", code="user_not_found")
+    user = get_user(session, user_id)
     loses_admin = (role not in (None, Role.ADMIN)) or active is False
     if loses_admin and active_admins(session) == [user.id]:
         raise Conflict("The last admin can't be removed.", code="last_admin")

@@ -1,4 +1,4 @@
-"""Slow down guessing: few wrong passwords a minute for a name and for an address."""
+"""Slow down guessing: few wrong passwords a minute for an address, fewer for one name from it."""
 
 import threading
 import time

@@ -4,16 +4,18 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from backend.auth.guards import Viewer
+from backend.auth.guards import Viewer, browser_session, current_user
 from backend.db.session import Database
 from backend.dependencies import CurrentDatabase
+from backend.errors import Unauthenticated
 from backend.events import service as events
 from backend.events.tables import Event
 
@@ -25,6 +27,8 @@ QUIET_POLLS = 30
 """A comment line after so many polls without news keeps proxies from hanging up."""
 LIFE_SECONDS = 600.0
 """The browser comes back by itself and shows again that it may."""
+ASKED_SECONDS = 15.0
+"""So often it is asked again whether who listens still may: an account can be locked meanwhile."""
 OVERLAP = 200
 """On PostgreSQL a smaller id may appear after a larger one: so many ids are looked at again."""
 
@@ -42,20 +46,39 @@ def stream(
     seen = last_event_id or ""
     start = min(int(seen), newest) if NUMBER.fullmatch(seen) else newest
     return StreamingResponse(
-        follow(request, database, start),
+        follow(request, database, start, partial(is_let_in, request, database)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def follow(request: Request, database: Database, start: int) -> AsyncIterator[str]:
-    """Yield events newer than `start` until the browser goes away or the stream is old."""
+def is_let_in(request: Request, database: Database) -> bool:
+    """Say whether the request's token or session still opens the service."""
+    try:
+        current_user(request, database, browser_session(request, database))
+    except Unauthenticated:
+        return False
+    return True
+
+
+async def follow(
+    request: Request, database: Database, start: int, is_welcome: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """Yield events newer than `start` until the browser goes away or the stream is old.
+
+    It ends, too, when who listens is no longer welcome.
+    """
     end = time.monotonic() + LIFE_SECONDS
+    asked = time.monotonic()
     yield "retry: 2000\n\n"
     last, quiet = start, 0
     sent = await run_in_threadpool(known_before, database, start)
     heard = None
     while time.monotonic() < end and not await request.is_disconnected():
+        if time.monotonic() >= asked + ASKED_SECONDS:
+            if not await run_in_threadpool(is_welcome):
+                return
+            asked = time.monotonic()
         fresh, heard = await run_in_threadpool(read_since, database, last - OVERLAP, heard)
         news = [event for event in fresh if event.id not in sent]
         for event in news:

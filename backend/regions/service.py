@@ -3,6 +3,7 @@
 A score is made from one set, which it names by its sha256.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_other
@@ -163,6 +164,11 @@ def prepared(
             headers={"ETag": before.etag},
             revision=before.revision,
             sha256=before.sha256,
+            current={
+                "revision": before.revision,
+                "sha256": before.sha256,
+                **json.loads(geojson.document(before.regions)),
+            },
         )
     return before, new
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from backend.auth.guards import Admin, Pathologist, Viewer
 from backend.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.paging import Cursor, Limit, Page, paginate
-from backend.slides import pictures, service
+from backend.slides import concurrency, pictures, service
 from backend.slides.description import describe
 from backend.slides.reader import open_slides, slide_path
 from backend.slides.schemas import SlideChange, SlideOut
@@ -86,16 +86,30 @@ def thumbnail(
 
 
 @router.get("/slides/{slide_id}")
-def read_slide(user: Viewer, session: ReadSession, slide_id: str) -> SlideOut:
-    return describe(session, [service.get(session, slide_id)])[0]
+def read_slide(user: Viewer, session: ReadSession, slide_id: str, response: Response) -> SlideOut:
+    """Show a slide; its ETag names what people may change, for If-Match."""
+    slide = service.get(session, slide_id)
+    response.headers["ETag"] = concurrency.etag(slide)
+    return describe(session, [slide])[0]
 
 
 @router.patch("/slides/{slide_id}")
 def change_slide(
-    user: Pathologist, session: WriteSession, slide_id: str, changes: SlideChange
+    user: Pathologist,
+    session: WriteSession,
+    slide_id: str,
+    changes: SlideChange,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
 ) -> SlideOut:
-    """Set the pixel size, case, stain or archive flag; a pixel size makes ingest go on."""
-    return describe(session, [service.change(session, slide_id, changes.named(), by=user)])[0]
+    """Set the pixel size, case, stain or archive flag; a pixel size makes ingest go on.
+
+    With If-Match: only if nobody changed the slide meanwhile.
+    """
+    concurrency.require_seen(session, slide_id, if_match)
+    changed = service.change(session, slide_id, changes.named(), by=user)
+    response.headers["ETag"] = concurrency.etag(changed)
+    return describe(session, [changed])[0]
 
 
 @router.delete("/slides/{slide_id}", status_code=204)

@@ -93,6 +93,17 @@ def test_guessing_is_slowed_down(browser: TestClient, anna: str) -> None:
     assert somebody_else.status_code == 401, "one name's guesses lock out no other name"
 
 
+def test_guessing_elsewhere_locks_nobody_out(service: Service, anna: str) -> None:
+    def at(host: str) -> TestClient:
+        url = "http://testserver/api/v1"
+        return TestClient(service.client.app, base_url=url, client=(host, 50000))
+
+    for number in range(TRIES_OF_NAME + 1):
+        answer = sign_in(at("203.0.113.7"), anna, f"guess {number}")
+    assert answer.status_code == 429
+    assert sign_in(at("192.0.2.1"), anna).status_code == 200
+
+
 def test_guessing_many_names_from_one_address_is_slowed_down() -> None:
     guard = Throttle()
     for number in range(TRIES_OF_ADDRESS):

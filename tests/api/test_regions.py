@@ -105,6 +105,12 @@ def test_who_comes_second_is_told_and_loses_nothing(service: Service) -> None:
     late = service.client.delete(f"{place}/{region['id']}", headers={"If-Match": '"r1"'})
     assert code(late) == (412, "stale")
     assert (late.json()["revision"], late.headers["ETag"]) == (2, '"r2"')
+    current = late.json()["current"]
+    there = service.client.get(place).json()
+    assert (current["revision"], current["sha256"]) == (2, there["sha256"])
+    assert [each["id"] for each in current["features"]] == [
+        each["id"] for each in there["features"]
+    ]
     assert code(service.client.delete(f"{place}/{region['id']}")) == (428, "precondition_required")
     assert code(service.client.put(place, json=feature())) == (428, "precondition_required")
     assert code(post(service, slide_id, feature(), **{"If-Match": '"r1"'})) == (412, "stale")

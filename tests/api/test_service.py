@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from socket import socket
 
 import pytest
+from fastapi import Request
 from sqlalchemy import delete
 
-from backend.auth.tables import Role
+from backend.auth import service as auth
+from backend.auth.guards import COOKIE
+from backend.auth.tables import Role, User
 from backend.db.base import new_id, now
 from backend.events import routes as stream
 from backend.events import service as events
@@ -137,9 +142,13 @@ class Listener:
         return self.polls < 0
 
 
+def follow(listener: Listener, service: Service, start: int) -> AsyncIterator[str]:
+    return stream.follow(listener, service.database, start, lambda: True)
+
+
 def listen(service: Service, start: int, polls: int = 1) -> list[dict[str, object]]:
     async def collect() -> list[str]:
-        return [part async for part in stream.follow(Listener(polls), service.database, start)]
+        return [part async for part in follow(Listener(polls), service, start)]
 
     parts = asyncio.run(collect())
     assert parts[0] == "retry: 2000\n\n"
@@ -189,7 +198,7 @@ def test_an_event_whose_number_is_late_is_still_told(service: Service) -> None:
             return await super().is_disconnected()
 
     async def collect() -> str:
-        parts = stream.follow(Late(3), service.database, late_id - 1)
+        parts = follow(Late(3), service, late_id - 1)
         return "".join([part async for part in parts])
 
     text = asyncio.run(collect())
@@ -201,6 +210,43 @@ def test_an_old_stream_ends_and_the_browser_comes_back(
 ) -> None:
     monkeypatch.setattr(stream, "LIFE_SECONDS", 0.0)
     assert listen(service, 0, polls=10**9) == []
+
+
+@pytest.mark.parametrize("way", ["locked out", "signed out", "token ended"])
+def test_a_stream_ends_when_its_listener_may_no_longer_listen(
+    service: Service, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(stream, "ASKED_SECONDS", 0.0)
+    with service.database.writing() as session:
+        user = auth.create_user(session, name="anna", role=Role.VIEWER)
+        token = auth.create_token(session, user, name="t")
+        opened, secret = auth.open_session(session, user)
+    by_token = way == "token ended"
+    header = (b"authorization", f"Bearer {token}".encode())
+    cookie = (b"cookie", f"{COOKIE}={secret}".encode())
+    asked = Request({"type": "http", "method": "GET", "headers": [header if by_token else cookie]})
+    polls = 0
+
+    class Here(Listener):
+        async def is_disconnected(self) -> bool:
+            nonlocal polls
+            polls += 1
+            if polls == 2:
+                with service.database.writing() as session:
+                    if way == "locked out":
+                        session.get_one(User, user.id).active = False
+                    elif way == "signed out":
+                        auth.close_session(session, opened)
+                    else:
+                        auth.end_token(session, token)
+            return await super().is_disconnected()
+
+    async def collect() -> list[str]:
+        may = partial(stream.is_let_in, asked, service.database)
+        return [part async for part in stream.follow(Here(50), service.database, 0, may)]
+
+    asyncio.run(collect())
+    assert polls == 2
 
 
 @pytest.mark.parametrize("seen", ["\u00b2", "9" * 5000, "-1", "x", ""])
