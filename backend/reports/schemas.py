@@ -94,7 +94,7 @@ class ReportIn(BaseModel, extra="forbid"):
             gap=self.gap,
             merge_zero_plus=self.merge_zero_plus,
             assay=self.assay.model_dump(exclude_none=True),
-            ish=self.ish and self.ish.made(),
+            ish=self.ish.made() if self.ish else None,
         )
 
 
@@ -113,7 +113,7 @@ class SignIn(BaseModel, extra="forbid"):
     ish: IshIn | None = Field(None, description="Takes the place of what was entered before.")
 
     def verdict(self) -> Verdict:
-        ish = self.ish and self.ish.made()
+        ish = self.ish.made() if self.ish else None
         return Verdict(self.score, self.meaning, self.comment, self.reason, ish)
 
 

@@ -62,8 +62,12 @@ def placed(
 
 def edits(found: Iterable[Placed]) -> list[CellEdit]:
     """Return what counts, in the order of the cells."""
-    applied = {each.cell: each.decision.label for each in found if each.fate == Fate.APPLIED}
-    return [CellEdit(cell, applied[cell]) for cell in sorted(applied) if cell is not None]
+    applied = {
+        each.cell: each.decision.label
+        for each in found
+        if each.fate == Fate.APPLIED and each.cell is not None
+    }
+    return [CellEdit(cell, applied[cell]) for cell in sorted(applied)]
 
 
 def summary(found: Sequence[Placed]) -> dict[str, int]:
