@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from models.her2 import focus as focusing
 from models.her2.blocks import Corner
@@ -82,7 +83,8 @@ def measure(
     work = TileWork(
         slide, masks, regions, settings, densities, detector or LogDetector(densities), found.focus
     )
-    boxes = [box for box in _plan(slide, within, tile_px) if regions.touches(work.box0(box))]
+    scale = ANALYSIS_MPP / slide.mpp
+    boxes = list(_trimmed(_plan(slide, within, tile_px), regions, scale))
     parts: list[Cells] = []
     blurred = [np.zeros((0, 2))]
     threads = workers or min(len(boxes) or 1, os.cpu_count() or 1)
@@ -130,6 +132,25 @@ def _plan(slide: Pixels, within: Sequence[Box0] | None, tile_px: int) -> list[Bo
             box = min(lefts), min(tops), max(rights), max(bottoms)
         wide.append(box)
     return [part for box in wide for part in _split(box, tile_px)]
+
+
+def _trimmed(boxes: Sequence[Box], regions: Regions, scale: float) -> Iterator[Box]:
+    """Cut boxes down to the tumour in them: an edit of a region may be long and thin."""
+    for left, top, right, bottom in boxes:
+        box0 = left * scale, top * scale, right * scale, bottom * scale
+        if not regions.touches(box0):
+            continue
+        inside = shapely.intersection(regions.tumour, shapely.box(*box0))
+        if not inside.area > 0:
+            continue  # its outline only touches the box
+        bounds = inside.bounds
+        first, last = (np.array(each) / scale for each in (bounds[:2], bounds[2:]))
+        yield (
+            max(left, int(first[0] - 1) // 2 * 2),
+            max(top, int(first[1] - 1) // 2 * 2),
+            min(right, int(last[0]) // 2 * 2 + 2),
+            min(bottom, int(last[1]) // 2 * 2 + 2),
+        )
 
 
 def _meet(a: Box, b: Box) -> bool:

@@ -38,7 +38,7 @@ FREE_TO_CHANGE = ("masks", "regions", "decisions", "gap", "protocol", "calibrati
 """Inputs whose change does not touch every cell; a protocol's own numbers are looked at."""
 SMALL_UM2 = 4e6
 """Added tumour up to here, 4 mm², is measured in small tiles: an edit is long and thin."""
-SMALL_TILE_PX = 1024
+SMALL_TILE_PX = 1536
 RIM0 = 2.0
 """Level-0 px round added tumour within which no old cell is trusted, against rounding."""
 
