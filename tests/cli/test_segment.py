@@ -1,5 +1,6 @@
 """`membrana segment`: files in, masks out, on real fields; a bad file stops no other."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,10 @@ def test_networks_draw_with_their_tiles_blended(
     np.testing.assert_array_equal(
         read(out / "probability" / "part.png"), np.rint(blended * 255).astype(np.uint8)
     )
-    assert told(said)[0]["predictor"] == predictor.backend
+    [document] = told(said)
+    assert document["predictor"] == predictor.backend
+    assert document["model_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert "Research Use Only" in document["research_use_only"]
 
 
 def test_one_bad_file_stops_no_other(membrana: Membrana, shared_data: Path, tmp_path: Path) -> None:
@@ -124,6 +128,9 @@ def test_without_a_pixel_size_nothing_is_guessed(
     said = membrana("segment", str(shared_data / FIELD), "-o", str(tmp_path / "masks"))
     assert said.code == 1
     assert told(said)[0]["problem"]["code"] == "mpp_missing"
+    wrong = membrana("segment", str(shared_data / FIELD), "-o", str(tmp_path), "--mpp", "250")
+    assert (wrong.code, wrong.out) == (1, "")
+    assert wrong.err.endswith("(mpp_implausible)\n")
 
 
 def test_no_image_and_no_other_mask_is_written_over(

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,21 @@ import numpy.typing as npt
 import typer
 from PIL import Image
 
-from backend.cli import app, complain, say
-from backend.errors import MembranaError
+from backend.cli import app, say
+from backend.exchange.words import RESEARCH_USE_ONLY
 from backend.progress import bar
+from models.cold_start import ColdStart
+from models.her2.pixels import Field
 from models.prediction import Predictor
-from worker.commands.fields import files_of
+from worker.commands.fields import files_of, going_on
 from worker.commands.options import Refused, in_words
-from worker.commands.pictures import predicted, predictor_of, read_picture
+from worker.commands.pictures import (
+    predicted,
+    predictor_of,
+    read_picture,
+    sha256_of,
+    stated_size,
+)
 from worker.commands.score import Images, Mpp
 
 Gray = npt.NDArray[np.uint8]
@@ -30,7 +39,9 @@ LIKELY = "probability"
 @app.command()
 def segment(
     images: Images,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", file_okay=False, help="Folder for the masks.")
+    ],
     model: Annotated[
         Path | None,
         typer.Option(help="Weights that draw the masks; without them, the stain rule: a start."),
@@ -48,26 +59,34 @@ def segment(
     and the exit code is 1.
     """
     with in_words():
+        stated_size(mpp, "--mpp")
         predictor = predictor_of(model)
         paths = files_of(images)
     folders = {"mask": output} | ({LIKELY: output / LIKELY} if probability else {})
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
+    drawn_by = {
+        "model": model.name if model else "cold-start",
+        "model_sha256": sha256_of(model) if model else ColdStart().sha256,
+        "predictor": predictor.backend,
+        "research_use_only": RESEARCH_USE_ONLY,
+    }
     told: list[dict[str, Any]] = []
     with bar("images", len(paths)) as show:
         for path, targets in named(paths, folders):
-            try:
+            with going_on(path.name, partial(tell, told, path)):
                 check_targets(path, targets, paths, told)
-                with in_words():
-                    told.append(segmented(path, mpp, predictor, targets))
-            except MembranaError as error:
-                problem = {"code": error.problem_code, "detail": error.detail}
-                told.append({"image": str(path), "problem": problem})
-                complain(f"{path.name}: {error.detail} ({error.problem_code})")
+                told.append(segmented(path, mpp, predictor, targets) | drawn_by)
             show(len(told), len(paths))
     say(json.dumps(told, indent=1, ensure_ascii=False))
     if any("problem" in each for each in told):
         raise typer.Exit(1)
+
+
+def tell(told: list[dict[str, Any]], path: Path, trouble: dict[str, Any]) -> None:
+    """Keep an image that could not be used among the others, in their order."""
+    problem = {name: trouble[name] for name in ("code", "detail")}
+    told.append({"image": str(path), "problem": problem})
 
 
 def named(paths: list[Path], folders: dict[str, Path]) -> Iterator[tuple[Path, dict[str, Path]]]:
@@ -98,12 +117,11 @@ def segmented(
     path: Path, mpp: float | None, predictor: Predictor, targets: dict[str, Path]
 ) -> dict[str, Any]:
     """Write an image's mask, and its probability if wished; return what is told of it."""
-    from models.her2.pixels import Field
-
     picture = read_picture(path, mpp)
     if picture.mpp is None:
         raise Refused(
-            f"{path.name} does not say how many µm a pixel has: give --mpp.", code="mpp_missing"
+            picture.doubt or f"{path.name} does not say how many µm a pixel has: give --mpp.",
+            code="mpp_missing",
         )
     likely = predicted(Field(picture.pixels, picture.mpp), predictor).likely
     assert likely is not None, "what was predicted has a probability"
@@ -121,7 +139,6 @@ def segmented(
         "mpp": picture.mpp,
         "membrane_fraction": round(float((mask > 0).mean()), 6),
         "image_sha256": picture.sha256,
-        "predictor": predictor.backend,
     }
 
 
