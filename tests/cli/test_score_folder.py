@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
+from worker.commands.controls import doubts_on
 from worker.commands.fields import check_names, source_of
 from worker.commands.options import Refused
 from worker.commands.score_files import as_text
@@ -94,7 +95,7 @@ def test_a_wrong_choice_ends_it_before_any_picture(membrana, folder, tmp_path, w
     done = membrana(
         "score", str(folder / "images"), "--mask", masks, *words, "-o", str(tmp_path / "out")
     )
-    assert done.code == 1
+    assert done.code == (2 if code == "wrong_option" else 1)
     assert f"({code})" in done.err
     assert not (tmp_path / "out").exists()
 
@@ -133,3 +134,17 @@ def test_few_blanks_are_refused_before_anything_is_measured(membrana, folder, tm
     done = membrana("calibrate", *controls, *told, "--scanner", "camera 1", "--antibody", " ")
     assert "--antibody is empty" in done.err
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_calibration_of_other_masks_is_doubted_in_words(folder, tmp_path):
+    proposed = source_of(None, "255", None, proposal=True)
+    drawn = source_of(folder / "masks", "255", None, proposal=False)
+    path = tmp_path / "laboratory.json"
+    path.write_text(json.dumps({"masks": "opencv 1.0 cpu", "weights_sha256": None}))
+    assert doubts_on(path, proposed) == doubts_on(None, drawn) == []
+    [doubt] = doubts_on(path, drawn)
+    assert "laboratory.json was measured on masks from opencv" in doubt
+    path.write_text(json.dumps({"masks": proposed.words, "weights_sha256": "0" * 64}))
+    assert "with other weights" in doubts_on(path, proposed)[0]
+    path.write_text("{}")
+    assert "an unnamed source" in doubts_on(path, drawn)[0]

@@ -1,5 +1,6 @@
 """What `membrana calibrate` measures on a laboratory's control tissue, and what it notes of it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,3 +86,21 @@ def check_new(picture: Picture, seen: dict[tuple[bool, str], Path], *, blank: bo
             f"{other} and {picture.path} are the same picture: each control needs its own.",
             code="controls",
         )
+
+
+def doubts_on(calibration: Path | None, source: Source) -> list[str]:
+    """Say if thresholds were measured on other masks than those that are scored now.
+
+    A calibration that does not name its masks (an older one) is doubted, too.
+    """
+    if calibration is None:
+        return []
+    said = json.loads(calibration.read_text())
+    masks, weights = said.get("masks"), said.get("weights_sha256")
+    # weights draw the same membranes on every backend; a version of the stain rule's library, too
+    kinds = [str(each).split(" ")[0] for each in (masks, source.words)]
+    if weights == source.weights_sha256 and (weights or kinds[0] == kinds[1]):
+        return []
+    then = f"{masks or 'an unnamed source'}{' with other weights' if weights else ''}"
+    doubt = f"{calibration.name} was measured on masks from {then}, now they are from "
+    return [f"{doubt}{source.words}: its thresholds may not hold. Calibrate anew."]

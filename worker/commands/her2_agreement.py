@@ -10,6 +10,7 @@ import typer
 
 from backend.cli import complain, say
 from backend.progress import bar
+from worker.commands.controls import doubts_on
 from worker.commands.fields import (
     Source,
     Trouble,
@@ -71,6 +72,7 @@ def compare(
             show(done, len(rows))
     found = compared(scored, merge_zero_plus=merge_zero_plus)
     plot_percentages(scored, output)
+    found["notes"] += doubts_on(calibration, source)
     found |= {
         "masks": source.words,
         "weights_sha256": source.weights_sha256,

@@ -8,7 +8,7 @@ import typer
 
 from backend.cli import app, complain, say
 from backend.progress import bar
-from worker.commands.controls import calibration_of
+from worker.commands.controls import calibration_of, doubts_on
 from worker.commands.fields import (
     Trouble,
     check_names,
@@ -100,6 +100,8 @@ def score(
                 code="wrong_option",
             )
         check_names(paths, source)
+        for doubt in doubts_on(calibration, source):
+            complain(doubt)
         output.mkdir(parents=True, exist_ok=True)
     documents: list[dict[str, Any]] = []
     failed: list[Trouble] = []
