@@ -6,6 +6,7 @@ round that is run again, here or on another installation, learns from the same b
 
 import io
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -23,10 +24,11 @@ from backend.patches.grid import PATCH_PX, patch_region
 from backend.patches.tables import Patch
 from backend.rounds.snapshot import SnapshotPatch
 from backend.settings import Settings
-from backend.slides.reader import RegionUnreadable, open_slide, read_patches
+from backend.slides.reader import RegionUnreadable, SlideUnreadable, open_slide, read_patches
 from backend.slides.tables import Slide, SlideState, Split
 from backend.storage.blobs import Blobs
 
+log = logging.getLogger(__name__)
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.uint8]
 Columns = TypeVarTuple("Columns")
@@ -112,8 +114,12 @@ def read_mask(blobs: Blobs, sha256: str) -> Masks:
 def read_unlabelled(
     database: Database, settings: Settings, places: Sequence[Place], check: Check
 ) -> Images:
-    """Read patches without masks, uint8 (N, 256, 256, 3); damaged ones are left out."""
-    parts = list(slide_by_slide(database, settings, places, check, leave_out_damaged=True))
+    """Read patches without masks, uint8 (N, 256, 256, 3).
+
+    Damaged ones are left out, and those of slides that were deleted since they were drawn: nobody
+    worked on them, and others teach as much.
+    """
+    parts = list(slide_by_slide(database, settings, places, check, leave_out_lost=True))
     if not parts:
         return np.empty((0, PATCH_PX, PATCH_PX, 3), np.uint8)
     return np.concatenate(parts)
@@ -125,7 +131,7 @@ def slide_by_slide(
     places: Sequence[Placed],
     check: Check,
     *,
-    leave_out_damaged: bool = False,
+    leave_out_lost: bool = False,
 ) -> Iterator[Images]:
     """Yield the pixels of places that are ordered by slide, one array a slide.
 
@@ -136,14 +142,26 @@ def slide_by_slide(
         with database.reading() as session:
             slide = session.scalar(select(Slide).where(Slide.sha256 == sha256))
         if slide is None:
-            raise SlideGone(f"The slide {sha256[:12]}… of this round's snapshot was deleted.")
-        reader = open_slide(slide, settings)
+            if leave_out_lost:
+                log.warning("slide %s was deleted; its unlabelled patches are left out", sha256)
+                continue
+            raise SlideGone(
+                f"The slide {sha256[:12]}…, on which people drew masks of this round's snapshot, "
+                "was deleted. Start a round anew: it takes the masks that are there now."
+            )
+        try:
+            reader = open_slide(slide, settings)
+        except SlideUnreadable:
+            if leave_out_lost:
+                log.warning("slide %s can't be opened; its patches are left out", sha256)
+                continue
+            raise
         try:
             regions = [
                 patch_region(slide, place.row, place.column, settings.analysis_mpp)
                 for place in group
             ]
-            if not leave_out_damaged:
+            if not leave_out_lost:
                 yield read_patches(reader, regions, PATCH_PX)
                 continue
             readable = []

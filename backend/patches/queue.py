@@ -116,6 +116,11 @@ def first_waiting(
 ) -> str | None:
     """Return the best free patch: the ranks of all slides interleaved.
 
+    That is the cap on each slide: of any N patches handed out of S slides that wait, none gives
+    more than N/S rounded up, so one slide with a thousand doubtful patches can't fill a round. A
+    fixed number would do less (it lets few slides crowd out many) and would end a slide's queue
+    while its person still works on it.
+
     A row that another person's transaction holds this moment is passed over (PostgreSQL; on
     SQLite writers are alone anyway).
     """

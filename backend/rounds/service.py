@@ -1,5 +1,6 @@
 """Rounds: when one starts, and on what exactly. What becomes of it: course.py."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from backend.settings import Settings
 from backend.storage.blobs import Blobs
 
 SCRATCH = "scratch"
+log = logging.getLogger(__name__)
 
 
 class RoundNotFound(NotFound):
@@ -235,13 +237,19 @@ def annotations_since(session: Session) -> int:
 def consider(session: Session, settings: Settings) -> Round | None:
     """Start a round if enough was annotated since the last one; called after each annotation.
 
-    Saving a mask never fails because a round can't start: then there is simply none.
+    Saving a mask never fails because a round can't start, whatever the reason: then there is
+    simply none, and the next annotation asks again.
     """
     threshold = settings.round_annotations
     if threshold == 0 or live(session) or annotations_since(session) < threshold:
         return None
     try:
-        row, running = start(session, settings)
+        with session.begin_nested():
+            row, running = start(session, settings)
     except (TooFewAnnotations, EncoderWeightsMissing, model_versions.NoActiveModel):
+        return None
+    except Exception:
+        # a full disk, a damaged blob: the savepoint takes the round back, and nothing of the mask
+        log.exception("a round was due and could not start")
         return None
     return None if running else row

@@ -12,7 +12,10 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from backend.auth.tables import Role
+from backend.annotations import service as annotations
+from backend.annotations.service import Draft
+from backend.annotations.tables import Source
+from backend.auth.tables import Role, User
 from backend.jobs.tables import Job
 from backend.model_versions.tables import ModelVersion, ModelVersionState
 from backend.patches.tables import Patch, PatchRole
@@ -283,3 +286,21 @@ def test_a_round_starts_from_the_active_version(service: Service) -> None:
         ).one()
     assert start(service)["round"]["parent_model_version_id"] == active.id
     assert count(service, Slide) == 1
+
+
+def test_a_mask_is_saved_whatever_becomes_of_the_round(service: Service, tmp_path: Path) -> None:
+    """The disk refuses the round's snapshot; the mask's transaction goes on as if none were due."""
+    slide_id = annotated(service, 2, 1)
+    nowhere = tmp_path / "a file"
+    nowhere.touch()
+    broken = with_settings(service, data=nowhere, round_annotations=1)
+    patch_id = service.client.get(f"/slides/{slide_id}/patches").json()["items"][-1]["id"]
+    mask = truth(1, 2, 2)
+    with service.database.writing() as session:
+        by = session.scalars(select(User).where(User.role == Role.PATHOLOGIST)).first()
+        assert by is not None
+        draft = Draft(mask, base_revision=0, source=Source.SCRATCH, seconds_spent=None)
+        annotations.submit(session, service.blobs, broken, patch_id, draft, by=by)
+    assert count(service, Round) == 0
+    assert service.client.get(f"/patches/{patch_id}").json()["revision"] == 1
+    assert consider(service, 1) is not None, "the next one asks again"

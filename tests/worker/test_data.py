@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, select, update
 
+from backend.annotations.tables import Annotation
 from backend.db.session import Database
 from backend.patches.grid import PATCH_PX
 from backend.patches.tables import Patch, PatchRole
@@ -129,14 +130,37 @@ def test_nothing_to_draw_from_is_no_error(database: Database, settings: Settings
     assert read_unlabelled(database, settings, [], keep_on).shape == (0, PATCH_PX, PATCH_PX, 3)
 
 
-def test_a_deleted_slide_is_named(database: Database, settings: Settings) -> None:
-    add_slide(database, settings, 1)
-    places = draw(database, count=1)
+def test_of_a_deleted_slide_the_unlabelled_are_left_out_and_the_masks_are_an_error(
+    database: Database, settings: Settings
+) -> None:
+    """A slide that nobody annotated can be deleted at any time: no round ends of it."""
+    kept, gone = (add_slide(database, settings, seed) for seed in (1, 2))
+    annotate_some(database, settings, gone, 2, 2, 1)
+    masks = snapshot_of(database).patches
+    places = draw(database, count=20)
+    of = {place.slide_sha256 for place in places}
+    assert len(of) == 2
     with database.writing() as session:
-        session.execute(delete(Patch))
-        session.execute(delete(Slide))
-    with pytest.raises(SlideGone):
-        read_unlabelled(database, settings, places, keep_on)
+        sha256 = session.get_one(Slide, kept).sha256
+        session.execute(delete(Annotation))
+        session.execute(delete(Patch).where(Patch.slide_id == gone))
+        session.execute(delete(Slide).where(Slide.id == gone))
+    images = read_unlabelled(database, settings, places, keep_on)
+    assert len(images) == sum(place.slide_sha256 == sha256 for place in places)
+    assert 0 < len(images) < len(places)
+    with pytest.raises(SlideGone, match="drew masks"):
+        read_labelled(database, Blobs(settings.blob_folder), settings, masks, keep_on)
+
+
+def test_unlabelled_patches_whose_file_is_gone_are_left_out(
+    database: Database, settings: Settings
+) -> None:
+    """A deletion takes the file in the moment between its row's reading and the file's."""
+    slide_id = add_slide(database, settings, 1)
+    places = draw(database, count=3)
+    with database.reading() as session:
+        Blobs(settings.blob_folder).delete(session.get_one(Slide, slide_id).sha256)
+    assert len(read_unlabelled(database, settings, places, keep_on)) == 0
 
 
 def test_the_word_to_stop_is_heard_between_slides(database: Database, settings: Settings) -> None:

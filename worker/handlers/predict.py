@@ -175,7 +175,8 @@ def order(context: JobContext, work: Work) -> None:
     """Rank the patches that wait for a person, and end the job."""
     with context.reading() as session:
         candidates = results.candidates(session, work.prediction.id)
-    # slides take turns in the queue, so within one slide nothing is capped
+    # No cap here: a job ranks one slide, and who would be cut off is to be had further down. The
+    # cap on a slide is in the queue (patches/queue.py), where slides take turns rank by rank.
     ranked = selection.rank(
         candidates,
         np.array([each.descriptor for each in candidates], np.float32),
