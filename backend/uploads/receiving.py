@@ -32,6 +32,25 @@ def upload_path(settings: Settings, upload_id: str) -> Path:
     return settings.upload_folder / f"{upload_id}.part"
 
 
+def keep_metadata(settings: Settings, upload_id: str, header: str) -> None:
+    """Keep Upload-Metadata to the letter; it is swept up with the upload's other files."""
+    path = metadata_path(settings, upload_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(header, "latin-1")
+
+
+def kept_metadata(settings: Settings, upload_id: str) -> str | None:
+    """Return the Upload-Metadata that an upload was announced with, if it was with any."""
+    try:
+        return metadata_path(settings, upload_id).read_text("latin-1")
+    except FileNotFoundError:
+        return None
+
+
+def metadata_path(settings: Settings, upload_id: str) -> Path:
+    return settings.upload_folder / f"{upload_id}.metadata"
+
+
 def check_space(settings: Settings, wanted: int) -> None:
     """Raise NoSpace unless so many bytes fit beside the reserve."""
     settings.upload_folder.mkdir(parents=True, exist_ok=True)

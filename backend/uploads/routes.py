@@ -20,7 +20,14 @@ from backend.slides.formats import EmptyFile
 from backend.slides.schemas import CaseId, PixelSize, SlideOut, Stain
 from backend.uploads import service, tus
 from backend.uploads.multipart import receive_form
-from backend.uploads.receiving import check_space, exclusive, receive, upload_path
+from backend.uploads.receiving import (
+    check_space,
+    exclusive,
+    keep_metadata,
+    kept_metadata,
+    receive,
+    upload_path,
+)
 from backend.uploads.schemas import UploadOut
 from backend.uploads.tables import Upload, UploadState
 
@@ -105,6 +112,8 @@ async def create_upload(
             )
 
     upload = await run_in_threadpool(create)
+    if told := request.headers.get("upload-metadata"):
+        await run_in_threadpool(keep_metadata, settings, upload.id, told)
     headers = {
         "Location": f"{request.url.path.rstrip('/')}/{upload.id}",
         "Upload-Expires": tus.expires(upload.expires_at),
@@ -197,6 +206,8 @@ def offset(
         "Upload-Offset": str(upload.received),
         "Cache-Control": "no-store",
     }
+    if told := kept_metadata(settings, upload_id):
+        headers["Upload-Metadata"] = told
     if upload.state == UploadState.COMPLETE:
         with exclusive(upload_path(settings, upload_id)):
             headers |= stand(database, settings, upload_id, user)

@@ -71,6 +71,18 @@ def test_an_interrupted_upload_goes_on_and_becomes_a_slide(service: Service, sma
     assert service.blobs.read(slide["sha256"]) == small
 
 
+def test_what_was_said_of_a_file_is_said_again_to_the_letter(
+    service: Service, small: bytes
+) -> None:
+    words = f"is_confidential, {encoded(filename='a b.svs', other='ü')}"
+    place = begin(service.client, len(small), **{"Upload-Metadata": words})
+    plain = begin(service.client, 10)
+    assert service.client.head(place, headers=TUS).headers["Upload-Metadata"] == words
+    assert "Upload-Metadata" not in service.client.head(plain, headers=TUS).headers
+    send(service.client, place, 0, small)
+    assert service.client.head(place, headers=TUS).headers["Upload-Metadata"] == words
+
+
 def test_a_broken_line_keeps_what_came(service: Service, small: bytes) -> None:
     place = begin(service.client, len(small))
     heard = iter(

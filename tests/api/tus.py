@@ -45,7 +45,9 @@ def offset(client: TestClient, place: str) -> int:
 
 
 def part_files(service: Service) -> list[Path]:
-    return list(service.settings.upload_folder.glob("*"))
+    """The files that hold bytes of uploads."""
+    files = service.settings.upload_folder.glob("*")
+    return [path for path in files if path.suffix != ".metadata"]
 
 
 def app_of(service: Service) -> FastAPI:
