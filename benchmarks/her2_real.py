@@ -2,15 +2,14 @@
 
 `python -m benchmarks.her2_real [--into DIR] [--model FILE]` reads MEMBRANA_TEST_DATA; masks are the
 stain rule's unless a model draws them, thresholds are the protocol's start values, nothing is
-calibrated or tuned. `--into` keeps documents, cells and a figure of each image (the pictures are
-other people's: not for the repository). What the labels are worth: docs/her2_validation.md.
+calibrated or tuned. `--into` keeps documents, cells and a figure of each image, and in its folder
+`disagreements` one that says what each disagreement is. These hold other people's pictures: they
+are not for the repository. What the labels are worth: docs/her2_validation.md.
 """
 
 import argparse
-import json
 import os
-import subprocess
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +20,16 @@ from PIL import Image
 
 from benchmarks.record import record
 from models.her2.classes import SCORES
+from models.her2.figures import disagreement
+from worker.commands.fields import Source, judged, rules_of, source_of
+from worker.commands.pictures import read_picture
+from worker.commands.score_files import write_picture
 
 DATA = Path(os.environ.get("MEMBRANA_TEST_DATA", "../shared/data")).resolve()
 CORE_MPP, FIELD_MPP, KI67_MPP = 0.22, 0.25, 0.25
 """µm per pixel, nominal: the cores' source says 40x, the fields' camera says nothing."""
-BLANK_PX = 2048
+BLANK_PX, PANEL_PX = 2048, 512
+NUCLEAR, BLANK = "nuclear Ki67", "blank"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Case:
     given: str
     kind: str
     mpp: float | None
+    name: str = ""
 
 
 WORDS = {"Cero": "0", "Uno": "1+", "Dos": "2+", "Tres": "3+"}
@@ -56,42 +61,54 @@ def cases() -> list[Case]:
         Case(f"her2_fields/{path.name}", given_by(path.stem), "field", FIELD_MPP)
         for path in sorted((DATA / "her2_fields").iterdir())
     ]
-    controls = [
-        Case(f"ihc_nuclear_deepliif/{name}", "", "nuclear Ki67", KI67_MPP)
+    nuclear = [
+        Case(f"ihc_nuclear_deepliif/{name}", "", NUCLEAR, KI67_MPP)
         for name in ("22_2_ihc.png", "6_2_ihc.png")
     ]
-    return [*cores, *slides, *fields, *controls]
+    return [*cores, *slides, *fields, *nuclear]
+
+
+def made(folder: Path) -> list[Case]:
+    """Write the controls that no file is: the third nuclear image's first panel, glass, white."""
+    with Image.open(DATA / "ihc_nuclear_deepliif/Bladder1.png") as opened:
+        panel = np.asarray(opened.convert("RGB").crop((0, 0, PANEL_PX, PANEL_PX)))
+    with Image.open(next(iter(sorted((DATA / "her2_tma_jpeg").glob("*.jpg"))))) as opened:
+        corner = np.asarray(opened.convert("RGB").crop((0, 0, 128, 128)))
+    tiles = BLANK_PX // len(corner)
+    found = []
+    for name, pixels, kind, mpp in (
+        ("ihc_nuclear_deepliif/Bladder1.png, first panel", panel, NUCLEAR, KI67_MPP),
+        ("glass beside a core", np.tile(corner, (tiles, tiles, 1)), BLANK, CORE_MPP),
+        ("white", np.full((BLANK_PX, BLANK_PX, 3), 255, np.uint8), BLANK, CORE_MPP),
+    ):
+        path = folder / f"control_{len(found)}.png"
+        Image.fromarray(pixels).save(path)
+        found.append(Case(str(path), "", kind, mpp, name))
+    return found
 
 
 def given_by(name: str) -> str:
     return next((score for word, score in WORDS.items() if f"_{word}" in name), "")
 
 
-def blank(folder: Path) -> Path:
-    """Write the glass beside a core: its brightest colour with the noise of its own corner."""
-    path = next(iter(sorted((DATA / "her2_tma_jpeg").glob("*.jpg"))))
-    with Image.open(path) as opened:
-        corner = np.asarray(opened.convert("RGB").crop((0, 0, 128, 128)))
-    tiles = BLANK_PX // len(corner)
-    made = folder / "blank.png"
-    Image.fromarray(np.tile(corner, (tiles, tiles, 1))).save(made)
-    return made
-
-
-def scored(path: Path, mpp: float | None, into: Path, model: Path | None) -> dict[str, Any]:
-    """Run `membrana score` on one image, as anyone would."""
-    masks = ["--model", str(model)] if model else ["--proposal"]
-    command = [sys.executable, "-m", "worker.cli", "score", str(path), *masks, "-o", str(into)]
-    command += ["--mpp", str(mpp)] if mpp else []
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    (document,) = json.loads(done.stdout)
-    return document
+def scored(case: Case, rules: Any, source: Source, into: Path | None) -> dict[str, Any]:
+    """Score one image as `membrana score` does; keep its files if asked to."""
+    picture = read_picture(DATA / case.path, case.mpp)
+    result = judged(picture, rules, source)
+    if into is not None:
+        write_picture(picture, result, into)
+        if case.given and steps_apart(case.given, result.document["score"]):
+            path = into / "disagreements" / f"{picture.path.stem}.png"
+            path.parent.mkdir(exist_ok=True)
+            document = {"image": picture.path.name, **result.document}
+            disagreement(picture.pixels, result.membrane, result.cells, document, case.given, path)
+    return row(case, result.document)
 
 
 def row(case: Case, document: dict[str, Any]) -> dict[str, Any]:
     names = ("stained", "intense_complete", "weak_moderate_complete", "moderate_intense_incomplete")
     return {
-        "image": case.path,
+        "image": case.name or case.path,
         "sha256": document["provenance"]["image_sha256"],
         "kind": case.kind,
         "mpp": case.mpp or "of the file",
@@ -99,6 +116,7 @@ def row(case: Case, document: dict[str, Any]) -> dict[str, Any]:
         "computed": document["score"],
         "reason": document["reason"],
         "cells": document["cells"],
+        "membrane_percent_of_tissue": document.get("membrane_percent_of_tissue"),
         "percent": {name: document["percent"][name]["value"] for name in names},
         "probability": document["probability"],
         "flags": [flag["code"] for flag in document["flags"]],
@@ -113,6 +131,25 @@ def steps_apart(given: str, computed: str) -> float | None:
     return abs(merged[given] - merged[computed])
 
 
+def controls(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is called membrane where there is none; cells of the small images taken together."""
+    found = {}
+    for kind in (NUCLEAR, BLANK):
+        some = [each for each in rows if each["kind"] == kind]
+        cells = sum(each["cells"] for each in some)
+        stained = sum(each["cells"] * (each["percent"]["stained"] or 0) / 100 for each in some)
+        found[kind] = {
+            "membrane_percent_of_tissue": {
+                each["image"]: each["membrane_percent_of_tissue"] for each in some
+            },
+            "cells": cells,
+            "stained_percent": round(100 * stained / cells, 2) if cells else None,
+            "not_assessable": sum(each["computed"] not in SCORES for each in some),
+            "images": len(some),
+        }
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, help="keep documents, cells and figures here")
@@ -120,17 +157,19 @@ def main() -> None:
     arguments = parser.parse_args()
     if not DATA.is_dir():
         parser.error(f"{DATA} is not there: set MEMBRANA_TEST_DATA to the folder of public sets.")
+    if arguments.into:
+        arguments.into.mkdir(parents=True, exist_ok=True)
+    rules = rules_of("asco_cap_2023_breast", None, None, merge_zero_plus=False)
+    source = source_of(None, "255", arguments.model, proposal=arguments.model is None)
     rows = []
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        paths = [(case, DATA / case.path) for case in cases()]
-        paths.append((Case("glass beside a core", "", "blank", CORE_MPP), blank(folder)))
-        for case, path in paths:
-            into = arguments.into or folder
-            into.mkdir(parents=True, exist_ok=True)
-            found = row(case, scored(path, case.mpp, into, arguments.model))
+        for case in (*cases(), *made(Path(temporary))):
+            found = scored(case, rules, source, arguments.into)
             rows.append(found)
-            print(f"{case.path:52} {case.given:3} {found['computed']:15} {found['reason']}")
+            share = found["membrane_percent_of_tissue"]
+            told = "    –" if share is None else f"{share:5.2f}"
+            verdict = f"{found['computed']:15} {found['reason']}"
+            print(f"{found['image']:52} {case.given:3} {told} % membrane  {verdict}", flush=True)
     apart = [
         steps_apart(each["given"], each["computed"])
         for each in rows
@@ -147,6 +186,7 @@ def main() -> None:
                 "more apart": sum(each is not None and each > 1 for each in apart),
                 "not assessable": sum(each is None for each in apart),
             },
+            "controls": controls(rows),
             "images": rows,
         },
     )
