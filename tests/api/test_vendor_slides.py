@@ -1,0 +1,108 @@
+"""MIRAX in a zip and Leica SCN, from the upload to patches and pixels."""
+
+import io
+import zipfile
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.phantom import PhantomSpec, field
+from tests.api.intake import INGEST, decoded, ingested, upload
+from tests.api.tus import begin, send
+from tests.conftest import Service
+from tests.ready import patches_of
+from tests.vendor_slides import MACRO, Rgb, leica_scn, mirax_zip
+
+SIDE = 1024
+MPP = 0.25
+LEFT, TOP = 512, 256
+CLOSE = 6.0
+"""Grey levels: what a JPEG of good quality changes on average, and no shift of a pixel does."""
+
+
+@cache
+def picture() -> Rgb:
+    spec = PhantomSpec(seed=5, her2="3+", mpp=MPP, tumour=1.0)
+    return np.ascontiguousarray(field(spec, (SIDE, SIDE)).image)
+
+
+def difference(seen: Rgb, expected: Rgb) -> float:
+    return float(np.abs(seen.astype(float) - expected.astype(float)).mean())
+
+
+def seen_patch(service: Service, patch: dict[str, Any]) -> Rgb:
+    return decoded(service.client.get(f"/patches/{patch['id']}/image.png"))
+
+
+def part(image: Rgb, x: float, y: float) -> Rgb:
+    return image[round(y) : round(y) + 256, round(x) : round(x) + 256]
+
+
+def test_a_mirax_zip_becomes_a_slide(service: Service) -> None:
+    content = mirax_zip(picture(), MPP)
+    place = begin(service.client, len(content))
+    slide_id = send(service.client, place, 0, content).headers["Slide-Id"]
+    service.run_jobs(INGEST)
+    slide = service.client.get(f"/slides/{slide_id}").json()
+    assert (slide["state"], slide["problem"]) == ("ready", None)
+    assert (slide["vendor"], slide["width"], slide["height"]) == ("mirax", SIDE, SIDE)
+    assert (slide["mpp"], slide["mpp_source"], slide["objective_power"]) == (MPP, "file", 40)
+    patches = patches_of(service.client, slide_id)
+    assert len(patches) == 16
+    for patch in patches[::5]:
+        seen = seen_patch(service, patch)
+        assert difference(seen, part(picture(), patch["x"], patch["y"])) < CLOSE
+        shifted = np.roll(picture(), 2, axis=(0, 1))
+        assert difference(seen, part(shifted, patch["x"], patch["y"])) > CLOSE
+    whole = decoded(service.client.get(f"/slides/{slide_id}_files/8/0_0.png"))
+    assert whole.shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize("missing", ["Index.dat", "Data0001.dat"])
+def test_a_mirax_zip_that_lacks_a_file_is_refused_at_once(service: Service, missing: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(mirax_zip(picture(), MPP))) as whole:
+        kept = {name: whole.read(name) for name in whole.namelist() if missing not in name}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content)
+    answer = service.client.post("/slides", files={"file": ("a.zip", packed.getvalue())})
+    assert (answer.status_code, answer.json()["code"]) == (422, "slide_incomplete")
+
+
+def test_a_mirax_slide_whose_index_is_rubbish_fails_in_words(service: Service) -> None:
+    content = mirax_zip(picture(), MPP)
+    slide = upload(service, content.replace(b"01.020123456789ABCDEF", b"x" * 21))
+    service.run_jobs(INGEST)
+    failed = service.client.get(f"/slides/{slide['id']}").json()
+    assert failed["state"] == "failed"
+    assert failed["problem"]["code"] in {"slide_unreadable", "archive_unreadable"}
+
+
+def test_a_leica_scn_becomes_a_slide(service: Service) -> None:
+    slide = ingested(service, leica_scn(picture(), MPP, left=LEFT, top=TOP), "case.scn")
+    assert (slide["state"], slide["problem"]) == ("ready", None)
+    assert (slide["vendor"], slide["width"], slide["height"]) == ("leica", 2 * SIDE, 2 * SIDE)
+    assert slide["mpp"] == pytest.approx(MPP)
+    assert slide["objective_power"] == 40
+    inside = [
+        patch
+        for patch in patches_of(service.client, slide["id"])
+        if LEFT <= patch["x"] < LEFT + SIDE and TOP <= patch["y"] < TOP + SIDE
+    ]
+    assert len(inside) == 16
+    for patch in inside[::5]:
+        expected = part(picture(), patch["x"] - LEFT, patch["y"] - TOP)
+        assert difference(seen_patch(service, patch), expected) == 0
+
+
+def test_the_glass_with_its_label_is_never_shown(service: Service) -> None:
+    slide = ingested(service, leica_scn(picture(), MPP, left=LEFT, top=TOP), "case.scn")
+    base = f"/slides/{slide['id']}"
+    shown = [f"{base}/thumbnail.jpeg", *(f"{base}_files/{level}/0_0.png" for level in range(9))]
+    for place in shown:
+        away = np.abs(decoded(service.client.get(place)).astype(int) - MACRO).sum(axis=-1)
+        assert away.min() > 60, place
+    assert "SECRET" not in service.client.get(base).text
