@@ -258,7 +258,7 @@ def main() -> None:
         app()
     except MembranaError as error:
         complain(f"{error.detail} ({error.problem_code})")
-        sys.exit(WRONG_USE if error.problem_code == "no_token" else 1)
+        sys.exit(WRONG_USE if error.problem_code in {"no_token", "wrong_option"} else 1)
     except ValidationError as error:
         first = error.errors()[0]
         name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title

@@ -7,7 +7,7 @@ share of the training patches what its strategy asks for, trained anew from the 
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,11 @@ class Plan:
     shares: tuple[float, ...]
     work: Path
     judge: str = runs.TEST
+
+    def on(self, number: int) -> "Plan":
+        """Return the plan for the `number`-th chain: GPUs take turns."""
+        device = runs.device_of(self.protocol.device, number)
+        return replace(self, protocol=replace(self.protocol, device=device))
 
     def config(self, seed: int) -> TrainingConfig:
         return runs.configured(Cell(self.contender, 1.0, seed), self.protocol, threads=1)
@@ -167,7 +172,7 @@ def all_chains(
         try:
             # what several chains begin with, and the upper bound, before the chains
             first = {
-                (kind, seed): pool.submit(learned, plan, data, part, labels, seed)
+                (kind, seed): pool.submit(learned, plan.on(seed), data, part, labels, seed)
                 for seed in range(seeds)
                 for kind, labels in (("start", starts[seed]), ("full", part.train))
             }
@@ -175,7 +180,10 @@ def all_chains(
                 finished.result()
                 done += 1
                 progress(done, of, {})
-            waiting = [pool.submit(chain, plan, data, *each) for each in chains]
+            waiting = [
+                pool.submit(chain, plan.on(number), data, *each)
+                for number, each in enumerate(chains)
+            ]
             for each in as_completed(waiting):
                 found.append(each.result())
                 done += 1

@@ -1,5 +1,6 @@
 """Who competes: each name's method and options, on the protocol that all of them share."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -29,6 +30,11 @@ Where the protocol's encoder is another network's, theirs is the small one, from
 
 SHOWN_ON = ("deeplabv3plus", "unet")
 """Architectures on which the paper shows EUGMT: contenders of their own beside the protocol's."""
+
+
+SIMPLE = re.compile(r"[\w][\w.+-]*")
+NOT_TURNED = {"preset", "method", "options", "network", "iterations", "seed", "device", "threads"}
+"""Fields of TrainingConfig that a study needs for itself."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def chosen(names: Iterable[str], variants: Path | None = None) -> list[Contender
     """
     known = contenders()
     found = []
-    for name in names:
+    for name in dict.fromkeys(names):
         if name not in known:
             raise DatasetError(
                 "method_unknown", f"There is no method {name}; choose from {', '.join(known)}."
@@ -134,13 +140,20 @@ def chosen(names: Iterable[str], variants: Path | None = None) -> list[Contender
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise DatasetError("variants_unreadable", f"{variants}: {error}.") from error
         found += [varied(name, table, known) for name, table in tables.items()]
+    if not found:
+        raise DatasetError("wrong_option", f"--methods names at least one of {', '.join(known)}.")
     return found
 
 
 def varied(name: str, table: Mapping[str, Any], known: Mapping[str, Contender]) -> Contender:
-    base = known.get(table.get("base", ""))
+    base = known.get(table.get("base", "")) if isinstance(table, dict) else None
     if base is None:
         raise DatasetError("variants_unreadable", f"The variant {name} has no known `base`.")
+    if name in known or not SIMPLE.fullmatch(name):
+        raise DatasetError(
+            "variants_unreadable",
+            f"A variant can't be called {name}: it is a method's name, or no name of a folder.",
+        )
     changes = {key: value for key, value in table.items() if key != "base"}
     known_switches = {each.name for each in fields(METHODS[base.method].options)}
     rest = {each.name for each in fields(TrainingConfig)}
@@ -148,6 +161,8 @@ def varied(name: str, table: Mapping[str, Any], known: Mapping[str, Contender]) 
         raise DatasetError("switch_unknown", f"{name}: there is no switch {min(unknown)}.")
     of_options = {key: value for key, value in changes.items() if key in known_switches}
     others = {key: value for key, value in changes.items() if key not in known_switches}
+    if unstable := others.keys() & NOT_TURNED:
+        raise DatasetError("switch_unknown", f"{name}: {min(unstable)} is the command's to say.")
     switches = {**base.switches, **of_options}
     try:
         METHODS[base.method].options(**{**base.options, **switches})

@@ -47,7 +47,9 @@ def frames(path: Path) -> list[Image.Image]:
     try:
         picture = Image.open(path)
         count = getattr(picture, "n_frames", 1)
-        found = list(pages(picture)) if isinstance(picture, TiffImageFile) else [picture]
+        found: list[Image.Image] = [picture]
+        if isinstance(picture, TiffImageFile):
+            found = list(pages(picture, path))
         picture.load()
         # a camera's note on how it was held, which viewers follow
         ImageOps.exif_transpose(picture, in_place=True)
@@ -65,14 +67,12 @@ def frames(path: Path) -> list[Image.Image]:
     return found
 
 
-def pages(picture: TiffImageFile) -> Iterator[Image.Image]:
+def pages(picture: TiffImageFile, path: Path) -> Iterator[Image.Image]:
     for number in range(picture.n_frames):
         picture.seek(number)
         # Pillow 13 turns compressed files and leaves others as they lie
         if picture.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
-            raise DatasetError(
-                "image_turned", f"{picture.filename} is stored turned: save it upright."
-            )
+            raise DatasetError("image_turned", f"{path} is stored turned: save it upright.")
         yield picture.copy()
 
 

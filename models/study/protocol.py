@@ -1,12 +1,17 @@
 """What all methods of a table share, so that only the method differs."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from models.networks import SMALL, NetworkConfig
+from models.networks import PAPER, SMALL, NetworkConfig
+from models.presets import PRESETS
+from models.semisup.schedules import DECAYS
+from models.study.budget import passes_per_step
 
 LOSSES = ("dice", "dice+ce", "own")
+SCHEDULES = ("constant", *DECAYS)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,29 @@ class Protocol:
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def of_the_paper() -> Protocol:
+    """Return the setting of the paper, of its preset: as many passes as its method makes of it."""
+    config = PRESETS["eugmt-paper"]
+    return Protocol(
+        network=config.network,
+        passes=math.ceil(config.iterations * passes_per_step(config)),
+        batch_labelled=config.batch_labelled,
+        batch_unlabelled=config.batch_unlabelled,
+        crop=config.crop,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        warm_up=config.warm_up,
+        strong=config.strong,
+        strong_labelled=config.options.strong_labelled,
+        loss=config.options.loss,
+        transformers=PAPER,
+    )
+
+
+PROTOCOLS: dict[str, Callable[[], Protocol]] = {"small": Protocol, "paper": of_the_paper}
+"""By name: one that two CPU cores train in minutes, and the paper's."""
 
 
 def whole(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from models.presets import TrainingConfig
+from models.semisup.methods import METHODS
 from models.study import runs
-from models.study.dataset import Dataset, DatasetError, split
+from models.study.dataset import Dataset, DatasetError, labelled, split
 from models.study.machine import describe
 from models.study.protocol import Protocol, whole
 from models.study.runs import Cell
@@ -35,6 +38,20 @@ def stored(path: Path) -> dict[str, Any]:
     return content
 
 
+def same(stored: Mapping[str, Any], config: TrainingConfig) -> bool:
+    """Return whether a row's configuration is the one of today, but for resources.
+
+    What the row has no word for is newer than it, and stood as it does when nobody turns it.
+    """
+    today = runs.meaning(config.document())
+    untouched = TrainingConfig(options=METHODS[config.method].options())
+    newer = runs.meaning(untouched.document())
+    then = newer | runs.meaning(stored)
+    for part in ("options", "network"):
+        then[part] = newer[part] | then[part]
+    return then == today
+
+
 class Results:
     """The file of a study: what is in it is not run again."""
 
@@ -45,7 +62,8 @@ class Results:
         self.content: dict[str, Any] = {"protocol": document, "sets": {}, "runs": []}
         if path.exists():
             self.content = stored(path)
-            if not isinstance(self.content.get("runs"), list):
+            kinds = {"protocol": dict, "sets": dict, "runs": list}
+            if not all(isinstance(self.content.get(name), kind) for name, kind in kinds.items()):
                 raise DatasetError(
                     "results_unreadable",
                     f"{path} holds no table of methods; choose another file with -o.",
@@ -81,10 +99,24 @@ class Results:
         # older files say less of a set
         known |= facts
 
-    def has(self, data: Dataset, cell: Cell, judge: str) -> bool:
-        """Return whether this training is there, judged on what is asked for."""
+    def row(self, data: Dataset, cell: Cell) -> dict[str, Any] | None:
+        """Return the row of this name, share and seed, whatever it was trained with."""
         wanted = (data.name, cell.contender.name, cell.labelled, cell.seed)
-        return any(which(each) == wanted and judge in each for each in self.content["runs"])
+        return next((each for each in self.content["runs"] if which(each) == wanted), None)
+
+    def outdated(self, data: Dataset, protocol: Protocol, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the trainings that this version would train otherwise than the file says."""
+        part = split(data, seed=protocol.split_seed)
+        found = []
+        for cell in cells:
+            row = self.row(data, cell)
+            if row is None:
+                continue
+            config = runs.configured(cell, protocol, threads=1)
+            patches = len(labelled(part, cell.labelled, seed=cell.seed))
+            if row["labelled_patches"] != patches or not same(row["config"], config):
+                found.append(cell)
+        return found
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a finished training: on the disk when this returns.
@@ -137,7 +169,10 @@ def run_missing(
     jobs: int,
     progress: Progress,
 ) -> None:
-    missing = [cell for cell in cells if not results.has(data, cell, judge)]
+    again = {cell.key for cell in results.outdated(data, protocol, cells)}
+    missing = [
+        cell for cell in cells if cell.key in again or judge not in (results.row(data, cell) or {})
+    ]
     done = len(cells) - len(missing)
     progress(done, len(cells), {})
     with ProcessPoolExecutor(
@@ -146,7 +181,12 @@ def run_missing(
         initializer=receive,
         initargs=(data, protocol, judge),
     ) as pool:
-        waiting = {pool.submit(one, cell, work / data.name / cell.key): cell for cell in missing}
+        waiting = {
+            pool.submit(
+                one, cell, work / data.name / cell.key, runs.device_of(protocol.device, number)
+            ): cell
+            for number, cell in enumerate(missing)
+        }
         try:
             for finished in as_completed(waiting):
                 results.add(finished.result())
@@ -181,5 +221,6 @@ def end_with_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
-def one(cell: Cell, folder: Path) -> dict[str, Any]:
-    return runs.run(cell, SHARED["data"], SHARED["protocol"], folder, judge=SHARED["judge"])
+def one(cell: Cell, folder: Path, device: str) -> dict[str, Any]:
+    protocol = replace(SHARED["protocol"], device=device)
+    return runs.run(cell, SHARED["data"], protocol, folder, judge=SHARED["judge"])

@@ -157,6 +157,12 @@ def fingerprint(config: TrainingConfig, data: Dataset, chosen: npt.NDArray[np.in
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def device_of(device: str, number: int) -> str:
+    """Return the device of the `number`-th training of a study: GPUs take turns."""
+    count = torch.cuda.device_count() if device == "cuda" else 0
+    return f"cuda:{number % count}" if count > 1 else device
+
+
 @contextmanager
 def alone(folder: Path, *, wait: bool) -> Iterator[None]:
     """Hold a folder: another process waits, or is refused with DatasetError."""

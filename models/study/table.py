@@ -49,7 +49,7 @@ def judged(runs: Iterable[Run], judge: str) -> list[Run]:
 
     Raises ValueError if there is none.
     """
-    found = [{**run, "judged": run[judge]} for run in runs if judge in run]
+    found: list[Run] = [{**run, "judged": run[judge]} for run in runs if judge in run]
     if not found:
         raise ValueError(f"no training was judged on the {judge} patches")
     return found

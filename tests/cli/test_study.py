@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
+from PIL import Image
 
-from models.networks import load_ensemble
+from models.networks import NetworkConfig, load_ensemble
+from models.study.protocol import of_the_paper
 from tests.models.study.folders import MEMBRANE, write
+from worker.commands.options import protocol_of
 
 QUICK = ("--crop", "64")
 
@@ -28,6 +32,12 @@ def together(*words):
     """Run the command in two processes, as `torchrun` does, which is this module."""
     run = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     return membrana(*words, by=run)
+
+
+@pytest.fixture
+def here(membrana):
+    """The command in this process: quicker where it has only to refuse."""
+    return membrana
 
 
 @pytest.fixture(scope="module")
@@ -143,20 +153,125 @@ def test_active_learning_prints_its_table(folder, tmp_path):
     assert (tmp_path / "active.png").stat().st_size > 1000
 
 
+BENCHMARK = (
+    ((), "wrong_option"),
+    (("--methods", "magic"), "method_unknown"),
+    (("--methods", "cps", "--labelled", "2"), "wrong_option"),
+    (("--methods", "cps", "--labelled", "nan"), "wrong_option"),
+    (("--methods", "cps", "--strong", "hue"), "wrong_option"),
+    (("--methods", "cps", "--judge", "both"), "wrong_option"),
+    (("--methods", "cps", "--protocol", "mine"), "wrong_option"),
+    (("--methods", "cps", "--schedule", "steps"), "wrong_option"),
+    (("--methods", "cps", "--encoder-weights", "/none.pt"), "encoder_weights_missing"),
+    (("--methods", "cps", "--encoder", "nonsense"), "unknown_encoder"),
+    (("--methods", "cps", "--groups", "/none.csv"), "groups_unreadable"),
+    (("--methods", "cps", "--jobs", "0"), "wrong_option"),
+    (("--methods", "cps", "--seeds", "0"), "wrong_option"),
+    (("--methods", "cps", "--budget", "0"), "wrong_option"),
+    (("--methods", "cps", "--batch", "0"), "wrong_option"),
+    (("--methods", "cps", "--crop", "90"), "wrong_option"),
+    (("--methods", "cps", "--learning-rate", "0"), "wrong_option"),
+    (("--methods", "cps", "--learning-rate", "nan"), "wrong_option"),
+    (("--methods", "cps", "--mpp", "0"), "wrong_option"),
+    (("--methods", "cps", "--device", "foo"), "wrong_option"),
+    (("--methods", "cps", "--device", "cuda:99"), "no_gpu"),
+    (("--methods", "cps", "--name", "../lines"), "wrong_option"),
+    (("--methods", "cps", "--active", "--labelled", "0.5"), "wrong_option"),
+    (("--methods", "cps", "bcp", "--active"), "wrong_option"),
+)
+TRAIN = (
+    (("--labelled", "nan"), "wrong_option"),
+    (("--labelled", "2"), "wrong_option"),
+    (("--labelled", "-1"), "wrong_option"),
+    (("--threads", "0"), "wrong_option"),
+    (("--passes", "0"), "wrong_option"),
+    (("--seed", "-1"), "wrong_option"),
+    (("--method", "magic"), "method_unknown"),
+    (("--device", "cuda:99"), "no_gpu"),
+)
+
+
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("command", "words", "code"),
+    [("benchmark", *each) for each in BENCHMARK] + [("train", *each) for each in TRAIN],
+)
+def test_wrong_words_are_named_before_anything_is_trained(
+    here, folder, tmp_path, command, words, code
+):
+    into = tmp_path / "out"
+    into.mkdir()
+    done = here(command, *map(str, of(folder)), *words, "-o", str(into / "results.json"))
+    assert f"({code})" in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    # 2 is wrong use, 1 that the work failed
+    assert done.code == (2 if code == "wrong_option" else 1)
+    assert not list(into.iterdir())
+
+
+def test_a_region_of_another_size_is_named(here, folder, tmp_path):
+    region = tmp_path / "region"
+    region.mkdir()
+    for path in (folder / "images").iterdir():
+        Image.new("L", (99, 256), 255).save(region / path.name)
+    done = here(
+        "benchmark", *map(str, of(folder)), "--methods", "cps", "--region", str(region),
+        "-o", str(tmp_path / "results.json"),
+    )  # fmt: skip
+    assert done.code == 1
+    assert "(region_mismatch)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("kept", "code"),
     [
-        (("--methods", "magic"), "method_unknown"),
-        (("--methods", "cps", "--labelled", "2"), "wrong_option"),
-        (("--methods", "cps", "--strong", "hue"), "wrong_option"),
-        (("--methods", "cps", "--judge", "both"), "wrong_option"),
-        (("--methods", "cps", "--encoder-weights", "/none.pt"), "encoder_weights_missing"),
-        (("--methods", "cps", "--groups", "/none.csv"), "groups_unreadable"),
+        ("{", "results_unreadable"),
+        ("[]", "results_unreadable"),
+        ('{"chains": []}', "results_unreadable"),
+        ('{"runs": [], "sets": {}}', "results_unreadable"),
+        ('{"runs": [], "sets": {}, "protocol": {"crop": 32}}', "results_differ"),
     ],
 )
-def test_wrong_words_are_named_before_anything_is_trained(folder, tmp_path, words, code):
-    done = membrana("benchmark", *of(folder), *words, "-o", tmp_path / "results.json")
-    assert done.returncode == 1
-    assert code in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+def test_a_foreign_file_is_not_written_over(here, folder, tmp_path, kept, code):
+    results = tmp_path / "results.json"
+    results.write_text(kept)
+    done = here("benchmark", *map(str, of(folder)), "--methods", "cps", "-o", str(results))
+    assert f"({code})" in done.err
+    assert results.read_text() == kept
+
+
+@pytest.mark.parametrize("output", ["results.md", "folder"])
+def test_an_output_that_is_no_file_of_its_own_is_refused(here, folder, tmp_path, output):
+    (tmp_path / "folder").mkdir()
+    done = here(
+        "benchmark", *map(str, of(folder)), "--methods", "cps", "-o", str(tmp_path / output)
+    )
+    assert (done.code, "(wrong_option)" in done.err) == (2, True)
+
+
+def test_options_change_a_protocol_and_leave_the_rest():
+    left = dict.fromkeys(("network", "encoder", "batch", "strong", "loss", "schedule", "passes"))
+    left["encoder_weights"] = "scratch"
+    assert protocol_of("paper", **left) == of_the_paper()
+    changed = protocol_of(
+        "paper", **(left | {"encoder": "resnet18", "passes": 100, "schedule": "poly", "batch": 2})
+    )
+    network = replace(of_the_paper().network, encoder="resnet18")
+    assert changed == replace(
+        of_the_paper(),
+        network=network,
+        passes=100,
+        schedule="poly",
+        batch_labelled=2,
+        batch_unlabelled=2,
+    )
+    other = protocol_of("paper", **(left | {"network": "unet-small"}))
+    assert other.network == NetworkConfig("unet-small")
+
+
+def test_torchrun_is_refused_where_each_process_would_run_all(here, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = here(
+        "benchmark", *map(str, of(folder)), "--methods", "cps", "-o", str(tmp_path / "results.json")
+    )
+    assert done.code == 2
+    assert "--jobs" in done.err

@@ -1,12 +1,13 @@
 """`membrana benchmark` and `membrana tables`: methods and strategies compared at equal budgets."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from backend.cli import app, say
+from backend.cli import app, complain, say
 from backend.progress import bar
 from worker.commands.options import (
     Batch,
@@ -18,13 +19,18 @@ from worker.commands.options import (
     Loss,
     ManyWords,
     Mpp,
+    Named,
     Network,
     Positive,
     Rate,
     Refused,
     Region,
+    Schedule,
     Strong,
+    WarmUp,
     Weights,
+    above_zero,
+    at_least,
     check_judge,
     in_words,
     protocol_of,
@@ -64,16 +70,22 @@ def benchmark(
     ] = None,
     jobs: Annotated[int, typer.Option(help="Trainings at a time, one thread each.")] = 1,
     passes: Annotated[
-        int, typer.Option("--budget", help="Image passes of a training, the same for all methods.")
-    ] = 6_000,
-    strong: Strong = "stain",
-    network: Network = "unet-small",
-    encoder: Encoder = "resnet50",
+        int | None,
+        typer.Option(
+            "--budget", help="Image passes of a training, the same for all methods; small: 6000."
+        ),
+    ] = None,
+    protocol: Named = "small",
+    strong: Strong = None,
+    network: Network = None,
+    encoder: Encoder = None,
     encoder_weights: Weights = "scratch",
-    crop: Crop = 128,
-    batch: Batch = 4,
-    learning_rate: Rate = 2e-3,
-    loss: Loss = "dice+ce",
+    crop: Crop = None,
+    batch: Batch = None,
+    learning_rate: Rate = None,
+    schedule: Schedule = None,
+    warm_up: WarmUp = None,
+    loss: Loss = None,
     device: Device = "cpu",
     judge: Judge = "test",
     her2: Annotated[
@@ -127,12 +139,18 @@ def benchmark(
     if images is None or masks is None:
         raise Refused("--images and --masks are needed, or --her2.", code="wrong_option")
     check_judge(judge)
+    at_least(1, jobs=jobs, seeds=seeds, budget=passes, batch=batch, crop=crop)
+    at_least(0, warm_up=warm_up)
+    above_zero(learning_rate=learning_rate, mpp=mpp)
+    shares = [share_of(word) for word in words(labelled) or ["0.02", "0.05"]]
+    check_places(output, name)
     with in_words():
-        from models.study import dataset, results
+        from models.study import checks, dataset, results
         from models.study.contenders import chosen
         from models.study.runs import cells_of
 
-        protocol = protocol_of(
+        shared = protocol_of(
+            protocol,
             passes=passes,
             strong=strong,
             network=network,
@@ -141,34 +159,40 @@ def benchmark(
             crop=crop,
             batch=batch,
             learning_rate=learning_rate,
+            schedule=schedule,
+            warm_up=warm_up,
             loss=loss,
             device=device,
         )
         competing = chosen(words(methods), variants)
-        shares = [share_of(word) for word in words(labelled) or ["0.02", "0.05"]]
+        checks.check(competing, shared)
+        if active and len(competing) != 1:
+            raise Refused("--active takes one of --methods.", code="wrong_option")
+        kept = None if active else results.Results(output, shared)
         data = dataset.read(
             images, masks, positive=positive, groups=groups, region=region, name=name, mpp=mpp
         )
-        if active:
+        if kept is None:
             from models.study.active import Plan
 
-            plan = Plan(one_of(competing), protocol, tuple(sorted(shares)), work_of(output), judge)
+            plan = Plan(competing[0], shared, tuple(sorted(set(shares))), work_of(output), judge)
             compare_strategies(plan, data, words(strategies), seeds, jobs, output)
             return
         cells = cells_of(competing, shares, seeds)
-        found = results.Results(output, protocol)
+        if stale := kept.outdated(data, shared, cells):
+            complain(f"{len(stale)} trainings in {output} are of other options: they run again.")
         with bar("trainings", len(cells)) as show:
             results.complete(
-                found,
+                kept,
                 data,
-                protocol,
+                shared,
                 cells,
                 work_of(output),
                 judge=judge,
                 jobs=jobs,
                 progress=lambda done, of, _: show(done, of),
             )
-        illustrate(found.content, data, output, judge)
+        illustrate(kept.content, data, output, judge)
 
 
 def compare_strategies(
@@ -200,11 +224,18 @@ def compare_strategies(
     say(markdown)
 
 
-def one_of(competing: list[Any]) -> Any:
-    """Return the one method whose labels are asked for."""
-    if len(competing) != 1:
-        raise Refused("--active takes one of --methods.", code="wrong_option")
-    return competing[0]
+def check_places(output: Path, name: str) -> None:
+    """Refuse a file that something else of the study would be written over, and odd set names."""
+    if output.is_dir() or output.suffix in {".md", ".png", ".new", ".work"}:
+        raise Refused(f"-o names a .json file, not {output}.", code="wrong_option")
+    if name and (name != Path(name).name or name.startswith(".")):
+        raise Refused(f"--name is no path, as {name} is.", code="wrong_option")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise Refused(
+            "`benchmark` is not for torchrun, whose processes would all run all of it: --jobs runs "
+            "several trainings side by side, on all GPUs.",
+            code="wrong_option",
+        )
 
 
 def work_of(output: Path) -> Path:

@@ -1,7 +1,9 @@
 """Options that the commands on folders share, and how their errors are told."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,25 +24,51 @@ Groups = Annotated[
 Region = Annotated[
     Path | None, typer.Option(help="Folder of masks that are 0 where nothing is known.")
 ]
-Passes = Annotated[int, typer.Option(help="Image passes of a training, the same for all methods.")]
-Strong = Annotated[str, typer.Option(help="Strong view: `stain` (keeps brown brown) or `colour`.")]
-Network = Annotated[str, typer.Option(help="unet-small, unet, deeplabv3plus, …")]
-Encoder = Annotated[str, typer.Option(help="Encoder of unet and deeplabv3plus.")]
-Weights = Annotated[str, typer.Option(help="File of the encoder's weights, or `scratch`.")]
-Crop = Annotated[int, typer.Option(help="Side of the training crops, px.")]
-Batch = Annotated[int, typer.Option(help="Labelled and as many unlabelled images a step.")]
-Rate = Annotated[float, typer.Option(help="Learning rate.")]
-Loss = Annotated[str, typer.Option(help="`dice`, `dice+ce`, or `own`: each method's.")]
-Mpp = Annotated[
-    float | None, typer.Option(help="µm per px of the images: lengths in µm, too.", min=0.001)
+Named = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        help="`small`, for a CPU, or `paper`: UCMT's DeepLabV3+, 256 px, 6 + 6 images, AdamW 1e-4, "
+        "Dice, colour views, 50 epochs. The options below change it.",
+    ),
 ]
+Passes = Annotated[
+    int | None,
+    typer.Option(help="Image passes of a training, the same for all methods; small: 6000."),
+]
+Strong = Annotated[
+    str | None,
+    typer.Option(help="Strong view: `stain` (small; keeps brown brown) or `colour`."),
+]
+Network = Annotated[
+    str | None, typer.Option(help="unet-small (small), unet, deeplabv3plus, transunet, …")
+]
+Encoder = Annotated[
+    str | None, typer.Option(help="Encoder of unet and deeplabv3plus; resnet50 if left out.")
+]
+Weights = Annotated[
+    str, typer.Option(help="File of the encoder's weights, a folder of such, or `scratch`.")
+]
+Crop = Annotated[int | None, typer.Option(help="Side of the training crops, px; small: 128.")]
+Batch = Annotated[
+    int | None, typer.Option(help="Labelled and as many unlabelled images a step; small: 4.")
+]
+Rate = Annotated[float | None, typer.Option(help="Learning rate; small: 0.002.")]
+Schedule = Annotated[
+    str | None, typer.Option(help="Of the rate: constant, cosine (small) or poly.")
+]
+WarmUp = Annotated[int | None, typer.Option(help="Steps in which the rate rises; small: 10.")]
+Loss = Annotated[
+    str | None, typer.Option(help="`dice`, `dice+ce` (small), or `own`: each method's.")
+]
+Mpp = Annotated[float | None, typer.Option(help="µm per px of the images: lengths in µm, too.")]
 Judge = Annotated[
     str,
     typer.Option(
         help="Whose figures are shown: `test`, or `validation` to choose by, the test unseen."
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or one GPU such as cuda:1.")]
 
 
 class Refused(MembranaError):
@@ -62,33 +90,67 @@ def in_words() -> Iterator[None]:
         raise Refused(str(error), code="training_data") from error
 
 
-def protocol_of(**choices: Any) -> Any:
-    """Return the study's protocol; a wrong choice is named before anything is read."""
+def protocol_of(
+    name: str,
+    *,
+    network: str | None,
+    encoder: str | None,
+    encoder_weights: str,
+    batch: int | None,
+    **choices: Any,
+) -> Any:
+    """Return the study's protocol; a wrong choice is named before anything is read.
+
+    choices: fields of the protocol, None where it is to stay as the named protocol has it.
+    """
     from models.augment import STRONG
     from models.networks import ARCHITECTURES, NetworkConfig, check_encoder_weights
-    from models.study.protocol import LOSSES, Protocol
+    from models.study.protocol import LOSSES, PROTOCOLS, SCHEDULES
 
-    for option, allowed in (
-        ("strong", tuple(STRONG)),
-        ("loss", LOSSES),
-        ("network", ARCHITECTURES),
-    ):
-        if choices[option] not in allowed:
+    one_of("protocol", name, PROTOCOLS)
+    for option, allowed in (("strong", STRONG), ("loss", LOSSES), ("schedule", SCHEDULES)):
+        if choices[option] is not None:
+            one_of(option, choices[option], allowed)
+    if network is not None:
+        one_of("network", network, ARCHITECTURES)
+    check_encoder_weights(encoder_weights)
+    given = {field: value for field, value in choices.items() if value is not None}
+    if batch is not None:
+        given |= {"batch_labelled": batch, "batch_unlabelled": batch}
+    protocol = PROTOCOLS[name]()
+    built = protocol.network
+    if network not in {None, built.architecture}:
+        built = NetworkConfig(network)
+    built = replace(built, encoder=encoder or built.encoder, encoder_weights=encoder_weights)
+    return replace(protocol, network=built, **given)
+
+
+def one_of(option: str, word: str, allowed: Iterable[str]) -> None:
+    if word not in allowed:
+        raise Refused(
+            f"--{option} is one of {', '.join(allowed)}, not {word}.", code="wrong_option"
+        )
+
+
+def at_least(least: int, **numbers: int | None) -> None:
+    """Refuse a number below `least` by its option's name; None was not given."""
+    for name, number in numbers.items():
+        if number is not None and number < least:
+            option = name.replace("_", "-")
             raise Refused(
-                f"--{option} is one of {', '.join(allowed)}, not {choices[option]}.",
-                code="wrong_option",
+                f"--{option} is a whole number from {least} on, not {number}.", code="wrong_option"
             )
-    check_encoder_weights(choices["encoder_weights"])
-    network = NetworkConfig(
-        choices.pop("network"), choices.pop("encoder"), choices.pop("encoder_weights")
-    )
-    batch = choices.pop("batch")
-    return Protocol(network=network, batch_labelled=batch, batch_unlabelled=batch, **choices)
+
+
+def above_zero(**numbers: float | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and not (math.isfinite(number) and number > 0):
+            option = name.replace("_", "-")
+            raise Refused(f"--{option} is a number above 0, not {number:g}.", code="wrong_option")
 
 
 def check_judge(judge: str) -> None:
-    if judge not in {"test", "validation"}:
-        raise Refused(f"--judge is test or validation, not {judge}.", code="wrong_option")
+    one_of("judge", judge, ("test", "validation"))
 
 
 class ManyWords(TyperCommand):

@@ -19,15 +19,22 @@ from worker.commands.options import (
     Loss,
     Masks,
     Mpp,
+    Named,
     Network,
     Passes,
     Positive,
     Rate,
+    Refused,
     Region,
+    Schedule,
     Strong,
+    WarmUp,
     Weights,
+    above_zero,
+    at_least,
     in_words,
     protocol_of,
+    share_of,
 )
 
 
@@ -41,20 +48,23 @@ def train(
     region: Region = None,
     mpp: Mpp = None,
     labelled: Annotated[
-        float, typer.Option(help="Share of the training patches whose masks are used.")
-    ] = 1.0,
+        str, typer.Option(help="Share of the training patches whose masks are used.")
+    ] = "1.0",
     method: Annotated[str, typer.Option(help="A method's name; see `benchmark`.")] = "eugmt-plus",
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="Processor threads.")] = 1,
-    passes: Passes = 6_000,
-    strong: Strong = "stain",
-    network: Network = "unet-small",
-    encoder: Encoder = "resnet50",
+    passes: Passes = None,
+    protocol: Named = "small",
+    strong: Strong = None,
+    network: Network = None,
+    encoder: Encoder = None,
     encoder_weights: Weights = "scratch",
-    crop: Crop = 128,
-    batch: Batch = 4,
-    learning_rate: Rate = 2e-3,
-    loss: Loss = "dice+ce",
+    crop: Crop = None,
+    batch: Batch = None,
+    learning_rate: Rate = None,
+    schedule: Schedule = None,
+    warm_up: WarmUp = None,
+    loss: Loss = None,
     device: Device = "cpu",
 ) -> None:
     """Train on a folder of images and masks; judge on held-out groups. No server needed.
@@ -62,11 +72,18 @@ def train(
     Prints the figures as JSON, which also lie beside the weights. Killed, it goes on. On several
     GPUs or sockets: `torchrun --nproc-per-node N -m worker.cli train …`, see docs/training.md.
     """
+    at_least(1, threads=threads, passes=passes, batch=batch, crop=crop)
+    at_least(0, seed=seed, warm_up=warm_up)
+    above_zero(learning_rate=learning_rate, mpp=mpp)
+    share = share_of(labelled)
+    if output.is_dir():
+        raise Refused(f"{output} is a folder: name a file with -o.", code="wrong_option")
     with in_words():
-        from models.study import dataset, runs
+        from models.study import checks, dataset, runs
         from models.study.contenders import chosen
 
-        protocol = protocol_of(
+        shared = protocol_of(
+            protocol,
             passes=passes,
             strong=strong,
             network=network,
@@ -75,17 +92,20 @@ def train(
             crop=crop,
             batch=batch,
             learning_rate=learning_rate,
+            schedule=schedule,
+            warm_up=warm_up,
             loss=loss,
             device=device,
         )
         (contender,) = chosen(["eugmt-plus" if method == "eugmt" else method])
+        checks.check([contender], shared)
         data = dataset.read(images, masks, positive=positive, groups=groups, region=region, mpp=mpp)
         work = output.with_name(output.name + ".work")
         with bar("training", 1) as show:
             row = runs.run(
-                runs.Cell(contender, labelled, seed),
+                runs.Cell(contender, share, seed),
                 data,
-                protocol,
+                shared,
                 work,
                 threads=threads,
                 progress=lambda step, of, _: show(step, of),
@@ -94,7 +114,7 @@ def train(
         # another process of this training writes
         return
     shutil.copyfile(work / "model.safetensors", output)
-    row |= {"protocol": protocol.document(), "set_sha256": data.sha256()}
+    row |= {"protocol": shared.document(), "set_sha256": data.sha256()}
     text = json.dumps(row, indent=1)
     output.with_name(output.name + ".json").write_text(text + "\n")
     shutil.rmtree(work)

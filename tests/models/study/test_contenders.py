@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from models.networks import PAPER as ENCODER_OF_PAPER
 from models.networks import SMALL
+from models.presets import PRESETS
 from models.semisup.methods import METHODS
 from models.study.budget import passes_per_step, steps_for
 from models.study.contenders import FULLY_SUPERVISED, chosen, contenders
 from models.study.dataset import DatasetError
-from models.study.protocol import Protocol
-from models.study.runs import Cell, cells_of
+from models.study.protocol import Protocol, of_the_paper
+from models.study.runs import Cell, cells_of, meaning
 
 PROTOCOL = Protocol(crop=64)
 
@@ -109,6 +111,11 @@ def test_variants_turn_one_switch(tmp_path):
         ("[a\n", "variants_unreadable"),
         ("[a]\nbase = 'ucmt'\nexchange = 0\n", "switch_unknown"),
         ("[a]\nbase = 'ucmt'\nmixing = 'cutmix'\n", "switch_unknown"),
+        ("[a]\nbase = 'ucmt'\nseed = 3\n", "switch_unknown"),
+        ("[cps]\nbase = 'ucmt'\n", "variants_unreadable"),
+        ("['../a']\nbase = 'ucmt'\n", "variants_unreadable"),
+        ("a = 1\n", "variants_unreadable"),
+        ("", "wrong_option"),
     ],
 )
 def test_wrong_variants_are_named(tmp_path, text, code):
@@ -117,6 +124,21 @@ def test_wrong_variants_are_named(tmp_path, text, code):
     with pytest.raises(DatasetError) as caught:
         chosen([], file)
     assert caught.value.code == code
+
+
+def test_the_papers_protocol_is_the_papers_preset():
+    (contender,) = chosen(["eugmt-paper"])
+    paper = of_the_paper()
+    steps = steps_for(paper.passes, contender.config(paper, steps=1, seed=0, threads=1))
+    config = contender.config(paper, steps=steps, seed=0, threads=1)
+    assert meaning(config.document()) == meaning(PRESETS["eugmt-paper"].document())
+    assert contenders()["transunet"].config(paper, steps=1, seed=0, threads=1).network == (
+        replace(paper.network, architecture="transunet", encoder=ENCODER_OF_PAPER)
+    )
+
+
+def test_a_name_given_twice_competes_once():
+    assert [each.name for each in chosen(["cps", "bcp", "cps"])] == ["cps", "bcp"]
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones():

@@ -123,6 +123,49 @@ def test_a_file_from_before_the_validation_part_stays(data, tmp_path):
     assert row["validation"]["patches"] > 0
 
 
+def test_a_row_that_would_be_trained_otherwise_today_is_run_again(data, tmp_path):
+    protocol, path = replace(PROTOCOL, passes=60), tmp_path / "results.json"
+
+    def study(wanted):
+        results = Results(path, protocol)
+        stale = [each.contender.name for each in results.outdated(data, protocol, wanted)]
+        complete(
+            results, data, protocol, wanted, tmp_path / "work",
+            jobs=1, progress=lambda *_: None,
+        )  # fmt: skip
+        return stale, results.content["runs"]
+
+    ucmt, cps = cell("ucmt"), cell("cps")
+    _, first = study([ucmt, cps])
+    assert study([ucmt, cps]) == ([], first)
+    turned = replace(ucmt.contender, options={**ucmt.contender.options, "exchanged": 0})
+    stale, second = study([replace(ucmt, contender=turned), cps])
+    assert stale == ["ucmt"]
+    assert len(second) == 2
+    by_name = {row["method"]: row for row in second}
+    assert by_name["cps"] == first[1]
+    assert by_name["ucmt"]["weights_sha256"] != first[0]["weights_sha256"]
+    # resources are no reason, nor is what a row is too old to know
+    for row in second:
+        row["config"] |= {"threads": 8, "device": "cuda:1", "checkpoint_every": 7}
+        del row["config"]["compile"], row["config"]["network"]["plain_aspp"]
+    second[0]["config"]["options"].pop("strong_labelled", None)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"runs": second}))
+    assert Results(path, protocol).outdated(data, protocol, [cps]) == [cps]
+    second[0]["config"]["options"]["strong_labelled"] = True
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"runs": second}))
+    assert Results(path, protocol).outdated(data, protocol, [cps]) == []
+
+
+def test_gpus_take_turns(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [runs.device_of("cuda", number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert runs.device_of("cuda:1", 0) == "cuda:1"
+    assert runs.device_of("cpu", 1) == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert runs.device_of("cuda", 3) == "cuda"
+
+
 def test_a_file_from_before_a_field_of_the_protocol_is_of_the_same_protocol(tmp_path):
     path, document = tmp_path / "results.json", PROTOCOL.document()
     del document["strong_labelled"], document["network"]["plain_aspp"]
