@@ -5,9 +5,9 @@ what a model version proposes.
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
-import numpy as np
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,7 @@ from backend.errors import Conflict
 from backend.model_versions import service as model_versions
 from backend.model_versions.tables import ModelVersion
 from backend.patches.grid import PATCH_PX
-from backend.patches.pictures import proposal_of
+from backend.patches.pictures import png, proposal_of
 from backend.patches.tables import Patch
 from backend.predictions import service as predictions
 from backend.predictions.tables import PatchPrediction, Prediction
@@ -37,7 +37,7 @@ class NothingToExport(Conflict):
 
 @dataclass(frozen=True)
 class Proposed:
-    """A patch that only a model version has seen. x0, y0, size0: its box in level-0 px."""
+    """A patch that a model version has seen. x0, y0, size0: its box in level-0 px."""
 
     patch_id: str
     row: int
@@ -53,10 +53,19 @@ Origin = Drawn | Proposed
 
 @dataclass(frozen=True)
 class Item:
-    """A patch and its mask, read when asked for: uint8 (256, 256) of 0, 127 (ignore), 255."""
+    """A patch and how its mask is read: a person's PNG as it is kept, or a model's pixels."""
 
     origin: Origin
-    mask: Callable[[], Mask]
+    read: Callable[[], bytes | Mask]
+
+    def png(self) -> bytes:
+        content = self.read()
+        return content if isinstance(content, bytes) else png(content)
+
+    def mask(self) -> Mask:
+        """Return uint8 (256, 256) of 0, 127 (ignore), 255."""
+        content = self.read()
+        return masks.decode(content) if isinstance(content, bytes) else content
 
     @property
     def by_person(self) -> bool:
@@ -91,24 +100,25 @@ class Contents:
             drawn.of_slide(database, self.slide.id), proposed, key=place_of
         )
         for origin in merged:
-            # somebody may annotate a patch between two pages: then the person's mask counts
+            # of two at one place the person's comes first, and counts
             if place_of(origin) != last:
                 last = place_of(origin)
                 yield Item(origin, self._reader(origin, blobs, settings))
 
-    def _reader(self, origin: Origin, blobs: Blobs, settings: Settings) -> Callable[[], Mask]:
-        def of_person() -> Mask:
-            assert isinstance(origin, Drawn)
-            return masks.decode(blobs.read(origin.mask_sha256))
+    def _reader(
+        self, origin: Origin, blobs: Blobs, settings: Settings
+    ) -> Callable[[], bytes | Mask]:
+        if isinstance(origin, Drawn):
+            return partial(blobs.read, origin.mask_sha256)
 
         def of_model() -> Mask:
             assert self.prediction is not None
             pyramid = predictions.pyramid_of(self.slide, self.prediction, settings)
             x, y = origin.column * PATCH_PX, origin.row * PATCH_PX
             seen = pyramid.read(0, x, y, (PATCH_PX, PATCH_PX), [Channel.PROBABILITY])
-            return np.asarray(proposal_of(seen[0]))
+            return proposal_of(seen[0])
 
-        return of_person if isinstance(origin, Drawn) else of_model
+        return of_model
 
 
 def place_of(origin: Origin) -> tuple[int, int]:
@@ -135,7 +145,7 @@ def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Conten
 
 
 def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:
-    """Yield the patches that a model version has seen and nobody has annotated, by pages."""
+    """Yield the patches that a model version has seen, by pages."""
     after = (-1, -1)
     while True:
         with database.reading() as session:
@@ -151,7 +161,6 @@ def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:
                 .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
                 .where(
                     PatchPrediction.prediction_id == prediction.id,
-                    Patch.revision == 0,
                     tuple_(Patch.row, Patch.column) > after,
                 )
                 .order_by(Patch.row, Patch.column)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from backend.annotations import masks
 from backend.exports.archive import Entry
 from backend.exports.contents import Item
 from backend.exports.manifest import Manifest
@@ -12,4 +11,4 @@ def entries(items: Iterator[Item], manifest: Manifest) -> Iterator[Entry]:
     for item in items:
         file = f"{'masks' if item.by_person else 'proposals'}/{item.name}.png"
         manifest.note(item, file=file)
-        yield Entry(file, [masks.encode(item.mask())], packed=False)
+        yield Entry(file, [item.png()], packed=False)
