@@ -127,6 +127,7 @@ def caption(document: dict[str, Any], given: str) -> str:
 def _image(axes: Axes, image: Rgb) -> None:
     step = max(1, max(image.shape[:2]) // LONGEST_PX)
     axes.imshow(image[::step, ::step], extent=(0, image.shape[1], image.shape[0], 0))
+    axes.autoscale(enable=False)  # outlines of cells at the edge would shrink the picture
     axes.set_axis_off()
 
 
