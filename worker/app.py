@@ -25,6 +25,9 @@ app.conf.update(
     worker_pool="prefork",
     worker_pool_start_method="spawn",
     worker_concurrency=1,
+    # a spawned process imports everything anew: in the usual four seconds a busy machine kills each
+    # successor of a lost one before it has begun, for ever
+    worker_proc_alive_timeout=120,
     # a pool process that grew is replaced between two jobs
     worker_max_memory_per_child=8_000_000,
     worker_send_task_events=False,
@@ -68,6 +71,9 @@ def tell_pool(**_: Any) -> None:
     stop = stop_file(get_settings(), os.getpid())
     stop.parent.mkdir(parents=True, exist_ok=True)
     stop.touch()
+    if reaper := getattr(app, "reaper", None):
+        # its processes end one by one now, and are meant to
+        reaper.pool = None
 
 
 @signals.worker_shutdown.connect

@@ -73,11 +73,12 @@ class Reaper(threading.Thread):
         process in the place of one that was killed, for its memory or for hanging, and never gives
         it work: a worker that beats and does nothing.
         """
-        if self.pool is None:
+        pool = self.pool
+        if pool is None:
             return
-        now_there = frozenset(self.pool())
+        now_there = frozenset(pool())
         self.first_pool = self.first_pool or now_there
-        if self.first_pool <= now_there or self.done.is_set():
+        if self.first_pool <= now_there or self.pool is None or self.done.is_set():
             return
         log.error("a pool process of this worker is gone; the worker ends, to be started again")
         for process in now_there:
