@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from backend import __version__, health, metrics
 from backend.annotations import geojson_routes as annotations_geojson
@@ -34,6 +34,7 @@ from backend.web_page import serve_annotator
 
 API = "/api/v1"
 DOMAINS = (
+    health,
     auth,
     uploads,
     slides,
@@ -52,7 +53,6 @@ DOMAINS = (
     jobs,
     events,
     audit,
-    health,
     metrics,
 )
 
@@ -78,10 +78,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
-    api = APIRouter(prefix=API)
     for domain in DOMAINS:
-        api.include_router(domain.router)
-    app.include_router(api)
+        # with a prefix the framework works a router's routes out when they are first asked for
+        app.include_router(domain.router, prefix=API)
     answer_with_problems(app)
     describe_problems(app)
     app.add_middleware(Methods)

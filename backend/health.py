@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from fastapi import APIRouter
-from kombu.exceptions import OperationalError
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -57,6 +56,8 @@ def database_trouble(database: Database) -> str | None:
 
 
 def broker_trouble(settings: Settings) -> str | None:
+    from kombu.exceptions import OperationalError
+
     try:
         with sender(settings).connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)

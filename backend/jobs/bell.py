@@ -1,25 +1,28 @@
 """The bell: one Celery message that says "look at this job". It carries no truth.
 
-Jobs are sent by the task's name, so the API never imports a handler.
+Jobs are sent by the task's name, so the API never imports a handler. Celery itself is loaded
+with the first job: it is a tenth of what the API needs to start.
 """
 
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from celery import Celery
-from kombu.exceptions import OperationalError
+from typing import TYPE_CHECKING, Any
 
 from backend.jobs.tables import HOURS, QUEUE_OF, JobKind, Queue
 from backend.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 TASK = "membrana.run_job"
 log = logging.getLogger(__name__)
 
 
-def celery_app(settings: Settings) -> Celery:
+def celery_app(settings: Settings) -> "Celery":
     """Make the Celery application that API and workers share; tasks are known by name."""
+    from celery import Celery
+
     app = Celery("membrana", broker=settings.celery_broker)
     app.conf.update(
         task_default_queue=Queue.CPU,
@@ -52,7 +55,7 @@ def filesystem_folders(folder: Path) -> dict[str, Any]:
 
 
 @lru_cache
-def sender(settings: Settings) -> Celery:
+def sender(settings: Settings) -> "Celery":
     return celery_app(settings)
 
 
@@ -67,6 +70,8 @@ def ring(job_id: str, kind: JobKind) -> None:
     Celery kills a pool process that hangs beyond the time limit, whatever it hangs in; before
     that the job's own watch has ended it if it could, and the lease is over when it is killed.
     """
+    from kombu.exceptions import OperationalError
+
     settings = get_settings()
     try:
         sender(settings).send_task(

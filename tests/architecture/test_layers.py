@@ -41,6 +41,7 @@ def test_the_api_carries_no_heavy_library() -> None:
     assert "fastapi" in loaded
     assert loaded.isdisjoint(HEAVY)
     assert loaded.isdisjoint({"models", "worker"})
+    assert loaded.isdisjoint({"celery", "kombu"}), "the broker is not needed to begin to answer"
 
 
 def test_the_parent_of_a_worker_carries_no_torch() -> None:
