@@ -147,7 +147,16 @@ def files_of(given: list[Path]) -> list[Path]:
 
 
 def check_names(paths: list[Path], source: Source) -> None:
-    """Refuse two pictures of one name: one's files, mask or regions would be taken for both."""
+    """Refuse two pictures of one name: one's files, mask or regions would be taken for both.
+
+    Likewise one file of regions for several pictures.
+    """
+    if source.regions and not source.regions.is_dir() and len(paths) > 1:
+        raise Refused(
+            f"{source.regions.name} is of one picture, and these are {len(paths)}: give a folder "
+            "of GeoJSON files by their names.",
+            code="wrong_option",
+        )
     by_folder = source.masks is not None or (source.regions and source.regions.is_dir())
     seen: dict[str, Path] = {}
     for path in paths:

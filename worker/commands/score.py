@@ -93,12 +93,6 @@ def score(
             mask, positive, model, proposal=proposal, regions=regions, detector=detector
         )
         paths = files_of(images)
-        if regions is not None and not regions.is_dir() and len(paths) > 1:
-            raise Refused(
-                f"{regions.name} is of one picture, and these are {len(paths)}: give a folder of "
-                "GeoJSON files by their names.",
-                code="wrong_option",
-            )
         check_names(paths, source)
         for doubt in doubts_on(calibration, source):
             complain(doubt)
