@@ -170,9 +170,9 @@ def run_missing(
     progress: Progress,
 ) -> None:
     again = {cell.key for cell in results.outdated(data, protocol, cells)}
-    missing = [
-        cell for cell in cells if cell.key in again or judge not in (results.row(data, cell) or {})
-    ]
+    # what is there but was judged on other patches needs its weights alone
+    rows = {cell.key: results.row(data, cell) for cell in cells if cell.key not in again}
+    missing = [cell for cell in cells if judge not in (rows.get(cell.key) or {})]
     done = len(cells) - len(missing)
     progress(done, len(cells), {})
     with ProcessPoolExecutor(
@@ -183,7 +183,11 @@ def run_missing(
     ) as pool:
         waiting = {
             pool.submit(
-                one, cell, work / data.name / cell.key, runs.device_of(protocol.device, number)
+                one,
+                cell,
+                work / data.name / cell.key,
+                runs.device_of(protocol.device, number),
+                rows.get(cell.key),
             ): cell
             for number, cell in enumerate(missing)
         }
@@ -221,6 +225,8 @@ def end_with_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
-def one(cell: Cell, folder: Path, device: str) -> dict[str, Any]:
+def one(cell: Cell, folder: Path, device: str, known: Mapping[str, Any] | None) -> dict[str, Any]:
+    data, judge = SHARED["data"], SHARED["judge"]
     protocol = replace(SHARED["protocol"], device=device)
-    return runs.run(cell, SHARED["data"], protocol, folder, judge=SHARED["judge"])
+    row = runs.judged_again(known, data, protocol, folder, judge) if known else None
+    return row or runs.run(cell, data, protocol, folder, judge=judge)

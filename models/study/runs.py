@@ -130,6 +130,21 @@ def run(
     }
 
 
+def judged_again(
+    row: Mapping[str, Any], data: Dataset, protocol: Protocol, folder: Path, judge: str
+) -> dict[str, Any] | None:
+    """Return a row judged on other patches, too, by the weights left of it; None without them."""
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return None
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != row["weights_sha256"]:
+        return None
+    part = dataset.split(data, seed=protocol.split_seed)
+    teacher = place(load_ensemble(weights).teacher, protocol.device)
+    patches = part.test if judge == TEST else part.validation
+    return {**row, judge: judged_on(teacher, data, patches)}
+
+
 def judged_on(teacher: nn.Module, data: Dataset, patches: npt.NDArray[np.intp]) -> dict[str, Any]:
     """Return all figures of what a network proposes for some patches."""
     proposals = predict(teacher, data.images[patches]) >= 0.5

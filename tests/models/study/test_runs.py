@@ -93,11 +93,26 @@ def test_what_was_judged_on_validation_is_judged_on_test_when_that_is_asked_for(
         (row,) = results.content["runs"]
         return row
 
-    assert runs.TEST not in study(runs.VALIDATION)
+    first = study(runs.VALIDATION)
+    assert runs.TEST not in first
+    (log,) = tmp_path.rglob("log.json")
+    log.unlink()
     row = study(runs.TEST)
+    # nothing was trained for it
+    assert not log.exists()
+    assert row["seconds"] == first["seconds"]
     assert {runs.VALIDATION, runs.TEST} <= row.keys()
     # what is there on both is not run again
     assert study(runs.VALIDATION) == row
+    # without weights, or with others, it is trained anew
+    (weights,) = tmp_path.rglob("model.safetensors")
+    content = json.loads(path.read_text())
+    del content["runs"][0]["test"]
+    for left in (None, b"other weights"):
+        path.write_text(json.dumps(content))
+        weights.unlink() if left is None else weights.write_bytes(left)
+        assert study(runs.TEST)["test"] == row["test"]
+        assert log.exists()
 
 
 def test_a_file_from_before_the_validation_part_stays(data, tmp_path):
