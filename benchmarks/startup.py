@@ -1,5 +1,6 @@
 """Seconds from the start of the API's process until it answers (goal: below 2)."""
 
+import argparse
 import os
 import socket
 import statistics
@@ -62,6 +63,9 @@ def start_once(data: Path) -> tuple[float, float, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="exit 1 if the goal is missed")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         upgrade = [sys.executable, "-m", "backend.cli", "db", "upgrade"]
@@ -83,6 +87,8 @@ def main() -> None:
             "median_mebibytes": round(statistics.median(memory), 1),
         },
     )
+    if arguments.check and median >= GOAL_SECONDS:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
