@@ -23,6 +23,7 @@ from backend.annotations.service import AnnotationStale, Draft
 from backend.annotations.tables import Source
 from backend.audit import service as audit
 from backend.auth.tables import User
+from backend.conditional import is_stale
 from backend.db.session import Database
 from backend.errors import MembranaError, PreconditionFailed
 from backend.patches.grid import PATCH_PX, grid_shape, patch_region
@@ -122,11 +123,12 @@ def planned(
 ) -> Plan:
     slide = slides.get(session, slide_id)
     require_measured(slide)
-    if if_match is not None and if_match.strip().strip('"') != drawn.state_of(session, slide_id):
+    etag = f'"{drawn.state_of(session, slide_id)}"'
+    if is_stale(if_match, etag):
         raise SlideChanged(
             "Somebody has annotated this slide since you got it: get it again, and import what you "
             "drew into that.",
-            headers={"ETag": f'"{drawn.state_of(session, slide_id)}"'},
+            headers={"ETag": etag},
         )
     rows, columns = grid_shape(slide, settings.analysis_mpp)
     whole = patch_region(slide, rows, columns, settings.analysis_mpp)
