@@ -8,6 +8,7 @@ of all cores together, hold on a busy machine, too: a quarter of them is what fo
 """
 
 import argparse
+import os
 import resource
 import time
 
@@ -128,6 +129,7 @@ def main() -> None:
             },
             "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             "goal_s": GOAL_S,
+            "load_average": round(os.getloadavg()[1], 1),
         },
     )
 

@@ -30,6 +30,8 @@ from models.phantom.tumour import richest_place
 
 BLOCK_PX = 4096
 GOAL_S = 1.0
+MARGIN_PX = 6000
+"""Right of the tumour: into there its edge is pulled."""
 EDGE_PX = 400
 """0.1 mm, by which an edge is pulled."""
 SHOWN = 25
@@ -176,8 +178,11 @@ def added_slide(database: Any, settings: Any, blobs: Any, image: np.ndarray, rep
     return slide
 
 
-def tumour(left: float, top: float, right: float, bottom: float) -> dict[str, Any]:
-    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+def tumour(right: float, bottom: float, pulled: float = 0, length: float = 0) -> dict[str, Any]:
+    """A box from the slide's corner, of whose right edge a length is pulled by some px."""
+    top, out = (bottom - length) / 2, right + pulled
+    bump = [[right, top], [out, top], [out, top + length], [right, top + length]]
+    ring = [[0, 0], [right, 0], *(bump if length else []), [right, bottom], [0, bottom], [0, 0]]
     return {
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [ring]},
@@ -215,13 +220,12 @@ def masks(on: Installation) -> Iterator[Callable[[], object]]:
         )
 
 
-def edges(on: Installation, *, outwards: bool) -> Iterator[Callable[[], object]]:
-    """The right edge of the tumour, as long as the slide, pulled by 0.1 mm."""
-    at = on.side - 6000
-    step = EDGE_PX if outwards else -EDGE_PX
+def edges(on: Installation, step: float, length: float) -> Iterator[Callable[[], object]]:
+    """So long a part of the tumour's right edge is pulled by `step` px, each time farther."""
+    pulled = 0.0
     while True:
-        at += step
-        yield drawn(on, tumour(0, 0, at, on.side))
+        pulled += step
+        yield drawn(on, tumour(on.side - MARGIN_PX, on.side, pulled, length))
 
 
 def decisions(on: Installation) -> Iterator[Callable[[], object]]:
@@ -285,9 +289,7 @@ def main() -> None:
             np.savez(kept, image=image, mask=mask)
     with TemporaryDirectory() as folder:
         on = installed(Path(folder) / "data", image, mask, asked.repeat)
-        on.edit(
-            "POST", f"/slides/{on.slide_id}/regions", json=tumour(0, 0, on.side - 6000, on.side)
-        )
+        on.edit("POST", f"/slides/{on.slide_id}/regions", json=tumour(on.side - MARGIN_PX, on.side))
         on.edit("PUT", f"/slides/{on.slide_id}/score", json={})
         began, work = time.perf_counter(), time.process_time()
         on.settle()
@@ -302,8 +304,9 @@ def main() -> None:
             ("decision", decisions(on)),
             ("thresholds", thresholds(on)),
             ("mask", masks(on)),
-            ("region_edge_0.1_mm_outwards", edges(on, outwards=True)),
-            ("region_edge_0.1_mm_inwards", edges(on, outwards=False)),
+            ("region_2_mm_edge_out_by_0.1_mm", edges(on, EDGE_PX, 8000)),
+            ("region_2_mm_edge_in_by_0.1_mm", edges(on, -EDGE_PX, 8000)),
+            ("region_whole_edge_out_by_0.1_mm", edges(on, EDGE_PX, on.side)),
         ):
             found[name] = timed(on, edits, asked.times, profile=asked.profile)
             print(name, found[name], flush=True)
@@ -314,6 +317,7 @@ def main() -> None:
             "first_score": first,
             "edits": found,
             "goal_s": GOAL_S,
+            "load_average": round(os.getloadavg()[1], 1),
         }
         if asked.profile:
             print(figures)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from models.her2.blocks import Corner, blocks_in, spread
 from models.her2.flags import Flag
 from models.her2.pixels import ANALYSIS_MPP, Pixels, Regions
-from models.her2.white_point import BLOCK_PX, FOCUS_MPP, Survey, focus_of
+from models.her2.white_point import BLOCK_PX, FOCUS_MPP, NOT_GLASS, Survey, density_of, focus_of
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -20,8 +20,6 @@ MOST_BLOCKS = 256
 """Looked at in a tumour, evenly spread: enough for a share, and bounded on any slide."""
 SIDE_PX = round(BLOCK_PX * FOCUS_MPP / ANALYSIS_MPP)
 """Of a block, in px of the analysis."""
-_TISSUE = 0.08
-"""Mean log10 optical density from which a block is tissue and not glass."""
 
 
 class Seen(IntEnum):
@@ -67,10 +65,6 @@ def _judged(slide: Pixels, corner: Corner, survey: Survey) -> Seen:
     focus = focus_of(image)
     if np.isnan(focus):
         # tissue without any contrast is blurred: in focus it has at least nuclei
-        return Seen.BLURRED if _density(image, survey.white) > _TISSUE else Seen.NOTHING
+        dense = density_of(image, survey.white).mean() >= NOT_GLASS
+        return Seen.BLURRED if dense else Seen.NOTHING
     return Seen.BLURRED if focus < BLURRED * survey.focus else Seen.SHARP
-
-
-def _density(image: Rgb, white: tuple[float, float, float]) -> float:
-    mean = np.maximum(image.reshape(-1, 3).mean(axis=0), 1)
-    return float(np.log10(np.asarray(white) / mean).mean())
