@@ -112,7 +112,7 @@ def test_regions_and_weights_are_those_that_were_given(compare, folder, tmp_path
     assert half["images"][0]["cells"] < 0.6 * whole["images"][0]["cells"]
     both = [*lines, f"null.png,0,{MPP}"]
     done, _ = compare(*both, words=("--regions", str(regions / "strong.geojson")))
-    assert (done.code, "(wrong_option)" in done.err) == (1, True), "one file is of one picture"
+    assert (done.code, "(wrong_option)" in done.err) == (2, True), "one file is of one picture"
     config = NetworkConfig("unet-small")
     sha256 = save_ensemble(Ensemble(config, build(config), ()), tmp_path / "weights")
     done, found = compare(*lines, words=("--model", str(tmp_path / "weights")), masks=False)
