@@ -19,7 +19,7 @@ from backend.settings import Settings
 from backend.slides import service as slides
 from backend.slides.tables import Slide, SlideState
 
-Strategy = Literal["uncertainty", "clinical"]
+Strategy = Literal["uncertainty", "entropy", "random", "clinical"]
 FREE = (PatchState.UNREVIEWED, PatchState.PROPOSED, PatchState.RETURNED)
 
 
@@ -38,7 +38,8 @@ def take_next(
 ) -> PatchView | None:
     """Lease the next patch to a person; None when nothing waits.
 
-    strategy: where the model doubts, or where a correction could change the slide's category.
+    strategy: where the networks disagree (`uncertainty`), where they are unsure (`entropy`),
+    anywhere (`random`), or where a correction could change the slide's category (`clinical`).
 
     What they hold already comes back, except `after`: the patch they leave unsaved, which goes
     back to the queue and is offered to them again only when the rest has been seen.
@@ -114,7 +115,7 @@ def held_by(session: Session, user: User, slide_id: str | None) -> Patch | None:
 def first_waiting(
     session: Session, slide_id: str | None, left: Patch | None, strategy: Strategy
 ) -> str | None:
-    """Return the best free patch: the ranks of all slides interleaved.
+    """Return the best free patch: the ranks of all slides interleaved, if it goes by ranks.
 
     That is the cap on each slide: of any N patches handed out of S slides that wait, none gives
     more than N/S rounded up, so one slide with a thousand doubtful patches can't fill a round. A
@@ -143,6 +144,10 @@ def first_waiting(
     if strategy == "clinical":
         statement = statement.join(PatchInfluence, influence.OF_PATCH)
         rank = PatchInfluence.rank.expression
+    elif strategy == "entropy":
+        rank = -PatchPrediction.entropy
+    elif strategy == "random":
+        rank = func.random()
     order: list[ColumnElement[Any]] = [rank, Patch.slide_id.expression, -PatchPrediction.score]
     order += [Patch.row.expression, Patch.column.expression]
     if left is not None:
@@ -155,20 +160,29 @@ def first_waiting(
 
 def rank_of(
     session: Session, patch: Patch, prediction: Prediction | None, strategy: Strategy
-) -> int | None:
+) -> float | None:
+    """Return a patch's place in a strategy's order; None if it has none."""
     if strategy == "clinical":
         return session.scalar(
             select(PatchInfluence.rank).join(Patch, influence.OF_PATCH).where(Patch.id == patch.id)
         )
-    if prediction is None:
+    if prediction is None or strategy == "random":
         return None
     scored = predictions.scores_of(session, prediction.id, [patch.id]).get(patch.id)
-    return scored.rank if scored else None
+    if scored is None:
+        return None
+    return -scored.entropy if strategy == "entropy" else scored.rank
 
 
 def reason_of(session: Session, view: PatchView, strategy: Strategy) -> dict[str, Any]:
     """Return why this patch comes now; one that was held before may have no such reason."""
     told = influence.reason_of(session, view.patch) if strategy == "clinical" else None
-    if told is None and view.scored:
+    if strategy == "random":
+        told = {"text": "This patch was drawn at random among those that wait."}
+    elif strategy == "entropy" and view.scored:
+        nats = view.scored.entropy
+        text = f"The model is unsure of its pixels: {nats:.3f} nats on average."
+        told = {"text": text, "entropy": nats}
+    elif told is None and view.scored:
         told = service.reason_of(view.scored)
     return told or {"text": "You have this patch open."}

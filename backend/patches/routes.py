@@ -146,7 +146,10 @@ def next_patch(
     slide_id: str | None = None,
     strategy: Annotated[
         Strategy,
-        Query(description="`clinical`: where a correction could change the slide's category."),
+        Query(
+            description="`uncertainty`: the networks disagree; `entropy`: they are unsure; "
+            "`random`; `clinical`: where a correction could change the slide's category."
+        ),
     ] = "uncertainty",
     after: Annotated[str | None, Query(description="The patch that is left unsaved.")] = None,
 ) -> QueueItem | Response:

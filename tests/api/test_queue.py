@@ -54,6 +54,32 @@ def test_the_most_uncertain_patch_comes_first_with_its_stored_reason(service: Se
     assert item["reason"]["text"]
 
 
+def test_by_entropy_the_least_sure_comes_first_and_the_next_after_it(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    with service.database.reading() as session:
+        scored = session.scalars(select(PatchPrediction)).all()
+        entropy = {row.patch_id: row.entropy for row in scored}
+    least_sure = sorted(entropy.values(), reverse=True)
+    first = ask(service.client, slide_id=slide_id, strategy="entropy")
+    assert first is not None
+    assert entropy[first["patch"]["id"]] == first["reason"]["entropy"] == least_sure[0]
+    after = first["patch"]["id"]
+    second = taken(service.client, slide_id=slide_id, strategy="entropy", after=after)
+    assert entropy[second] == least_sure[1]
+
+
+def test_at_random_every_patch_comes_and_none_first_always(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    firsts = set()
+    for _ in range(30):
+        item = ask(service.client, slide_id=slide_id, strategy="random")
+        assert item is not None
+        assert "random" in item["reason"]["text"]
+        firsts.add(item["patch"]["id"])
+        expire(service, item["patch"]["id"])
+    assert 1 < len(firsts) <= len(ranked(service, slide_id))
+
+
 def test_saving_goes_on_to_the_next_rank(service: Service) -> None:
     slide_id = predicted_slide(service)
     order = ranked(service, slide_id)
