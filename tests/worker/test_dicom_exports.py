@@ -18,7 +18,7 @@ from models.her2.classes import CLASSES
 from models.her2.pixels import Field
 from models.phantom import PhantomSpec, field
 from tests.dicom_slide import MPP, ORIGIN_MM, dicom_file, headers, source
-from tests.reported import AT, REGIONS, REPORT_ID, SIDE, included, measured
+from tests.reported import AT, REGIONS, REPORT_ID, SIDE, URN, included, measured
 from worker.exporters import cells_dicom, masks_dicom
 from worker.her2.slide import regions_of
 
@@ -58,6 +58,7 @@ def told_of_the_source(made: Dataset) -> None:
     assert made.ContainerIdentifier == given.ContainerIdentifier
     assert made.SeriesInstanceUID != given.SeriesInstanceUID
     assert made.SeriesDescription == words.RESEARCH_USE_ONLY
+    assert made.PerformedProcedureStepDescription == URN
     assert made.ContentDate == f"{AT:%Y%m%d}"
     [series] = made.ReferencedSeriesSequence
     [instance] = series.ReferencedInstanceSequence
