@@ -64,7 +64,7 @@ class MeanTeacher:
         self.start = round(steps * options.labelled_share)
         self.ramp_length = round(steps * options.ramp_share)
         self.one_for_both = False
-        if options.fork:
+        if options.fork and self.start:
             self.tie()
 
     def tie(self) -> None:
