@@ -1,6 +1,5 @@
 """Label issues over HTTP."""
 
-
 from fastapi import APIRouter, Request, Response, status
 
 from backend import conditional

@@ -54,6 +54,7 @@ def test_a_damaged_zip_is_refused_in_words_or_unpacked(tmp_path: Path, method: s
     limits = Settings(data=tmp_path, max_archive_entries=50, free_space_reserve_bytes=0)
     whole, rng = packed(method), random.Random(1)
     ends: Counter[str] = Counter()
+    statuses = set()
     for _ in range(VARIANTS):
         path = put(tmp_path, damaged(whole, rng))
         folder = Path(mkdtemp(dir=tmp_path))
@@ -62,7 +63,8 @@ def test_a_damaged_zip_is_refused_in_words_or_unpacked(tmp_path: Path, method: s
             archives.unpack(path, folder, limits, check=lambda: None)
             ends["unpacked"] += 1
         except MembranaError as refused:
-            assert refused.status == 422
+            statuses.add(refused.status)
             ends[refused.problem_code] += 1
+    assert statuses == {422}
     assert ends["archive_unreadable"] > VARIANTS / 2
     assert ends["unpacked"] > 0
