@@ -18,8 +18,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 run: $(VENV)/.ready backend/static/index.html
 	$(BIN)/membrana up --demo --data $(DATA) --port $(PORT)
 
+# one thread each: two processes of two threads on two cores wait for each other most of the time
 test: $(VENV)/.ready annotator-tests backend/static/index.html chromium
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
