@@ -1,6 +1,6 @@
 /** The regions of a slide as a hook: read, drawn, labelled, taken away and put back. */
 
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api";
 import { subscribe } from "../events";
 import type { Point } from "../mask";
@@ -49,10 +49,18 @@ const NONE: TaggedRegions = { features: [], revision: 0, etag: '"r0"' };
 export function useRegions(slide: Slide): Regions {
   const [set, setSet] = useState<TaggedRegions | null>(null);
   const [selected, select] = useState<string | null>(null);
-  const [draft, setDraft] = useState<Draft | null>(null);
+  const [draft, showDraft] = useState<Draft | null>(null);
+  // clicks may come faster than the page is drawn: they go by what is, not by what is shown
+  const drawn = useRef<Draft | null>(null);
+  const sending = useRef(false);
   const [removed, setRemoved] = useState<RegionFeature | null>(null);
   const [saving, setSaving] = useState(false);
   const { id } = slide;
+
+  function setDraft(next: Draft | null): void {
+    drawn.current = next;
+    showDraft(next);
+  }
 
   const keep = useCallback((found: TaggedRegions): void => {
     // an answer that was overtaken by a newer one is dropped
@@ -69,6 +77,7 @@ export function useRegions(slide: Slide): Regions {
   }, [id, reload]);
 
   async function send(call: () => Promise<TaggedRegions>): Promise<TaggedRegions | null> {
+    sending.current = true;
     setSaving(true);
     try {
       const found = await call();
@@ -85,6 +94,7 @@ export function useRegions(slide: Slide): Regions {
       if (stale) reload();
       return null;
     } finally {
+      sending.current = false;
       setSaving(false);
     }
   }
@@ -102,7 +112,8 @@ export function useRegions(slide: Slide): Regions {
   }
 
   const finish = (): void => {
-    if (draft && draft.points.length >= 3) void save(draft.kind, draft.points);
+    const { current } = drawn;
+    if (current && current.points.length >= 3) void save(current.kind, current.points);
     else notify("A region needs at least three corners.");
   };
 
@@ -117,16 +128,19 @@ export function useRegions(slide: Slide): Regions {
     select,
     begin(kind) {
       select(null);
-      setDraft((old) => ({ kind, points: old?.points ?? [] }));
+      setDraft({ kind, points: drawn.current?.points ?? [] });
     },
     corner(at, scale) {
-      if (!draft || saving) return;
-      const { points, closed } = clicked(draft.points, at, scale);
-      if (closed) void save(draft.kind, points);
-      else setDraft({ ...draft, points });
+      const { current } = drawn;
+      if (!current || sending.current) return;
+      const { points, closed } = clicked(current.points, at, scale);
+      if (closed) void save(current.kind, points);
+      else setDraft({ ...current, points });
     },
-    takeBackCorner: () =>
-      setDraft((old) => old && { ...old, points: old.points.slice(0, -1) }),
+    takeBackCorner() {
+      const { current } = drawn;
+      if (current) setDraft({ ...current, points: current.points.slice(0, -1) });
+    },
     finish,
     cancel: () => setDraft(null),
     add: (kind, points) => void save(kind, points),
