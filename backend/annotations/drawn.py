@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.annotations.tables import Annotation, Source
 from backend.db.session import Database
+from backend.patches import in_grid_order
 from backend.patches.tables import Patch, PatchState
-
-PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -35,19 +34,8 @@ class Drawn:
 
 
 def of_slide(database: Database, slide_id: str) -> Iterator[Drawn]:
-    """Yield what people have drawn on a slide; read by pages, no transaction stays open."""
-    after = (-1, -1)
-    while True:
-        with database.reading() as session:
-            page = page_of(session, slide_id, after)
-        yield from page
-        if len(page) < PAGE:
-            return
-        after = (page[-1].row, page[-1].column)
-
-
-def page_of(session: Session, slide_id: str, after: tuple[int, int]) -> list[Drawn]:
-    rows = session.execute(
+    """Yield what people have drawn on a slide; no transaction stays open."""
+    statement = (
         select(
             Patch.id.label("patch_id"),
             Patch.row,
@@ -64,15 +52,9 @@ def page_of(session: Session, slide_id: str, after: tuple[int, int]) -> list[Dra
             Annotation.created_at,
         )
         .join(Annotation, Annotation.patch_id == Patch.id)
-        .where(
-            Patch.slide_id == slide_id,
-            Annotation.revision == Patch.revision,
-            tuple_(Patch.row, Patch.column) > after,
-        )
-        .order_by(Patch.row, Patch.column)
-        .limit(PAGE)
+        .where(Patch.slide_id == slide_id, Annotation.revision == Patch.revision)
     )
-    return [Drawn(**row) for row in rows.mappings()]
+    return (Drawn(**row) for row in in_grid_order.rows(database, statement))
 
 
 def state_of(session: Session, slide_id: str) -> str:

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import __version__
 from backend.annotations import drawn, masks
-from backend.annotations.drawn import PAGE, Drawn
+from backend.annotations.drawn import Drawn
 from backend.annotations.masks import Mask
 from backend.db.session import Database
 from backend.errors import Conflict
 from backend.model_versions import service as model_versions
 from backend.model_versions.tables import ModelVersion
+from backend.patches import in_grid_order
 from backend.patches.grid import PATCH_PX
 from backend.patches.pictures import png, proposal_of
 from backend.patches.tables import Patch
@@ -145,32 +146,19 @@ def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Conten
 
 
 def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:
-    """Yield the patches that a model version has seen, by pages."""
-    after = (-1, -1)
-    while True:
-        with database.reading() as session:
-            rows = session.execute(
-                select(
-                    Patch.id.label("patch_id"),
-                    Patch.row,
-                    Patch.column,
-                    Patch.x0,
-                    Patch.y0,
-                    Patch.size0,
-                )
-                .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
-                .where(
-                    PatchPrediction.prediction_id == prediction.id,
-                    tuple_(Patch.row, Patch.column) > after,
-                )
-                .order_by(Patch.row, Patch.column)
-                .limit(PAGE)
-            )
-            page = [
-                Proposed(**row, model_version_id=prediction.model_version_id)
-                for row in rows.mappings()
-            ]
-        yield from page
-        if len(page) < PAGE:
-            return
-        after = place_of(page[-1])
+    """Yield the patches that a model version has seen."""
+    statement = (
+        select(
+            Patch.id.label("patch_id"),
+            Patch.row,
+            Patch.column,
+            Patch.x0,
+            Patch.y0,
+            Patch.size0,
+        )
+        .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
+        .where(PatchPrediction.prediction_id == prediction.id)
+    )
+    version = prediction.model_version_id
+    for row in in_grid_order.rows(database, statement):
+        yield Proposed(**row, model_version_id=version)

@@ -14,13 +14,13 @@ import pytest
 import zarr
 from zarr.storage import ZipStore
 
-from backend.annotations import drawn
 from backend.auth.tables import Role
 from backend.exports import coco, contents
 from backend.exports import service as exports
 from backend.exports.manifest import Manifest
 from backend.exports.service import Format
 from backend.jobs.tables import JobKind
+from backend.patches import in_grid_order
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
 from tests.api.intake import ingested
@@ -82,8 +82,7 @@ def slide_id(service: Service) -> str:
 
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a page of rows be shorter than a slide."""
-    monkeypatch.setattr(drawn, "PAGE", 2)
-    monkeypatch.setattr(contents, "PAGE", 2)
+    monkeypatch.setattr(in_grid_order, "PAGE", 2)
 
 
 def test_every_mask_is_a_png_and_the_manifest_says_whose(

@@ -35,6 +35,14 @@ def cell(name="supervised", share=0.5, seed=0):
     return Cell(chosen([name])[0], share, seed)
 
 
+def study(path, data, protocol, cells=None, **how):
+    """Complete one training, or `cells`, of a study; return the file's content."""
+    results = Results(path, protocol)
+    told = {"jobs": 1, "progress": lambda *_: None} | how
+    complete(results, data, protocol, cells or [cell()], path.parent / "work", **told)
+    return results.content
+
+
 def unmeasured(row):
     return {key: value for key, value in row.items() if key not in {"seconds", "measured"}}
 
@@ -68,42 +76,34 @@ def test_choices_can_be_made_without_the_test_patches(data, tmp_path):
 
 def test_lengths_are_in_micrometres_where_the_pixel_size_is_told(data, tmp_path):
     protocol, path = PROTOCOL, tmp_path / "results.json"
-    results, measured = Results(path, protocol), replace(data, mpp=0.5)
-    complete(
-        results, measured, protocol, [cell()], tmp_path / "work",
-        jobs=1, progress=lambda *_: None,
-    )  # fmt: skip
-    shape = results.content["runs"][0]["test"]["shape"]
+    measured = replace(data, mpp=0.5)
+    content = study(path, measured, protocol)
+    shape = content["runs"][0]["test"]["shape"]
     assert shape["mean_um"]["hd"] == 0.5 * shape["mean"]["hd"]
-    assert results.content["sets"]["lines"]["mpp"] == 0.5
+    assert content["sets"]["lines"]["mpp"] == 0.5
     Results(path, protocol).begin(measured, protocol)
     with pytest.raises(DatasetError, match="another set"):
-        results.begin(replace(data, mpp=0.25), protocol)
+        Results(path, protocol).begin(replace(data, mpp=0.25), protocol)
 
 
 def test_what_was_judged_on_validation_is_judged_on_test_when_that_is_asked_for(data, tmp_path):
     protocol, path = replace(PROTOCOL, passes=20), tmp_path / "results.json"
 
-    def study(judge):
-        results = Results(path, protocol)
-        complete(
-            results, data, protocol, [cell()], tmp_path / "work",
-            judge=judge, jobs=1, progress=lambda *_: None,
-        )  # fmt: skip
-        (row,) = results.content["runs"]
+    def row_of(judge):
+        (row,) = study(path, data, protocol, judge=judge)["runs"]
         return row
 
-    first = study(runs.VALIDATION)
+    first = row_of(runs.VALIDATION)
     assert runs.TEST not in first
     (log,) = tmp_path.rglob("log.json")
     log.unlink()
-    row = study(runs.TEST)
+    row = row_of(runs.TEST)
     # nothing was trained for it
     assert not log.exists()
     assert row["seconds"] == first["seconds"]
     assert {runs.VALIDATION, runs.TEST} <= row.keys()
     # what is there on both is not run again
-    assert study(runs.VALIDATION) == row
+    assert row_of(runs.VALIDATION) == row
     # without weights, or with others, it is trained anew
     (weights,) = tmp_path.rglob("model.safetensors")
     content = json.loads(path.read_text())
@@ -111,29 +111,20 @@ def test_what_was_judged_on_validation_is_judged_on_test_when_that_is_asked_for(
     for left in (None, b"other weights"):
         path.write_text(json.dumps(content))
         weights.unlink() if left is None else weights.write_bytes(left)
-        assert study(runs.TEST)["test"] == row["test"]
+        assert row_of(runs.TEST)["test"] == row["test"]
         assert log.exists()
 
 
 def test_a_file_from_before_the_validation_part_stays(data, tmp_path):
     protocol, path = replace(PROTOCOL, passes=20), tmp_path / "results.json"
-
-    def study(judge):
-        results = Results(path, protocol)
-        complete(
-            results, data, protocol, [cell()], tmp_path / "work",
-            judge=judge, jobs=1, progress=lambda *_: None,
-        )  # fmt: skip
-        return results.content
-
-    content = study(runs.TEST)
+    content = study(path, data, protocol)
     del content["runs"][0]["validation"]
     del content["sets"]["lines"]["validation_groups"]
     path.write_text(json.dumps(content))
-    (old,) = study(runs.TEST)["runs"]
+    (old,) = study(path, data, protocol)["runs"]
     assert old == content["runs"][0]
     # asked to judge on validation, it keeps what the same weights showed on the test patches
-    (row,) = study(runs.VALIDATION)["runs"]
+    (row,) = study(path, data, protocol, judge=runs.VALIDATION)["runs"]
     assert row["test"] == old["test"]
     assert row["validation"]["patches"] > 0
 
@@ -141,20 +132,16 @@ def test_a_file_from_before_the_validation_part_stays(data, tmp_path):
 def test_a_row_that_would_be_trained_otherwise_today_is_run_again(data, tmp_path):
     protocol, path = replace(PROTOCOL, passes=60), tmp_path / "results.json"
 
-    def study(wanted):
-        results = Results(path, protocol)
-        stale = [each.contender.name for each in results.outdated(data, protocol, wanted)]
-        complete(
-            results, data, protocol, wanted, tmp_path / "work",
-            jobs=1, progress=lambda *_: None,
-        )  # fmt: skip
-        return stale, results.content["runs"]
+    def again(wanted):
+        outdated = Results(path, protocol).outdated(data, protocol, wanted)
+        stale = [each.contender.name for each in outdated]
+        return stale, study(path, data, protocol, wanted)["runs"]
 
     ucmt, cps = cell("ucmt"), cell("cps")
-    _, first = study([ucmt, cps])
-    assert study([ucmt, cps]) == ([], first)
+    _, first = again([ucmt, cps])
+    assert again([ucmt, cps]) == ([], first)
     turned = replace(ucmt.contender, options={**ucmt.contender.options, "exchanged": 0})
-    stale, second = study([replace(ucmt, contender=turned), cps])
+    stale, second = again([replace(ucmt, contender=turned), cps])
     assert stale == ["ucmt"]
     assert len(second) == 2
     by_name = {row["method"]: row for row in second}
@@ -251,33 +238,25 @@ def test_what_stands_in_the_results_is_not_run_again(data, tmp_path):
     protocol = replace(PROTOCOL, passes=20)
     path, cells = tmp_path / "results.json", [cell(seed=seed) for seed in (0, 1)]
 
-    def study(wanted, under=protocol):
+    def told(wanted):
         seen = []
-        results = Results(path, under)
-        complete(
-            results,
-            data,
-            under,
-            wanted,
-            tmp_path / "work",
-            jobs=2,
+        content = study(
+            path, data, protocol, wanted, jobs=2,
             progress=lambda done, of, _: seen.append((done, of)),
-        )
-        return results.content["runs"], seen
+        )  # fmt: skip
+        return content["runs"], seen
 
-    first, seen = study(cells[:1])
+    first, seen = told(cells[:1])
     assert seen == [(0, 1), (1, 1)]
     assert list((tmp_path / "work").rglob("*.safetensors"))
     assert not list((tmp_path / "work").rglob(runs.CHECKPOINT))
-    both, seen = study(cells)
+    both, seen = told(cells)
     assert seen == [(1, 2), (2, 2)]
     assert both[0] == first[0]
     assert json.loads(path.read_text())["runs"] == both
     assert both[0]["weights_sha256"] != both[1]["weights_sha256"]
     with pytest.raises(DatasetError, match="another protocol"):
-        study(cells, replace(protocol, crop=32))
+        study(path, data, replace(protocol, crop=32), cells)
     changed = replace(data, masks=255 - data.masks)
     with pytest.raises(DatasetError, match="another set"):
-        complete(
-            Results(path, protocol), changed, protocol, cells, tmp_path, jobs=1, progress=print
-        )
+        study(path, changed, protocol, cells)

@@ -1,0 +1,28 @@
+"""A slide's patches in the grid's order, however many there are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import RowMapping, Select, tuple_
+
+from backend.db.session import Database
+from backend.patches.tables import Patch
+
+PAGE = 200
+
+
+def rows(database: Database, statement: Select[Any]) -> Iterator[RowMapping]:
+    """Yield the rows of a select of patches; read by pages, no transaction stays open.
+
+    What is selected holds `row` and `column`; of a place there is one row at most.
+    """
+    place = tuple_(Patch.row, Patch.column)
+    ordered = statement.order_by(Patch.row, Patch.column).limit(PAGE)
+    after = (-1, -1)
+    while True:
+        with database.reading() as session:
+            page = session.execute(ordered.where(place > after)).mappings().all()
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = (page[-1]["row"], page[-1]["column"])
