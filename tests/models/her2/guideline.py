@@ -1,13 +1,28 @@
 """The guidelines once more, for the tests only: a predicate for each category, in fractions.
 
-Written from her2.md §1 without the ordered table: each category says for itself, of shares as
-exact fractions, when it is meant, so that two mistakes would have to agree to go unseen.
+Written from her2.md §1, §3.9 and §6 without the ordered tables: each category says for itself, of
+shares as exact fractions and of cells at whole micrometres, when it is meant, so that two mistakes
+would have to agree to go unseen.
 """
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 TENTH = Fraction(1, 10)
 HUNDREDTH = Fraction(1, 100)
+REACH_UM = 20
+NO_ANSWER = "not assessable"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """How many cells a method can tell from chance: §1.5's, until a limit of blank is measured."""
+
+    share: Fraction = HUNDREDTH
+    cells: int = 5
+
+    def passed(self, cells, n):
+        return not (cells < self.cells or Fraction(cells, n) < self.share)
 
 
 class Breast:
@@ -16,9 +31,10 @@ class Breast:
     cells: {class name: number}, missing ones are none.
     """
 
-    def __init__(self, cells, gap):
+    def __init__(self, cells, gap, floor=Floor()):
         self.n = sum(cells.values())
         self.gap = gap
+        self.floor = floor
         intense_complete = cells.get("IC", 0)
         complete = intense_complete + cells.get("MC", 0) + cells.get("WC", 0)
         strong = complete + cells.get("MP", 0) + cells.get("IP", 0)
@@ -29,7 +45,7 @@ class Breast:
         return Fraction(cells, self.n) > TENTH
 
     def certain(self, cells):
-        return cells > 4 and Fraction(cells, self.n) >= HUNDREDTH
+        return self.floor.passed(cells, self.n)
 
     def is_3(self):
         return self.more_than_a_tenth(self.intense_complete)
@@ -54,7 +70,7 @@ class Breast:
         return (named or unnamed) and not (self.is_3() or self.is_2())
 
     def is_0(self):
-        return not self.certain(self.stained)
+        return not self.certain(self.stained) and not self.more_than_a_tenth(self.stained)
 
     def says(self):
         return [
@@ -87,3 +103,59 @@ def gastric_resection(cells):
         "0": share(strong + middle + faint) < TENTH,
     }
     return [score for score, holds in meant.items() if holds]
+
+
+def gastric_biopsy(cells):
+    """HercepTest, biopsy: no percentage; five cells that hang together, each at least so stained.
+
+    cells: (class name, x, y) each, whole µm. Two hang together within 20 µm, and over others.
+    """
+    strong = [(x, y) for name, x, y in cells if name in {"IP", "IC"}]
+    middle = [(x, y) for name, x, y in cells if name in {"WP", "WC", "MP", "MC"}]
+    faint = [(x, y) for name, x, y in cells if name in {"FP", "FC"}]
+    is_3 = largest_island(strong) >= 5
+    is_2 = not is_3 and largest_island(strong + middle) >= 5
+    meant = {
+        "3+": is_3,
+        "2+": is_2,
+        "1+": not is_3 and not is_2 and largest_island(strong + middle + faint) >= 5,
+        "0": largest_island(strong + middle + faint) < 5,
+    }
+    return [score for score, holds in meant.items() if holds]
+
+
+def largest_island(places):
+    """How many places the largest island has; from one step to the next it is 20 µm at most."""
+    unseen, largest = list(places), 0
+    while unseen:
+        shore, size = [unseen.pop()], 0
+        while shore:
+            x, y = shore.pop()
+            size += 1
+            near = [p for p in unseen if (p[0] - x) ** 2 + (p[1] - y) ** 2 <= REACH_UM**2]
+            for place in near:
+                unseen.remove(place)
+            shore += near
+        largest = max(largest, size)
+    return largest
+
+
+def answered(score, n, flags, *, breast):
+    """What is printed of a category: §1.5 row 0 and §3.9 take it away for whatever it would be."""
+    stopped = {"no_tumour_region", "mpp_missing", "fluorescence", "colour", "control_failed"}
+    if n < 100 or stopped & set(flags):
+        return NO_ANSWER
+    low = {"0", "0+", "1+"} if breast else {"0", "1+"}
+    return NO_ANSWER if "resolution" in flags and score in low else score
+
+
+def raises_a_question(cells, floor, *, breast):
+    """Whether there is staining that the method can't tell from chance.
+
+    Of any kind in the breast, if it is not more than a tenth (§1.5 row 8); everywhere of intense
+    complete cells, since a category hangs on them (§6 (4)).
+    """
+    n = sum(cells.values())
+    stained, intense = n - cells.get("N", 0), cells.get("IC", 0)
+    a_little = breast and Fraction(stained, n) <= TENTH and not floor.passed(stained, n)
+    return (stained > 0 and a_little) or (intense > 0 and not floor.passed(intense, n))
