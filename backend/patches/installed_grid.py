@@ -17,20 +17,26 @@ class AnalysisMppChanged(Conflict):
     code, title = "analysis_mpp_changed", "The patches lie on another grid"
 
 
+def recorded_mpp(session: Session) -> float | None:
+    """Return the µm per pixel of the grid that the patches lie on; None where there are none."""
+    grid = session.get(AnalysisGrid, 1)
+    return None if grid is None else grid.mpp
+
+
 def require(session: Session, analysis_mpp: float) -> None:
     """Raise AnalysisMppChanged if the patches lie on a grid of another pixel size, µm."""
-    grid = session.get(AnalysisGrid, 1)
-    if grid is not None and grid.mpp != analysis_mpp:
+    recorded = recorded_mpp(session)
+    if recorded is not None and recorded != analysis_mpp:
         raise AnalysisMppChanged(
             f"MEMBRANA_ANALYSIS_MPP is {analysis_mpp:g}, but the patches and masks of this "
-            f"installation lie on a grid of {grid.mpp:g} µm per pixel. Set it to {grid.mpp!r}, or "
+            f"installation lie on a grid of {recorded:g} µm per pixel. Set it to {recorded!r}, or "
             "begin another installation in a data folder of its own."
         )
 
 
 def hold(session: Session, analysis_mpp: float) -> None:
     """Keep the pixel size of the first patches; raise AnalysisMppChanged if there are others."""
-    if session.get(AnalysisGrid, 1) is None:
+    if recorded_mpp(session) is None:
         try:
             with session.begin_nested():
                 session.add(AnalysisGrid(mpp=analysis_mpp))

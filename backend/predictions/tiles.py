@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.annotations.tables import Annotation
+from backend.patches import installed_grid
 from backend.patches.grid import scale
 from backend.patches.pictures import Pixels, png
 from backend.patches.tables import Patch
@@ -38,9 +39,10 @@ def tile(
     """Return a tile of an overlay; `place` is its (column, row). Nothing known is transparent."""
     slide, width, height = slides.visible(session, slide_id)
     box = tile_box(width, height, level, *place)
-    if slide.mpp is None:
+    analysis_mpp = installed_grid.recorded_mpp(session)
+    if slide.mpp is None or analysis_mpp is None:
         return painted("none", overlays.transparent(box.size))
-    region = box.region.scaled(1 / scale(slide.mpp, settings.analysis_mpp))
+    region = box.region.scaled(1 / scale(slide.mpp, analysis_mpp))
     if kind == Overlay.ANNOTATION:
         return people(session, blobs, slide, region, box.size)
     return model(session, settings, slide, kind, region, box.size, model_version_id)

@@ -17,8 +17,9 @@ from backend.patches.installed_grid import require_at_start
 from backend.patches.tables import AnalysisGrid
 from backend.settings import Settings, get_settings
 from backend.slides.tables import Slide, SlideState
+from backend.slides.tiles import top_level
 from tests.conftest import Service
-from tests.ready import patches_of, ready_slide
+from tests.ready import patches_of, pixels, predicted_slide, put, ready_slide, some_mask
 from worker.run import run_job
 
 ONCE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -74,6 +75,22 @@ def test_a_patch_shows_the_same_pixels_whatever_the_setting(service: Service) ->
     service.client.app.state.settings = changed(service)  # type: ignore[attr-defined]
     after = service.client.get(f"/patches/{patch['id']}/image.png")
     assert before.status_code == after.status_code == 200
+    assert (before.content, before.headers["ETag"]) == (after.content, after.headers["ETag"])
+
+
+@ONCE
+@pytest.mark.parametrize("kind", ["probability", "annotation"])
+def test_overlays_stay_where_the_patches_are_whatever_the_setting(
+    service: Service, kind: str
+) -> None:
+    slide_id = predicted_slide(service)
+    patch = patches_of(service.client, slide_id, order="position")[-1]
+    put(service.client, patch["id"], some_mask()).raise_for_status()
+    url = f"/slides/{slide_id}/overlays/{kind}_files/{top_level(768, 512)}/2_1.png"
+    before = service.client.get(url)
+    service.client.app.state.settings = changed(service)  # type: ignore[attr-defined]
+    after = service.client.get(url)
+    assert pixels(before).any()
     assert (before.content, before.headers["ETag"]) == (after.content, after.headers["ETag"])
 
 
