@@ -93,6 +93,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "gap_pattern": "Pattern the guideline does not name",
         "borderline": "Borderline",
         "uncalibrated": "Uncalibrated",
+        "calibration_detector": "Calibrated with another nucleus detector",
         "cells_100_500": "Few cells",
         "tiles_lt_30": "Few fields",
         "not_contiguous": "Intense cells are scattered",

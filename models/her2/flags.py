@@ -16,6 +16,7 @@ WARNINGS = (
     "gap_pattern",
     "borderline",
     "uncalibrated",
+    "calibration_detector",
     "cells_100_500",
     "tiles_lt_30",
     "not_contiguous",

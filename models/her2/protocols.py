@@ -56,6 +56,8 @@ class Calibration:
     """Thresholds measured on control tissue, with the day (ISO) and the sha256 of their file.
 
     `stain`: vectors of the laboratory ("haematoxylin", "dab", each three log10 OD), may be empty.
+    `detector`: what found the nuclei of the controls (name, sha256 of its weights, …); None is the
+    built-in rule, the only one there was before calibrations named it.
     """
 
     on: str
@@ -64,6 +66,7 @@ class Calibration:
     floor_permille: int | None = None
     floor_cells: int | None = None
     stain: Mapping[str, tuple[float, float, float]] = field(default_factory=dict, hash=False)
+    detector: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,8 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
     """Read the JSON that `membrana calibrate` writes. Raises ProtocolError if it is another's.
 
     {"schema": CALIBRATION_SCHEMA, "protocol", "on", "thresholds": {…}, "floor"?: {"permille",
-    "cells"}, "stain"?: {"haematoxylin": [3], "dab": [3]}}; other keys (controls, notes) are kept
-    by the sha256 only.
+    "cells"}, "stain"?: {"haematoxylin": [3], "dab": [3]}, "detector_weights"?: {"name", "sha256",
+    …}}; other keys (controls, notes) are kept by the sha256 only.
     """
     content = path.read_bytes()
     try:
@@ -194,12 +197,19 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
             floor_permille=floor.get("permille"),
             floor_cells=floor.get("cells"),
             stain={name: (float(r), float(g), float(b)) for name, (r, g, b) in vectors},
+            detector=detector_in(said),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise ProtocolError(f"{path} is not a calibration: {wrong!r}") from wrong
     if meant != (CALIBRATION_SCHEMA, protocol):
         raise ProtocolError(f"{path} is no calibration of {protocol} ({CALIBRATION_SCHEMA})")
     return calibration
+
+
+def detector_in(calibration: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what a calibration's JSON says of its detector; KeyError if that is no detector."""
+    found = calibration.get("detector_weights")
+    return found and {**found, "name": str(found["name"]), "sha256": str(found["sha256"])}
 
 
 def parse(content: bytes) -> Protocol:

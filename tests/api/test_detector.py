@@ -1,10 +1,14 @@
 """A learned nucleus detector through the service: frozen, named in the report, never replaced."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backend.scores.detector import mounted
+from models.her2.calibrate import document
+from models.her2.protocols import load
 from tests.conftest import Service
 from tests.nuclei import Halves, mount
 from tests.ready import code
@@ -47,3 +51,30 @@ def test_another_detector_than_the_frozen_one_computes_nothing(
     assert problem_of(service, asked.json()["report_id"]) == "detector_changed"
     weights.unlink()
     assert code(ask(service, slide_id)) == (503, "detector_missing")
+
+
+def calibrate(service: Service, **record: Any) -> None:
+    """Give the installation a calibration, whose thresholds are the protocol's own."""
+    protocol = load("asco_cap_2023_breast")
+    said = document(protocol, protocol.thresholds, on="2026-01-02", record=record)
+    path = service.data / "calibration" / f"{protocol.name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_report_says_that_its_calibration_is_of_another_detector(
+    weights: Path, service: Service
+) -> None:
+    slide_id = slide_with_tumour(service)
+    calibrate(service, detector_weights=mounted(weights).frozen())
+    report = report_of(service, computed(service, slide_id))
+    assert report["document"]["protocol"]["calibrated"]["on"] == "2026-01-02"
+    assert "calibration_detector" not in {each["code"] for each in report["document"]["flags"]}
+    calibrate(service)
+    report = report_of(service, computed(service, slide_id))
+    [said] = [f for f in report["document"]["flags"] if f["code"] == "calibration_detector"]
+    assert said["severity"] == "warning"
+    assert "nuclei from the built-in rule; now they are from blue-peaks" in said["detail"]
+    html = service.client.get(f"/reports/{report['id']}.html").text
+    assert "Calibrated with another nucleus detector" in html

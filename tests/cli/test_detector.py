@@ -1,5 +1,6 @@
-"""`membrana score --detector`: nuclei by a learned detector, or a refusal in words."""
+"""`--detector` of `score` and `calibrate`: nuclei by a learned detector, or a refusal in words."""
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ from PIL import Image
 
 from backend.scores.detector import mounted
 from tests.cli.conftest import Membrana
-from tests.models.her2.mosaic import MPP, mixed, mosaic
-from tests.nuclei import CARD, Smaller, mount
+from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
+from tests.nuclei import CARD, BluerThanRed, Smaller, mount
 
 
 @pytest.fixture
@@ -68,3 +69,88 @@ def test_a_detector_that_fails_on_a_picture_is_named(score, tmp_path: Path) -> N
     assert done.code != 0
     assert CARD["name"] in done.err
     assert "detector_failed" in done.err
+
+
+CONTROLS = {"negative": all_of("N"), "low": mixed(0.9, "FP"), "strong": all_of("IC")}
+
+
+@pytest.fixture
+def calibrate(membrana: Membrana, tmp_path: Path):
+    """Return a function that calibrates on three mosaics with more words; its answer is a path."""
+    controls = tmp_path / "controls"
+    for kind in ("images", "masks"):
+        (controls / kind).mkdir(parents=True)
+    for name, labels in CONTROLS.items():
+        drawn = mosaic(labels, seed=4)
+        Image.fromarray(drawn.image).save(controls / "images" / f"{name}.png")
+        mask = drawn.mask.astype(np.uint8) * 255
+        Image.fromarray(mask).save(controls / "masks" / f"{name}.png")
+    images = [
+        w for name in CONTROLS for w in (f"--{name}", str(controls / "images" / name) + ".png")
+    ]
+    told = ("--scanner", "camera 1", "--antibody", "4B5", "--mpp", str(MPP))
+
+    def calibrated(name: str, *more: str) -> Path:
+        path = tmp_path / name
+        masks = ("--mask", str(controls / "masks"), "-o", str(path))
+        done = membrana("calibrate", *images, *told, *masks, *more)
+        assert done.code == 0, done.err
+        return path
+
+    return calibrated
+
+
+def flags_of(document: dict) -> dict[str, str]:
+    return {flag["code"]: flag["detail"] for flag in document["flags"]}
+
+
+def test_a_calibration_holds_for_the_detector_that_it_was_measured_with(
+    score, calibrate, tmp_path: Path
+) -> None:
+    weights = mount(tmp_path / "mounted", BluerThanRed(), percentiles=None)
+    learned = calibrate("learned.json", "--detector", str(weights))
+    usual = calibrate("usual.json")
+    said, before = (json.loads(path.read_text()) for path in (learned, usual))
+    assert said["detector_weights"] == mounted(weights).frozen()
+    assert (before["detector"], before.get("detector_weights")) == ("log", None)
+    cells = [each["controls"]["strong"][0]["cells"] for each in (said, before)]
+    assert cells[0] != cells[1], "the controls' nuclei are the detector's"
+
+    same = score("--calibration", str(learned), "--detector", str(weights))
+    [document] = json.loads(same.out)
+    assert "calibration_detector" not in flags_of(document)
+    assert "calibrate anew" not in same.err
+
+    ours = mounted(weights).frozen()
+    for calibration, more, then, now in (
+        (learned, (), f"{ours['name']} (sha256 {ours['sha256'][:12]}…)", "the built-in rule"),
+        (usual, ("--detector", str(weights)), "the built-in rule", ours["name"]),
+    ):
+        done = score("--calibration", str(calibration), *more)
+        assert done.code == 0, done.err
+        [document] = json.loads(done.out)
+        detail = flags_of(document)["calibration_detector"]
+        assert f"measured on nuclei from {then}; now they are from {now}" in detail
+        assert f"{calibration.name}: {detail}" in done.err
+        with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+            [row] = csv.DictReader(file)
+        assert "calibration_detector" in row["flags"].split()
+
+
+def test_another_detector_of_the_same_name_is_told_by_its_weights_and_its_pixel_size(
+    score, calibrate, tmp_path: Path
+) -> None:
+    weights = mount(tmp_path / "mounted", BluerThanRed(), percentiles=None)
+    path = calibrate("learned.json", "--detector", str(weights))
+    for folder, card in (("finer", {"mpp": 0.4}), ("renamed", {"licence": "MIT"})):
+        other = mount(tmp_path / folder, BluerThanRed(), percentiles=None, **card)
+        [document] = json.loads(score("--calibration", str(path), "--detector", str(other)).out)
+        assert ("calibration_detector" in flags_of(document)) == (folder == "finer")
+    said = json.loads(path.read_text())
+    said["detector_weights"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(said))
+    [document] = json.loads(score("--calibration", str(path), "--detector", str(weights)).out)
+    assert "(sha256 000000000000…)" in flags_of(document)["calibration_detector"]
+    path.write_text(json.dumps(said | {"detector_weights": "blue-peaks"}))
+    done = score("--calibration", str(path), "--detector", str(weights))
+    assert (done.code, "(protocol)" in done.err) == (1, True), done.err

@@ -31,6 +31,7 @@ def calibration_of(
     from models.her2 import calibrate
     from models.her2.cells import Cells
     from models.stain import StainVectors
+    from worker.her2.detector import of_detector
     from worker.her2.measurement import software
 
     calibrate.check_blanks(len(paths["blank"]))
@@ -71,6 +72,7 @@ def calibration_of(
             **assay,
             "masks": source.words,
             "weights_sha256": source.weights_sha256,
+            **of_detector(source.frozen_detector),
             "controls": used,
             "software": software(),
             "notes": [] if vectors else [STANDARD_VECTORS],
@@ -89,18 +91,24 @@ def check_new(picture: Picture, seen: dict[tuple[bool, str], Path], *, blank: bo
 
 
 def doubts_on(calibration: Path | None, source: Source) -> list[str]:
-    """Say if thresholds were measured on other masks than those that are scored now.
+    """Say if thresholds were measured on other masks or nuclei than those that are scored now.
 
-    A calibration that does not name its masks (an older one) is doubted, too.
+    A calibration that does not name its masks (an older one) is doubted, too; one that does not
+    name its detector had the built-in rule.
     """
+    from models.her2.protocols import detector_in
+    from worker.her2.detector import doubt_on
+
     if calibration is None:
         return []
     said = json.loads(calibration.read_text())
+    detectors = doubt_on(detector_in(said), source.frozen_detector)
+    other = [f"{calibration.name}: {detectors}"] if detectors else []
     masks, weights = said.get("masks"), said.get("weights_sha256")
     # weights draw the same membranes on every backend; a version of the stain rule's library, too
     kinds = [str(each).split(" ")[0] for each in (masks, source.words)]
     if weights == source.weights_sha256 and (weights or kinds[0] == kinds[1]):
-        return []
+        return other
     then = f"{masks or 'an unnamed source'}{' with other weights' if weights else ''}"
     doubt = f"{calibration.name} was measured on masks from {then}, now they are from "
-    return [f"{doubt}{source.words}: its thresholds may not hold. Calibrate anew."]
+    return [f"{doubt}{source.words}: its thresholds may not hold. Calibrate anew.", *other]

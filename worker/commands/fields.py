@@ -47,6 +47,11 @@ class Source:
     def words(self) -> str:
         return "files" if self.predictor is None else self.predictor.backend
 
+    @property
+    def frozen_detector(self) -> dict[str, Any] | None:
+        """Which detector finds the nuclei; None is the built-in rule."""
+        return self.detector.frozen() if self.detector else None
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -222,6 +227,7 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
     from models.her2.slide_score import summarise
     from models.her2.tile import Settings
     from models.her2.tiles import measure
+    from worker.her2.detector import calibration_flags
 
     seed = int(picture.sha256[:8], 16)
     provenance = provenance_of(picture, source, seed)
@@ -245,7 +251,11 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
     content = summarise(
         found.cells.tile_counts(rules, regions=regions),
         rules,
-        flags=(*quality_flags(found, regions), *flag_of(uncertain_share(field, masks, regions))),
+        flags=(
+            *quality_flags(found, regions),
+            *flag_of(uncertain_share(field, masks, regions)),
+            *calibration_flags(rules, source.frozen_detector),
+        ),
         seed=seed,
         connectivity=connectivity(field, masks, regions),
     )
@@ -271,7 +281,7 @@ def provenance_of(picture: Picture, source: Source, seed: int) -> dict[str, Any]
         "mask_sha256": None,
         "regions": "drawn, less a rim" if source.regions else "whole picture less a rim",
         "regions_sha256": None,
-        **of_detector(source.detector.frozen() if source.detector else None),
+        **of_detector(source.frozen_detector),
         "seed": seed,
         "software": software(),
     }

@@ -133,10 +133,12 @@ def calibrate(
     *,
     proposal: Proposal = False,
     mpp: Mpp = None,
+    detector: Nuclei = None,
 ) -> None:
     """Measure a laboratory's thresholds and stain vectors on its control tissue.
 
-    They hold for this scanner, this antibody and masks from this source. For Research Use Only.
+    They hold for this scanner, this antibody, masks from this source and nuclei found by this
+    detector. For Research Use Only.
     """
     with in_words(), of_her2():
         stated_size(mpp, "--mpp")
@@ -144,7 +146,7 @@ def calibrate(
             if not said.strip():
                 raise Refused(f"{option} is empty: thresholds hold for one.", code="wrong_option")
         rules = rules_of(protocol, None, None, merge_zero_plus=False)
-        source = source_of(mask, positive, model, proposal=proposal)
+        source = source_of(mask, positive, model, proposal=proposal, detector=detector)
         given = {"negative": negative, "low": low, "strong": strong, "blank": blank or []}
         content = calibration_of(
             {name: files_of(some) for name, some in given.items()},

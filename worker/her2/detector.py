@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from backend.scores.detector import DetectorUnusable, Mounted, mounted
+from models.her2.flags import Flag
 from models.her2.nuclei import Detector, Label, View
+from models.her2.protocols import Protocol
 from models.nuclei.networks import KINDS, DetectorError, Network
 from models.nuclei.windows import Windowed
 
 BUILT_IN = "log"
+FINDING = ("sha256", "kind", "mpp", "percentiles")
+"""What of a detector's card and weights decides which nuclei it finds."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,17 @@ def detector_of(path: str, frozen: Mapping[str, Any] | None) -> Detector | None:
     """
     if frozen is None:
         return None
-    named = f"{frozen['name']} (sha256 {frozen['sha256'][:12]}…)"
     if not path:
         raise DetectorUnusable(
-            f"The nuclei are to be found by {named}, and no detector is mounted: set "
+            f"The nuclei are to be found by {named(frozen)}, and no detector is mounted: set "
             "MEMBRANA_NUCLEUS_DETECTOR.",
             code="detector_missing",
         )
     found = mounted(Path(path))
     if found.frozen() != dict(frozen):
         raise DetectorUnusable(
-            f"The nuclei are to be found by {named}, and {path} now holds {found.name} (sha256 "
-            f"{found.sha256[:12]}…): mount the former again, or ask anew.",
+            f"The nuclei are to be found by {named(frozen)}, and {path} now holds "
+            f"{named(found.frozen())}: mount the former again, or ask anew.",
             code="detector_changed",
         )
     return detector(found)
@@ -74,6 +77,33 @@ def of_detector(frozen: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"detector": BUILT_IN}
     said = f"{frozen['name']} ({frozen['kind']}, {frozen['licence']}), weights {frozen['sha256']}"
     return {"detector": said, "detector_weights": dict(frozen)}
+
+
+def calibration_flags(protocol: Protocol, frozen: Mapping[str, Any] | None) -> Iterator[Flag]:
+    """Remark that the thresholds were measured on nuclei that another detector had found."""
+    calibration = protocol.calibration
+    if calibration and (doubt := doubt_on(calibration.detector, frozen)):
+        yield Flag("calibration_detector", doubt)
+
+
+def doubt_on(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str | None:
+    """Say that a calibration's detector is another one than that of now; None if it is not."""
+    if found_by(then) == found_by(now):
+        return None
+    return (
+        f"The calibration was measured on nuclei from {named(then)}; now they are from "
+        f"{named(now)}. Its thresholds may not hold: calibrate anew with this detector."
+    )
+
+
+def found_by(detector: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    return tuple(None if detector is None else detector.get(name) for name in FINDING)
+
+
+def named(detector: Mapping[str, Any] | None) -> str:
+    if detector is None:
+        return "the built-in rule"
+    return f"{detector['name']} (sha256 {detector['sha256'][:12]}…)"
 
 
 @lru_cache(1)

@@ -30,7 +30,7 @@ from models.her2.quality import quality_flags
 from models.her2.slide_score import canonical
 from models.her2.tiles import measure
 from worker.her2 import document
-from worker.her2.detector import detector_of, of_detector
+from worker.her2.detector import calibration_flags, detector_of, of_detector
 from worker.her2.document import CellEdit, Scored
 from worker.her2.slide import SlideMasks, SlidePixels, regions_of
 
@@ -145,7 +145,11 @@ def scored(
         edits,
         protocol=on.protocol,
         regions=on.regions,
-        flags=(*measurement.flags, *flags_of(assay)),
+        flags=(
+            *measurement.flags,
+            *flags_of(assay),
+            *calibration_flags(on.protocol, inputs.get("detector")),
+        ),
         connectivity=measurement.connectivity,
         seed=seed,
     )

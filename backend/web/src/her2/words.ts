@@ -85,6 +85,7 @@ const FLAG_WORDS: Record<string, string> = {
   resolution: "Resolution too coarse for low categories",
   below_detection_limit: "Staining below the detection limit",
   gap_pattern: "Pattern the guideline does not name",
+  calibration_detector: "Calibrated with another nucleus detector",
   cells_100_500: "Few cells",
   tiles_lt_30: "Few fields",
   not_contiguous: "Intense cells are scattered",
