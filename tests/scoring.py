@@ -15,6 +15,16 @@ SIDE = 1024
 PASSWORD = "correct horse battery"
 REPORT = (JobKind.REPORT, JobKind.VERIFY_REPORT)
 
+ISH = {
+    "method": "dual probe",
+    "result": "positive",
+    "read_by": "M. Ito",
+    "group": 1,
+    "copies": 8.2,
+    "ratio": 4.1,
+    "cells": 20,
+}
+
 
 def box(left: float, top: float, right: float, bottom: float, kind: str = "tumour") -> dict:
     ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]

@@ -21,6 +21,7 @@ from backend.jobs.tables import Job, JobKind
 from backend.reports import requests
 from backend.reports.requests import Wanted
 from backend.reports.tables import CellAction, CellEdit, Report, ReportState
+from backend.scores import statements
 from backend.settings import Settings
 from backend.slides import service as slides
 from backend.storage.blobs import Blobs
@@ -91,20 +92,22 @@ def request(
     if known := asked_before(session, idempotency_key):
         return known
     inputs = requests.of_report(session, blobs, settings, slide_id, wanted)
+    said = statements.of_slide(session, blobs, slide_id)
+    assay = said.assay | wanted.assay
     going_on = select(Report).where(
         Report.slide_id == slide_id, Report.state == ReportState.COMPUTING
     )
     for report in session.scalars(going_on):
         job = jobs.active_job(session, JobKind.REPORT, report.id)
-        same = (report.inputs, report.assay) == (inputs, wanted.assay) and wanted.ish is None
-        if job and same and report.amends_id is None:
+        same = (report.inputs, report.assay, report.ish) == (inputs, assay, said.ish)
+        if job and same and wanted.ish is None and report.amends_id is None:
             return report, job
     report = Report(
         slide_id=slide_id,
         requested_by=by.id,
         inputs=inputs,
-        assay=dict(wanted.assay),
-        ish=wanted.ish and wanted.ish.entered(by),
+        assay=assay,
+        ish=wanted.ish.entered(by) if wanted.ish else said.ish,
     )
     return start(session, report, by=by, idempotency_key=idempotency_key)
 
@@ -129,17 +132,23 @@ def amend(
             f"The report is {old.state}: only a signed one is amended; change a draft itself.",
         )
     inputs = requests.of_report(session, blobs, settings, old.slide_id, wanted)
+    said = statements.of_slide(session, blobs, old.slide_id)
     report = Report(
         slide_id=old.slide_id,
         requested_by=by.id,
         inputs=inputs,
-        assay=dict(wanted.assay) or dict(old.assay),
-        ish=wanted.ish.entered(by) if wanted.ish else old.ish,
+        assay=said.assay | (wanted.assay or old.assay),
+        ish=wanted.ish.entered(by) if wanted.ish else latest(said.ish, old.ish),
         version=old.version + 1,
         amends_id=old.id,
         amendment_reason=reason,
     )
     return start(session, report, by=by, idempotency_key=idempotency_key)
+
+
+def latest(*entered: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the result of a hybridisation that was entered last."""
+    return max(filter(None, entered), key=lambda each: str(each["entered_at"]), default=None)
 
 
 def asked_before(

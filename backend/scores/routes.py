@@ -18,6 +18,7 @@ from backend.scores.schemas import (
     ScoreIn,
     ScoreOut,
 )
+from backend.scores.statements import Statements
 from backend.scores.tables import CellDecision
 
 router = APIRouter(prefix="/slides/{slide_id}", tags=["her2"])
@@ -34,14 +35,20 @@ def get_score(session: ReadSession, blobs: BlobStore, _: Viewer, slide_id: str) 
         return ScoreOut(slide_id=slide_id, state="none")
     standing = service.standing(session, slide_id)
     counted = sum(each.action != CellAction.INCLUDE for each in standing)
-    return ScoreOut.of(row, service.document_of(blobs, row), counted)
+    said = Statements.of(blobs, row)
+    return ScoreOut.of(row, service.document_of(blobs, row), counted, said)
 
 
 @router.put("/score", status_code=status.HTTP_202_ACCEPTED)
-def put_score(session: WriteSession, user: Pathologist, slide_id: str, wanted: ScoreIn) -> JobOut:
-    """Begin to score a slide live, or change protocol, gap policy or what-if thresholds."""
+def put_score(
+    session: WriteSession, blobs: BlobStore, user: Pathologist, slide_id: str, wanted: ScoreIn
+) -> JobOut:
+    """Begin to score a slide live, or change the rules, what-if thresholds or what is said of it.
+
+    That is: cytoplasm that hides membranes, an in situ hybridisation. Reports take it over.
+    """
     begins = service.find(session, slide_id) is None
-    job = service.begin(session, slide_id, wanted.changes(begins=begins), by=user)
+    job = service.begin(session, blobs, slide_id, wanted.changes(begins=begins), by=user)
     return JobOut.model_validate(job)
 
 

@@ -1,5 +1,6 @@
 """The live score and its cells as the contract shows them."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,10 +9,11 @@ from pydantic import BaseModel, Field, model_validator
 
 from backend.annotations.schemas import Author
 from backend.exchange.words import RESEARCH_USE_ONLY
-from backend.reports.schemas import ProtocolName, Reason
+from backend.reports.schemas import IshIn, ProtocolName, Reason
 from backend.reports.service import LABELS
 from backend.reports.tables import CellAction
 from backend.scores.service import Decision
+from backend.scores.statements import Statements
 from backend.scores.tables import CellDecision, LiveScore
 
 Gap = Literal["0+", "1+", "2+"]
@@ -29,11 +31,18 @@ class Thresholds(BaseModel):
 
 
 class ScoreIn(BaseModel, extra="forbid"):
-    """What is left out stays as it is; null takes a gap policy or thresholds back."""
+    """What is left out stays as it is; null takes a gap policy, thresholds or a result back."""
 
     protocol: ProtocolName = ProtocolName.ASCO_CAP_2023_BREAST
     gap: Gap | None = None
     thresholds: Thresholds | None = None
+    merge_zero_plus: bool = Field(
+        default=False, description="Print 0+ as 0; the percentages stay as they are."
+    )
+    cytoplasm_obscures: bool = Field(
+        default=False, description="Cytoplasm hides membranes: a 2+ pattern that cannot be counted."
+    )
+    ish: IshIn | None = None
 
     @model_validator(mode="after")
     def gap_is_for_breast(self) -> "ScoreIn":
@@ -44,7 +53,7 @@ class ScoreIn(BaseModel, extra="forbid"):
 
     def changes(self, *, begins: bool) -> dict[str, Any]:
         told = self.model_dump(mode="json", exclude_unset=not begins)
-        return {name: told[name] for name in ("protocol", "gap", "thresholds") if name in told}
+        return told | ({"ish": self.ish and self.ish.made()} if "ish" in told else {})
 
 
 class ScoreOut(BaseModel):
@@ -62,10 +71,19 @@ class ScoreOut(BaseModel):
     problem: dict[str, Any] | None = None
     document: dict[str, Any] | None = None
     decisions: int = 0
+    merge_zero_plus: bool = False
+    cytoplasm_obscures: bool = False
+    ish: dict[str, Any] | None = None
     research_use_only: str = RESEARCH_USE_ONLY
 
     @classmethod
-    def of(cls, row: LiveScore, document: dict[str, Any] | None, decisions: int) -> "ScoreOut":
+    def of(
+        cls,
+        row: LiveScore,
+        document: dict[str, Any] | None,
+        decisions: int,
+        statements: Statements,
+    ) -> "ScoreOut":
         return cls(
             slide_id=row.slide_id,
             state=row.state.value,
@@ -81,6 +99,7 @@ class ScoreOut(BaseModel):
             problem=row.problem,
             document=document,
             decisions=decisions,
+            **asdict(statements),
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from backend.reports import decisions, requests
 from backend.reports.tables import CellAction
 from backend.scores.cells import REACH_UM, CellIndex, columns_in, nearest
 from backend.scores.changes import held, tell, touch
+from backend.scores.statements import FILE as STATEMENTS
+from backend.scores.statements import Statements
 from backend.scores.tables import CellDecision, LiveScore, ScoreState
 from backend.slides import service as slides
 from backend.storage.blobs import Blobs
@@ -26,6 +28,7 @@ from backend.storage.blobs import Blobs
 MOST_DECISIONS = 20_000
 STEPS = ("t_faint", "t_weak", "t_moderate", "t_intense")
 SHARES = ("c_any", "c_full")
+WITH_ZERO_PLUS = "asco_cap_2023_breast"
 
 
 class NoScore(Conflict):
@@ -38,6 +41,10 @@ class NoCellThere(Unprocessable):
 
 class ThresholdsOutOfOrder(Unprocessable):
     code, title = "thresholds_order", "These thresholds don't make sense together"
+
+
+class NoZeroPlus(Unprocessable):
+    code, title = "no_zero_plus", "The protocol has no category 0+"
 
 
 class Outdated(Exception):
@@ -69,23 +76,39 @@ def find(session: Session, slide_id: str) -> LiveScore | None:
     return session.scalar(select(LiveScore).where(LiveScore.slide_id == slide_id))
 
 
-def begin(session: Session, slide_id: str, changes: dict[str, Any], *, by: User) -> Job:
-    """Begin to score a slide, or score it otherwise. `changes`: protocol, gap, thresholds."""
+def begin(
+    session: Session, blobs: Blobs, slide_id: str, changes: dict[str, Any], *, by: User
+) -> Job:
+    """Begin to score a slide, or score it otherwise.
+
+    `changes`: protocol, gap, thresholds; and what is said of it, by Statements' names.
+    """
     if thresholds := changes.get("thresholds"):
         in_order(thresholds)
+    if ish := changes.get("ish"):
+        changes = changes | {"ish": ish.entered(by)}
+    said = {each.name: changes[each.name] for each in fields(Statements) if each.name in changes}
+    rules = {name: value for name, value in changes.items() if name not in said}
     row = find(session, slide_id)
     requests.prediction_for(session, slide_id, None)
     if row is None:
-        row = LiveScore(slide_id=slide_id, **changes)
+        row = LiveScore(slide_id=slide_id, files={}, **rules)
         session.add(row)
         session.flush()
     else:
         row = held(session, slide_id)
-        if changes.get("protocol", row.protocol) != row.protocol:
-            # another guideline has thresholds and open patterns of its own
+        if rules.get("protocol", row.protocol) != row.protocol:
+            # another guideline has thresholds, open patterns and categories of its own
             row.thresholds, row.gap = None, None
-        for name, value in changes.items():
+            said = {"merge_zero_plus": False} | said
+        for name, value in rules.items():
             setattr(row, name, value)
+    before = Statements.of(blobs, row)
+    after = replace(before, **said)
+    if after.merge_zero_plus and row.protocol != WITH_ZERO_PLUS:
+        raise NoZeroPlus(f"{row.protocol} has no category 0+ that could be printed as 0.")
+    if after != before:
+        after.keep(blobs, row)
     audit.record(session, by, "score.asked", "slide", slide_id, **changes)
     session.flush()
     job = touch(session, slide_id)
@@ -235,7 +258,8 @@ def keep(session: Session, slide_id: str, made: Made, *, last: bool) -> LiveScor
         raise Outdated
     if row.printed_score is not None and row.printed_score != made.document["printed_score"]:
         row.previous_score = row.printed_score
-    row.computed, row.inputs, row.files = made.wanted, made.inputs, dict(made.files)
+    said = {name: blob for name, blob in row.files.items() if name == STATEMENTS}
+    row.computed, row.inputs, row.files = made.wanted, made.inputs, {**made.files, **said}
     row.score, row.printed_score = made.document["score"], made.document["printed_score"]
     row.computed_at, row.problem = now(), None
     row.state = ScoreState.CURRENT if row.wanted == made.wanted else ScoreState.COMPUTING

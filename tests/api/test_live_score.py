@@ -18,7 +18,17 @@ from backend.scores.tables import LiveScore
 from models.her2.tiles import measure
 from tests.conftest import Service
 from tests.ready import code, ready_slide
-from tests.scoring import SIDE, box, computed, report_of, slide_with_tumour
+from tests.scoring import (
+    ISH,
+    REPORT,
+    SIDE,
+    box,
+    computed,
+    pathologist,
+    report_of,
+    sign,
+    slide_with_tumour,
+)
 from worker.her2 import document, live
 from worker.her2 import kept as kept_module
 
@@ -343,3 +353,77 @@ def test_decisions_find_the_cell_that_a_search_of_all_would(number: int) -> None
         away = np.hypot(x - each.x, y - each.y) * 0.5
         at = int(away.argmin()) if number else None
         assert cell == (at if number and away[at] <= REACH_UM else None)
+
+
+def flags_of(document: dict[str, Any]) -> set[str]:
+    return {each["code"] for each in document["flags"]}
+
+
+def test_what_is_said_of_the_staining_is_followed_kept_and_taken_over_by_reports(
+    service: Service,
+) -> None:
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id, cytoplasm_obscures=True)
+    found = score_of(service, slide_id)
+    assert (found["cytoplasm_obscures"], found["ish"]) == (True, None)
+    assert "cytoplasm_obscures" in flags_of(found["document"])
+    url = f"/slides/{slide_id}/score"
+    wrong = service.client.put(url, json={"ish": {**ISH, "group": 5}})
+    assert code(wrong) == (422, "ish_contradicts")
+    wrong = service.client.put(url, json={"ish": {**ISH, "ratio": "4,1"}})
+    assert [each["where"] for each in wrong.json()["errors"]] == ["body.ish.ratio"]
+    before = files_of(service)
+    put(service, slide_id, ish=ISH)
+    assert files_of(service)["cells"] == before["cells"], "nothing is measured again"
+    save_mask(service, slide_id, 5, 1)
+    service.run_jobs(SCORE)
+    found = score_of(service, slide_id)
+    entered = found["ish"]
+    assert {name: entered[name] for name in ISH} == ISH
+    assert found["cytoplasm_obscures"], "what is not said anew stays"
+    assert found["score"] == found["document"]["score"], "nothing is concluded from it"
+
+    report = report_of(service, computed(service, slide_id))
+    assert report["ish"] == entered
+    assert "cytoplasm_obscures" in flags_of(report["document"])
+    other = {"cytoplasm_obscures": False, "antibody": "4B5"}
+    own = report_of(
+        service, computed(service, slide_id, assay=other, ish={**ISH, "read_by": "R. Adeyemi"})
+    )
+    assert own["ish"]["read_by"] == "R. Adeyemi"
+    assert "cytoplasm_obscures" not in flags_of(own["document"])
+
+    # a version that amends has what was entered last
+    signed = sign(pathologist(service), own["id"]).json()
+    put(service, slide_id, ish={**ISH, "read_by": "M. Ito", "cells": 40}, cytoplasm_obscures=False)
+    later = dict(score_of(service, slide_id)["ish"])
+    assert later["entered_at"] >= signed["ish"]["entered_at"]
+    begun = service.client.post(f"/reports/{own['id']}/amend", json={"reason": "more nuclei"})
+    service.run_jobs(REPORT)
+    amended = report_of(service, begun.json()["report_id"])
+    assert (amended["ish"], amended["assay"]) == (later, other)
+    put(service, slide_id, ish=None)
+    assert score_of(service, slide_id)["ish"] is None
+    assert "cytoplasm_obscures" not in flags_of(score_of(service, slide_id)["document"])
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_0_plus_is_printed_as_0_where_the_protocol_has_it(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    put(service, slide_id)
+    own = cuts_of(score_of(service, slide_id))
+    intensities = sorted(each["intensity"] for each in cells_of(service, slide_id)["items"])
+    # as many cells count as stained as make a 0+
+    faint = intensities[-(len(intensities) // 20)]
+    cuts = {"t_faint": faint, "t_weak": 3.7, "t_moderate": 3.8, "t_intense": 3.9}
+    put(service, slide_id, thresholds=own | cuts)
+    before = score_of(service, slide_id)
+    assert (before["score"], before["printed_score"]) == ("0+", "0+")
+    put(service, slide_id, merge_zero_plus=True)
+    merged = score_of(service, slide_id)
+    assert (merged["score"], merged["printed_score"], merged["previous_score"]) == ("0+", "0", "0+")
+    assert merged["document"]["counts"] == before["document"]["counts"]
+    put(service, slide_id, protocol="hercep_gastric_resection")
+    assert not score_of(service, slide_id)["merge_zero_plus"], "the stomach has no 0+"
+    refused = service.client.put(f"/slides/{slide_id}/score", json={"merge_zero_plus": True})
+    assert code(refused) == (422, "no_zero_plus")

@@ -16,6 +16,7 @@ from backend.scores.tables import CellDecision
 from tests.conftest import Service
 from tests.ready import code
 from tests.scoring import (
+    ISH,
     REPORT,
     SIDE,
     ask,
@@ -175,17 +176,6 @@ def test_the_signature_binds_all_that_an_export_is_made_from(service: Service) -
             edit.reason = "another"
             assert sha256() != signed["signature"]["sha256"]
         session.rollback()
-
-
-ISH = {
-    "method": "dual probe",
-    "result": "positive",
-    "read_by": "M. Ito",
-    "group": 1,
-    "copies": 8.2,
-    "ratio": 4.1,
-    "cells": 20,
-}
 
 
 def test_a_hybridisation_that_a_person_enters_is_printed_signed_and_kept(service: Service) -> None:

@@ -57,13 +57,15 @@ def test_all_that_a_report_a_score_and_a_mask_need_stays(service: Service) -> No
     slide_id = slide_with_tumour(service)
     patch_id = str(patches_of(service.client, slide_id)[5]["id"])
     put(service.client, patch_id, some_mask()).raise_for_status()
-    service.client.put(f"/slides/{slide_id}/score", json={}).raise_for_status()
+    said = {"cytoplasm_obscures": True}
+    service.client.put(f"/slides/{slide_id}/score", json=said).raise_for_status()
     service.run_jobs(SCORE)
     report_id = computed(service, slide_id)
     whole = {"x": 0, "y": 0, "width": 1024, "height": 1024}
     addresses: list[tuple[str, dict[str, int]]] = [
         (f"/patches/{patch_id}/annotation.png", {}),
         (f"/slides/{slide_id}/regions", {}),
+        (f"/slides/{slide_id}/score", {}),
         (f"/slides/{slide_id}/cells", whole),
         *((f"/reports/{report_id}.{ending}", {}) for ending in ("json", "html", "csv")),
     ]

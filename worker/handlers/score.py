@@ -7,6 +7,7 @@ from backend.patches import influence as influences
 from backend.reports import requests
 from backend.scores import service as scores
 from backend.scores.service import Outdated
+from backend.scores.statements import Statements
 from backend.scores.tables import LiveScore
 from backend.slides import service as slides
 from backend.slides.tables import Slide
@@ -31,6 +32,7 @@ class Task:
     row: LiveScore
     slide: Slide
     inputs: dict[str, Any]
+    statements: Statements
 
 
 def run(context: JobContext) -> None:
@@ -81,7 +83,8 @@ def read(context: JobContext) -> Task:
         slide = slides.get(session, row.slide_id)
         wanted = requests.Wanted(protocol=row.protocol, gap=row.gap)
         inputs = requests.freeze(session, context.blobs, context.settings, slide.id, wanted)
-        return Task(row, slide, inputs)
+        said = Statements.of(context.blobs, row)
+        return Task(row, slide, inputs | {"merge_zero_plus": said.merge_zero_plus}, said)
 
 
 def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
@@ -110,4 +113,5 @@ def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
         if row.thresholds:
             found = replace(found, flags=(*found.flags, CHANGED))
         edits = decisions.edits(decisions.placed(kept.cells, task.inputs, blobs))
-        return measurement.scored(on, found, edits, task.inputs, {}), kept, on.protocol
+        assay = task.statements.assay
+        return measurement.scored(on, found, edits, task.inputs, assay), kept, on.protocol

@@ -34,7 +34,10 @@ from worker.her2.slide import regions_of
 
 Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
-FREE_TO_CHANGE = ("masks", "regions", "decisions", "gap", "protocol", "calibration_sha256")
+FREE_TO_CHANGE = (
+    *("masks", "regions", "decisions", "gap", "merge_zero_plus", "protocol"),
+    "calibration_sha256",
+)
 """Inputs whose change does not touch every cell; a protocol's own numbers are looked at."""
 SMALL_UM2 = 4e6
 """Added tumour up to here, 4 mm², is measured in small tiles: an edit is long and thin."""

@@ -23,6 +23,8 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
+    /** What the service says of single fields, by their names. */
+    readonly fields: Readonly<Record<string, string>> = {},
   ) {
     super(message);
   }
@@ -91,7 +93,13 @@ export async function problemOf(response: Response): Promise<ApiError> {
     problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
   }
   const text = sentence(problem, response.status);
-  return new ApiError(response.status, problem.code ?? "unknown", text);
+  const fields = (problem.errors ?? []).map(({ where, message }) => [where.split(".").at(-1), message]);
+  return new ApiError(
+    response.status,
+    problem.code ?? "unknown",
+    text,
+    Object.fromEntries(fields) as Record<string, string>,
+  );
 }
 
 export async function json<T>(path: string, init?: RequestInit): Promise<T> {

@@ -10,6 +10,8 @@ export interface Problem {
   status: number;
   detail?: string;
   code?: string;
+  /** Of what was sent: where, dotted, and what is wrong there. */
+  errors?: { where: string; message: string }[];
 }
 
 export type UserRole = "viewer" | "pathologist" | "admin";

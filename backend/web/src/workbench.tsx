@@ -284,7 +284,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
           />
         )}
         <Kept shown={tab === "report"}>
-          <ReportPanel slide={slide.id} mayEdit={mayEdit} />
+          <ReportPanel slide={slide.id} live={her2.score.live} mayEdit={mayEdit} />
         </Kept>
       </SidePanel>
     </main>

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { cellAt, neighbour } from "../src/her2/cell_search";
+import { draftOf, inWords, wishOf } from "../src/her2/ish";
 import { moved, NAMES, same } from "../src/her2/thresholds";
-import type { Cell, Thresholds } from "../src/her2/types";
+import type { Cell, EnteredIsh, Thresholds } from "../src/her2/types";
 import { colourOf, isPartial, LABELS, percent } from "../src/her2/words";
 
 const OWN: Thresholds = {
@@ -91,4 +92,41 @@ test("no two classes look the same", () => {
 test("percentages keep a decimal where it says something", () => {
   expect([0, 0.04, 9.94, 9.96, 100].map(percent)).toEqual(["0", "<0.1", "9.9", "10", "100"]);
   expect(percent(null)).toBe("–");
+});
+
+const ISH: EnteredIsh = {
+  method: "dual probe",
+  result: "positive",
+  read_by: "M. Ito",
+  group: 1,
+  copies: 8.2,
+  ratio: 4.1,
+  cells: null,
+  entered_by: { id: "1", name: "dr-ng" },
+  entered_at: "2026-01-02T10:00:00+00:00",
+};
+
+describe("an in situ hybridisation", () => {
+  test("goes out as it came in", () => {
+    const sent = wishOf(draftOf(ISH));
+    expect(ISH).toMatchObject(sent);
+    expect(Object.keys(sent)).toHaveLength(7);
+  });
+
+  test("takes a comma for a point, and leaves what is no number to the service", () => {
+    const typed = { ...draftOf(ISH), ratio: " 2,15 ", copies: "about 6" };
+    expect(wishOf(typed)).toMatchObject({ ratio: 2.15, copies: "about 6", cells: null });
+  });
+
+  test("of a single probe has neither ratio nor group", () => {
+    const typed = { ...draftOf(ISH), method: "single probe" };
+    expect(wishOf(typed)).toMatchObject({ ratio: null, group: null, copies: 8.2 });
+  });
+
+  test("is said with who read and who entered it", () => {
+    expect(inWords(ISH)).toBe(
+      "In situ hybridisation as entered by dr-ng: positive, group 1, ratio 4.1, copies a nucleus " +
+        "8.2 (dual probe, read by M. Ito).",
+    );
+  });
 });

@@ -2,14 +2,16 @@
 
 import { useState } from "preact/hooks";
 import { amendReport } from "./api";
-import { ProtocolChoice, type Choice } from "./protocol_choice";
+import { Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
 import type { Report } from "./types";
 
 export function Amend({ report, onAsked }: { report: Report; onAsked: (id: string) => void }) {
   const [choice, setChoice] = useState<Choice>({
     protocol: report.protocol,
     gap: report.inputs.gap ?? null,
+    merge_zero_plus: report.inputs.merge_zero_plus ?? false,
   });
+  const [obscures, setObscures] = useState(report.assay.cytoplasm_obscures ?? false);
   const [reason, setReason] = useState("");
   const [said, setSaid] = useState("");
   const [busy, setBusy] = useState(false);
@@ -19,7 +21,8 @@ export function Amend({ report, onAsked }: { report: Report; onAsked: (id: strin
     setBusy(true);
     setSaid("");
     try {
-      onAsked((await amendReport(report.id, { ...choice, reason })).report_id);
+      const assay = { ...report.assay, cytoplasm_obscures: obscures };
+      onAsked((await amendReport(report.id, { ...choice, assay, reason })).report_id);
     } catch (error) {
       setSaid((error as Error).message);
       setBusy(false);
@@ -37,6 +40,7 @@ export function Amend({ report, onAsked }: { report: Report; onAsked: (id: strin
           new one.
         </p>
         <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />
+        <Cytoplasm obscures={obscures} disabled={busy} onChange={setObscures} />
         <label class="field">
           <span>Why is it amended?</span>
           <input

@@ -7,6 +7,7 @@ import type {
   Cell,
   CellAction,
   Gap,
+  Ish,
   Label,
   LiveScore,
   RegionFeature,
@@ -67,10 +68,17 @@ export const removeRegion = (slide: string, id: string, etag: string): Promise<T
 
 // --- live score
 export const readScore = (slide: string): Promise<LiveScore> => json(`slides/${slide}/score`);
-export const putScore = (
-  slide: string,
-  wanted: { protocol?: string; gap?: Gap | null; thresholds?: Thresholds | null },
-): Promise<unknown> => json(`slides/${slide}/score`, sending("PUT", wanted));
+export interface ScoreWish {
+  protocol?: string;
+  gap?: Gap | null;
+  thresholds?: Thresholds | null;
+  merge_zero_plus?: boolean;
+  cytoplasm_obscures?: boolean;
+  ish?: Record<keyof Ish, unknown> | null;
+}
+/** What is left out stays as it is. */
+export const putScore = (slide: string, wanted: ScoreWish): Promise<unknown> =>
+  json(`slides/${slide}/score`, sending("PUT", wanted));
 
 // --- cells
 export const MOST_CELLS = 2000;
@@ -97,7 +105,7 @@ export const listReports = async (slide: string): Promise<ReportSummary[]> =>
   all(`slides/${slide}/reports?limit=100`, 100);
 export const readReport = (id: string): Promise<Report> => json(`reports/${id}`);
 /** A gap policy of null is the protocol's own. */
-const wish = ({ protocol, gap }: ReportWish): object => (gap ? { protocol, gap } : { protocol });
+const wish = ({ gap, ...wanted }: ReportWish): object => (gap ? { ...wanted, gap } : wanted);
 export const askReport = (slide: string, wanted: ReportWish): Promise<{ report_id: string }> =>
   json(`slides/${slide}/reports`, sending("POST", wish(wanted)));
 export const amendReport = (

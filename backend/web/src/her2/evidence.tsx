@@ -1,6 +1,7 @@
 /** A score document as a person reads it: the category first, then what it rests on. */
 
-import type { Distance, Flag, ScoreDocument } from "./types";
+import { inWords } from "./ish";
+import type { Distance, EnteredIsh, Flag, ScoreDocument } from "./types";
 import {
   colourOf,
   flagWords,
@@ -14,8 +15,12 @@ import {
 } from "./words";
 
 /** The category large, and what it was before if that was another. */
-export function Category(props: { document: ScoreDocument; previous?: string | null }) {
-  const { document: found, previous } = props;
+export function Category(props: {
+  document: ScoreDocument;
+  previous?: string | null;
+  ish?: EnteredIsh | null;
+}) {
+  const { document: found, previous, ish } = props;
   const { printed_score: printed, score } = found;
   return (
     <div
@@ -37,8 +42,19 @@ export function Category(props: { document: ScoreDocument; previous?: string | n
       </p>
       <p class="category-reason" data-testid="category-reason">
         {found.reason_text}
-        {found.ish_required && " In-situ hybridisation is asked for."}
+        {score === "0+" && printed !== score && (
+          <>
+            {" "}
+            Stained: {percent(found.percent.stained?.value)} %; category 0+, printed as 0.
+          </>
+        )}
+        {found.ish_required && !ish && " In situ hybridisation is asked for."}
       </p>
+      {ish && (
+        <p class="category-reason" data-testid="category-ish">
+          {inWords(ish)}
+        </p>
+      )}
     </div>
   );
 }

@@ -1,16 +1,23 @@
 /** Which rules a slide is scored by; the gap policy only where the guideline leaves a gap. */
 
-import type { Gap } from "./types";
-import { PROTOCOLS, takesGap } from "./words";
+import type { Gap, LiveScore } from "./types";
+import { PROTOCOLS, STAINING_WORDS, takesGap } from "./words";
 
 const GAPS: readonly Gap[] = ["0+", "1+", "2+"];
 
 export interface Choice {
   protocol: string;
   gap: Gap | null;
+  merge_zero_plus: boolean;
 }
 
-export const FIRST_CHOICE: Choice = { protocol: PROTOCOLS[0]![0], gap: null };
+const FIRST_CHOICE: Choice = { protocol: PROTOCOLS[0]![0], gap: null, merge_zero_plus: false };
+
+/** What a slide is scored by now. */
+export function choiceOf(live: LiveScore | null): Choice {
+  if (!live?.protocol) return FIRST_CHOICE;
+  return { protocol: live.protocol, gap: live.gap, merge_zero_plus: live.merge_zero_plus };
+}
 
 export function ProtocolChoice(props: {
   choice: Choice;
@@ -27,7 +34,11 @@ export function ProtocolChoice(props: {
           disabled={disabled}
           data-testid="protocol"
           onChange={({ currentTarget: { value } }) =>
-            onChoice({ protocol: value, gap: takesGap(value) ? choice.gap : null })
+            onChoice(
+              takesGap(value)
+                ? { ...choice, protocol: value }
+                : { protocol: value, gap: null, merge_zero_plus: false },
+            )
           }
         >
           {PROTOCOLS.map(([name, title]) => (
@@ -57,6 +68,43 @@ export function ProtocolChoice(props: {
           </select>
         </label>
       )}
+      {takesGap(choice.protocol) && (
+        <label
+          class="check"
+          title="For laboratories that follow the guideline of 2023 literally; the percentage stays beside it"
+        >
+          <input
+            type="checkbox"
+            checked={choice.merge_zero_plus}
+            disabled={disabled}
+            data-testid="merge-zero-plus"
+            onChange={({ currentTarget: { checked } }) =>
+              onChoice({ ...choice, merge_zero_plus: checked })
+            }
+          />
+          {STAINING_WORDS.merge_zero_plus}
+        </label>
+      )}
     </div>
+  );
+}
+
+/** Membranes under brown cytoplasm can't be counted: a 2+ pattern that only a person sees. */
+export function Cytoplasm(props: {
+  obscures: boolean;
+  disabled: boolean;
+  onChange: (obscures: boolean) => void;
+}) {
+  return (
+    <label class="check" title="A 2+ pattern of the guideline that can't be counted: it is remarked">
+      <input
+        type="checkbox"
+        checked={props.obscures}
+        disabled={props.disabled}
+        data-testid="cytoplasm-obscures"
+        onChange={({ currentTarget }) => props.onChange(currentTarget.checked)}
+      />
+      {STAINING_WORDS.cytoplasm_obscures}
+    </label>
   );
 }

@@ -4,26 +4,34 @@ import { useState } from "preact/hooks";
 import { notify } from "../notices";
 import { ago } from "../saving";
 import { askReport } from "./api";
-import { FIRST_CHOICE, ProtocolChoice, type Choice } from "./protocol_choice";
+import { choiceOf, Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
 import { ReportView } from "./report_view";
-import type { ReportSummary } from "./types";
+import type { LiveScore, ReportSummary } from "./types";
 import { useReportList } from "./use_reports";
 import { REPORT_WORDS, scoreColour } from "./words";
 
-export function ReportPanel({ slide, mayEdit }: { slide: string; mayEdit: boolean }) {
-  const [open, setOpen] = useState<string | null>(null);
-  if (open) {
-    return <ReportView id={open} mayEdit={mayEdit} onOpen={setOpen} onBack={() => setOpen(null)} />;
-  }
-  return <ReportList slide={slide} mayEdit={mayEdit} onOpen={setOpen} />;
+export interface ReportPanelProps {
+  slide: string;
+  /** What is said of the slide beside its live score goes into its reports. */
+  live: LiveScore | null;
+  mayEdit: boolean;
 }
 
-function ReportList(props: { slide: string; mayEdit: boolean; onOpen: (id: string) => void }) {
-  const { slide, mayEdit, onOpen } = props;
+export function ReportPanel({ slide, live, mayEdit }: ReportPanelProps) {
+  const [open, setOpen] = useState<string | null>(null);
+  if (open) {
+    const back = (): void => setOpen(null);
+    return <ReportView id={open} live={live} mayEdit={mayEdit} onOpen={setOpen} onBack={back} />;
+  }
+  return <ReportList slide={slide} live={live} mayEdit={mayEdit} onOpen={setOpen} />;
+}
+
+function ReportList(props: ReportPanelProps & { onOpen: (id: string) => void }) {
+  const { slide, live, mayEdit, onOpen } = props;
   const { list } = useReportList(slide);
   return (
     <>
-      {mayEdit && <Ask slide={slide} onAsked={onOpen} />}
+      {mayEdit && <Ask slide={slide} live={live} onAsked={onOpen} />}
       <section aria-label="Reports">
         <div class="panel-head">
           <h2>Reports</h2>
@@ -40,13 +48,18 @@ function ReportList(props: { slide: string; mayEdit: boolean; onOpen: (id: strin
   );
 }
 
-function Ask({ slide, onAsked }: { slide: string; onAsked: (id: string) => void }) {
-  const [choice, setChoice] = useState<Choice>(FIRST_CHOICE);
+function Ask(props: { slide: string; live: LiveScore | null; onAsked: (id: string) => void }) {
+  const { slide, live, onAsked } = props;
+  // as the live score until somebody chooses otherwise here
+  const [chosen, setChoice] = useState<Choice | null>(null);
+  const [seen, setSeen] = useState<boolean | null>(null);
+  const choice = chosen ?? choiceOf(live);
+  const cytoplasm_obscures = seen ?? live?.cytoplasm_obscures ?? false;
   const [busy, setBusy] = useState(false);
   async function ask(): Promise<void> {
     setBusy(true);
     try {
-      onAsked((await askReport(slide, choice)).report_id);
+      onAsked((await askReport(slide, { ...choice, assay: { cytoplasm_obscures } })).report_id);
     } catch (error) {
       notify((error as Error).message, "bad");
     } finally {
@@ -57,6 +70,7 @@ function Ask({ slide, onAsked }: { slide: string; onAsked: (id: string) => void 
     <section aria-label="Ask for a report">
       <h2>New report</h2>
       <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />
+      <Cytoplasm obscures={cytoplasm_obscures} disabled={busy} onChange={setSeen} />
       <button
         type="button"
         class="primary wide"

@@ -4,17 +4,18 @@ import { Category, Evidence } from "./evidence";
 import { Amend } from "./amend_form";
 import { FORMATS, reportUrl } from "./api";
 import { SignForm } from "./sign_form";
-import type { Report, Signature } from "./types";
+import type { LiveScore, Report, Signature } from "./types";
 import { useReport, type Progress } from "./use_reports";
 import { protocolTitle, REPORT_WORDS, scoreColour } from "./words";
 
 export function ReportView(props: {
   id: string;
+  live: LiveScore | null;
   mayEdit: boolean;
   onOpen: (id: string) => void;
   onBack: () => void;
 }) {
-  const { id, mayEdit, onOpen, onBack } = props;
+  const { id, live, mayEdit, onOpen, onBack } = props;
   const { report, progress, take } = useReport(id);
   return (
     <div
@@ -49,10 +50,12 @@ export function ReportView(props: {
             <h3>
               Computed <span class="quiet">{protocolTitle(report.protocol)}</span>
             </h3>
-            <Category document={report.document} />
+            <Category document={report.document} ish={report.ish} />
           </section>
           <Evidence document={report.document} />
-          {report.state === "draft" && mayEdit && <SignForm report={report} onSigned={take} />}
+          {report.state === "draft" && mayEdit && (
+            <SignForm report={report} known={report.ish ?? live?.ish ?? null} onSigned={take} />
+          )}
           <Downloads report={report} />
           {report.state === "signed" && mayEdit && <Amend report={report} onAsked={onOpen} />}
           {report.amendment_reason && (

@@ -1,9 +1,11 @@
 /** The live score: what the slide counts as now, following every change on it. */
 
 import { useState } from "preact/hooks";
+import { notify } from "../notices";
 import { CellCard } from "./cell_card";
 import { Category, Evidence } from "./evidence";
-import { FIRST_CHOICE, ProtocolChoice, type Choice } from "./protocol_choice";
+import { IshPanel } from "./ish_panel";
+import { choiceOf, Cytoplasm, ProtocolChoice } from "./protocol_choice";
 import { ThresholdSliders } from "./threshold_sliders";
 import type { LiveScore } from "./types";
 import type { Cells } from "./use_cells";
@@ -35,7 +37,9 @@ export function ScorePanel({ score, cells, cellsShown, mayEdit }: ScorePanelProp
       ) : (
         <h2>HER2 score</h2>
       )}
-      {live.document && <Category document={live.document} previous={live.previous_score} />}
+      {live.document && (
+        <Category document={live.document} previous={live.previous_score} ish={live.ish} />
+      )}
       <Following live={live} score={score} />
       {live.state === "none" && (
         <p class="quiet">
@@ -43,6 +47,7 @@ export function ScorePanel({ score, cells, cellsShown, mayEdit }: ScorePanelProp
         </p>
       )}
       {live.state === "none" && mayEdit && <Begin score={score} />}
+      {live.document && <Staining live={live} score={score} mayEdit={mayEdit} />}
       <CellCard cells={cells} />
       {live.document && cellsShown && <Seen cells={cells} mayEdit={mayEdit} />}
       {live.document && <Evidence document={live.document} />}
@@ -93,13 +98,35 @@ function Following({ live, score }: { live: LiveScore; score: Score }) {
   );
 }
 
+/** What only a person sees or knows; it goes into the slide's reports. */
+function Staining(props: { live: LiveScore; score: Score; mayEdit: boolean }) {
+  const { live, score, mayEdit } = props;
+  return (
+    <section aria-label="Staining">
+      <Cytoplasm
+        obscures={live.cytoplasm_obscures}
+        disabled={score.busy || !mayEdit}
+        onChange={(cytoplasm_obscures) =>
+          void score
+            .say({ cytoplasm_obscures })
+            .catch((error: Error) => notify(error.message, "bad"))
+        }
+      />
+      <IshPanel live={live} say={score.say} mayEdit={mayEdit} />
+    </section>
+  );
+}
+
 function Begin({ score }: { score: Score }) {
   const { live, busy } = score;
-  const [choice, setChoice] = useState<Choice>(
-    live?.protocol ? { protocol: live.protocol, gap: live.gap } : FIRST_CHOICE,
-  );
+  const [choice, setChoice] = useState(choiceOf(live));
   const begun = live !== null && live.state !== "none";
-  const as = begun && live.protocol === choice.protocol && live.gap === choice.gap;
+  const now = choiceOf(live);
+  const as =
+    begun &&
+    now.protocol === choice.protocol &&
+    now.gap === choice.gap &&
+    now.merge_zero_plus === choice.merge_zero_plus;
   return (
     <div class="choice">
       <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />

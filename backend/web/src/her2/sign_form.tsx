@@ -1,17 +1,29 @@
 /** A pathologist's own category and comment, signed with their password asked again. */
 
 import { useState } from "preact/hooks";
+import type { ApiError } from "../api";
 import { signReport } from "./api";
-import type { Report, ScoreName } from "./types";
+import { draftOf, wishOf, type IshDraft } from "./ish";
+import { IshFields, type Wrong } from "./ish_fields";
+import { IshFold } from "./ish_panel";
+import type { EnteredIsh, Report, ScoreName } from "./types";
 import { scoreColour } from "./words";
 
 const SCORES: readonly ScoreName[] = ["0", "0+", "1+", "2+", "3+", "not assessable"];
 
-export function SignForm({ report, onSigned }: { report: Report; onSigned: (r: Report) => void }) {
+export function SignForm(props: {
+  report: Report;
+  /** The hybridisation as the report has it, or else what was entered beside the live score. */
+  known: EnteredIsh | null;
+  onSigned: (report: Report) => void;
+}) {
+  const { report, known, onSigned } = props;
   const [score, setScore] = useState<ScoreName | null>(null);
   const [comment, setComment] = useState("");
   const [reason, setReason] = useState("");
   const [password, setPassword] = useState("");
+  const [typed, setTyped] = useState<IshDraft | null>(null);
+  const [wrong, setWrong] = useState<Wrong>({});
   const [said, setSaid] = useState("");
   const [busy, setBusy] = useState(false);
   const differs = score !== null && score !== report.score;
@@ -24,11 +36,18 @@ export function SignForm({ report, onSigned }: { report: Report; onSigned: (r: R
     }
     setBusy(true);
     setSaid("");
+    setWrong({});
     try {
       const why = differs ? reason : "";
-      onSigned(await signReport(report.id, { score, password, comment, reason: why }));
+      // what the report has already stays as it was entered
+      const entered = typed ?? (report.ish ? null : known && draftOf(known));
+      const ish = entered ? { ish: wishOf(entered) } : {};
+      onSigned(await signReport(report.id, { score, password, comment, reason: why, ...ish }));
     } catch (error) {
-      setSaid((error as Error).message);
+      const { fields = {}, message } = error as ApiError;
+      const inFields = Object.keys(fields).length > 0;
+      setWrong(fields);
+      setSaid(inFields ? "The hybridisation's fields need another look." : message);
     } finally {
       setPassword("");
       setBusy(false);
@@ -74,6 +93,14 @@ export function SignForm({ report, onSigned }: { report: Report; onSigned: (r: R
           />
         </label>
       )}
+      <IshFold
+        required={report.document?.ish_required || score === "2+"}
+        result={(typed ?? known)?.result}
+      >
+        <div class="choice">
+          <IshFields draft={typed ?? draftOf(known)} wrong={wrong} onDraft={setTyped} />
+        </div>
+      </IshFold>
       <label class="field">
         <span>Comment</span>
         <textarea

@@ -84,6 +84,22 @@ export interface ScoreDocument {
   edited_cells: number | null;
 }
 
+/** In situ hybridisation as a person read it. copies: of HER2 a nucleus. */
+export interface Ish {
+  method: string;
+  result: string;
+  read_by: string;
+  group: number | null;
+  copies: number | null;
+  ratio: number | null;
+  cells: number | null;
+}
+
+export interface EnteredIsh extends Ish {
+  entered_by: { id: string; name: string };
+  entered_at: string;
+}
+
 export interface LiveScore {
   slide_id: string;
   state: "none" | "computing" | "current" | "failed";
@@ -99,6 +115,9 @@ export interface LiveScore {
   problem: { code: string; detail: string } | null;
   document: ScoreDocument | null;
   decisions: number;
+  merge_zero_plus: boolean;
+  cytoplasm_obscures: boolean;
+  ish: EnteredIsh | null;
 }
 
 /** A measured cell; x, y and the outline's vertices in level-0 px. */
@@ -147,14 +166,24 @@ export interface ReportSummary {
 
 export interface Report extends ReportSummary {
   amended_by: string | null;
-  inputs: { gap?: Gap | null };
+  inputs: { gap?: Gap | null; merge_zero_plus?: boolean };
+  assay: Assay;
+  ish: EnteredIsh | null;
   document: ScoreDocument | null;
+}
+
+/** What was stained and how, as far as somebody said so. */
+export interface Assay {
+  cytoplasm_obscures?: boolean;
+  [other: string]: unknown;
 }
 
 /** What a report is asked with. */
 export interface ReportWish {
   protocol: string;
   gap: Gap | null;
+  merge_zero_plus: boolean;
+  assay: Assay;
 }
 
 export interface Verdict {
@@ -162,4 +191,6 @@ export interface Verdict {
   password: string;
   comment: string;
   reason: string;
+  /** Takes the place of what was entered before. */
+  ish?: Record<keyof Ish, unknown>;
 }

@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { subscribe } from "../events";
 import { notify } from "../notices";
-import { putScore, readScore } from "./api";
+import { putScore, readScore, type ScoreWish } from "./api";
 import type { Choice } from "./protocol_choice";
 import { picked, same } from "./thresholds";
 import type { LiveScore, Thresholds } from "./types";
@@ -22,6 +22,8 @@ export interface Score {
   begin(choice: Choice): void;
   /** What-if thresholds, sent once the hand rests; null is the protocol's own. */
   setThresholds(thresholds: Thresholds | null): void;
+  /** Say something of the staining; throws what the service says against it. */
+  say(wanted: ScoreWish): Promise<void>;
 }
 
 export function useScore(slide: string): Score {
@@ -56,18 +58,20 @@ export function useScore(slide: string): Score {
     };
   }, [slide, reload]);
 
-  async function put(wanted: Parameters<typeof putScore>[1]): Promise<void> {
+  async function say(wanted: ScoreWish): Promise<void> {
     setBusy(true);
     try {
       await putScore(slide, wanted);
-    } catch (error) {
-      setMoving(undefined);
-      notify((error as Error).message, "bad");
     } finally {
       setBusy(false);
       reload();
     }
   }
+  const put = (wanted: ScoreWish): Promise<void> =>
+    say(wanted).catch((error: Error) => {
+      setMoving(undefined);
+      notify(error.message, "bad");
+    });
 
   const own = live?.document && picked(live.document.protocol.thresholds);
   // the document of a what-if names its thresholds, so the sliders stand where it was computed
@@ -78,7 +82,8 @@ export function useScore(slide: string): Score {
     busy,
     thresholds,
     changed: moving === undefined ? live?.thresholds != null : moving !== null,
-    begin: (choice) => void put({ protocol: choice.protocol, gap: choice.gap }),
+    begin: (choice) => void put(choice),
+    say,
     setThresholds(wanted) {
       setMoving(wanted);
       clearTimeout(timer.current);

@@ -1,5 +1,6 @@
 /** How the page says what scores and reports code: the words are those of the report's pages. */
 
+import type { IshField } from "./ish";
 import type { Label, RegionKind, ReportState } from "./types";
 
 export const REGION_KINDS: readonly RegionKind[] = ["tumour", "exclude", "artefact"];
@@ -49,7 +50,7 @@ export const PROTOCOLS: readonly [string, string][] = [
 ];
 export const protocolTitle = (name: string): string =>
   PROTOCOLS.find(([known]) => known === name)?.[1] ?? plain(name);
-/** Only the breast guideline leaves a pattern open. */
+/** Only the breast guideline leaves a pattern open, and has a 0+. */
 export const takesGap = (protocol: string): boolean => protocol === "asco_cap_2023_breast";
 
 export const REPORT_WORDS: Record<ReportState, string> = {
@@ -76,6 +77,23 @@ export const TEST_WORDS: Record<string, string> = {
   faint_cluster: "Any staining, in clusters",
 };
 
+/** Of what a person says of the staining. */
+export const STAINING_WORDS = {
+  merge_zero_plus: "Print 0+ as 0",
+  cytoplasm_obscures: "Cytoplasm hides membranes",
+};
+export const ISH_METHODS = ["dual probe", "single probe"] as const;
+export const ISH_RESULTS = ["positive", "negative", "equivocal", "not determined"] as const;
+export const ISH_WORDS: Record<IshField, string> = {
+  method: "Method",
+  result: "Result",
+  ratio: "Ratio HER2/CEP17",
+  copies: "HER2 copies a nucleus",
+  group: "Group",
+  cells: "Nuclei counted",
+  read_by: "Read by",
+};
+
 const FLAG_WORDS: Record<string, string> = {
   no_tumour_region: "No tumour region",
   mpp_missing: "Pixel size unknown",
@@ -96,7 +114,7 @@ const FLAG_WORDS: Record<string, string> = {
   stain_residual: "Colour that is neither stain",
   white_point: "Background is not white",
   cytoplasm: "Brown cytoplasm",
-  cytoplasm_obscures: "Cytoplasm hides membranes",
+  cytoplasm_obscures: STAINING_WORDS.cytoplasm_obscures,
   nuclear_brown: "Brown nuclei",
   edge_effect: "Other staining at the edge",
   nuclei_density: "Unusual number of nuclei",

@@ -1,0 +1,98 @@
+/** The in situ hybridisation of a slide beside its live score: entered, changed, taken back. */
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { ApiError } from "../api";
+import { draftOf, inWords, wishOf } from "./ish";
+import { IshFields, type Wrong } from "./ish_fields";
+import type { LiveScore } from "./types";
+import type { Score } from "./use_score";
+
+/** Open where the category asks for it or there is a result; elsewhere a click away. */
+export function IshFold(props: {
+  required: boolean;
+  result: string | undefined;
+  children: ComponentChildren;
+}) {
+  const { required, result, children } = props;
+  return (
+    <details class="fold" data-testid="ish" open={required || Boolean(result)}>
+      <summary>
+        <h3>In situ hybridisation</h3>
+        {result && <span class="tag">{result}</span>}
+        {!result && required && <span class="tag qc">asked for</span>}
+      </summary>
+      {children}
+    </details>
+  );
+}
+
+export function IshPanel(props: { live: LiveScore; say: Score["say"]; mayEdit: boolean }) {
+  const { live, say, mayEdit } = props;
+  const { ish } = live;
+  const [draft, setDraft] = useState(draftOf(ish));
+  const [wrong, setWrong] = useState<Wrong>({});
+  const [said, setSaid] = useState("");
+  const [busy, setBusy] = useState(false);
+  // somebody entered another result, here or elsewhere
+  useEffect(() => setDraft(draftOf(ish)), [ish?.entered_at]);
+  const required = live.document?.ish_required ?? false;
+  if (!mayEdit && !ish) return null;
+
+  async function keep(wanted: ReturnType<typeof wishOf> | null): Promise<void> {
+    setBusy(true);
+    setSaid("");
+    setWrong({});
+    try {
+      await say({ ish: wanted });
+    } catch (error) {
+      const { fields = {}, message } = error as ApiError;
+      setWrong(fields);
+      if (Object.keys(fields).length === 0) setSaid(message);
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return (
+    <IshFold required={required} result={ish?.result}>
+      {ish && (
+        <p class="quiet" data-testid="ish-entered">
+          {inWords(ish)}
+        </p>
+      )}
+      {mayEdit && (
+        <form
+          class="choice"
+          data-testid="ish-form"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void keep(wishOf(draft));
+          }}
+        >
+          <IshFields draft={draft} wrong={wrong} onDraft={setDraft} />
+          {said && (
+            <p class="problem" role="alert" data-testid="ish-error">
+              {said}
+            </p>
+          )}
+          <div class="button-row">
+            <button type="submit" disabled={busy} data-testid="ish-keep">
+              Enter the result
+            </button>
+            {ish && (
+              <button
+                type="button"
+                disabled={busy}
+                data-testid="ish-remove"
+                onClick={() => void keep(null)}
+              >
+                Take it back
+              </button>
+            )}
+          </div>
+        </form>
+      )}
+    </IshFold>
+  );
+}
