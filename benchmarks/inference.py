@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.record import record
 from models.inference import TorchPredictor
+from models.inference.eight_bits import calibrate
 from models.inference.ensemble import Opinions
 from models.inference.openvino_backend import OpenVinoPredictor
 from models.metrics import Counts, compare
@@ -106,9 +107,10 @@ class Eager:
         )
 
 
-def contenders(path: Path, threads: int, calibration: np.ndarray) -> dict[str, Predictor]:
+def contenders(path: Path, threads: int, patches: np.ndarray) -> dict[str, Predictor]:
     """Load every contender; torch's threads are set for all of them."""
     torch.set_num_threads(threads)
+    calibration = calibrate(path, patches, threads=threads)
     found = {"eager": Eager(path), "torch": TorchPredictor(path)}
     for precision in PRECISIONS:
         found[f"openvino {precision}"] = OpenVinoPredictor(

@@ -11,7 +11,7 @@ from backend.patches.tables import Patch
 PAGE = 200
 
 
-def rows(database: Database, statement: Select[Any]) -> Iterator[RowMapping]:
+def rows(database: Database, statement: Select[*tuple[Any, ...]]) -> Iterator[RowMapping]:
     """Yield the rows of a select of patches; read by pages, no transaction stays open.
 
     What is selected holds `row` and `column`; of a place there is one row at most.

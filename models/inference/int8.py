@@ -5,20 +5,22 @@ what flows, per output channel for weights) written as FakeQuantize operations, 
 compiler turns into integer kernels. NNCF does the same with more options, but it insists on the
 telemetry package that is kept out here.
 
-The masks change: `python -m benchmarks.inference` prints by how much. The students only tell where
-to look, so they alone can be narrowed: then the masks stay as they are.
+The masks change: by how much is measured where the ranges are taken (eight_bits.py). The students
+only tell where to look, so they alone can be narrowed: then the masks stay as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from models.inference.calibration import Range
+from models.networks import NetworkError
+
 Pixels = npt.NDArray[np.uint8]
 Run = Callable[[Any], Any]
-Ranges = dict[tuple[str, int], tuple[float, float]]
 LEVELS = 256
 WEIGHT_LEVELS = 255
 HEADROOM = 2.0
@@ -29,22 +31,24 @@ CONVOLUTIONS = {"Convolution": 1, "GroupConvolution": 2}
 """Kinds of node and how many leading axes of their weights are channels that come out."""
 
 
-def quantised(model: Any, patches: Pixels, run: Run, *, keep_teacher: bool) -> Any:
+def quantised(model: Any, ranges: Sequence[Range], *, keep_teacher: bool) -> Any:
     """Return a copy of an ensemble's OpenVINO model whose convolutions work on bytes.
 
-    patches: uint8 (N, 256, 256, 3), N ≥ 1, like those to come: the ranges are taken from them.
-    run(model): compiles a model and returns what infers a batch. keep_teacher: only the students
-    are narrowed. Raises ValueError for no patches.
+    ranges: `measured` once on this network. keep_teacher: only the students are narrowed. Raises
+    NetworkError `ranges_of_another_graph` where the tensors have other names.
     """
-    if not len(patches):
-        raise ValueError("Eight bits need at least one patch to take their ranges from.")
-    ranges = measured(model.clone(), patches, run)
     copy = model.clone()
     kept = before(copy.get_results()[0]) if keep_teacher else set()
     flows = inputs(copy)
+    if {(name, port) for name, port, *_ in ranges} != set(flows):
+        raise NetworkError(
+            "ranges_of_another_graph",
+            "The ranges for eight bits were taken from another graph than this version of OpenVINO "
+            "makes of the network. Predict in f32, or take them anew.",
+        )
     chosen = [node for node in convolutions(copy) if node.get_friendly_name() not in kept]
-    for name, (low, high) in ranges.items():
-        narrow_flow(flows[name], low, high, kept)
+    for name, port, low, high in ranges:
+        narrow_flow(flows[name, port], low, high, kept)
     for node in chosen:
         narrow_weights(node)
     copy.validate_nodes_and_infer_types()
@@ -73,9 +77,14 @@ def inputs(model: Any) -> dict[tuple[str, int], Any]:
     return {(flow.get_node().get_friendly_name(), flow.get_index()): flow for flow in flows}
 
 
-def measured(model: Any, patches: Pixels, run: Run) -> Ranges:
-    """Return the mean over batches of each flow's least and greatest value."""
+def measured(model: Any, patches: Pixels, run: Run) -> tuple[Range, ...]:
+    """Return the mean over batches of each flow's least and greatest value.
+
+    patches: uint8 (N, 256, 256, 3), N ≥ 1, like those to come. run(model): compiles a model and
+    returns what infers a batch.
+    """
     openvino, op = import_module("openvino"), import_module("openvino.opset13")
+    model = model.clone()
     flows = inputs(model)
     ends = [
         reduce(flow, op.constant(np.arange(len(flow.get_shape()))), keep_dims=False)
@@ -91,7 +100,9 @@ def measured(model: Any, patches: Pixels, run: Run) -> Ranges:
         answer = request.infer([whole[start : start + size]])
         found.append([float(answer[index]) for index in range(len(ends))])
     means = np.mean(found, axis=0).reshape(-1, 2)
-    return {name: (float(low), float(high)) for name, (low, high) in zip(flows, means, strict=True)}
+    return tuple(
+        (*flow, float(low), float(high)) for flow, (low, high) in zip(flows, means, strict=True)
+    )
 
 
 def narrow_flow(flow: Any, low: float, high: float, kept: set[str]) -> None:

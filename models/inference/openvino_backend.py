@@ -4,19 +4,18 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import Any, cast
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from models.inference.calibration import Calibration, Precision
 from models.inference.ensemble import Opinions, Pixels, in_batches
 from models.inference.int8 import quantised
-from models.networks import Ensemble, load_ensemble
+from models.networks import Ensemble, NetworkError, load_ensemble
 from models.prediction import PATCH_PX, Prediction
-
-Precision = Literal["f32", "mixed", "int8"]
 
 
 def openvino() -> ModuleType:
@@ -24,9 +23,16 @@ def openvino() -> ModuleType:
 
     That package reports each conversion to its makers; without it OpenVINO stays silent. Slides
     are people's: nothing here tells anyone anything, whatever else is in the environment.
+    Raises NetworkError `openvino_missing`.
     """
     sys.modules["openvino_telemetry"] = cast("ModuleType", None)
-    return import_module("openvino")
+    try:
+        return import_module("openvino")
+    except ImportError as error:
+        raise NetworkError(
+            "openvino_missing",
+            f"OpenVINO can't be loaded here ({error}). Install it, or predict with torch in f32.",
+        ) from error
 
 
 class OpenVinoPredictor:
@@ -34,7 +40,8 @@ class OpenVinoPredictor:
 
     threads: processor threads, 0: as many as there are cores. precision: `f32`; `mixed`, the
     students in eight bits and the teacher, who makes the masks, in f32; or `int8`, all in eight.
-    The latter two take their ranges from `calibration`, a few dozen patches like those to come.
+    The latter two have their ranges from a calibration, and raise NetworkError `ranges_missing`
+    without one. `openvino_unsupported`: OpenVINO can't read the network.
     Takes patches of 256×256 px only, as its graph is compiled for one shape. One call at a time.
     """
 
@@ -45,22 +52,22 @@ class OpenVinoPredictor:
         threads: int = 0,
         batch_size: int = 4,
         precision: Precision = "f32",
-        calibration: Pixels | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         ensemble = load_ensemble(weights) if isinstance(weights, Path) else weights
         self.batch_size = batch_size
         self.second = max(len(ensemble.students), 1)
-        self.precision = precision
-        model = converted(ensemble, batch_size)
-        if precision != "f32":
-            if calibration is None:
-                raise ValueError(f"{precision} needs patches to take its ranges from.")
-            model = quantised(
-                model,
-                calibration,
-                lambda model: request_of(model, threads),
-                keep_teacher=precision == "mixed",
+        self.precision: str = precision
+        if precision != "f32" and calibration is None:
+            raise NetworkError(
+                "ranges_missing",
+                f"{precision} needs the ranges of the network's values, taken once from patches "
+                "like those to come.",
             )
+        model = converted(ensemble, batch_size)
+        if precision != "f32" and calibration is not None:
+            model = quantised(model, calibration.ranges, keep_teacher=precision == "mixed")
+            self.precision += f" of ranges {calibration.sha256[:12]}"
         self.request = request_of(model, threads)
 
     @property
@@ -85,8 +92,10 @@ class OpenVinoPredictor:
 def converted(ensemble: Ensemble, batch_size: int) -> Any:
     """Return the whole ensemble as one OpenVINO model of uint8 (batch_size, 256, 256, 3).
 
-    Outputs: probability f32 (B, H, W), labels boolean (S, B, H, W).
+    Outputs: probability f32 (B, H, W), labels boolean (S, B, H, W). Raises NetworkError
+    `openvino_unsupported` for a network that OpenVINO can't read.
     """
+    library = openvino()
     opinions = Opinions(ensemble, "cpu").eval()
     example = torch.zeros(1, PATCH_PX, PATCH_PX, 3, dtype=torch.uint8)
     with torch.no_grad(), catch_warnings():
@@ -94,7 +103,15 @@ def converted(ensemble: Ensemble, batch_size: int) -> Any:
         simplefilter("ignore", FutureWarning)
         # traced here, with one patch and unchecked: OpenVINO's own tracing takes thrice as long
         traced = torch.jit.trace(opinions, example, check_trace=False)  # type: ignore[no-untyped-call]
-        return openvino().convert_model(traced, input=[batch_size, PATCH_PX, PATCH_PX, 3])
+        try:
+            return library.convert_model(traced, input=[batch_size, PATCH_PX, PATCH_PX, 3])
+        except Exception as error:
+            # each of its front ends has its own errors
+            raise NetworkError(
+                "openvino_unsupported",
+                f"OpenVINO can't read a network of the kind {ensemble.config.architecture}: it "
+                "predicts with torch, in f32.",
+            ) from error
 
 
 def request_of(model: Any, threads: int) -> Any:

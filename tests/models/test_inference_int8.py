@@ -1,12 +1,21 @@
 """Eight bits: every convolution is narrowed, the teacher is left alone when it should be."""
 
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from models.inference.calibration import Calibration
+from models.inference.choice import load
+from models.inference.eight_bits import calibrate, frozen, names_of
 from models.inference.int8 import before, convolutions, narrow_weights, quantised
 from models.inference.openvino_backend import OpenVinoPredictor, converted, openvino, request_of
-from models.networks import Ensemble, NetworkConfig, build
+from models.networks import Ensemble, NetworkConfig, NetworkError, build, save_ensemble
 from models.phantom import PhantomSpec, field
 from models.prediction import PATCH_PX
 
@@ -30,46 +39,62 @@ def patches():
 
 
 @pytest.fixture(scope="module")
+def weights(ensemble, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_ensemble(ensemble, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def calibration(weights, patches):
+    return calibrate(weights, patches[:3], threads=1)
+
+
+@pytest.fixture(scope="module")
 def plain(ensemble, patches):
     return OpenVinoPredictor(ensemble, threads=1)(patches)
 
 
-def predicted(ensemble, patches, precision):
-    predictor = OpenVinoPredictor(
-        ensemble, threads=1, precision=precision, calibration=patches[:3], batch_size=2
-    )
-    assert predictor.backend.endswith(precision)
-    return predictor(patches)
+@pytest.fixture
+def predicted(ensemble, calibration, patches):
+    def by(precision):
+        predictor = OpenVinoPredictor(
+            ensemble, threads=1, precision=precision, calibration=calibration, batch_size=2
+        )
+        assert predictor.backend.endswith(f" {precision} of ranges {calibration.sha256[:12]}")
+        return predictor(patches)
+
+    return by
 
 
-def test_eight_bits_are_close_and_not_the_same(ensemble, patches, plain):
-    narrow = predicted(ensemble, patches, "int8")
+def test_eight_bits_are_close_and_not_the_same(predicted, plain):
+    narrow = predicted("int8")
     gap = np.abs(narrow.probability - plain.probability)
     assert 1e-5 < gap.mean() < 0.02
     assert (narrow.students == plain.students).mean() > 0.97
 
 
-def test_mixed_leaves_the_teacher_as_it_is(ensemble, patches, plain):
-    mixed = predicted(ensemble, patches, "mixed")
+def test_mixed_leaves_the_teacher_as_it_is(predicted, plain):
+    mixed = predicted("mixed")
     np.testing.assert_allclose(mixed.probability, plain.probability, atol=1e-5)
     agreed = (mixed.students == plain.students).mean(axis=(1, 2, 3))
     assert (agreed > 0.97).all()
     assert (agreed < 1).all()
 
 
-def test_a_patch_does_not_depend_on_its_batch(ensemble, patches):
-    predictor = OpenVinoPredictor(ensemble, threads=1, precision="int8", calibration=patches)
+def test_a_patch_does_not_depend_on_its_batch(ensemble, calibration, patches):
+    predictor = OpenVinoPredictor(ensemble, threads=1, precision="int8", calibration=calibration)
     together, alone = predictor(patches), predictor(patches[2:3])
     np.testing.assert_array_equal(alone.probability[0], together.probability[2])
     np.testing.assert_array_equal(alone.students[:, 0], together.students[:, 2])
 
 
 @pytest.mark.parametrize("keep_teacher", [True, False])
-def test_every_convolution_works_on_bytes(ensemble, patches, keep_teacher):
+def test_every_convolution_works_on_bytes(ensemble, calibration, keep_teacher):
     """As the processor runs it, not as the graph asks for it."""
     model = converted(ensemble, 4)
     run = lambda model: request_of(model, 1)  # noqa: E731
-    narrow = quantised(model, patches, run, keep_teacher=keep_teacher)
+    narrow = quantised(model, calibration.ranges, keep_teacher=keep_teacher)
     running = run(narrow).get_compiled_model().get_runtime_model().get_ordered_ops()
     kinds = [
         node.get_rt_info()["runtimePrecision"].value
@@ -101,7 +126,100 @@ def test_weights_take_128_steps_of_their_channels_peak():
     np.testing.assert_array_less(np.abs(found - weights), np.broadcast_to(peak / 126, found.shape))
 
 
-@pytest.mark.parametrize("calibration", [None, np.zeros((0, PATCH_PX, PATCH_PX, 3), np.uint8)])
-def test_no_patches_no_eight_bits(ensemble, calibration):
-    with pytest.raises(ValueError, match="ranges"):
-        OpenVinoPredictor(ensemble, threads=1, precision="int8", calibration=calibration)
+def test_frozen_ranges_make_the_same_masks_in_another_process(
+    weights, calibration, patches, tmp_path
+):
+    """Written down and read again, whatever the process and its hashing have seen before."""
+    (tmp_path / "ranges.json").write_bytes(calibration.document())
+    np.save(tmp_path / "patches.npy", patches)
+    again = Calibration.from_document(calibration.document())
+    assert again == calibration
+    found = []
+    for seed in ("1", "2"):
+        program = (
+            "import sys, hashlib, numpy as np; from pathlib import Path;"
+            "from models.inference.calibration import Calibration;"
+            "from models.inference.choice import load;"
+            "folder = Path(sys.argv[2]);"
+            "ranges = Calibration.from_document((folder / 'ranges.json').read_bytes());"
+            "predictor = load("
+            "  Path(sys.argv[1]), threads=1, precision='int8', calibration=ranges);"
+            "seen = predictor(np.load(folder / 'patches.npy'));"
+            "print(hashlib.sha256(seen.probability.tobytes() + seen.students.tobytes()).hexdigest())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, weights, tmp_path],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout)
+    here = load(weights, threads=1, precision="int8", calibration=calibration)(patches)
+    content = here.probability.tobytes() + here.students.tobytes()
+    assert found == [hashlib.sha256(content).hexdigest() + "\n"] * 2
+
+
+def test_ranges_name_their_weights_and_patches(weights, calibration, patches):
+    assert calibration.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert calibration.patches_sha256 == names_of(patches[:3])
+    assert len(set(calibration.patches_sha256)) == 3
+    other = calibrate(weights, patches[1:], threads=1)
+    assert other.sha256 != calibration.sha256
+    assert [each[:2] for each in other.ranges] == [each[:2] for each in calibration.ranges]
+
+
+def test_the_cost_is_of_patches_that_gave_no_range(weights, ensemble, patches, plain):
+    calibration, costs = frozen(weights, patches, threads=1)
+    assert calibration.patches_sha256 == names_of(patches[::2])
+    narrow = OpenVinoPredictor(ensemble, threads=1, precision="int8", calibration=calibration)
+    one, other = narrow(patches).probability[1::2] >= 0.5, plain.probability[1::2] >= 0.5
+    said = costs["int8"]
+    assert said.patches == 2
+    assert said.mask_iou == pytest.approx((one & other).sum() / (one | other).sum(), abs=1e-4)
+    assert said.mask_dice == pytest.approx(
+        2 * (one & other).sum() / (one.sum() + other.sum()), abs=1e-4
+    )
+    assert said.mask_dice < 1
+    assert costs["mixed"].mask_dice == 1
+    assert said.quicker > 0
+    assert f"{said.mask_dice:.4f}" in str(said)
+
+
+def refused(**choices):
+    with pytest.raises(NetworkError) as error:
+        load(**choices)
+    return error.value.code
+
+
+def test_what_can_not_be_had_is_refused(weights, calibration, tmp_path, monkeypatch):
+    narrow = {"path": weights, "threads": 1, "precision": "int8", "calibration": calibration}
+    assert refused(**narrow | {"calibration": None}) == "ranges_missing"
+    assert refused(**narrow, backend="torch") == "precision_needs_openvino"
+    other = replace(calibration, weights_sha256="0" * 64)
+    assert refused(**narrow | {"calibration": other}) == "ranges_of_other_weights"
+    strange = replace(calibration, ranges=calibration.ranges[1:])
+    assert refused(**narrow | {"calibration": strange}) == "ranges_of_another_graph"
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert refused(**narrow) == "openvino_missing"
+
+
+def test_a_network_that_openvino_can_not_read_is_refused(patches, tmp_path):
+    config = NetworkConfig("transunet", "small")
+    save_ensemble(Ensemble(config, build(config), ()), tmp_path / "weights")
+    with pytest.raises(NetworkError, match="transunet") as error:
+        frozen(tmp_path / "weights", patches, threads=1)
+    assert error.value.code == "openvino_unsupported"
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_patches_no_eight_bits(weights, patches, count):
+    with pytest.raises(NetworkError) as error:
+        frozen(weights, patches[:count], threads=1)
+    assert error.value.code == "too_few_patches"
+
+
+@pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"ranges": [1]}'])
+def test_what_is_no_calibration_is_said(document):
+    with pytest.raises(ValueError, match="no ranges"):
+        Calibration.from_document(document)
