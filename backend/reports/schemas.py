@@ -4,7 +4,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from backend.annotations.schemas import Author
 from backend.auth.schemas import Password
@@ -48,6 +58,17 @@ class AssayIn(BaseModel, extra="forbid"):
     )
 
 
+ISH_WORDS = {
+    "method": "Say the method: dual probe or single probe.",
+    "result": "Say the result: positive, negative, equivocal or not determined.",
+    "read_by": "Say who read it, in at most 200 characters.",
+    "group": "A group is a whole number from 1 to 5.",
+    "copies": "Copies are a number above 0 and at most 1000, such as 5.2.",
+    "ratio": "A ratio is a number above 0 and at most 1000, such as 2.15.",
+    "cells": "Nuclei are counted in whole numbers, from 1 to 100000.",
+}
+
+
 class IshIn(BaseModel, extra="forbid"):
     """In situ hybridisation as somebody read it; the service concludes nothing from it."""
 
@@ -58,6 +79,18 @@ class IshIn(BaseModel, extra="forbid"):
     copies: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
     ratio: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
     cells: int | None = Field(None, ge=1, le=100_000, description="Nuclei counted.")
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def in_words(
+        cls, value: Any, check: ValidatorFunctionWrapHandler, field: ValidationInfo
+    ) -> Any:
+        """Say at a pathologist's field what it takes."""
+        try:
+            return check(value)
+        except ValidationError:
+            said = {"said": ISH_WORDS[str(field.field_name)]}
+            raise PydanticCustomError("ish", "{said}", said) from None
 
     def made(self) -> Ish:
         return Ish(**self.model_dump()).checked()

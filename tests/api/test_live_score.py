@@ -371,7 +371,8 @@ def test_what_is_said_of_the_staining_is_followed_kept_and_taken_over_by_reports
     wrong = service.client.put(url, json={"ish": {**ISH, "group": 5}})
     assert code(wrong) == (422, "ish_contradicts")
     wrong = service.client.put(url, json={"ish": {**ISH, "ratio": "4,1"}})
-    assert [each["where"] for each in wrong.json()["errors"]] == ["body.ish.ratio"]
+    said = "A ratio is a number above 0 and at most 1000, such as 2.15."
+    assert wrong.json()["errors"] == [{"where": "body.ish.ratio", "message": said}]
     before = files_of(service)
     put(service, slide_id, ish=ISH)
     assert files_of(service)["cells"] == before["cells"], "nothing is measured again"

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from backend.jobs.tables import JobKind
 from backend.reports import exports, signing
 from backend.reports import service as reports
+from backend.reports.schemas import ISH_WORDS
 from backend.reports.tables import Report
 from backend.scores.tables import CellDecision
 from tests.conftest import Service
@@ -190,6 +191,11 @@ def test_a_hybridisation_that_a_person_enters_is_printed_signed_and_kept(service
     assert code(sign(signer, report_id, ish=single)) == (422, "ish_contradicts")
     nameless = {**ISH, "read_by": " "}
     assert code(sign(signer, report_id, ish=nameless)) == (422, "invalid")
+    for name, wrong_value in (("group", 6), ("copies", 0), ("cells", 2.5), ("result", "maybe")):
+        refused = sign(signer, report_id, ish={**ISH, name: wrong_value}).json()
+        assert refused["errors"] == [
+            {"where": f"body.ish.{name}", "message": ISH_WORDS[name]},
+        ]
     signed = sign(signer, report_id, ish=ISH).json()
     by = signed["signature"]["by"]["username"]
     assert signed["ish"]["entered_by"]["name"] == by

@@ -81,9 +81,9 @@ def test_a_region_that_crosses_itself_is_refused_in_words_and_kept_to_mend(
     expect(page.get_by_test_id("drawing")).to_have_attribute("data-corners", "4")
 
 
-def tumour_everywhere(installation: Installation, slide_id: str) -> None:
-    """Make the whole slide the one tumour region."""
-    ring = [[0, 0], [2048, 0], [2048, 2048], [0, 2048], [0, 0]]
+def tumour_everywhere(installation: Installation, slide_id: str, side: int = 2048) -> None:
+    """Make the whole slide, a square of so many px, the one tumour region."""
+    ring = [[0, 0], [side, 0], [side, side], [0, side], [0, 0]]
     whole = {
         "type": "Feature",
         "properties": {"kind": "tumour"},

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../api";
-import { draftOf, inWords, wishOf } from "./ish";
+import { draftOf, wishOf } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";
 import type { LiveScore } from "./types";
 import type { Score } from "./use_score";
@@ -27,8 +27,7 @@ export function IshFold(props: {
   );
 }
 
-export function IshPanel(props: { live: LiveScore; say: Score["say"]; mayEdit: boolean }) {
-  const { live, say, mayEdit } = props;
+export function IshPanel({ live, say }: { live: LiveScore; say: Score["say"] }) {
   const { ish } = live;
   const [draft, setDraft] = useState(draftOf(ish));
   const [wrong, setWrong] = useState<Wrong>({});
@@ -37,7 +36,6 @@ export function IshPanel(props: { live: LiveScore; say: Score["say"]; mayEdit: b
   // somebody entered another result, here or elsewhere
   useEffect(() => setDraft(draftOf(ish)), [ish?.entered_at]);
   const required = live.document?.ish_required ?? false;
-  if (!mayEdit && !ish) return null;
 
   async function keep(wanted: ReturnType<typeof wishOf> | null): Promise<void> {
     setBusy(true);
@@ -56,43 +54,36 @@ export function IshPanel(props: { live: LiveScore; say: Score["say"]; mayEdit: b
 
   return (
     <IshFold required={required} result={ish?.result}>
-      {ish && (
-        <p class="quiet" data-testid="ish-entered">
-          {inWords(ish)}
-        </p>
-      )}
-      {mayEdit && (
-        <form
-          class="choice"
-          data-testid="ish-form"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void keep(wishOf(draft));
-          }}
-        >
-          <IshFields draft={draft} wrong={wrong} onDraft={setDraft} />
-          {said && (
-            <p class="problem" role="alert" data-testid="ish-error">
-              {said}
-            </p>
-          )}
-          <div class="button-row">
-            <button type="submit" disabled={busy} data-testid="ish-keep">
-              Enter the result
+      <form
+        class="choice"
+        data-testid="ish-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void keep(wishOf(draft));
+        }}
+      >
+        <IshFields draft={draft} wrong={wrong} onDraft={setDraft} />
+        {said && (
+          <p class="problem" role="alert" data-testid="ish-error">
+            {said}
+          </p>
+        )}
+        <div class="button-row">
+          <button type="submit" disabled={busy} data-testid="ish-keep">
+            Enter the result
+          </button>
+          {ish && (
+            <button
+              type="button"
+              disabled={busy}
+              data-testid="ish-remove"
+              onClick={() => void keep(null)}
+            >
+              Take it back
             </button>
-            {ish && (
-              <button
-                type="button"
-                disabled={busy}
-                data-testid="ish-remove"
-                onClick={() => void keep(null)}
-              >
-                Take it back
-              </button>
-            )}
-          </div>
-        </form>
-      )}
+          )}
+        </div>
+      </form>
     </IshFold>
   );
 }

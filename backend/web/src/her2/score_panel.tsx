@@ -1,6 +1,6 @@
 /** The live score: what the slide counts as now, following every change on it. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { notify } from "../notices";
 import { CellCard } from "./cell_card";
 import { Category, Evidence } from "./evidence";
@@ -101,18 +101,20 @@ function Following({ live, score }: { live: LiveScore; score: Score }) {
 /** What only a person sees or knows; it goes into the slide's reports. */
 function Staining(props: { live: LiveScore; score: Score; mayEdit: boolean }) {
   const { live, score, mayEdit } = props;
+  // ticked at once, before the service has taken it
+  const [obscures, setObscures] = useState(live.cytoplasm_obscures);
+  useEffect(() => setObscures(live.cytoplasm_obscures), [live.cytoplasm_obscures]);
+  function say(cytoplasm_obscures: boolean): void {
+    setObscures(cytoplasm_obscures);
+    score.say({ cytoplasm_obscures }).catch((error: Error) => {
+      setObscures(live.cytoplasm_obscures);
+      notify(error.message, "bad");
+    });
+  }
   return (
     <section aria-label="Staining">
-      <Cytoplasm
-        obscures={live.cytoplasm_obscures}
-        disabled={score.busy || !mayEdit}
-        onChange={(cytoplasm_obscures) =>
-          void score
-            .say({ cytoplasm_obscures })
-            .catch((error: Error) => notify(error.message, "bad"))
-        }
-      />
-      <IshPanel live={live} say={score.say} mayEdit={mayEdit} />
+      <Cytoplasm obscures={obscures} disabled={!mayEdit} onChange={say} />
+      {mayEdit && <IshPanel live={live} say={score.say} />}
     </section>
   );
 }

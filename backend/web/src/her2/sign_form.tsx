@@ -45,7 +45,7 @@ export function SignForm(props: {
       onSigned(await signReport(report.id, { score, password, comment, reason: why, ...ish }));
     } catch (error) {
       const { fields = {}, message } = error as ApiError;
-      const inFields = Object.keys(fields).length > 0;
+      const inFields = Object.keys(fields).some((name) => name in draftOf(null));
       setWrong(fields);
       setSaid(inFields ? "The hybridisation's fields need another look." : message);
     } finally {

@@ -88,7 +88,7 @@ export const ISH_WORDS: Record<IshField, string> = {
   method: "Method",
   result: "Result",
   ratio: "Ratio HER2/CEP17",
-  copies: "HER2 copies a nucleus",
+  copies: "Copies a nucleus",
   group: "Group",
   cells: "Nuclei counted",
   read_by: "Read by",
