@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIB = 1024**3
@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     inference_views: Literal["once", "flips", "square"] = Field(
         "once", description="Average over mirrored views: flips, 4 times the work; square, 8 times."
     )
+    inference_precision: Literal["f32", "mixed", "int8"] = Field(
+        "f32",
+        description="Of networks on OpenVINO: f32; mixed, the second opinions in eight bits; or "
+        "int8, the masks too: quicker, and other masks. The log says what it costs.",
+    )
 
     @field_validator("job_hours")
     @classmethod
@@ -91,6 +96,14 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         if not all(0 < each < float("inf") for each in hours.values()):
             msg = "hours are numbers above 0"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("inference_precision")
+    @classmethod
+    def eight_bits_are_openvinos(cls, value: str, info: ValidationInfo) -> str:
+        if value != "f32" and info.data.get("inference_backend") == "torch":
+            msg = f"{value} is OpenVINO's, and MEMBRANA_INFERENCE_BACKEND is torch"
             raise ValueError(msg)
         return value
 

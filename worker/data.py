@@ -112,7 +112,7 @@ def read_mask(blobs: Blobs, sha256: str) -> Masks:
 
 
 def read_unlabelled(
-    database: Database, settings: Settings, places: Sequence[Place], check: Check
+    database: Database, settings: Settings, places: Sequence[Placed], check: Check
 ) -> Images:
     """Read patches without masks, uint8 (N, 256, 256, 3).
 

@@ -4,7 +4,7 @@ import json
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
@@ -15,8 +15,10 @@ from backend.settings import Settings
 from backend.storage.blobs import Blobs
 from models.cold_start import ColdStart, ColdStartParameters
 from models.prediction import Predictor
+from worker.calibration import Installation, PrecisionUnavailable, calibration_of
 
 if TYPE_CHECKING:
+    from models.inference.calibration import Calibration, Precision
     from models.inference.choice import Backend
 
 log = logging.getLogger(__name__)
@@ -26,15 +28,6 @@ KEPT = 2
 
 class NoWeights(MembranaError):
     status, code, title = 409, "model_version_without_weights", "This model version can't predict"
-
-
-class Installation(Protocol):
-    """Where weights lie: a JobContext, or anything else with settings and blobs."""
-
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def blobs(self) -> Blobs: ...
 
 
 def register_cold_start(session: Session, blobs: Blobs) -> None:
@@ -53,13 +46,37 @@ def predictor_for(installation: Installation, version: ModelVersion) -> Predicto
     if version.kind == ModelKind.COLD_START:
         return cold_start(installation.blobs.read(version.weights_sha256))
     settings = installation.settings
-    return trained(
-        path,
-        version.weights_sha256,
-        settings.threads,
-        settings.inference_backend,
-        settings.inference_views,
-    )
+    from models.networks import NetworkError
+
+    try:
+        require_precision(settings)
+        narrow = settings.inference_precision != "f32"
+        return trained(
+            path,
+            version.weights_sha256,
+            settings.threads,
+            settings.inference_backend,
+            settings.inference_views,
+            settings.inference_precision,
+            calibration_of(installation, version) if narrow else None,
+        )
+    except NetworkError as error:
+        raise PrecisionUnavailable(str(error), code=error.code) from error
+
+
+def require_precision(settings: Settings) -> None:
+    """Raise PrecisionUnavailable where the setting's precision can't be had on this machine."""
+    if settings.inference_precision == "f32":
+        return
+    from models.inference.choice import check_precision
+    from models.networks import NetworkError
+
+    try:
+        check_precision(settings.inference_precision, settings.inference_backend)
+    except NetworkError as error:
+        raise PrecisionUnavailable(
+            f"MEMBRANA_INFERENCE_PRECISION: {error}", code=error.code
+        ) from error
 
 
 def cold_start(document: bytes) -> ColdStart:
@@ -76,13 +93,21 @@ def cold_start(document: bytes) -> ColdStart:
 
 @lru_cache(KEPT)
 def trained(
-    path: Path, sha256: str, threads: int, backend: "Backend" = "auto", views: str = "once"
+    path: Path,
+    sha256: str,
+    threads: int,
+    backend: "Backend" = "auto",
+    views: str = "once",
+    precision: "Precision" = "f32",
+    calibration: "Calibration | None" = None,
 ) -> Predictor:
     """Load a trained network. Torch is imported here: the cold start never waits for it."""
     from models.inference.averaging import Averaged
     from models.inference.choice import load
 
-    predictor: Predictor = load(path, backend=backend, threads=threads)
+    predictor: Predictor = load(
+        path, backend=backend, threads=threads, precision=precision, calibration=calibration
+    )
     if views != "once":
         predictor = Averaged(predictor, views)
     log.info("weights %s predict with %s", sha256, predictor.backend)

@@ -3,7 +3,7 @@ what a model version proposes.
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -82,13 +82,15 @@ class Item:
 class Contents:
     """A slide's masks as of now. prediction, version: whose proposals are in it too, if any are.
 
-    `basis` names all that the masks follow from: equal ones, equal exports.
+    `basis` names all that the masks follow from: equal ones, equal exports. `computed_by`: what
+    computed the prediction, in which precision.
     """
 
     slide: Slide
     prediction: Prediction | None
     version: ModelVersion | None
     basis: str
+    computed_by: Sequence[str] = ()
 
     def items(self, database: Database, blobs: Blobs, settings: Settings) -> Iterator[Item]:
         """Yield the patches in the grid's order; their rows are read by pages."""
@@ -136,13 +138,15 @@ def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Conten
             "Nobody has annotated a patch of this slide yet"
             + (", and no model version has seen it." if with_proposals else ".")
         )
+    computed_by: list[str] = []
     said = [__version__, slide.sha256, drawn.state_of(session, slide_id)]
     if prediction is not None:
         # while a prediction goes on, its shards tell what is there
         seen = prediction.sha256 or str(predictions.shard_count(session, prediction.id))
         said += [prediction.model_version_id, seen]
+        computed_by = predictions.computed_by(session, prediction.id)
     basis = sha256(" ".join(said).encode()).hexdigest()
-    return Contents(slide, prediction, version, basis)
+    return Contents(slide, prediction, version, basis, computed_by)
 
 
 def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:

@@ -49,6 +49,7 @@ class Manifest:
                 "kind": str(version.kind),
                 "weights_sha256": version.weights_sha256,
                 "prediction_sha256": contents.prediction and contents.prediction.sha256,
+                "computed_by": contents.computed_by,
             },
         }
         # written and read by one generator, and gone with it

@@ -14,6 +14,8 @@ from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionS
 from backend.paging import paginate
 
 COLD_START = "cold-start"
+EIGHT_BITS = "eight_bits"
+"""What of a version's config says with which ranges it predicts in eight bits."""
 
 
 class ModelVersionNotFound(NotFound):
@@ -146,6 +148,34 @@ def finish_training(
         metrics=metrics,
         config={**get(session, model_version_id).config, **config},
     )
+
+
+def ranges_of(session: Session, model_version_id: str, weights_sha256: str) -> str | None:
+    """Return the sha256 of the ranges that were frozen with a version's weights, if they were."""
+    known = get(session, model_version_id).config.get(EIGHT_BITS, {})
+    return known.get("ranges_sha256") if known.get("weights_sha256") == weights_sha256 else None
+
+
+def freeze_ranges(
+    session: Session,
+    model_version_id: str,
+    *,
+    weights_sha256: str,
+    ranges_sha256: str,
+    costs: dict[str, Any],
+) -> str:
+    """Keep the ranges that a version predicts with in eight bits, and what those cost.
+
+    Of two workers' the first ones stay, so that every mask is made with the same. Returns the
+    sha256 of those that count.
+    """
+    version = session.get_one(ModelVersion, model_version_id, with_for_update=True)
+    session.refresh(version)
+    if known := ranges_of(session, model_version_id, weights_sha256):
+        return known
+    frozen = {"weights_sha256": weights_sha256, "ranges_sha256": ranges_sha256, "costs": costs}
+    version.config = {**version.config, EIGHT_BITS: frozen}
+    return ranges_sha256
 
 
 def give_up_training(session: Session, model_version_id: str, reason: str) -> None:

@@ -216,6 +216,19 @@ def shard_sha256(session: Session, prediction_id: str, row: int, column: int) ->
     )
 
 
+def computed_by(session: Session, prediction_id: str) -> list[str]:
+    """Return what computed a prediction: libraries, versions and precisions, each once."""
+    found = session.scalars(
+        select(PredictionShard.computed_by)
+        .where(
+            PredictionShard.prediction_id == prediction_id,
+            PredictionShard.computed_by.is_not(None),
+        )
+        .distinct()
+    )
+    return sorted(str(each) for each in found)
+
+
 def shard_count(session: Session, prediction_id: str) -> int:
     """Return how many shards are finished: it only grows, so it tells a cache what is new."""
     counted = session.scalar(

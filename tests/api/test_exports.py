@@ -23,6 +23,7 @@ from backend.jobs.tables import JobKind
 from backend.patches import in_grid_order
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
+from models.cold_start import ColdStart
 from tests.api.intake import ingested
 from tests.conftest import Service
 from tests.dicom_slide import dicom_file
@@ -219,6 +220,7 @@ def test_proposals_fill_in_where_nobody_has_drawn_and_are_told_apart(
     assert [each["patch_id"] for each in manifest["patches"]] == [each["id"] for each in patches]
     assert manifest["proposals"]["kind"] == "cold-start"
     assert len(manifest["proposals"]["prediction_sha256"]) == 64
+    assert manifest["proposals"]["computed_by"] == [ColdStart().backend]
     for each in manifest["patches"]:
         mask = png_of(archive.read(each["file"]))
         if each["drawn_by"] == "person":

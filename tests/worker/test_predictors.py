@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from backend.db.session import Database
+from backend.db.session import Database, get_database
 from backend.errors import NotFound
 from backend.model_versions import service as model_versions
 from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
@@ -24,6 +24,7 @@ class Installation:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.blobs = Blobs(settings.blob_folder)
+        self.database = get_database(settings.sqlalchemy_url)
 
 
 @pytest.fixture
@@ -109,6 +110,12 @@ def test_averaging_over_views_is_a_setting(installation: Installation, trained_s
 def test_an_unknown_backend_is_refused_at_the_start() -> None:
     with pytest.raises(ValidationError, match="inference_backend"):
         Settings(inference_backend="onnx")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["mixed", "int8"])
+def test_eight_bits_on_torch_are_refused_at_the_start(precision: str) -> None:
+    with pytest.raises(ValidationError, match=f"{precision} is OpenVINO's"):
+        Settings(inference_backend="torch", inference_precision=precision)  # type: ignore[arg-type]
 
 
 def test_a_version_in_training_has_no_predictor(installation: Installation) -> None:

@@ -35,7 +35,7 @@ from worker.data import (
     read_unlabelled,
 )
 from worker.evaluation import Evaluation, evaluate
-from worker.predictors import predictor_for
+from worker.predictors import predictor_for, require_precision
 
 log = logging.getLogger(__name__)
 READ, TRAINED = 0.02, 0.95
@@ -80,6 +80,7 @@ def run(context: JobContext) -> None:
 
 def open_plan(context: JobContext) -> Plan | None:
     """Freeze what is still free, or read what an earlier attempt froze."""
+    require_precision(context.settings)
     with context.writing() as session:
         row = rounds.get(session, context.subject)
         if row.state not in LIVE:
