@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -47,15 +48,25 @@ def in_precision(name: str, device: torch.device, updates: Iterator[Losses]) -> 
         yield losses
 
 
-def compiled(networks: list[nn.Module], device: torch.device) -> bool:
-    """Compile the networks in place, if a compiler is found; else say so and leave them."""
+@cache
+def no_compiler(device: str) -> str:
+    """Return why torch can't compile for a device here, in a line; empty where it can."""
     try:
-        probe = torch.compile(lambda numbers: numbers.sin() + 1)
+        # what an earlier compiler left would be found without one
+        probe = torch.compile(lambda numbers: numbers + 1, options={"force_disable_caches": True})
         probe(torch.zeros(8, device=device))
     except Exception as error:  # noqa: BLE001 - each compiler that is missing has its own error
-        reason = str(error).strip().splitlines()[0]
-        log.warning("not compiled, so slower but otherwise the same: %s", reason)
+        return str(error).strip().splitlines()[0]
+    return ""
+
+
+def compiled(networks: list[nn.Module], device: torch.device) -> bool:
+    """Compile the networks in place, if a compiler is found; else say so and leave them."""
+    if reason := no_compiler(str(device)):
+        log.warning("Not compiled, trained as without it, for torch finds no compiler: %s", reason)
         return False
     for network in networks:
-        network.compile()
+        # a kernel for each shape: one for all of them would be of the shapes seen before, and
+        # so others after a kill
+        network.compile(dynamic=False)
     return True

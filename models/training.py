@@ -53,17 +53,24 @@ class TrainingDataError(ValueError):
     """The arrays given can't be learned from; the text says why."""
 
 
+class CompilerGone(TrainingDataError):
+    """The training was begun compiled, or not, and can't go on to the same weights."""
+
+    code = "compiler_gone"
+
+
 class TrainingDiverged(TrainingDataError):
     """A loss is no longer a number: run again it would end the same."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the weights' file, its sha256 and the steps it took."""
+    """A finished training: the weights' file, its sha256, the steps it took, and how."""
 
     path: Path
     sha256: str
     iterations: int
+    compiled: bool
 
 
 def unreported(step: int, total: int, losses: dict[str, float]) -> None:
@@ -106,7 +113,7 @@ def train(
         torch.set_num_threads(config.threads)
     workdir.mkdir(parents=True, exist_ok=True)
     run, kept = Run(config, initial, group), workdir / "checkpoint.pt"
-    setting = {"processes": group.size, "compiled": run.compiled}
+    setting = {"processes": group.size, "compiled": config.compile}
     fingerprint = identity(config, setting, initial, images, masks, unlabelled)
     run.restore(kept, fingerprint)
     every = max(1, config.iterations // REPORTS)
@@ -132,7 +139,7 @@ def train(
     path = workdir / "model.safetensors"
     ensemble = Ensemble(config.network, run.method.teacher, tuple(run.method.students))
     sha256 = save_ensemble(ensemble, path) if group.leads else ""
-    return Trained(path, group.of_leader(sha256), run.step)
+    return Trained(path, group.of_leader(sha256), run.step, run.compiled)
 
 
 class Run:
@@ -212,6 +219,7 @@ class Run:
         """Write the state so that a kill at any moment leaves a whole checkpoint, old or new."""
         state = {
             "fingerprint": fingerprint,
+            "compiled": self.compiled,
             "step": self.step,
             "networks": self.networks().state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -228,13 +236,22 @@ class Run:
         fresh.replace(path)
 
     def restore(self, path: Path, fingerprint: str) -> None:
-        """Go on from a checkpoint of this very training; any other is left alone."""
+        """Go on from a checkpoint of this very training; any other is left alone.
+
+        Raises CompilerGone for one whose networks were compiled and no longer are, or are now.
+        """
         state = None
         if self.group.leads and path.is_file():
             state = torch.load(path, map_location=self.group.device, weights_only=True)
         state = self.group.of_leader(state)
         if state is None or state["fingerprint"] != fingerprint:
             return
+        if state.get("compiled", False) != self.compiled:
+            raise CompilerGone(
+                f"The training in {path.parent} was begun with{'out' * self.compiled} a compiler, "
+                f"and torch finds {'one' if self.compiled else 'none'} now: going on would end in "
+                "other weights. Bring back what was there, or delete the folder to begin anew."
+            )
         self.step = state["step"]
         self.networks().load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])

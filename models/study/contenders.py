@@ -78,6 +78,7 @@ class Contender:
             checkpoint_every=max(25, steps // 10),
             threads=threads,
             device=protocol.device,
+            compile=protocol.compile,
             precision="bfloat16" if protocol.device.startswith("cuda") else "float32",
         )
         return replace(config, **self.changes)

@@ -40,6 +40,7 @@ class Protocol:
     transformers: str = SMALL
     split_seed: int = 0
     device: str = "cpu"
+    compile: bool = False
 
     def document(self) -> dict[str, Any]:
         return asdict(self)

@@ -123,6 +123,7 @@ def run(
         "seed": cell.seed,
         "steps": config.iterations,
         "config": config.document(),
+        "compiled": trained.compiled,
         "weights_sha256": trained.sha256,
         "seconds": round(log.seconds, 1),
         "curve": log.curve,

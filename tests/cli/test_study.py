@@ -50,6 +50,18 @@ def of(folder):
     return (*names, "--positive", MEMBRANE, "--groups", folder / "groups.csv")
 
 
+def test_without_a_compiler_train_says_so_and_goes_on(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "/no/compiler")
+    done = membrana(
+        "train", *of(folder), *QUICK, "--compile", "--method", "supervised", "--passes", 20,
+        "-o", tmp_path / "model.safetensors",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "torch finds no compiler" in done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["compiled"], figures["config"]["compile"]) == (False, True)
+
+
 def test_train_writes_a_model_and_its_figures(folder, tmp_path):
     model = tmp_path / "model.safetensors"
     done = membrana(

@@ -2,19 +2,23 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from models.acceleration import no_compiler
 from models.networks import NetworkConfig, load_ensemble
 from models.semisup.eugmt_options import MeanTeacherOptions
 from models.training import (
     PRESETS,
+    CompilerGone,
     Stopped,
     TrainingDataError,
     TrainingDiverged,
@@ -150,6 +154,70 @@ def test_stopped_and_gone_on_it_ends_in_the_same_weights_and_curve(tmp_path, at)
 def switched(**switches):
     config = tiny()
     return replace(config, options=replace(config.options, **switches))
+
+
+@contextmanager
+def without_compiler():
+    """Let torch look for a compiler where none is."""
+    try:
+        with torch._inductor.config.patch({"cpp.cxx": ("/no/compiler",)}):
+            forget_compiler()
+            yield
+    finally:
+        forget_compiler()
+
+
+def forget_compiler():
+    torch.compiler.reset()
+    no_compiler.cache_clear()
+
+
+def until(step):
+    seen = iter(range(100))
+    return lambda: next(seen) >= step
+
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+
+
+@needs_compiler
+def test_compiled_it_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    config = tiny("supervised", iterations=4, compile=True)
+    whole = train(config, *samples(), workdir=tmp_path / "whole")
+    assert whole.compiled
+    with pytest.raises(Stopped):
+        train(config, *samples(), workdir=tmp_path / "again", stopping=until(3))
+    # what was compiled before is no part of what it goes on with
+    forget_compiler()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
+    again = train(config, *samples(), workdir=tmp_path / "again")
+    assert again.sha256 == whole.sha256
+    plain = train(replace(config, compile=False), *samples(), workdir=tmp_path / "plain")
+    assert not plain.compiled
+    for one, other in zip(
+        load_ensemble(whole.path).teacher.parameters(),
+        load_ensemble(plain.path).teacher.parameters(),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+def test_without_a_compiler_it_says_so_and_trains_as_ever(tmp_path, caplog):
+    config = tiny("supervised", iterations=3)
+    with without_compiler():
+        asked = train(replace(config, compile=True), *samples(), workdir=tmp_path / "asked")
+    assert "torch finds no compiler" in caplog.text
+    assert not asked.compiled
+    assert asked.sha256 == train(config, *samples(), workdir=tmp_path / "plain").sha256
+
+
+@needs_compiler
+def test_what_was_begun_without_a_compiler_is_not_gone_on_with_by_one(tmp_path):
+    config = tiny("supervised", compile=True)
+    with without_compiler(), pytest.raises(Stopped):
+        train(config, *samples(), workdir=tmp_path, stopping=until(3))
+    with pytest.raises(CompilerGone, match="begun without a compiler"):
+        train(config, *samples(), workdir=tmp_path)
 
 
 def test_what_a_selector_remembers_outlives_a_kill(tmp_path):

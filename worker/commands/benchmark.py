@@ -11,6 +11,7 @@ from backend.cli import app, complain, say
 from backend.progress import bar
 from worker.commands.options import (
     Batch,
+    Compile,
     Crop,
     Device,
     Encoder,
@@ -41,7 +42,10 @@ from worker.commands.options import (
 
 @app.command(cls=ManyWords)
 def benchmark(
-    output: Annotated[Path, typer.Option("--output", "-o", help="results.json to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="results.json to write; --her2 can do without."),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of images: PNG, TIFF or JPEG.")
     ] = None,
@@ -87,6 +91,7 @@ def benchmark(
     warm_up: WarmUp = None,
     loss: Loss = None,
     device: Device = "cpu",
+    compiled: Compile = False,
     judge: Judge = "test",
     her2: Annotated[
         Path | None,
@@ -138,6 +143,8 @@ def benchmark(
         return
     if images is None or masks is None:
         raise Refused("--images and --masks are needed, or --her2.", code="wrong_option")
+    if output is None:
+        raise Refused("-o names the results.json to write.", code="wrong_option")
     check_judge(judge)
     at_least(1, jobs=jobs, seeds=seeds, budget=passes, batch=batch, crop=crop)
     at_least(0, warm_up=warm_up)
@@ -163,6 +170,7 @@ def benchmark(
             warm_up=warm_up,
             loss=loss,
             device=device,
+            compile=compiled,
         )
         competing = chosen(words(methods), variants)
         checks.check(competing, shared)

@@ -68,6 +68,14 @@ Judge = Annotated[
         help="Whose figures are shown: `test`, or `validation` to choose by, the test unseen."
     ),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Let torch compile the networks, where it finds a C++ compiler: minutes at first, "
+        "then quicker steps. For long trainings.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or one GPU such as cuda:1.")]
 
 
@@ -87,7 +95,7 @@ def in_words() -> Iterator[None]:
     except (DatasetError, NetworkError) as error:
         raise Refused(str(error), code=error.code) from error
     except TrainingDataError as error:
-        raise Refused(str(error), code="training_data") from error
+        raise Refused(str(error), code=getattr(error, "code", "training_data")) from error
 
 
 def protocol_of(
@@ -130,6 +138,19 @@ def one_of(option: str, word: str, allowed: Iterable[str]) -> None:
         raise Refused(
             f"--{option} is one of {', '.join(allowed)}, not {word}.", code="wrong_option"
         )
+
+
+def folder_of(output: Path) -> Path:
+    """Return the folder of -o, made if need be; refused in words where there can be none."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"-o is a folder for the results, and {output} can't be one: "
+            f"{(error.strerror or str(error)).lower()}.",
+            code="wrong_option",
+        ) from error
+    return output
 
 
 def at_least(least: int, **numbers: int | None) -> None:

@@ -11,6 +11,7 @@ from backend.cli import app, say
 from backend.progress import bar
 from worker.commands.options import (
     Batch,
+    Compile,
     Crop,
     Device,
     Encoder,
@@ -66,6 +67,8 @@ def train(
     warm_up: WarmUp = None,
     loss: Loss = None,
     device: Device = "cpu",
+    *,
+    compiled: Compile = False,
 ) -> None:
     """Train on a folder of images and masks; judge on held-out groups. No server needed.
 
@@ -96,6 +99,7 @@ def train(
             warm_up=warm_up,
             loss=loss,
             device=device,
+            compile=compiled,
         )
         (contender,) = chosen(["eugmt-plus" if method == "eugmt" else method])
         checks.check([contender], shared)
