@@ -100,7 +100,7 @@ class LogDetector:
         radius = round(self.apart_um / mpp)
         around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         peak = (response >= cv2.dilate(response, around)) & (response > self.least_peak)
-        rows, cols = np.nonzero(peak)
+        rows, cols = np.divmod(np.flatnonzero(peak), peak.shape[1])
         if len(rows) < 2:
             return rows, cols
         pairs = cKDTree(np.stack([rows, cols], axis=1)).query_pairs(
@@ -109,8 +109,9 @@ class LogDetector:
         a, b = pairs[:, 0], pairs[:, 1]
         lowest = np.full(len(pairs), np.inf, np.float32)
         for share in np.linspace(0, 1, 9)[1:-1]:
-            row = np.rint(rows[a] + (rows[b] - rows[a]) * share).astype(np.intp)
-            col = np.rint(cols[a] + (cols[b] - cols[a]) * share).astype(np.intp)
+            # not the place is rounded but the way to it: a half would go by the tile's corner
+            row = rows[a] + np.rint((rows[b] - rows[a]) * share).astype(np.intp)
+            col = cols[a] + np.rint((cols[b] - cols[a]) * share).astype(np.intp)
             lowest = np.minimum(lowest, response[row, col])
         height = response[rows, cols]
         same = lowest >= self.saddle * np.minimum(height[a], height[b])
@@ -135,8 +136,8 @@ def _nearest(support: npt.NDArray[np.bool_], rows: Index, cols: Index, reach: fl
     )
     number = np.zeros(len(rows) + 1, np.int32)
     number[place[rows, cols]] = np.arange(1, len(rows) + 1)
-    out: Label = number[place]
-    out[~support | (distance > reach)] = 0
+    out: Label = np.take(number, place)
+    out *= support & (np.asarray(distance) <= reach)
     return out
 
 
@@ -158,6 +159,10 @@ class Nuclei:
     elongation: Double
     dab: Double
 
+    def take(self, which: npt.NDArray[np.bool_]) -> "Nuclei":
+        """Return the chosen nuclei."""
+        return Nuclei(**{name: column[which] for name, column in vars(self).items()})
+
 
 def measure_nuclei(
     labels: Label, dab: Float, mpp: float, corner: tuple[int, int] = (0, 0)
@@ -167,10 +172,11 @@ def measure_nuclei(
     corner: (row, col) of the map's first pixel. Centroids are quotients of whole numbers, so a
     nucleus has the same one to the last bit in every tile.
     """
-    flat = np.flatnonzero(labels)
-    label = labels.ravel()[flat]
+    flat = np.flatnonzero(labels > 0)
+    label = np.take(labels, flat)
     n = int(label.max(initial=0)) + 1
-    row, col = (each.astype(np.float64) for each in np.divmod(flat, labels.shape[1]))
+    above = flat // labels.shape[1]
+    row, col = above.astype(np.float64), (flat - above * labels.shape[1]).astype(np.float64)
     size = np.bincount(label, minlength=n)
     number = np.flatnonzero(size).astype(np.int32)
     many = np.maximum(size, 1).astype(np.float64)
@@ -180,11 +186,12 @@ def measure_nuclei(
 
     # two sums of whole numbers fit into one float64: a row's into the upper bits
     rows, cols = np.divmod(total(row * _UPPER + col), _UPPER)
-    mid_row, mid_col = rows / many, cols / many
-    row -= np.rint(mid_row)[label]
-    col -= np.rint(mid_col)[label]
+    # moments about a pixel: small whole numbers, the same ones in every tile
+    near_row, near_col = rows // many, cols // many
+    row -= near_row[label]
+    col -= near_col[label]
     row_row, col_col = np.divmod(total(row * row * _UPPER + col * col), _UPPER)
-    off_row, off_col = mid_row - np.rint(mid_row), mid_col - np.rint(mid_col)
+    off_row, off_col = (rows - near_row * many) / many, (cols - near_col * many) / many
     rr, cc = row_row / many - off_row**2, col_col / many - off_col**2
     rc = total(row * col) / many - off_row * off_col
     half, root = (rr + cc) / 2, np.sqrt(((rr - cc) / 2) ** 2 + rc**2)
@@ -196,5 +203,5 @@ def measure_nuclei(
         col=((cols + corner[1] * size) / many)[number],
         area_um2=size[number].astype(np.float64) * mpp * mpp,
         elongation=elongation[number],
-        dab=(total(dab.ravel()[flat]) / many)[number],
+        dab=(total(np.take(dab, flat)) / many)[number],
     )

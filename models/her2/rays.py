@@ -4,8 +4,9 @@ A ray looks for the membrane mask between the nucleus' edge and the end of the c
 (her2.md §3.4), and reads the DAB there and in the cytoplasm (§3.5).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ Bool = npt.NDArray[np.bool_]
 Index = npt.NDArray[np.intp]
 Label = npt.NDArray[np.int32]
 Code = npt.NDArray[np.uint8]
+Bits = npt.NDArray[np.uint64]
 
 RAYS = 32
 STEPS = 56
@@ -27,7 +29,8 @@ REACH_PX = STEPS * STEP_PX
 MASK, REVIEWED = 1, 2
 """Bits of the code plane: membrane, a person's pixel."""
 
-_CHUNK = 512
+_CHUNK = 256
+_ONE, _ALL, _LAST = np.uint64(1), ~np.uint64(0), np.uint64(1) << np.uint64(STEPS - 1)
 _DELTA = 8
 """2 µm beyond the own ground: with 1 µm (her2.md §3.4) 64 % of the cells of a phantom 3+ control
 were complete, with 2 and _EARLY 87 %, while 0+ phantoms kept their share of stained cells."""
@@ -80,6 +83,16 @@ class Profiles:
     neighbour: Label
     reviewed: Bool
 
+    def first(self, count: int) -> "Profiles":
+        """Return those of the first cells."""
+        return Profiles(**{name: column[:count] for name, column in vars(self).items()})
+
+    @classmethod
+    def join(cls, parts: Sequence["Profiles"]) -> "Profiles":
+        """Put those of several parts behind each other."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
 
 def trace(planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: float) -> Profiles:
     """Follow the rays of cells centred at (rows, cols) and numbered in `planes.ground`.
@@ -90,7 +103,7 @@ def trace(planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: fl
     for start in range(0, max(1, len(rows)), _CHUNK):
         some = np.s_[start : start + _CHUNK]
         parts.append(_trace(planes, rows[some], cols[some], numbers[some], contrast))
-    return Profiles(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Profiles.join(parts)
 
 
 def directions() -> tuple[Float, Float]:
@@ -99,37 +112,44 @@ def directions() -> tuple[Float, Float]:
     return np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)
 
 
-def _samples(rows: Index, cols: Index, width: int, step_px: float) -> Index:
-    """Flat places of all samples of the cells' rays in a plane of `width` columns: (n, R·S)."""
+def _offsets(width: int, step_px: float) -> Index:
+    """Places of a ray's samples from its cell's, in a flat plane of `width` columns: (R, S)."""
     row, col = directions()
     along = np.arange(STEPS) * step_px
     down = np.rint(row[:, None] * along).astype(np.intp)
-    offsets = down * width + np.rint(col[:, None] * along).astype(np.intp)
-    return np.asarray((rows * width + cols)[:, None] + offsets.reshape(-1), np.intp)
+    return down * width + np.rint(col[:, None] * along).astype(np.intp)
 
 
-def _trace(
-    planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: float
-) -> tuple[npt.NDArray[np.generic], ...]:
-    shape = len(rows), RAYS, STEPS
-    flat = _samples(rows, cols, planes.code.shape[1], STEP_PX).reshape(shape)
-    code = np.take(planes.code, flat)
-    coarse = _samples(rows // 2, cols // 2, planes.ground.shape[1], STEP_PX / 2)
-    ground = np.take(planes.ground, coarse).reshape(shape)
+def _trace(planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: float) -> Profiles:
+    width = planes.code.shape[1]
+    centre = (rows * width + cols)[:, None, None]
+    offsets = _offsets(width, STEP_PX)
+    code = np.take(planes.code, centre + offsets)
+    width //= 2
+    coarse = (rows // 2 * width + cols // 2)[:, None, None] + _offsets(width, STEP_PX / 2)
+    ground = np.take(planes.ground, coarse)
+    first_of_ray = np.arange(RAYS)[:, None] * STEPS
+
+    def place(steps: npt.NDArray[np.integer]) -> Index:
+        """Number samples of the rays' steps (n, R, …) in a plane of one ray after the other."""
+        return np.asarray(first_of_ray + steps.clip(0, STEPS - 1), np.intp)
 
     def dab(steps: npt.NDArray[np.integer]) -> Code:
-        where = steps.clip(0, STEPS - 1).astype(np.intp)
-        return planes.dab(np.take_along_axis(flat, where, axis=-1))
+        return planes.dab(centre + np.take(offsets, place(steps)))
 
-    step = np.arange(STEPS, dtype=np.int16)
-    nucleus = _first(ground != 2 * numbers[:, None, None] + 1)
-    end = _first((ground >> 1) != numbers[:, None, None])
-    mask = (code & MASK) > 0
-    window = (step >= (nucleus - _EARLY)[..., None]) & (step < (end + _DELTA)[..., None])
-    seen = mask & window
-    hit = seen.any(axis=-1)
-    first = np.where(hit, seen.argmax(axis=-1), end).astype(np.int16)
-    run = _first(~mask & (step >= first[..., None])) - first
+    def at_step(plane: npt.NDArray[np.generic], steps: npt.NDArray[np.integer]) -> Any:
+        """Read a sampled plane (n, R, S) at one step of each ray (n, R)."""
+        start = np.arange(len(rows))[:, None, None] * (RAYS * STEPS)
+        return np.take(plane, start + place(steps[..., None]))[..., 0]
+
+    own = 2 * numbers[:, None, None]
+    nucleus = _first(~_bits(ground == own + 1))
+    end = _first(~_bits(ground >> 1 == numbers[:, None, None]))
+    mask = _bits(code & MASK)
+    seen = mask & _from(nucleus - _EARLY) & ~_from(end + _DELTA)
+    hit = seen > 0
+    first = np.where(hit, _first(seen), end)
+    run = _first(~mask & _from(first)) - first
     hit &= run <= _WIDEST
 
     # not beyond the cell's own ground: there a neighbour's stronger membrane would be read
@@ -139,26 +159,36 @@ def _trace(
     inside = _cytoplasm(dab, nucleus, first)
     floor = np.where(inside == 255, 0, inside).astype(np.int16) + round(contrast / STEP)
     hit &= peak >= floor[:, None]
-    at = np.where(hit, first, end).astype(np.int16)
+    at = np.where(hit, first, end)
     # a mask that fills a cell without a membrane leaves no room, and is none either
     filled = (inside == 255) & ~hit.any(axis=1)
     if filled.any():
         inside[filled] = _cytoplasm(dab, nucleus, end)[filled]
 
-    behind = np.zeros(shape[:2], np.int32)
+    behind = np.zeros(hit.shape, np.int32)
     for beyond in (6, 2):
-        place = np.minimum(end + beyond, STEPS - 1)[..., None]
-        other = np.take_along_axis(ground, place, axis=-1)[..., 0] >> 1
+        other = at_step(ground, end + beyond) >> 1
         behind = np.where((other > 0) & (other != numbers[:, None]), other, behind)
-    place = first[..., None].clip(0, STEPS - 1)
-    reviewed = (np.take_along_axis(code, place, axis=-1)[..., 0] & REVIEWED) > 0
-    return hit, at, nucleus, run, peak, inside, behind, reviewed
+    reviewed = (at_step(code, first) & REVIEWED) > 0
+    return Profiles(hit, at, nucleus, run, peak, inside, behind, reviewed)
 
 
-def _first(condition: Bool) -> npt.NDArray[np.int16]:
-    """First true step of each ray, STEPS − 1 where none is: int16 (n, RAYS)."""
-    condition[..., -1] = True
-    return np.asarray(condition.argmax(axis=-1), np.int16)
+def _bits(condition: npt.NDArray[np.generic]) -> Bits:
+    """Pack a ray's steps (n, R, S), true where not 0, into the bits of one number: (n, R)."""
+    packed = np.zeros((*condition.shape[:-1], 8), np.uint8)
+    packed[..., : STEPS // 8] = np.packbits(condition, axis=-1, bitorder="little")
+    return packed.view("<u8")[..., 0]
+
+
+def _from(step: npt.NDArray[np.integer]) -> Bits:
+    """Bits of this step and all behind it."""
+    return _ALL << step.clip(0).astype(np.uint64)
+
+
+def _first(bits: Bits) -> npt.NDArray[np.int16]:
+    """First step of each ray whose bit is set, STEPS − 1 where none is: int16 (n, RAYS)."""
+    found = bits | _LAST
+    return np.bitwise_count((found & (~found + _ONE)) - _ONE).astype(np.int16)
 
 
 def _cytoplasm(

@@ -6,6 +6,7 @@ Contour shared with a complete neighbour, or with one that is stained much farth
 out of the judgement: shares of the rest stay unbiased, whoever the neighbour is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from models.her2.rays import RAYS, Profiles, median
 
 Float = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.intp]
+Label = npt.NDArray[np.int32]
 
 ROUNDS = 2
 LEAST_UNSHARED = 0.2
@@ -66,8 +69,29 @@ def _lengths(profiles: Profiles) -> Float:
     return np.where(profiles.hit, at, np.minimum(at, most[:, None])).astype(np.float32)
 
 
-def contours(profiles: Profiles, numbers: npt.NDArray[np.int32], c_full: float) -> Contours:
-    """Measure cells numbered `numbers` (n,) by their profiles; two rounds of the sharing rule."""
+def with_neighbours(
+    cells: Index, numbers: Label, traced: Callable[[Index], Profiles]
+) -> tuple[Index, Profiles]:
+    """Trace cells, given as places in `numbers`, and all that the sharing rule asks of them.
+
+    Each round asks the neighbours of the one before, so those of ROUNDS steps follow behind.
+    """
+    which, parts = [cells], [traced(cells)]
+    seen = np.zeros(len(numbers), np.bool_)
+    for _ in range(ROUNDS):
+        seen[which[-1]] = True
+        which.append(np.flatnonzero(np.isin(numbers, parts[-1].neighbour) & ~seen))
+        parts.append(traced(which[-1]))
+    return np.concatenate(which), Profiles.join(parts)
+
+
+def contours(
+    profiles: Profiles, numbers: Label, c_full: float, count: int | None = None
+) -> Contours:
+    """Measure cells numbered `numbers` (n,) by their profiles; two rounds of the sharing rule.
+
+    count: only the first so many, whose neighbours the others are.
+    """
     hit = close_gaps(profiles.hit)
     length = _lengths(profiles)
     weight = length / length.sum(axis=1, keepdims=True)
@@ -87,12 +111,13 @@ def contours(profiles: Profiles, numbers: npt.NDArray[np.int32], c_full: float) 
         rest = (weight * (hit & ~away)).sum(axis=1) / np.maximum(left, 1e-6)
         own = np.where(enclosed, completeness, rest).astype(np.float32)
     counted = profiles.hit & ~(away & ~enclosed[:, None])
-    intensity = median(np.where(counted, np.minimum(profiles.peak, 254), 255).astype(np.uint8))
+    peak = np.where(counted, np.minimum(profiles.peak, 254), 255)[:count].astype(np.uint8)
+    intensity = median(peak)
     return Contours(
-        completeness=completeness.astype(np.float32),
-        unshared=own,
+        completeness=completeness[:count].astype(np.float32),
+        unshared=own[:count],
         intensity=np.where(intensity == 255, 0, intensity).astype(np.float32) * np.float32(STEP),
-        gap_degrees=largest_gap(hit),
-        shared=away.any(axis=1) & ~enclosed,
-        enclosed=enclosed,
+        gap_degrees=largest_gap(hit[:count]),
+        shared=(away.any(axis=1) & ~enclosed)[:count],
+        enclosed=enclosed[:count],
     )

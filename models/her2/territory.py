@@ -28,9 +28,10 @@ def territories(labels: Label, mpp: float, r_max_um: float = R_MAX_UM) -> Label:
         (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     owner = np.zeros(int(place.max()) + 1, np.int32)
-    owner[place[inside]] = labels[inside]
-    out: Label = owner[place]
-    out[distance > r_max_um / mpp] = 0
+    nuclei = np.flatnonzero(inside)
+    owner[np.take(place, nuclei)] = np.take(labels, nuclei)
+    out: Label = np.take(owner, place)
+    out *= np.asarray(distance) <= r_max_um / mpp
     return out
 
 
@@ -60,7 +61,7 @@ def fill_holes(labels: Label, membrane: Bool, mpp: float) -> Filled:
     good &= (left > 0) & (top > 0)
     good &= (left + wide < labels.shape[1]) & (top + high < labels.shape[0])
     good[0] = False
-    good[np.unique(part[labels > 0])] = False
+    good[part[labels > 0]] = False
     holes = np.flatnonzero(good[:count])
     out = labels.copy()
     first = int(labels.max(initial=0)) + 1

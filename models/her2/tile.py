@@ -17,13 +17,14 @@ from models.her2.nuclei import NUCLEI_MPP, Detector, View, measure_nuclei
 from models.her2.optical_density import STEP, Densities
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
 from models.her2.rays import MASK, RAYS, REVIEWED, Planes, Profiles, directions, ground_of, trace
-from models.her2.sharing import Contours, contours
+from models.her2.sharing import Contours, contours, with_neighbours
 from models.her2.territory import fill_holes, territories
 from models.her2.white_point import BLOCK_PX, FOCUS_MPP, focus_of
 from models.stain import StainVectors
 
 Double = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.intp]
 Rgb = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 """left, top, right, bottom"""
@@ -32,7 +33,7 @@ Box0 = tuple[float, float, float, float]
 HALO_PX = 256
 """64 µm: two neighbours of neighbours, and what a nucleus is judged by."""
 MARGIN_PX = 192
-"""Cells this far outside a tile are traced for the sharing rule, at 0.25 µm."""
+"""Cells up to so far outside a tile can be traced for the sharing rule, at 0.25 µm."""
 LEAST_CELL_UM2, MOST_CELL_UM2 = 20.0, 200.0
 LEAST_NUCLEUS_UM2 = 8.0
 LONGEST = 3.0
@@ -78,8 +79,8 @@ class TileWork:
         small = np.asarray(
             cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8
         )
-        coarse = membrane[::2, ::2] | membrane[1::2, ::2] | membrane[::2, 1::2]
-        coarse |= membrane[1::2, 1::2]
+        # of 2 × 2 pixels any: two beside each other are read as one number
+        coarse = (membrane[::2] | membrane[1::2]).view(np.uint16) > 0
         labels = self.detector(View(self.slide, y // 2, x // 2, small))
         filled = fill_holes(labels, coarse, NUCLEI_MPP)
         brown = self.densities.dab(small)
@@ -89,30 +90,45 @@ class TileWork:
         near = (rows >= top - MARGIN_PX) & (rows < bottom + MARGIN_PX)
         near &= (cols >= left - MARGIN_PX) & (cols < right + MARGIN_PX)
         near &= nuclei.area_um2 >= LEAST_NUCLEUS_UM2
-        ground = ground_of(territories(filled.labels, NUCLEI_MPP), filled.labels)
-        code = membrane.view(np.uint8) * np.uint8(MASK)
-        if reviewed.any():
-            code |= reviewed.view(np.uint8) * np.uint8(REVIEWED)
-        planes = Planes(ground, code, image, self.densities)
-        number = nuclei.number[near]
-        rows, cols = rows[near], cols[near]
-        area, dab = nuclei.area_um2[near], nuclei.dab[near]
-        middle_rows = np.rint(rows - 0.5).astype(np.intp) - y
-        middle_cols = np.rint(cols - 0.5).astype(np.intp) - x
-        profiles = trace(planes, middle_rows, middle_cols, number, self.settings.contrast)
-        measured = contours(profiles, number, self.settings.cutoffs.c_full)
+        nuclei, rows, cols = nuclei.take(near), rows[near], cols[near]
         # what lies in the box, in the tumour, and is a tumour cell
         keep = (rows >= top) & (rows < bottom) & (cols >= left) & (cols < right)
-        added = np.isin(number, filled.added)
-        keep &= (added | (area >= LEAST_CELL_UM2)) & (area <= MOST_CELL_UM2)
-        keep &= nuclei.elongation[near] <= LONGEST
+        added = np.isin(nuclei.number, filled.added)
+        keep &= (added | (nuclei.area_um2 >= LEAST_CELL_UM2)) & (nuclei.area_um2 <= MOST_CELL_UM2)
+        keep &= nuclei.elongation <= LONGEST
         scale = ANALYSIS_MPP / self.slide.mpp
         x0, y0 = cols * scale, rows * scale
         keep &= self.regions.holds(x0, y0)
         sharp = self._sharp(small, (y, x), rows, cols, keep)
         lost = np.stack([x0, y0], axis=1)[keep & ~sharp]
-        every = _columns(profiles, measured, x0, y0, scale, area, dab, added, self.settings)
-        return Cells(mpp=self.slide.mpp, **every).take(keep & sharp), lost
+        keep &= sharp
+        code = membrane.view(np.uint8) * np.uint8(MASK)
+        if reviewed.any():
+            code |= reviewed.view(np.uint8) * np.uint8(REVIEWED)
+        ground = ground_of(territories(filled.labels, NUCLEI_MPP), filled.labels)
+        planes = Planes(ground, code, image, self.densities)
+        middle_rows = np.rint(rows - 0.5).astype(np.intp) - y
+        middle_cols = np.rint(cols - 0.5).astype(np.intp) - x
+
+        def traced(which: Index) -> Profiles:
+            middle = middle_rows[which], middle_cols[which]
+            return trace(planes, *middle, nuclei.number[which], self.settings.contrast)
+
+        which, profiles = with_neighbours(np.flatnonzero(keep), nuclei.number, traced)
+        kept = int(keep.sum())
+        measured = contours(profiles, nuclei.number[which], self.settings.cutoffs.c_full, kept)
+        every = _columns(
+            profiles.first(kept),
+            measured,
+            x0[keep],
+            y0[keep],
+            scale,
+            nuclei.area_um2[keep],
+            nuclei.dab[keep],
+            added[keep],
+            self.settings,
+        )
+        return Cells(mpp=self.slide.mpp, **every), lost
 
     def _sharp(
         self, small: Rgb, corner: tuple[int, int], rows: Double, cols: Double, keep: Bool

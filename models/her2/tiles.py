@@ -4,6 +4,7 @@ A cell belongs to the tile that holds its nucleus' centroid. Every step looks le
 halo, so a tile of any size, and a box round a local edit, finds the same cells (tested).
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,11 +73,13 @@ def measure(
     tile_px: int = TILE_PX,
     workers: int | None = None,
     progress: Progress | None = None,
+    judge_focus: bool = True,
 ) -> Measured:
     """Measure the tumour cells of a slide.
 
     within: only what an edit in these level-0 boxes can change; `put_into` then gives the cells
-    of a run from scratch. known: the survey of an earlier run of the same slide.
+    of a run from scratch. known: the survey of an earlier run of the same slide. judge_focus:
+    look at blocks over the whole tumour, too; after a local edit never.
     """
     found = known or survey(slide, settings.vectors)
     densities = Densities(found.white, settings.vectors)
@@ -84,7 +87,10 @@ def measure(
         slide, masks, regions, settings, densities, detector or LogDetector(densities), found.focus
     )
     scale = ANALYSIS_MPP / slide.mpp
-    boxes = list(_trimmed(_plan(slide, within, tile_px), regions, scale))
+    planned = _plan(slide, within)
+    tumour = shapely.transform(regions.tumour, lambda places: places / scale)
+    tiles = (tile for box in planned for tile in _tiles_in(box, tumour))
+    boxes = [box for tile in tiles for box in _cover(tile, tile_px)]
     parts: list[Cells] = []
     blurred = [np.zeros((0, 2))]
     threads = workers or min(len(boxes) or 1, os.cpu_count() or 1)
@@ -100,9 +106,11 @@ def measure(
     finally:
         cv2.setNumThreads(before)
     whole = Cells.join(parts, slide.mpp).in_order()
-    planned = tuple(work.box0(box) for box in _plan(slide, within, tile_px))
-    seen = focusing.blocks(slide, regions, found, {}) if within is None else {}
-    return Measured(whole, found, planned, in_order(np.concatenate(blurred)), seen)
+    judged = within is None and judge_focus
+    seen = focusing.blocks(slide, regions, found, {}) if judged else {}
+    return Measured(
+        whole, found, tuple(map(work.box0, planned)), in_order(np.concatenate(blurred)), seen
+    )
 
 
 def in_order(places: Double) -> Double:
@@ -110,12 +118,12 @@ def in_order(places: Double) -> Double:
     return places[np.lexsort((places[:, 0], places[:, 1]))]
 
 
-def _plan(slide: Pixels, within: Sequence[Box0] | None, tile_px: int) -> list[Box]:
-    """Disjoint boxes in analysis px that cover the slide, or all that edits can change."""
+def _plan(slide: Pixels, within: Sequence[Box0] | None) -> list[Box]:
+    """Disjoint boxes in analysis px: the whole slide, or all that edits can change."""
     width = scaled(slide.width, slide.mpp, ANALYSIS_MPP)
     height = scaled(slide.height, slide.mpp, ANALYSIS_MPP)
     if within is None:
-        return list(_split((0, 0, width, height), tile_px))
+        return [(0, 0, width, height)]
     scale = slide.mpp / ANALYSIS_MPP
     wide: list[Box] = []
     for left, top, right, bottom in within:
@@ -131,34 +139,71 @@ def _plan(slide: Pixels, within: Sequence[Box0] | None, tile_px: int) -> list[Bo
             lefts, tops, rights, bottoms = zip(box, *met, strict=True)
             box = min(lefts), min(tops), max(rights), max(bottoms)
         wide.append(box)
-    return [part for box in wide for part in _split(box, tile_px)]
-
-
-def _trimmed(boxes: Sequence[Box], regions: Regions, scale: float) -> Iterator[Box]:
-    """Cut boxes down to the tumour in them: an edit of a region may be long and thin."""
-    for left, top, right, bottom in boxes:
-        box0 = left * scale, top * scale, right * scale, bottom * scale
-        if not regions.touches(box0):
-            continue
-        inside = shapely.intersection(regions.tumour, shapely.box(*box0))
-        if not inside.area > 0:
-            continue  # its outline only touches the box
-        bounds = inside.bounds
-        first, last = (np.array(each) / scale for each in (bounds[:2], bounds[2:]))
-        yield (
-            max(left, int(first[0] - 1) // 2 * 2),
-            max(top, int(first[1] - 1) // 2 * 2),
-            min(right, int(last[0]) // 2 * 2 + 2),
-            min(bottom, int(last[1]) // 2 * 2 + 2),
-        )
+    return wide
 
 
 def _meet(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _split(box: Box, tile_px: int) -> Iterator[Box]:
-    left, top, right, bottom = box
-    for y in range(top, bottom, tile_px):
-        for x in range(left, right, tile_px):
-            yield x, y, min(x + tile_px, right), min(y + tile_px, bottom)
+@dataclass(frozen=True)
+class _Tile:
+    """A box cut down to the tumour in it, both in analysis px."""
+
+    box: Box
+    tumour: shapely.Geometry
+
+    @property
+    def longest(self) -> int:
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+    @property
+    def read_px(self) -> int:
+        """Pixels that are read for it."""
+        left, top, right, bottom = self.box
+        return (right - left + 2 * HALO_PX) * (bottom - top + 2 * HALO_PX)
+
+    def parts(self, tile_px: int) -> list["_Tile"]:
+        """Cut it in two across its longer side, where tiles of equal length meet."""
+        left, top, right, bottom = self.box
+        half = max(1, math.ceil(self.longest / tile_px) // 2)
+        cut = self.longest * half // max(2, math.ceil(self.longest / tile_px)) // 2 * 2
+        if right - left == self.longest:
+            pair = (left, top, left + cut, bottom), (left + cut, top, right, bottom)
+        else:
+            pair = (left, top, right, top + cut), (left, top + cut, right, bottom)
+        return [tile for box in pair for tile in _tiles_in(box, self.tumour)]
+
+
+def _tiles_in(box: Box, tumour: shapely.Geometry) -> Iterator[_Tile]:
+    """Cut a box down to the tumour; none where an outline only touches it."""
+    inside = shapely.intersection(tumour, shapely.box(*box))
+    if not inside.area > 0:
+        return
+    left, top, right, bottom = inside.bounds
+    fitted = (
+        max(box[0], int(left - 1) // 2 * 2),
+        max(box[1], int(top - 1) // 2 * 2),
+        min(box[2], int(right) // 2 * 2 + 2),
+        min(box[3], int(bottom) // 2 * 2 + 2),
+    )
+    yield _Tile(fitted, inside)
+
+
+def _cover(tile: _Tile, tile_px: int) -> Iterator[Box]:
+    """Disjoint boxes that hold all tumour of a tile, none longer than `tile_px`.
+
+    Halved further where that leaves less to read: what is added to a region is long, thin and
+    seldom straight.
+    """
+    parts = tile.parts(tile_px)
+    if tile.longest > tile_px or sum(part.read_px for part in parts) < tile.read_px:
+        for part in parts:
+            yield from _cover(part, tile_px)
+    else:
+        yield tile.box
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from models.her2.flags import Flag
 from models.her2.optical_density import Densities
 from models.her2.pixels import Pixels, scaled
-from models.stain import WHITE, StainVectors
+from models.stain import WHITE, StainVectors, extremes
 from models.tissue import quality, tissue_mask
 
 Rgb = npt.NDArray[np.uint8]
@@ -80,7 +80,7 @@ def measure_white(overview: Rgb) -> tuple[float, float, float] | None:
     reads pale tissue: 10 grey levels too dark on phantoms (0.02 of density), against 0.3 here.
     """
     smooth = np.asarray(cv2.GaussianBlur(overview, (0, 0), 2.0), np.uint8)
-    low, high = smooth.min(axis=-1), smooth.max(axis=-1)
+    low, high = extremes(smooth)
     glass = smooth[(low > _DIM) & (high - low < _TINTED)]
     if len(glass) < max(64, low.size // 500):
         return None

@@ -41,7 +41,7 @@ FREE_TO_CHANGE = (
 """Inputs whose change does not touch every cell; a protocol's own numbers are looked at."""
 SMALL_UM2 = 4e6
 """Added tumour up to here, 4 mm², is measured in small tiles: an edit is long and thin."""
-SMALL_TILE_PX = 1536
+SMALL_TILE_PX = 2048
 RIM0 = 2.0
 """Level-0 px round added tumour within which no old cell is trusted, against rounding."""
 
@@ -170,6 +170,7 @@ def in_other_regions(
         threads=threads,
         progress=progress,
         tile_px=SMALL_TILE_PX if small else TILE_PX,
+        judge_focus=False,
     )
     new = found.cells.take(stays(found.cells.x, found.cells.y, anew=True))
     cells = Cells.join([old, new], on.pixels.mpp).in_order()

@@ -6,6 +6,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import pytest
+from shapely import LineString, Point, box, union_all
 
 from models.her2.cells import EXTRA_SEED, OVERRIDDEN, column_names
 from models.her2.classes import CLASSES
@@ -37,8 +38,8 @@ def shares(cells):
     return dict(zip(CLASSES, cells.counts / max(1, len(cells)), strict=True))
 
 
-def same(a, b):
-    assert len(a) == len(b) > 100
+def same(a, b, *, least=100):
+    assert len(a) == len(b) > least
     for name in column_names():
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
@@ -133,6 +134,26 @@ def test_tiles_of_any_size_give_identical_cells(tile_px):
     same(measured(half(), tile_px=1024).cells, measured(half(), tile_px=tile_px).cells)
 
 
+OUTLINES = {
+    "slanted": LineString([(110, 650), (400, 300), (650, 110)]).buffer(40),
+    "bent": union_all([box(70, 70, 110.3, 700), box(70, 650.7, 700, 700)]),
+    "apart": union_all([box(70, 70, 200, 230), Point(560, 520).buffer(120)]),
+    "ring": Point(384, 384).buffer(300).difference(Point(384, 384).buffer(240)),
+}
+
+
+@pytest.mark.parametrize("tile_px", [150, 1024])
+@pytest.mark.parametrize("outline", OUTLINES)
+def test_a_region_of_any_outline_has_the_cells_of_the_whole_that_lie_in_it(outline, tile_px):
+    """Its tiles are fitted to it: none is left out, none is measured twice."""
+    region, whole = Regions.of([OUTLINES[outline]]), measured(half()).cells
+    same(
+        measured(half(), regions=region, tile_px=tile_px).cells,
+        whole.take(region.holds(whole.x, whole.y)),
+        least=20,
+    )
+
+
 def test_threads_give_identical_cells():
     same(measured(half(), workers=1).cells, measured(half(), workers=3, tile_px=256).cells)
 
@@ -177,8 +198,6 @@ def test_edits_in_two_places_are_measured_again_in_both():
 
 def test_two_disjoint_regions_add_up_to_their_union():
     field = Field(half().image, MPP, half().mask)
-    from shapely import box
-
     left, right = box(64, 64, 400, 704), box(400, 64, 704, 704)
     counts = [
         measured(half(), regions=Regions.of(parts)).cells.counts
@@ -189,8 +208,6 @@ def test_two_disjoint_regions_add_up_to_their_union():
 
 
 def test_what_is_excluded_holds_no_cells():
-    from shapely import box
-
     regions = Regions.of([box(64, 64, 704, 704)], [box(200, 200, 500, 500)])
     cells = measured(half(), regions=regions).cells
     inside = (cells.x > 200) & (cells.x < 500) & (cells.y > 200) & (cells.y < 500)
@@ -302,8 +319,6 @@ def test_a_colour_that_neither_stain_explains_is_flagged():
 
 
 def test_regions_that_reach_the_slides_edge_end_before_the_cells_that_are_cut():
-    from shapely import box
-
     drawn = half()
     field = Field(drawn.image, MPP, drawn.mask)
     beyond = Regions.of([box(-50, -50, 800, 800)], slide=field)
