@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.stain import StainVectors, optical_density, white_point
+from models.stain import StainVectors, extremes, optical_density, white_point
 
 Rgb = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -33,7 +33,7 @@ class Quality:
 
 def _padding(overview: Rgb) -> Bool:
     """Pure black areas that touch the border or are large: scanner padding, not tissue."""
-    black = (overview.max(axis=-1) < _BLACK).astype(np.uint8)
+    black = (extremes(overview)[1] < _BLACK).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(black, connectivity=8)
     height, width = black.shape
     out = np.zeros(black.shape, np.bool_)
@@ -61,9 +61,8 @@ def _pen(overview: Rgb) -> Bool:
 
 def _is_dark_field(overview: Rgb) -> bool:
     """Most of the picture is dark and hardly anything is bright: fluorescence."""
-    value = overview.max(axis=-1)
-    low = overview.min(axis=-1)
-    return bool(np.mean(value < 60) > 0.4 and np.mean(low > 180) < 0.02)
+    low, high = extremes(overview)
+    return bool(np.mean(high < 60) > 0.4 and np.mean(low > 180) < 0.02)
 
 
 def _otsu(values: npt.NDArray[np.float32], low: float, high: float) -> float:
@@ -149,7 +148,7 @@ def quality(overview: Rgb, mask: Bool, patches: Rgb) -> Quality:
     measures: dict[str, float] = {"tissue_share": float(mask.mean())}
     white = white_point(overview)
     measures["white_min"], measures["white_spread"] = min(white), max(white) - min(white)
-    measures["dark_share"] = float(np.mean(overview.max(axis=-1) < 60))
+    measures["dark_share"] = float(np.mean(extremes(overview)[1] < 60))
     flags: set[str] = set()
     if _is_dark_field(overview):
         flags.add("fluorescence")
