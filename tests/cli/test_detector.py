@@ -153,4 +153,4 @@ def test_another_detector_of_the_same_name_is_told_by_its_weights_and_its_pixel_
     assert "(sha256 000000000000…)" in flags_of(document)["calibration_detector"]
     path.write_text(json.dumps(said | {"detector_weights": "blue-peaks"}))
     done = score("--calibration", str(path), "--detector", str(weights))
-    assert (done.code, "(protocol)" in done.err) == (1, True), done.err
+    assert (done.code, "is not a calibration" in done.err) == (1, True), done.err
