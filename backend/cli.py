@@ -38,6 +38,11 @@ for name, group in (
 ):
     app.add_typer(group, name=name)
 WRONG_USE = 2
+OF_THE_COMMAND_LINE = {
+    *("no_token", "wrong_option", "protocol", "mpp_implausible"),
+    *("positive_unknown", "method_unknown", "strategy_unknown"),
+}
+"""Codes of what was typed wrongly; with any other the work itself failed."""
 SECRET = re.compile(r"(?<=:)[^:/@]+(?=@)")
 """The password inside a URL."""
 
@@ -258,7 +263,7 @@ def main() -> None:
         app()
     except MembranaError as error:
         complain(f"{error.detail} ({error.problem_code})")
-        sys.exit(WRONG_USE if error.problem_code in {"no_token", "wrong_option"} else 1)
+        sys.exit(WRONG_USE if error.problem_code in OF_THE_COMMAND_LINE else 1)
     except ValidationError as error:
         first = error.errors()[0]
         name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title

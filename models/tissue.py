@@ -21,6 +21,8 @@ FLAGS = ("no_tissue", "blur", "fluorescence", "wrong_stain", "colour_cast")
 _BLACK = 28
 _MIN_PIECE_UM2 = 2500.0
 _MIN_TISSUE_SHARE = 0.0005
+_GREY = 6
+"""A pixel whose channels are this near to each other, of 255, has no colour but that of a JPEG."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def quality(overview: Rgb, mask: Bool, patches: Rgb) -> Quality:
         flags.add("no_tissue")
     else:
         measures |= _stain_measures(overview[mask], white)
-        if measures["pink_share"] > 0.30 or measures["off_stain_share"] > 0.60:
+        off = measures["off_stain_share"] > 0.60 or measures["grey_share"] > 0.95
+        if measures["pink_share"] > 0.30 or off:
             flags.add("wrong_stain")
     if "fluorescence" not in flags:
         measures["glass_cast"] = _glass_cast(overview, mask)
@@ -180,15 +183,16 @@ def _glass_cast(overview: Rgb, mask: Bool) -> float:
 
 
 def _stain_measures(tissue: Rgb, white: tuple[float, float, float]) -> dict[str, float]:
-    """Shares of stained tissue pixels that are pink (eosin), brown, blue, or none of H-DAB."""
+    """Shares of stained tissue pixels: pink (eosin), brown, blue, none of H-DAB, grey."""
     density = optical_density(tissue, white)
     total = density.sum(axis=-1)
     stained = density[total > 0.15]
     out = {"stained_share": float(len(stained) / max(1, len(total)))}
     if len(stained) < 50:
         return out | dict.fromkeys(
-            ("pink_share", "brown_share", "blue_share", "off_stain_share"), 0.0
+            ("pink_share", "brown_share", "blue_share", "off_stain_share", "grey_share"), 0.0
         )
+    spread = np.ptp(tissue[total > 0.15], axis=-1)
     r, g, b = (stained / stained.sum(axis=-1, keepdims=True)).T
     # eosin absorbs green alone; haematoxylin red and green; DAB blue most
     pink = (g > 0.46) & (r < 0.36) & (b < g - 0.08)
@@ -201,4 +205,5 @@ def _stain_measures(tissue: Rgb, white: tuple[float, float, float]) -> dict[str,
         "brown_share": float(brown.mean()),
         "blue_share": float(blue.mean()),
         "off_stain_share": float((residual > 0.8).mean()),
+        "grey_share": float((spread <= _GREY).mean()),
     }

@@ -28,6 +28,10 @@ class ProtocolError(ValueError):
     """A protocol or a calibration that cannot be used; the text says what to change."""
 
 
+class CalibrationInvalid(ProtocolError):
+    """What was given as a calibration is none, or one of another protocol."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the decision table. `gap`: the policies under which it stands; empty: all."""
@@ -168,7 +172,7 @@ def calibrated(protocol: Protocol, calibration: Calibration) -> Protocol:
     """Put measured thresholds (and floor) in the place of the protocol's start values."""
     unknown = set(calibration.thresholds) - set(THRESHOLDS)
     if unknown:
-        raise ProtocolError(f"a calibration has no thresholds {sorted(unknown)}")
+        raise CalibrationInvalid(f"A calibration has no thresholds {', '.join(sorted(unknown))}.")
     changed: dict[str, Any] = dict(calibration.thresholds)
     if calibration.floor_permille is not None:
         changed["floor_permille"] = calibration.floor_permille
@@ -178,7 +182,7 @@ def calibrated(protocol: Protocol, calibration: Calibration) -> Protocol:
 
 
 def read_calibration(path: Path, *, protocol: str) -> Calibration:
-    """Read the JSON that `membrana calibrate` writes. Raises ProtocolError if it is another's.
+    """Read the JSON that `membrana calibrate` writes. Raises CalibrationInvalid for another's.
 
     {"schema": CALIBRATION_SCHEMA, "protocol", "on", "thresholds": {…}, "floor"?: {"permille",
     "cells"}, "stain"?: {"haematoxylin": [3], "dab": [3]}, "detector_weights"?: {"name", "sha256",
@@ -187,6 +191,9 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
     content = path.read_bytes()
     try:
         said = json.loads(content)
+    except ValueError as wrong:  # of bytes that are no text, too
+        raise CalibrationInvalid(f"{path} is not a calibration: it is no JSON.") from wrong
+    try:
         meant = (said["schema"], said["protocol"])
         floor = said.get("floor", {})
         vectors = said.get("stain", {}).items()
@@ -199,10 +206,19 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
             stain={name: (float(r), float(g), float(b)) for name, (r, g, b) in vectors},
             detector=detector_in(said),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
-        raise ProtocolError(f"{path} is not a calibration: {wrong!r}") from wrong
+    except KeyError as absent:
+        raise CalibrationInvalid(
+            f"{path} is not a calibration: it has no {absent.args[0]}."
+        ) from absent
+    except (ValueError, TypeError, AttributeError) as wrong:
+        raise CalibrationInvalid(
+            f"{path} is not a calibration: its values are not as `membrana calibrate` writes them."
+        ) from wrong
     if meant != (CALIBRATION_SCHEMA, protocol):
-        raise ProtocolError(f"{path} is no calibration of {protocol} ({CALIBRATION_SCHEMA})")
+        raise CalibrationInvalid(
+            f"{path} is a calibration of {meant[1]} ({meant[0]}), not of {protocol} "
+            f"({CALIBRATION_SCHEMA})."
+        )
     return calibration
 
 

@@ -247,12 +247,13 @@ def summary(points: Sequence[dict[str, float]], full: float) -> dict[str, float 
     """Area under the curve, and the share of labels at 95 % of the Dice with all labels.
 
     The area is over the share, divided by its range: a mean Dice. The share is interpolated
-    between two rounds; None where the curve does not get there.
+    between two rounds; None where the curve does not get there, or all labels teach nothing.
     """
     shares = np.array([point["share"] for point in points])
     dice = np.array([point["dice"] for point in points])
     area = float(np.trapezoid(dice, shares) / (shares[-1] - shares[0]))
-    return {"area": round(area, 4), "enough": reached(shares, dice, ENOUGH * full)}
+    enough = reached(shares, dice, ENOUGH * full) if full else None
+    return {"area": round(area, 4), "enough": enough}
 
 
 def reached(

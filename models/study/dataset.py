@@ -19,15 +19,13 @@ from models.study.files import (
     MEMBRANE,
     DatasetError,
     Pixels,
-    as_mask,
     as_pixels,
-    opened,
     pictures,
     size,
     some,
 )
 
-__all__ = ["MEMBRANE", "Dataset", "DatasetError", "as_mask", "as_pixels", "opened", "pictures"]
+__all__ = ["MEMBRANE", "Dataset", "DatasetError"]
 
 Truth = npt.NDArray[np.bool_]
 TEST_SHARE, VALIDATION_SHARE = 0.3, 0.1

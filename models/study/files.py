@@ -11,7 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 Pixels = npt.NDArray[np.uint8]
 SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
-MEMBRANE = 255
+MEMBRANE, IGNORE = 255, 127
 LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "WEBP"}
 NEAR, NEARLY_ALL = 64, 0.95
 """A compressed mask of 0 and 255 has nearly all its values this near to one of them."""
@@ -92,7 +92,7 @@ def as_pixels(picture: Image.Image, path: Path) -> Pixels:
 
 
 def mask_of(picture: Image.Image, positive: str, path: Path) -> Pixels:
-    """Return a mask of 0 and 255 (H, W). Raises DatasetError where values can't be relied on.
+    """Return a mask of 0, 127 and 255 (H, W). Raises DatasetError where values can't be relied on.
 
     A palette's numbers are the values, as in sets of labelled classes; white of one bit is 1 as
     well as 255. A lossy file is read only where 0 and 255 can be told apart in it.
@@ -104,8 +104,7 @@ def mask_of(picture: Image.Image, positive: str, path: Path) -> Pixels:
     if picture.mode == "P":
         check_palette(picture, path)
     values = np.asarray(picture)
-    compression = str(picture.info.get("compression", ""))
-    if picture.format not in LOSSY_FORMATS and compression not in {"jpeg", "tiff_jpeg", "webp"}:
+    if not lossy(picture):
         return as_mask(values, positive, path)
     near = np.minimum(values, 255 - values) <= NEAR if values.dtype == np.uint8 else values < 0
     if positive != "255" or near.mean() < NEARLY_ALL:
@@ -115,6 +114,12 @@ def mask_of(picture: Image.Image, positive: str, path: Path) -> Pixels:
             "PNG or TIFF. Only one of 0 and 255 with --positive 255 can be read.",
         )
     return as_mask(np.where(values > MEMBRANE // 2, MEMBRANE, 0), positive, path)
+
+
+def lossy(picture: Image.Image) -> bool:
+    """Whether the file that a picture was read from keeps values only nearly."""
+    compression = str(picture.info.get("compression", ""))
+    return picture.format in LOSSY_FORMATS or compression in {"jpeg", "tiff_jpeg", "webp"}
 
 
 def check_palette(picture: Image.Image, path: Path) -> None:
@@ -132,17 +137,38 @@ def check_palette(picture: Image.Image, path: Path) -> None:
 
 
 def as_mask(values: npt.NDArray[np.generic], positive: str, path: Path) -> Pixels:
-    """Return a mask of 0 and 255 from label values (H, W)."""
+    """Return a mask of 0 and 255 from label values (H, W), or of three equal channels of them.
+
+    With `positive` 255, as in Membrana's own masks, 127 is what nobody knows, and stays.
+    """
+    check_positive(positive)
+    if values.ndim == 3 and values.shape[2] == 3 and (values == values[..., :1]).all():
+        values = values[..., 0]
     if values.ndim != 2:
         raise DatasetError("mask_not_grey", f"{path} is a colour image; a mask has one channel.")
-    if positive == "any":
-        chosen = values != 0
-    elif positive.isdecimal():
-        chosen = values == int(positive)
-    else:
-        raise DatasetError("positive_unknown", f"--positive is a whole number or any: {positive}.")
+    chosen = values != 0 if positive == "any" else values == int(positive)
     mask: Pixels = chosen.astype(np.uint8) * np.uint8(MEMBRANE)
+    if positive == str(MEMBRANE):
+        mask[values == IGNORE] = IGNORE
     return mask
+
+
+def check_positive(positive: str) -> None:
+    """Refuse what is no value of a mask. Raises DatasetError."""
+    if positive != "any" and not (positive.isascii() and positive.isdecimal()):
+        raise DatasetError("positive_unknown", f"--positive is a whole number or any: {positive}.")
+
+
+def check_binary(values: npt.NDArray[np.generic], path: Path) -> None:
+    """Refuse a mask that holds other values than 0, 127 and 255: which is membrane?"""
+    others = np.setdiff1d(values, (0, IGNORE, MEMBRANE))
+    if len(others):
+        told = some([str(value) for value in others.tolist()])
+        raise DatasetError(
+            "mask_values",
+            f"{path} holds the value {told}, and a mask of 255 has 0, 127 (unknown) and 255 "
+            "alone: say with --positive which value is membrane, or `any` for all but 0.",
+        )
 
 
 def read_groups(path: Path, names: Collection[str]) -> dict[str, str]:

@@ -95,7 +95,7 @@ def test_a_wrong_choice_ends_it_before_any_picture(membrana, folder, tmp_path, w
     done = membrana(
         "score", str(folder / "images"), "--mask", masks, *words, "-o", str(tmp_path / "out")
     )
-    assert done.code == (2 if code == "wrong_option" else 1)
+    assert done.code == (1 if code == "calibration_missing" else 2)
     assert f"({code})" in done.err
     assert not (tmp_path / "out").exists()
 

@@ -123,6 +123,14 @@ def test_real_slide_out_of_focus_is_blur(shared_data):
     assert quality(overview, mask, soft).flags == ("blur",)
 
 
+def test_a_grey_slide_is_the_wrong_stain():
+    overview, mpp = overview_of(PhantomSpec(seed=3, width=4096, height=4096, her2="2+"))
+    mask = tissue_mask(overview, mpp)
+    assert "wrong_stain" not in quality(overview, mask, NO_PATCHES).flags
+    shades = cv2.cvtColor(cv2.cvtColor(overview, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    assert "wrong_stain" in quality(shades, mask, NO_PATCHES).flags
+
+
 def test_haematoxylin_eosin_is_the_wrong_stain(shared_data):
     found = quality(*sample(shared_data / "wsi_vendor" / "CMU-1-Small-Region.svs"))
     assert found.flags == ("wrong_stain",)

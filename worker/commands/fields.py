@@ -14,10 +14,11 @@ from backend.cli import complain, sentence_of
 from backend.errors import MembranaError
 from backend.scores.detector import Mounted, mounted
 from models.prediction import Predictor
-from models.study.dataset import pictures
+from models.study.files import check_positive, pictures
 from worker.commands.options import Refused, in_words
 from worker.commands.pictures import (
     Picture,
+    area_of,
     mask_of,
     predicted,
     predictor_of,
@@ -55,11 +56,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture as measuring reads it; `mask_sha256` of the file that its mask is from, if any."""
+    """A picture as measuring reads it.
+
+    mask_sha256: of the file that its mask is from, if any; unknown: level-0 polygons of what that
+    mask leaves open.
+    """
 
     field: Any
     masks: Any
     mask_sha256: str | None
+    unknown: Any
     detector: Any
 
 
@@ -79,10 +85,12 @@ class Judged:
 def of_her2() -> Iterator[None]:
     """Turn what scoring refuses into the command line's errors."""
     from models.her2.calibrate import CalibrationError
-    from models.her2.protocols import ProtocolError
+    from models.her2.protocols import CalibrationInvalid, ProtocolError
 
     try:
         yield
+    except CalibrationInvalid as error:
+        raise Refused(str(error), code="calibration_invalid") from error
     except ProtocolError as error:
         raise Refused(str(error), code="protocol") from error
     except CalibrationError as error:
@@ -133,6 +141,7 @@ def source_of(
             "Say where the masks come from: --mask FOLDER, --model FILE or --proposal.",
             code="wrong_option",
         )
+    check_positive(positive)
     found = mounted(detector) if detector else None
     if mask is not None:
         return Source(pictures(mask), positive, None, regions, None, found)
@@ -185,12 +194,22 @@ def prepared(picture: Picture, source: Source) -> Prepared:
             or f"{picture.path.name} does not say how many µm a pixel has: give --mpp.",
             code="mpp_missing",
         )
-    membrane, sha256 = None, None
-    if source.masks is not None:
-        membrane, sha256 = mask_of(picture, source.masks, source.positive)
-    field = Field(picture.pixels, picture.mpp, membrane)
-    masks = predicted(field, source.predictor) if source.predictor else field.masks
-    return Prepared(field, masks, sha256, detector_for(source))
+    if source.masks is None:
+        assert source.predictor is not None, "masks come from files or from a predictor"
+        field = Field(picture.pixels, picture.mpp)
+        masks = predicted(field, source.predictor)
+        return Prepared(field, masks, None, None, detector_for(source))
+    mask = mask_of(picture, source.masks, source.positive)
+    field = Field(picture.pixels, picture.mpp, mask.membrane)
+    unknown = area_of(mask.unknown)
+    return Prepared(field, field.masks, mask.sha256, unknown, detector_for(source))
+
+
+def known_in(regions: Any, ready: Prepared) -> Any:
+    """Return regions less what the picture's mask leaves open: nothing is counted there."""
+    from models.her2.pixels import Regions
+
+    return regions if ready.unknown is None else Regions.of([regions.tumour], [ready.unknown])
 
 
 def measured(ready: Prepared, rules: Any, vectors: Any) -> Any:
@@ -200,7 +219,7 @@ def measured(ready: Prepared, rules: Any, vectors: Any) -> Any:
     from models.her2.tiles import measure
 
     settings = Settings(rules, vectors)
-    regions = Regions.whole(ready.field)
+    regions = known_in(Regions.whole(ready.field), ready)
     return measure(
         ready.field, ready.masks, regions=regions, settings=settings, detector=ready.detector
     ).cells
@@ -241,6 +260,7 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
     regions = Regions.whole(field)
     if source.regions is not None:
         regions, provenance["regions_sha256"] = regions_in(picture, source.regions)
+    regions = known_in(regions, ready)
     found = measure(
         field,
         masks,

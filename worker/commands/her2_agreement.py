@@ -22,6 +22,7 @@ from worker.commands.fields import (
     source_of,
 )
 from worker.commands.her2_table import PERCENTAGES, Row, rows_of
+from worker.commands.options import folder_of
 from worker.commands.pictures import read_picture
 
 UNMERGED = (
@@ -34,7 +35,7 @@ Scored = tuple[Row, dict[str, Any]]
 
 def compare(
     table: Path,
-    output: Path,
+    output: Path | None,
     *,
     masks: Path | None,
     positive: str,
@@ -46,7 +47,7 @@ def compare(
     merge_zero_plus: bool = False,
     into: Path | None = None,
 ) -> None:
-    """Score the images of a table and compare; writes and prints one JSON document.
+    """Score the images of a table and compare; prints one JSON document, and writes it if asked.
 
     The table (worker.commands.her2_table) has true categories, or several readers'. Without masks
     and model the stain rule draws the membranes. An image that can't be scored is named and left
@@ -61,7 +62,7 @@ def compare(
         if masks is not None or regions is not None:
             check_names([table.parent / row.image for row in rows], source)
         if into is not None:
-            into.mkdir(parents=True, exist_ok=True)
+            folder_of(into)
     failed: list[Trouble] = []
     scored: list[Scored] = []
     with bar("images", len(rows)) as show:
@@ -71,7 +72,6 @@ def compare(
                 scored.append((row, document))
             show(done, len(rows))
     found = compared(scored, merge_zero_plus=merge_zero_plus)
-    plot_percentages(scored, output)
     found["notes"] += doubts_on(calibration, source)
     found |= {
         "masks": source.words,
@@ -82,7 +82,9 @@ def compare(
     for note in found["notes"]:
         complain(note)
     text = json.dumps(found, indent=1)
-    output.write_text(text + "\n")
+    if output is not None:
+        output.write_text(text + "\n")
+        plot_percentages(scored, output)
     say(text)
     if failed:
         raise typer.Exit(1)

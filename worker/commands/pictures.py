@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openslide
+import shapely
 
 from backend.regions import geojson
 from backend.regions.geojson import RegionInvalid
@@ -17,7 +18,8 @@ from backend.slides.geometry import Region0
 from backend.slides.reader import OpenSlideReader
 from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, Regions, scaled
 from models.prediction import Predictor
-from models.study.dataset import as_mask, as_pixels, opened
+from models.study import files
+from models.study.files import as_pixels, opened
 from worker.commands.options import Refused
 
 Rgb = npt.NDArray[np.uint8]
@@ -122,20 +124,43 @@ def stems_of(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys((path.stem, path.stem.removesuffix(".ome"))))
 
 
-def mask_of(picture: Picture, masks: Mapping[str, Path], positive: str) -> tuple[Bool, str]:
-    """Read the picture's mask among files by their stems: bool (H, W), and the file's sha256."""
+@dataclass(frozen=True)
+class Mask:
+    """A picture's mask file: bool (H, W) each, where membrane is and where nobody knows."""
+
+    membrane: Bool
+    unknown: Bool
+    sha256: str
+
+
+def mask_of(picture: Picture, masks: Mapping[str, Path], positive: str) -> Mask:
+    """Read the picture's mask among files by their stems.
+
+    With the usual 255 it holds nothing but 0, 127 and 255: a mask that marks membrane by another
+    value would have none, and a strong case would be scored 0.
+    """
     stems = stems_of(picture.path)
     found = next((masks[stem] for stem in stems if stem in masks), None)
     if found is None:
         raise Refused(f"There is no mask for {picture.path.name}.", code="mask_missing")
-    mask = as_mask(np.asarray(opened(found)), positive, found)
+    drawn = opened(found)
+    mask = files.mask_of(drawn, positive, found)
+    if positive == str(files.MEMBRANE) and not files.lossy(drawn) and drawn.mode != "1":
+        files.check_binary(np.asarray(drawn), found)
     if mask.shape != picture.pixels.shape[:2]:
         raise Refused(
             f"{found.name} is {mask.shape[1]} × {mask.shape[0]} px, its image "
             f"{picture.pixels.shape[1]} × {picture.pixels.shape[0]}.",
             code="mask_mismatch",
         )
-    return np.asarray(mask > 0), sha256_of(found)
+    return Mask(mask == files.MEMBRANE, mask == files.IGNORE, sha256_of(found))
+
+
+def area_of(inside: Bool) -> shapely.Geometry:
+    """Return the pixels of a picture, bool (H, W), as polygons in its px."""
+    edges = np.diff(np.pad(inside, ((0, 0), (1, 1))).view(np.int8), axis=1)
+    (top, left), (_, right) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    return shapely.union_all(shapely.box(left, top, right, top + 1))
 
 
 def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:

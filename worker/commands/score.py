@@ -1,6 +1,7 @@
 """`membrana score` and `membrana calibrate`: HER2 from files, without a server."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +20,9 @@ from worker.commands.fields import (
     rules_of,
     source_of,
 )
-from worker.commands.options import Refused, in_words
+from worker.commands.options import Refused, folder_of, in_words
 from worker.commands.pictures import read_picture, stated_size
-from worker.commands.score_files import ScoreTable, write_picture
+from worker.commands.score_files import ScoreFiles
 
 Images = Annotated[list[Path], typer.Argument(help="Images, small slides, or folders of them.")]
 Mask = Annotated[
@@ -59,13 +60,18 @@ Nuclei = Annotated[
         "its card as JSON. Without it, the built-in rule."
     ),
 ]
-Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Folder for tables and figures; without it, none are made."
+    ),
+]
 
 
 @app.command()
 def score(
     images: Images,
-    output: Out,
+    output: Out = None,
     protocol: Rules = "asco_cap_2023_breast",
     calibration: Calibration = None,
     mask: Mask = None,
@@ -82,9 +88,9 @@ def score(
     """Score HER2 on images with membrane masks. For Research Use Only.
 
     Without --regions the whole picture is taken for invasive tumour: cut out what is not. Prints
-    the score documents as JSON; in the folder lie scores.csv and, for each image, its document,
-    cells and a figure. A picture that can't be scored is named with its code and stops no other;
-    the exit code is then 1.
+    the score documents as JSON; in the folder of -o lie scores.csv and, for each image, its
+    document, cells and a figure. A picture that can't be scored is named with its code and stops
+    no other; the exit code is then 1.
     """
     with in_words(), of_her2():
         stated_size(mpp, "--mpp")
@@ -96,19 +102,21 @@ def score(
         check_names(paths, source)
         for doubt in doubts_on(calibration, source):
             complain(doubt)
-        output.mkdir(parents=True, exist_ok=True)
+        files = ScoreFiles(folder_of(output)) if output else None
     documents: list[dict[str, Any]] = []
     failed: list[Trouble] = []
-    with ScoreTable(output / "scores.csv") as table, bar("images", len(paths)) as show:
+    with files or nullcontext(), bar("images", len(paths)) as show:
         for done, path in enumerate(paths, start=1):
             with going_on(path.name, failed.append):
                 picture = read_picture(path, mpp)
-                document = write_picture(picture, judged(picture, rules, source), output)
-                table.scored(document)
+                found = judged(picture, rules, source)
+                document = {"image": path.name, **found.document}
+                if files:
+                    files.scored(picture, found, document)
                 documents.append(document)
             show(done, len(paths))
-        for trouble in failed:
-            table.failed(trouble)
+        if files:
+            files.failed(failed)
     say(json.dumps(documents, indent=1))
     if failed:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ a last, empty column, so that they stay tables that any program reads.
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,15 +20,21 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With these a spreadsheet takes a cell for a formula."""
 
 
-class ScoreTable:
-    """scores.csv, row by row: what is scored stays, whatever becomes of the next picture."""
+class ScoreFiles:
+    """A folder of results, picture by picture: what is scored stays, whatever becomes of the next.
 
-    def __init__(self, path: Path) -> None:
+    scores.csv, and for each picture its document, cells and a figure.
+    """
+
+    def __init__(self, folder: Path) -> None:
         from models.her2.classes import CLASSES
         from models.her2.slide_score import RESEARCH_USE_ONLY
 
         self._classes = CLASSES
-        self._file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+        self._folder = folder
+        self._file = (folder / "scores.csv").open(
+            "w", newline="", encoding="utf-8", errors="backslashreplace"
+        )
         self._table = csv.writer(self._file)
         told = ("image", "score", "reason", "cells", *CLASSES, "h_score")
         rest = ("membrane_percent_of_tissue", "flags", "failed", RESEARCH_USE_ONLY)
@@ -44,7 +51,9 @@ class ScoreTable:
     ) -> None:
         self._file.close()
 
-    def scored(self, document: dict[str, Any]) -> None:
+    def scored(self, picture: Picture, found: Judged, document: dict[str, Any]) -> None:
+        """Write a picture's files, and then its row."""
+        self._write(picture, found, document)
         percent = [document["percent"][name]["value"] for name in self._classes]
         flags = " ".join(flag["code"] for flag in document["flags"])
         told = [document[name] for name in ("printed_score", "reason", "cells")]
@@ -52,9 +61,22 @@ class ScoreTable:
         h_score = document["h_score"]["value"]
         self._row([as_text(document["image"]), *told, *percent, h_score, share, flags, "", ""])
 
-    def failed(self, trouble: Trouble) -> None:
+    def failed(self, troubles: Iterable[Trouble]) -> None:
         empty = [""] * (len(self._classes) + 6)
-        self._row([as_text(trouble["image"]), *empty, trouble["code"], ""])
+        for trouble in troubles:
+            self._row([as_text(trouble["image"]), *empty, trouble["code"], ""])
+
+    def _write(self, picture: Picture, found: Judged, document: dict[str, Any]) -> None:
+        from models.her2.figures import scored_field
+        from worker.exporters import cells_csv
+
+        folder, name = self._folder, picture.path.name
+        (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+        every = np.ones(len(found.cells), np.bool_)
+        lines = cells_csv.lines(found.cells, every, urn=f"sha256:{picture.sha256}")
+        with (folder / f"{name}.cells.csv").open("w", newline="") as file:
+            file.writelines(lines)
+        scored_field(picture.pixels, found.cells, document, folder / f"{name}.png")
 
     def _row(self, values: list[Any]) -> None:
         self._table.writerow(values)
@@ -64,19 +86,3 @@ class ScoreTable:
 def as_text(name: str) -> str:
     """Return a file's name as spreadsheets show it and never compute it."""
     return f"'{name}" if name.startswith(FORMULA) else name
-
-
-def write_picture(picture: Picture, found: Judged, output: Path) -> dict[str, Any]:
-    """Write a picture's document, cells and figure; return the document."""
-    from models.her2.figures import scored_field
-    from worker.exporters import cells_csv
-
-    name = picture.path.name
-    document = {"image": name, **found.document}
-    (output / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
-    every = np.ones(len(found.cells), np.bool_)
-    lines = cells_csv.lines(found.cells, every, urn=f"sha256:{picture.sha256}")
-    with (output / f"{name}.cells.csv").open("w", newline="") as file:
-        file.writelines(lines)
-    scored_field(picture.pixels, found.cells, document, output / f"{name}.png")
-    return document

@@ -90,6 +90,7 @@ def test_area_and_enough_are_what_one_computes_by_hand():
     assert reached(shares, dice, 0.65) == pytest.approx(0.3)
     assert reached(shares, dice, 0.4) == pytest.approx(0.1)
     assert reached(shares, dice, 0.71) is None
+    assert summary(points, full=0.0)["enough"] is None, "95 % of nothing is no goal"
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_pictures_that_do_not_fit_are_refused(folder):
     with pytest.raises(DatasetError, match="8×9") as caught:
         read(folder)
     assert caught.value.code == "mask_mismatch"
-    Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(path)
+    Image.fromarray(np.full((256, 256, 3), (0, 255, 0), np.uint8)).save(path)
     assert code(lambda: read(folder)) == "mask_not_grey"
     Image.fromarray(np.zeros((256, 256), np.uint16)).save(folder / "images" / "s0-f0.png")
     assert code(lambda: read(folder)) == "image_depth"

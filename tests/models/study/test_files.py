@@ -168,3 +168,11 @@ def test_a_table_that_excel_wrote_is_read(tmp_path):
     rows = "".join(f"s{slide}-f0,g{slide}\r\n" for slide in range(3))
     (tmp_path / "groups.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
     assert read(folder, groups=tmp_path / "groups.csv").groups == ("g0", "g1", "g2")
+
+
+def test_with_255_the_value_127_stays_unknown_and_with_another_it_is_none(tmp_path):
+    values = np.array([[0, 127, 255, 1]], np.uint8)
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    assert mask_of(tmp_path / "mask.png").tolist() == [[0, 127, 255, 0]]
+    assert mask_of(tmp_path / "mask.png", "any").tolist() == [[0, 255, 255, 255]]
+    assert mask_of(tmp_path / "mask.png", "1").tolist() == [[0, 0, 0, 255]]
