@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from models.cold_start import ColdStart
+from models.inference.calibration import Calibration
 from models.inference.choice import load
 from models.inference.regions import predict_region
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
@@ -166,3 +168,89 @@ def test_weights_that_are_none_are_refused_before_any_image(
         said = membrana("segment", str(shared_data / FIELD), *words)
         assert (said.code, said.out) == (1, "")
         assert said.err.rstrip().endswith(f"({code})"), said.err
+
+
+@pytest.fixture
+def lively(tmp_path: Path) -> Path:
+    """Weights whose masks are not empty."""
+    torch.manual_seed(0)
+    config = NetworkConfig("unet-small")
+    network = build(config)
+    network.train()(torch.randn(2, 3, 64, 64))
+    with torch.no_grad():
+        network.get_submodule("head").bias.zero_()
+    path = tmp_path / "lively.safetensors"
+    save_ensemble(Ensemble(config, network, ()), path)
+    return path
+
+
+def test_eight_bits_are_calibrated_once_and_say_what_they_cost(
+    membrana: Membrana, shared_data: Path, tmp_path: Path, lively: Path
+) -> None:
+    with Image.open(shared_data / FIELD) as field:
+        pixels = np.array(field.convert("RGB"))
+    for name, part in (("a", np.s_[:512, :512]), ("b", np.s_[512:800, 600:1000])):
+        Image.fromarray(pixels[part]).save(tmp_path / f"{name}.png")
+    a, b = (str(tmp_path / f"{name}.png") for name in "ab")
+    kept = lively.with_name("lively.safetensors.ranges.json")
+
+    def drawn(into: str, *options: str) -> tuple[Outcome, np.ndarray]:
+        words = ("--mpp", "0.25", "--model", str(lively), "--precision", "int8", *options)
+        said = membrana("segment", a, "-o", str(tmp_path / into), *words)
+        return said, read(tmp_path / into / "a.png") if said.code == 0 else np.empty(0)
+
+    refused, _ = drawn("none")
+    assert (refused.code, refused.err.endswith("(ranges_missing)\n")) == (1, True)
+    first, mask = drawn("first", "--calibration", b)
+    assert first.code == 0, first.err
+    assert "lively.safetensors in int8: masks agree with f32 to a Dice of 0." in first.err
+    ranges = Calibration.from_document(
+        json.dumps(json.loads(kept.read_text())["calibration"]).encode()
+    )
+    [document] = told(first)
+    assert document["ranges_sha256"] == ranges.sha256
+    assert f"int8 of ranges {ranges.sha256[:12]}" in document["predictor"]
+    assert ranges.weights_sha256 == document["model_sha256"]
+    narrow = load(lively, threads=1, precision="int8", calibration=ranges)
+    expected = predict_region(narrow, pixels[:512, :512]).probability[0]
+    np.testing.assert_array_equal(mask > 0, np.rint(expected * 255) >= 128)
+    # frozen: neither this nor the same patches again take others
+    before = kept.read_bytes()
+    for options in ((), ("--calibration", b)):
+        again, same = drawn("again", *options)
+        assert again.code == 0, again.err
+        np.testing.assert_array_equal(same, mask)
+    other, _ = drawn("other", "--calibration", a)
+    assert (other.code, other.err.endswith("(ranges_differ)\n")) == (1, True)
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--precision", "int8"), "wrong_option"),
+        (("--precision", "int4"), "wrong_option"),
+        (("--calibration", "."), "wrong_option"),
+        (("--precision", "int8", "--model", "none.safetensors"), "model_missing"),
+    ],
+)
+def test_wrong_words_about_eight_bits(
+    membrana: Membrana, shared_data: Path, tmp_path: Path, options: tuple[str, ...], code: str
+) -> None:
+    said = membrana("segment", str(shared_data / FIELD), "-o", str(tmp_path / "masks"), *options)
+    assert (said.code, said.out) == (2 if code == "wrong_option" else 1, "")
+    assert said.err.endswith(f"({code})\n")
+
+
+def test_ranges_of_other_weights_and_of_nothing_are_refused(
+    membrana: Membrana, shared_data: Path, tmp_path: Path, lively: Path
+) -> None:
+    kept = lively.with_name("lively.safetensors.ranges.json")
+    cost = {"patches": 1, "mask_dice": 1, "mask_iou": 1, "students_iou": 1, "quicker": 1}
+    calibration = json.loads(Calibration("0" * 64, (), "", ()).document())
+    strange = json.dumps({"calibration": calibration, "costs": {"int8": cost}})
+    words = ("-o", str(tmp_path / "masks"), "--model", str(lively), "--precision", "int8")
+    for document, code in (("{}", "ranges_unreadable"), (strange, "ranges_of_other_weights")):
+        kept.write_text(document)
+        said = membrana("segment", str(shared_data / FIELD), *words)
+        assert (said.code, said.err.endswith(f"({code})\n")) == (1, True), said.err

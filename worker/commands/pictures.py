@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from models.prediction import Predictor
 from models.study import files
 from models.study.files import as_pixels, opened
 from worker.commands.options import Refused
+
+if TYPE_CHECKING:
+    from models.inference.calibration import Calibration, Precision
 
 Rgb = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -209,15 +212,23 @@ def predicted(field: Field, predictor: Predictor) -> MaskArrays:
     return MaskArrays(membrane, np.zeros_like(membrane), likely)
 
 
-def predictor_of(model: Path | None) -> Predictor:
-    """Return the predictor of a weights file, or the stain rule that needs none."""
+def predictor_of(model: Path | None, ranges: "Calibration | None" = None) -> Predictor:
+    """Return the predictor of a weights file, or the stain rule that needs none.
+
+    ranges: frozen with these weights; with them it predicts in eight bits.
+    """
     if model is None:
         from models.cold_start import ColdStart
 
         return ColdStart()
-    if not model.is_file():
-        raise Refused(f"There is no file {model}.", code="model_missing")
+    check_model(model)
     from models.inference.choice import load
 
-    found: Any = load(model, threads=1)
+    precision: Precision = "int8" if ranges else "f32"
+    found: Any = load(model, threads=1, precision=precision, calibration=ranges)
     return found  # type: ignore[no-any-return]
+
+
+def check_model(model: Path) -> None:
+    if not model.is_file():
+        raise Refused(f"There is no file {model}.", code="model_missing")

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
@@ -20,8 +20,10 @@ from models.cold_start import ColdStart
 from models.her2.pixels import Field
 from models.prediction import Predictor
 from worker.commands.fields import files_of, going_on
-from worker.commands.options import Refused, in_words
+from worker.commands.narrowing import calibration_of
+from worker.commands.options import Refused, in_words, one_of
 from worker.commands.pictures import (
+    check_model,
     predicted,
     predictor_of,
     read_picture,
@@ -29,6 +31,9 @@ from worker.commands.pictures import (
     stated_size,
 )
 from worker.commands.score import Images, Mpp
+
+if TYPE_CHECKING:
+    from models.inference.calibration import Calibration
 
 Gray = npt.NDArray[np.uint8]
 HALF = 128
@@ -47,6 +52,14 @@ def segment(
         typer.Option(help="Weights that draw the masks; without them, the stain rule: a start."),
     ] = None,
     *,
+    precision: Annotated[
+        str,
+        typer.Option(help="f32; or int8: quicker, and other masks. Prints what it costs."),
+    ] = "f32",
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of int8, once: images like those to come, or a folder of them."),
+    ] = None,
     mpp: Mpp = None,
     probability: Annotated[
         bool,
@@ -60,7 +73,8 @@ def segment(
     """
     with in_words():
         stated_size(mpp, "--mpp")
-        predictor = predictor_of(model)
+        ranges = ranges_for(precision, model, calibration or [], mpp)
+        predictor = predictor_of(model, ranges)
         paths = files_of(images)
     folders = {"mask": output} | ({LIKELY: output / LIKELY} if probability else {})
     for folder in folders.values():
@@ -69,6 +83,7 @@ def segment(
         "model": model.name if model else "cold-start",
         "model_sha256": sha256_of(model) if model else ColdStart().sha256,
         "predictor": predictor.backend,
+        **({"ranges_sha256": ranges.sha256} if ranges else {}),
         "research_use_only": RESEARCH_USE_ONLY,
     }
     told: list[dict[str, Any]] = []
@@ -81,6 +96,23 @@ def segment(
     say(json.dumps(told, indent=1, ensure_ascii=False))
     if any("problem" in each for each in told):
         raise typer.Exit(1)
+
+
+def ranges_for(
+    precision: str, model: Path | None, calibration: list[Path], mpp: float | None
+) -> "Calibration | None":
+    """Return what eight bits are read from; None in f32. Refuse options that don't fit together."""
+    one_of("precision", precision, ("f32", "int8"))
+    if precision == "f32":
+        if calibration:
+            raise Refused("--calibration is of --precision int8.", code="wrong_option")
+        return None
+    if model is None:
+        raise Refused(
+            "--precision int8 needs --model: the stain rule has no network.", code="wrong_option"
+        )
+    check_model(model)
+    return calibration_of(model, files_of(calibration), mpp)
 
 
 def tell(told: list[dict[str, Any]], path: Path, trouble: dict[str, Any]) -> None:

@@ -1,0 +1,125 @@
+"""Eight bits on the command line: ranges taken once from images, kept beside the weights."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.cli import complain
+from models.her2.pixels import ANALYSIS_MPP, Field, scaled
+from models.prediction import PATCH_PX
+from worker.commands.options import Refused
+from worker.commands.pictures import Picture, read_picture
+
+if TYPE_CHECKING:
+    from models.inference.calibration import Calibration
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def place_of(model: Path) -> Path:
+    """Return where the ranges of a file of weights lie."""
+    return model.with_name(f"{model.name}.ranges.json")
+
+
+def calibration_of(model: Path, images: list[Path], mpp: float | None) -> "Calibration":
+    """Return the ranges of saved weights, and print what int8 costs with them.
+
+    images: taken from these, if they are not there yet; refused if they are there of others.
+    """
+    from models.inference.choice import check_precision, check_weights
+
+    check_precision("int8", "auto")
+    kept = place_of(model)
+    if not images and not kept.exists():
+        raise Refused(
+            "int8 needs the ranges of the network's values: give --calibration once, a "
+            f"folder of images like those to come. They stay in {kept}.",
+            code="ranges_missing",
+        )
+    patches = patches_of(images, mpp) if images else None
+    if not kept.exists():
+        assert patches is not None, "what was not given was refused"
+        write(kept, model, patches)
+    calibration, costs = read(kept)
+    check_weights(calibration, model)
+    if patches is not None:
+        check_patches(calibration, patches, kept)
+    complain(f"{model.name} in int8: {costs['int8']}")
+    return calibration
+
+
+def read(kept: Path) -> tuple["Calibration", dict[str, Any]]:
+    """Read ranges and, by precision, their costs."""
+    from models.inference.calibration import Calibration
+    from models.inference.eight_bits import Cost
+
+    try:
+        said = json.loads(kept.read_text())
+        costs = {precision: Cost(**cost) for precision, cost in said["costs"].items()}
+        return Calibration.from_document(json.dumps(said["calibration"]).encode()), costs
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Refused(
+            f"{kept} holds no ranges: delete it, and give --calibration.", code="ranges_unreadable"
+        ) from error
+
+
+def write(kept: Path, model: Path, patches: Pixels) -> None:
+    """Take the ranges and what they cost, and keep them whole or not at all."""
+    from models.inference.eight_bits import frozen
+
+    calibration, costs = frozen(model, patches, threads=1)
+    document = {
+        "calibration": json.loads(calibration.document()),
+        "costs": {precision: asdict(cost) for precision, cost in costs.items()},
+    }
+    draft = kept.with_name(f".{kept.name}.{os.getpid()}")
+    try:
+        draft.write_text(json.dumps(document, indent=1) + "\n")
+        draft.replace(kept)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise Refused(f"{kept} can't be written: {error.strerror}.", code="not_written") from error
+
+
+def check_patches(calibration: "Calibration", patches: Pixels, kept: Path) -> None:
+    """Refuse other images than the ranges are of: masks made before could not be made again."""
+    from models.inference.eight_bits import learned, names_of
+
+    if names_of(learned(patches)) != calibration.patches_sha256:
+        raise Refused(
+            f"{kept} holds ranges of other images, which masks may have been made with. Leave "
+            "--calibration out, or delete the file to take ranges anew.",
+            code="ranges_differ",
+        )
+
+
+def patches_of(images: list[Path], mpp: float | None) -> Pixels:
+    """Cut images into patches at the analysis' resolution; some from all over, (N, 256, 256, 3)."""
+    from models.inference.eight_bits import spread
+
+    found: list[Pixels] = []
+    for path in images:
+        tiles = tiles_of(read_picture(path, mpp))
+        found += [tiles[index] for index in spread(len(tiles))]
+    return np.stack([found[index] for index in spread(len(found))])
+
+
+def tiles_of(picture: Picture) -> list[Pixels]:
+    """Return a picture's tiles edge to edge, the last ones moved in."""
+    from models.inference.regions import at_least_a_tile, starts, tile
+
+    if picture.mpp is None:
+        raise Refused(
+            picture.doubt or f"{picture.path.name} does not say how many µm a pixel has: --mpp.",
+            code="mpp_missing",
+        )
+    field = Field(picture.pixels, picture.mpp)
+    width, height = (scaled(n, field.mpp, ANALYSIS_MPP) for n in (field.width, field.height))
+    whole = at_least_a_tile(field.read(0, 0, width, height, ANALYSIS_MPP))
+    tops, lefts = (starts(side, PATCH_PX) for side in whole.shape[:2])
+    return [tile(whole, (top, left)) for top in tops for left in lefts]
