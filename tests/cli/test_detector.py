@@ -1,4 +1,4 @@
-"""`--detector` of `score` and `calibrate`: nuclei by a learned detector, or a refusal in words."""
+"""`--detector` of `score`, `calibrate` and `benchmark --her2`: nuclei by a learned detector, or a refusal in words."""
 
 import csv
 import json
@@ -40,6 +40,21 @@ def test_nuclei_are_found_by_the_detector_that_is_given(score, tmp_path: Path) -
     assert usual["provenance"]["detector"] == "log"
     assert document["score"] == usual["score"] == "2+"
     assert document["counts"] != usual["counts"]
+
+
+def test_a_table_is_compared_with_the_detector_that_is_given(membrana, score, tmp_path) -> None:
+    weights = mount(tmp_path / "mounted")
+    [alone] = json.loads(score("--detector", str(weights)).out)
+    table = tmp_path / "images" / "table.csv"
+    table.write_text(f"image,category,mpp\ncase.png,2+,{MPP}\n")
+    done = membrana(
+        *("benchmark", "--her2", str(table), "--masks", str(tmp_path / "masks")),
+        *("--detector", str(weights)),
+    )
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["detector_weights"] == alone["provenance"]["detector_weights"]
+    assert found["concordance"]["hits"] == 1
 
 
 @pytest.mark.parametrize(

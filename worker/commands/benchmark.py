@@ -107,6 +107,9 @@ def benchmark(
     regions: Annotated[
         Path | None, typer.Option(help="Of --her2: folder of GeoJSON by the images' names.")
     ] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="Of --her2: weights of a nucleus detector.")
+    ] = None,
     gap: Annotated[
         str | None, typer.Option(help="Of --her2: what the guideline's gap is scored as.")
     ] = None,
@@ -136,6 +139,7 @@ def benchmark(
                 calibration=calibration,
                 model=model,
                 regions=regions,
+                detector=detector,
                 gap=gap,
                 merge_zero_plus=merge_zero_plus,
                 into=into,

@@ -41,6 +41,7 @@ def compare(
     positive: str,
     model: Path | None = None,
     regions: Path | None = None,
+    detector: Path | None = None,
     protocol: str,
     calibration: Path | None,
     gap: str | None = None,
@@ -53,10 +54,17 @@ def compare(
     and model the stain rule draws the membranes. An image that can't be scored is named and left
     out of the figures, and the exit code is 1. `into`: a figure of each disagreement.
     """
+    from worker.her2.detector import of_detector
+
     with of_her2():
         rules = rules_of(protocol, calibration, gap, merge_zero_plus=merge_zero_plus)
         source = source_of(
-            masks, positive, model, proposal=masks is None and model is None, regions=regions
+            masks,
+            positive,
+            model,
+            proposal=masks is None and model is None,
+            regions=regions,
+            detector=detector,
         )
         rows = rows_of(table)
         if masks is not None or regions is not None:
@@ -77,6 +85,7 @@ def compare(
         "masks": source.words,
         "weights_sha256": source.weights_sha256,
         "regions": "drawn" if regions else "whole pictures",
+        **of_detector(source.frozen_detector),
         "failed": failed,
     }
     for note in found["notes"]:
