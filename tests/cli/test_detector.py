@@ -1,4 +1,4 @@
-"""`--detector` of `score`, `calibrate` and `benchmark --her2`: nuclei by a learned detector, or a refusal in words."""
+"""`--detector` of the HER2 commands: nuclei by a learned detector, or a refusal in words."""
 
 import csv
 import json
