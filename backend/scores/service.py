@@ -28,7 +28,7 @@ from backend.storage.blobs import Blobs
 MOST_DECISIONS = 20_000
 STEPS = ("t_faint", "t_weak", "t_moderate", "t_intense")
 SHARES = ("c_any", "c_full")
-WITH_ZERO_PLUS = "asco_cap_2023_breast"
+BREAST = "asco_cap_2023_breast"
 
 
 class NoScore(Conflict):
@@ -45,6 +45,10 @@ class ThresholdsOutOfOrder(Unprocessable):
 
 class NoZeroPlus(Unprocessable):
     code, title = "no_zero_plus", "The protocol has no category 0+"
+
+
+class NoGap(Unprocessable):
+    code, title = "no_gap", "The protocol leaves no pattern open"
 
 
 class Outdated(Exception):
@@ -105,7 +109,9 @@ def begin(
             setattr(row, name, value)
     before = Statements.of(blobs, row)
     after = replace(before, **said)
-    if after.merge_zero_plus and row.protocol != WITH_ZERO_PLUS:
+    if row.gap and row.protocol != BREAST:
+        raise NoGap(f"{row.protocol} says what every pattern is scored as: it takes no gap policy.")
+    if after.merge_zero_plus and row.protocol != BREAST:
         raise NoZeroPlus(f"{row.protocol} has no category 0+ that could be printed as 0.")
     if after != before:
         after.keep(blobs, row)

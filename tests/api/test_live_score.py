@@ -428,3 +428,5 @@ def test_0_plus_is_printed_as_0_where_the_protocol_has_it(service: Service) -> N
     assert not score_of(service, slide_id)["merge_zero_plus"], "the stomach has no 0+"
     refused = service.client.put(f"/slides/{slide_id}/score", json={"merge_zero_plus": True})
     assert code(refused) == (422, "no_zero_plus")
+    refused = service.client.put(f"/slides/{slide_id}/score", json={"gap": "2+"})
+    assert code(refused) == (422, "no_gap")
