@@ -126,35 +126,38 @@ def test_weights_take_128_steps_of_their_channels_peak():
     np.testing.assert_array_less(np.abs(found - weights), np.broadcast_to(peak / 126, found.shape))
 
 
+PREDICT = """
+import sys
+from hashlib import sha256
+from pathlib import Path
+import numpy as np
+from models.inference.calibration import Calibration
+from models.inference.choice import load
+weights, ranges, patches = map(Path, sys.argv[1:])
+calibration = Calibration.from_document(ranges.read_bytes())
+seen = load(weights, threads=1, precision="int8", calibration=calibration)(np.load(patches))
+print(sha256(seen.probability.tobytes() + seen.students.tobytes()).hexdigest())
+"""
+
+
 def test_frozen_ranges_make_the_same_masks_in_another_process(
     weights, calibration, patches, tmp_path
 ):
     """Written down and read again, whatever the process and its hashing have seen before."""
-    (tmp_path / "ranges.json").write_bytes(calibration.document())
-    np.save(tmp_path / "patches.npy", patches)
-    again = Calibration.from_document(calibration.document())
-    assert again == calibration
-    found = []
-    for seed in ("1", "2"):
-        program = (
-            "import sys, hashlib, numpy as np; from pathlib import Path;"
-            "from models.inference.calibration import Calibration;"
-            "from models.inference.choice import load;"
-            "folder = Path(sys.argv[2]);"
-            "ranges = Calibration.from_document((folder / 'ranges.json').read_bytes());"
-            "predictor = load("
-            "  Path(sys.argv[1]), threads=1, precision='int8', calibration=ranges);"
-            "seen = predictor(np.load(folder / 'patches.npy'));"
-            "print(hashlib.sha256(seen.probability.tobytes() + seen.students.tobytes()).hexdigest())"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", program, weights, tmp_path],
+    ranges, pixels = tmp_path / "ranges.json", tmp_path / "patches.npy"
+    ranges.write_bytes(calibration.document())
+    np.save(pixels, patches)
+    assert Calibration.from_document(calibration.document()) == calibration
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", PREDICT, weights, ranges, pixels],
             env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,
-        )
-        found.append(done.stdout)
+        ).stdout
+        for seed in ("1", "2")
+    ]
     here = load(weights, threads=1, precision="int8", calibration=calibration)(patches)
     content = here.probability.tobytes() + here.students.tobytes()
     assert found == [hashlib.sha256(content).hexdigest() + "\n"] * 2
