@@ -136,7 +136,7 @@ def _nearest(support: npt.NDArray[np.bool_], rows: Index, cols: Index, reach: fl
     )
     number = np.zeros(len(rows) + 1, np.int32)
     number[place[rows, cols]] = np.arange(1, len(rows) + 1)
-    out: Label = np.take(number, place)
+    out: Label = np.take(number, np.asarray(place, np.int32))
     out *= support & (np.asarray(distance) <= reach)
     return out
 

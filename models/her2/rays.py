@@ -173,7 +173,7 @@ def _trace(planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: f
     return Profiles(hit, at, nucleus, run, peak, inside, behind, reviewed)
 
 
-def _bits(condition: npt.NDArray[np.generic]) -> Bits:
+def _bits(condition: Bool | Code) -> Bits:
     """Pack a ray's steps (n, R, S), true where not 0, into the bits of one number: (n, R)."""
     packed = np.zeros((*condition.shape[:-1], 8), np.uint8)
     packed[..., : STEPS // 8] = np.packbits(condition, axis=-1, bitorder="little")

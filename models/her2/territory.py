@@ -30,7 +30,7 @@ def territories(labels: Label, mpp: float, r_max_um: float = R_MAX_UM) -> Label:
     owner = np.zeros(int(place.max()) + 1, np.int32)
     nuclei = np.flatnonzero(inside)
     owner[np.take(place, nuclei)] = np.take(labels, nuclei)
-    out: Label = np.take(owner, place)
+    out: Label = np.take(owner, np.asarray(place, np.int32))
     out *= np.asarray(distance) <= r_max_um / mpp
     return out
 

@@ -203,7 +203,3 @@ def _cover(tile: _Tile, tile_px: int) -> Iterator[Box]:
             yield from _cover(part, tile_px)
     else:
         yield tile.box
-
-
-def _meet(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
