@@ -76,5 +76,5 @@ def test_the_commands_refuse_such_a_size_before_anything_is_read(membrana, tmp_p
     done = membrana(
         "score", str(tmp_path / "none.png"), "--proposal", f"--mpp={mpp}", "-o", str(tmp_path)
     )
-    assert done.code == 1
+    assert done.code == 2
     assert "(mpp_implausible)" in done.err

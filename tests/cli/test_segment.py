@@ -131,7 +131,7 @@ def test_without_a_pixel_size_nothing_is_guessed(
     assert said.code == 1
     assert told(said)[0]["problem"]["code"] == "mpp_missing"
     wrong = membrana("segment", str(shared_data / FIELD), "-o", str(tmp_path), "--mpp", "250")
-    assert (wrong.code, wrong.out) == (1, "")
+    assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err.endswith("(mpp_implausible)\n")
 
 
