@@ -96,11 +96,11 @@ def scored(case: Case, rules: Any, source: Source, into: Path | None) -> dict[st
     picture = read_picture(DATA / case.path, case.mpp)
     result = judged(picture, rules, source)
     if into is not None:
-        write_picture(picture, result, into)
+        document = {"image": picture.path.name, **result.document}
+        write_picture(picture, result, document, into)
         if case.given and steps_apart(case.given, result.document["score"]):
             path = into / "disagreements" / f"{picture.path.stem}.png"
             path.parent.mkdir(exist_ok=True)
-            document = {"image": picture.path.name, **result.document}
             disagreement(picture.pixels, result.membrane, result.cells, document, case.given, path)
     return row(case, result.document)
 

@@ -53,7 +53,7 @@ class ScoreFiles:
 
     def scored(self, picture: Picture, found: Judged, document: dict[str, Any]) -> None:
         """Write a picture's files, and then its row."""
-        self._write(picture, found, document)
+        write_picture(picture, found, document, self._folder)
         percent = [document["percent"][name]["value"] for name in self._classes]
         flags = " ".join(flag["code"] for flag in document["flags"])
         told = [document[name] for name in ("printed_score", "reason", "cells")]
@@ -66,18 +66,6 @@ class ScoreFiles:
         for trouble in troubles:
             self._row([as_text(trouble["image"]), *empty, trouble["code"], ""])
 
-    def _write(self, picture: Picture, found: Judged, document: dict[str, Any]) -> None:
-        from models.her2.figures import scored_field
-        from worker.exporters import cells_csv
-
-        folder, name = self._folder, picture.path.name
-        (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
-        every = np.ones(len(found.cells), np.bool_)
-        lines = cells_csv.lines(found.cells, every, urn=f"sha256:{picture.sha256}")
-        with (folder / f"{name}.cells.csv").open("w", newline="") as file:
-            file.writelines(lines)
-        scored_field(picture.pixels, found.cells, document, folder / f"{name}.png")
-
     def _row(self, values: list[Any]) -> None:
         self._table.writerow(values)
         self._file.flush()
@@ -86,3 +74,17 @@ class ScoreFiles:
 def as_text(name: str) -> str:
     """Return a file's name as spreadsheets show it and never compute it."""
     return f"'{name}" if name.startswith(FORMULA) else name
+
+
+def write_picture(picture: Picture, found: Judged, document: dict[str, Any], folder: Path) -> None:
+    """Write a picture's document, cells and figure."""
+    from models.her2.figures import scored_field
+    from worker.exporters import cells_csv
+
+    name = picture.path.name
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    every = np.ones(len(found.cells), np.bool_)
+    lines = cells_csv.lines(found.cells, every, urn=f"sha256:{picture.sha256}")
+    with (folder / f"{name}.cells.csv").open("w", newline="") as file:
+        file.writelines(lines)
+    scored_field(picture.pixels, found.cells, document, folder / f"{name}.png")
