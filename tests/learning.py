@@ -1,6 +1,7 @@
 """Slides and people's masks as rows, for tests of learning that don't test intake."""
 
 import io
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,18 @@ from tests import rows
 SIDE = 1024
 MPP = 0.25
 FOLDER = TemporaryDirectory(prefix="membrana-phantom-")
+
+
+@dataclass
+class Learning:
+    """Where slides and masks lie, for a test to add its own to."""
+
+    database: Database
+    settings: Settings
+
+    @property
+    def blobs(self) -> Blobs:
+        return Blobs(self.settings.blob_folder)
 
 
 def spec_of(seed: int) -> PhantomSpec:

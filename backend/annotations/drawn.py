@@ -37,12 +37,7 @@ def of_slide(database: Database, slide_id: str) -> Iterator[Drawn]:
     """Yield what people have drawn on a slide; no transaction stays open."""
     statement = (
         select(
-            Patch.id.label("patch_id"),
-            Patch.row,
-            Patch.column,
-            Patch.x0,
-            Patch.y0,
-            Patch.size0,
+            *in_grid_order.PLACE,
             Patch.state,
             Annotation.revision,
             Annotation.author_id,

@@ -152,14 +152,7 @@ def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Conten
 def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:
     """Yield the patches that a model version has seen."""
     statement = (
-        select(
-            Patch.id.label("patch_id"),
-            Patch.row,
-            Patch.column,
-            Patch.x0,
-            Patch.y0,
-            Patch.size0,
-        )
+        select(*in_grid_order.PLACE)
         .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
         .where(PatchPrediction.prediction_id == prediction.id)
     )

@@ -9,6 +9,11 @@ from backend.db.session import Database
 from backend.patches.tables import Patch
 
 PAGE = 200
+PLACE = (
+    Patch.id.label("patch_id"),
+    *(Patch.row, Patch.column, Patch.x0, Patch.y0, Patch.size0),
+)
+"""Which patch, and where it lies."""
 
 
 def rows(database: Database, statement: Select[*tuple[Any, ...]]) -> Iterator[RowMapping]:

@@ -91,11 +91,12 @@ def as_pixels(picture: Image.Image, path: Path) -> Pixels:
     return np.asarray(picture.convert("RGB"), np.uint8)
 
 
-def mask_of(picture: Image.Image, positive: str, path: Path) -> Pixels:
+def mask_of(picture: Image.Image, positive: str, path: Path, *, binary: bool = False) -> Pixels:
     """Return a mask of 0, 127 and 255 (H, W). Raises DatasetError where values can't be relied on.
 
     A palette's numbers are the values, as in sets of labelled classes; white of one bit is 1 as
-    well as 255. A lossy file is read only where 0 and 255 can be told apart in it.
+    well as 255. A lossy file is read only where 0 and 255 can be told apart in it. binary: with
+    `positive` 255 any other value than 0 and 127 is refused.
     """
     if picture.mode == "1":
         return as_mask(
@@ -104,7 +105,10 @@ def mask_of(picture: Image.Image, positive: str, path: Path) -> Pixels:
     if picture.mode == "P":
         check_palette(picture, path)
     values = np.asarray(picture)
-    if not lossy(picture):
+    compression = str(picture.info.get("compression", ""))
+    if picture.format not in LOSSY_FORMATS and compression not in {"jpeg", "tiff_jpeg", "webp"}:
+        if binary and positive == str(MEMBRANE):
+            check_binary(values, path)
         return as_mask(values, positive, path)
     near = np.minimum(values, 255 - values) <= NEAR if values.dtype == np.uint8 else values < 0
     if positive != "255" or near.mean() < NEARLY_ALL:
@@ -114,12 +118,6 @@ def mask_of(picture: Image.Image, positive: str, path: Path) -> Pixels:
             "PNG or TIFF. Only one of 0 and 255 with --positive 255 can be read.",
         )
     return as_mask(np.where(values > MEMBRANE // 2, MEMBRANE, 0), positive, path)
-
-
-def lossy(picture: Image.Image) -> bool:
-    """Whether the file that a picture was read from keeps values only nearly."""
-    compression = str(picture.info.get("compression", ""))
-    return picture.format in LOSSY_FORMATS or compression in {"jpeg", "tiff_jpeg", "webp"}
 
 
 def check_palette(picture: Image.Image, path: Path) -> None:

@@ -33,13 +33,6 @@ def ensemble():
 
 
 @pytest.fixture(scope="module")
-def weights(ensemble, tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    save_ensemble(ensemble, path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def patches():
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (7, PATCH_PX, PATCH_PX, 3), dtype=np.uint8)

@@ -39,13 +39,6 @@ def patches():
 
 
 @pytest.fixture(scope="module")
-def weights(ensemble, tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    save_ensemble(ensemble, path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def calibration(weights, patches):
     return calibrate(weights, patches[:3], threads=1)
 

@@ -1,7 +1,6 @@
 """Eight bits in the service: ranges frozen with the version, masks that can be made again."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -22,11 +21,10 @@ from backend.predictions.tables import Prediction, PredictionShard
 from backend.rounds import snapshot
 from backend.settings import Settings
 from backend.slides import service as slides
-from backend.storage.blobs import Blobs
 from models.inference.calibration import Calibration
 from models.inference.eight_bits import names_of
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
-from tests.learning import add_slide, annotate_some
+from tests.learning import Learning, add_slide, annotate_some
 from worker import predictors
 from worker.data import read_unlabelled
 from worker.run import run_job
@@ -35,16 +33,8 @@ ONCE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 LEARNED = 5
 
 
-@dataclass
-class Laboratory:
+class Laboratory(Learning):
     """Annotated slides, a version that learned from them, and the worker's code."""
-
-    database: Database
-    settings: Settings
-
-    @property
-    def blobs(self) -> Blobs:
-        return Blobs(self.settings.blob_folder)
 
     def version(self, *, seed: int = 0, of_snapshot: bool = True) -> str:
         """Add a version whose masks are not empty; return its id."""

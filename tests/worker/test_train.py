@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,25 +24,17 @@ from backend.rounds.snapshot import Snapshot
 from backend.rounds.tables import Round, RoundCurve, RoundState
 from backend.settings import Settings
 from backend.slides.tables import Slide
-from backend.storage.blobs import Blobs, file_sha256
+from backend.storage.blobs import file_sha256
 from models.cold_start import ColdStart, ColdStartParameters
 from models.metrics import Counts, compare
-from tests.learning import SIDE, add_slide, annotate, annotate_some
+from tests.learning import SIDE, Learning, add_slide, annotate, annotate_some
 from worker.data import read_labelled
 from worker.predictors import predictor_for, register_cold_start
 from worker.run import run_job
 
 
-@dataclass
-class Laboratory:
+class Laboratory(Learning):
     """A database with annotated slides, and the worker's code."""
-
-    database: Database
-    settings: Settings
-
-    @property
-    def blobs(self) -> Blobs:
-        return Blobs(self.settings.blob_folder)
 
     def start(self, **changes: Any) -> str:
         with self.database.writing() as session:

@@ -146,10 +146,7 @@ def mask_of(picture: Picture, masks: Mapping[str, Path], positive: str) -> Mask:
     found = next((masks[stem] for stem in stems if stem in masks), None)
     if found is None:
         raise Refused(f"There is no mask for {picture.path.name}.", code="mask_missing")
-    drawn = opened(found)
-    mask = files.mask_of(drawn, positive, found)
-    if positive == str(files.MEMBRANE) and not files.lossy(drawn) and drawn.mode != "1":
-        files.check_binary(np.asarray(drawn), found)
+    mask = files.mask_of(opened(found), positive, found, binary=True)
     if mask.shape != picture.pixels.shape[:2]:
         raise Refused(
             f"{found.name} is {mask.shape[1]} × {mask.shape[0]} px, its image "

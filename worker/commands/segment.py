@@ -21,7 +21,7 @@ from models.her2.pixels import Field
 from models.prediction import Predictor
 from worker.commands.fields import files_of, going_on
 from worker.commands.narrowing import calibration_of
-from worker.commands.options import Refused, in_words, one_of
+from worker.commands.options import Refused, folder_of, in_words, one_of
 from worker.commands.pictures import (
     check_model,
     predicted,
@@ -78,7 +78,7 @@ def segment(
         paths = files_of(images)
     folders = {"mask": output} | ({LIKELY: output / LIKELY} if probability else {})
     for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder_of(folder)
     drawn_by = {
         "model": model.name if model else "cold-start",
         "model_sha256": sha256_of(model) if model else ColdStart().sha256,
