@@ -1,6 +1,9 @@
 """OpenVINO as a backend: Intel's kernels and graph compiler, for any x86 or ARM processor."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -98,7 +101,7 @@ def converted(ensemble: Ensemble, batch_size: int) -> Any:
     library = openvino()
     opinions = Opinions(ensemble, "cpu").eval()
     example = torch.zeros(1, PATCH_PX, PATCH_PX, 3, dtype=torch.uint8)
-    with torch.no_grad(), catch_warnings():
+    with torch.no_grad(), catch_warnings(), logging_untouched():
         # tracing is what OpenVINO's converter builds on, deprecated or not
         simplefilter("ignore", FutureWarning)
         # traced here, with one patch and unchecked: OpenVINO's own tracing takes thrice as long
@@ -112,6 +115,18 @@ def converted(ensemble: Ensemble, batch_size: int) -> Any:
                 f"OpenVINO can't read a network of the kind {ensemble.config.architecture}: it "
                 "predicts with torch, in f32.",
             ) from error
+
+
+@contextmanager
+def logging_untouched() -> Iterator[None]:
+    """Keep the process's log as it is: a conversion that fails leaves it silent below ERROR."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:], root.handlers[:] = filters, handlers
 
 
 def request_of(model: Any, threads: int) -> Any:

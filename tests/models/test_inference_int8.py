@@ -1,6 +1,7 @@
 """Eight bits: every convolution is narrowed, the teacher is left alone when it should be."""
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -203,9 +204,12 @@ def test_what_can_not_be_had_is_refused(weights, calibration, tmp_path, monkeypa
 def test_a_network_that_openvino_can_not_read_is_refused(patches, tmp_path):
     config = NetworkConfig("transunet", "small")
     save_ensemble(Ensemble(config, build(config), ()), tmp_path / "weights")
+    root = logging.getLogger()
+    as_it_was = root.level, root.filters[:], root.handlers[:]
     with pytest.raises(NetworkError, match="transunet") as error:
         frozen(tmp_path / "weights", patches, threads=1)
     assert error.value.code == "openvino_unsupported"
+    assert (root.level, root.filters, root.handlers) == as_it_was, "the log of a worker goes on"
 
 
 @pytest.mark.parametrize("count", [0, 1])
