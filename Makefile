@@ -20,7 +20,7 @@ run: $(VENV)/.ready backend/static/index.html
 
 # one thread each: two processes of two threads on two cores wait for each other most of the time
 test: $(VENV)/.ready annotator-tests backend/static/index.html chromium
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
