@@ -38,6 +38,9 @@ LEAST_CELL_UM2, MOST_CELL_UM2 = 20.0, 200.0
 LEAST_NUCLEUS_UM2 = 8.0
 LONGEST = 3.0
 BROWNER = 0.1
+LEAST_REACH = 2
+"""Steps (0.5 µm) that an outline has at least: rays from a centroid off its own nucleus see none of
+it, and a polygon of one point is none."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class TileWork:
             x0[keep],
             y0[keep],
             scale,
+            (self.slide.width, self.slide.height),
             nuclei.area_um2[keep],
             nuclei.dab[keep],
             added[keep],
@@ -156,12 +160,16 @@ def _columns(
     x0: Double,
     y0: Double,
     scale: float,
+    size: tuple[int, int],
     area_um2: Double,
     dab: Double,
     added: Bool,
     settings: Settings,
 ) -> dict[str, Any]:
-    """Columns of Cells, without `mpp`, of everything traced; `scale` is level-0 px a step."""
+    """Columns of Cells, without `mpp`, of everything traced.
+
+    scale: level-0 px a step. size: the slide's width and height, level-0 px.
+    """
     hit = profiles.hit
     inside = profiles.inside
     cytoplasm = np.where(inside == 255, 0, inside).astype(np.float32) * np.float32(STEP)
@@ -173,12 +181,9 @@ def _columns(
     flags |= np.where(brown & ~added, columns.BROWN_NUCLEUS, 0)
     many = np.maximum(hit.sum(axis=1), 1)
     width = (profiles.width * hit).sum(axis=1) / many * ANALYSIS_MPP
-    step_row, step_col = (each[:: RAYS // VERTICES] for each in directions())
 
     def outline(reach: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-        far = reach[:, :: RAYS // VERTICES] * scale
-        x, y = x0[:, None] + far * step_col, y0[:, None] + far * step_row
-        return np.stack([x, y], axis=-1).astype(np.float32)
+        return _outline(reach[:, :: RAYS // VERTICES] * scale, x0, y0, LEAST_REACH * scale, size)
 
     return {
         "x": x0,
@@ -198,3 +203,20 @@ def _columns(
         "nucleus": outline(profiles.nucleus),
         "membrane": outline(profiles.at),
     }
+
+
+def _outline(
+    reach: Double, x: Double, y: Double, least: float, size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Corners (n, VERTICES, 2) `reach` px (n, VERTICES) from x, y (n,), in the slide of `size`.
+
+    Each lies on its own ray, between `least` px and the slide's edge: a simple polygon.
+    """
+    down, right = (each[:: RAYS // VERTICES].astype(np.float64) for each in directions())
+    far = np.maximum(reach, least)
+    for centre, along, end in ((x, right, size[0]), (y, down, size[1])):
+        to_edge = np.where(along > 0, end - centre[:, None], centre[:, None])
+        far = np.minimum(far, to_edge / np.maximum(np.abs(along), 1e-9))
+    corners = np.stack([x[:, None] + far * right, y[:, None] + far * down], axis=-1)
+    # what is left of the arithmetic beyond an edge
+    return corners.clip(0, size).astype(np.float32)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import pytest
-from shapely import LineString, Point, box, union_all
+from shapely import LineString, Point, box, covers, is_valid, polygons, union_all
 
 from models.her2.cells import EXTRA_SEED, OVERRIDDEN, column_names
 from models.her2.classes import CLASSES
@@ -325,3 +325,30 @@ def test_regions_that_reach_the_slides_edge_end_before_the_cells_that_are_cut():
     same(measured(drawn, regions=beyond).cells, measured(drawn, regions=Regions.whole(field)).cells)
     cut = measured(drawn, regions=Regions.of([box(-50, -50, 800, 800)])).cells
     assert len(cut) > len(measured(drawn, regions=beyond).cells)
+
+
+def test_every_outline_is_a_polygon_on_the_slide():
+    """Cells at the edge end there, and a nucleus bent round its centroid is no lone point."""
+    drawn = half()
+    field = Field(drawn.image, MPP, drawn.mask)
+
+    def bent(view):
+        """Nuclei like sickles, 24 px apart on the slide's own grid."""
+        labels = np.zeros(view.image.shape[:2], np.int32)
+        top, left = -view.top % 24, -view.left % 24
+        for number, (row, column) in enumerate(np.ndindex(40, 40), 1):
+            middle = (left + 24 * column, top + 24 * row)
+            cv2.ellipse(labels, middle, (7, 7), 0, 50, 310, number, 3)
+        return labels
+
+    everywhere = Regions.of([box(-50, -50, 800, 800)])
+    for detector in (bent, None):
+        cells = measure(
+            field, field.masks, regions=everywhere, settings=SETTINGS, detector=detector, workers=1
+        ).cells
+        assert len(cells) > 100
+        for corners in (cells.nucleus, cells.membrane):
+            drawn_polygons = polygons(corners.astype(np.float64).round(1))
+            assert is_valid(drawn_polygons).all()
+            assert covers(box(0, 0, 768, 768), drawn_polygons).all()
+            assert (corners != np.roll(corners, 1, axis=1)).any(axis=-1).all()
