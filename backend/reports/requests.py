@@ -9,11 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.annotations.tables import Annotation
-from backend.errors import Unprocessable
+from backend.errors import Conflict, Unprocessable
 from backend.model_versions import service as model_versions
 from backend.patches.tables import Patch
 from backend.predictions import service as predictions
-from backend.predictions.service import NoPrediction
 from backend.predictions.tables import Prediction
 from backend.regions import geojson
 from backend.regions import service as regions
@@ -32,6 +31,10 @@ from backend.storage.blobs import Blobs
 
 class RegionUnknown(Unprocessable):
     code = "region_unknown"
+
+
+class NotPredicted(Conflict):
+    code, title = "no_prediction", "There are no membranes to score yet"
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,8 @@ def prediction_for(session: Session, slide_id: str, model_version: str | None) -
         )
         found = predictions.of_version(session, slide_id, version.id)
     if found is None or found.finished_at is None:
-        raise NoPrediction(
-            "No model version has seen the whole slide yet, so there are no membranes to score. "
+        raise NotPredicted(
+            "No model version has seen the whole slide yet. "
             "Ask for it with POST /slides/{id}/predictions and try again when it is done."
         )
     return found

@@ -226,7 +226,7 @@ def test_a_request_that_is_sent_twice_is_one_report(service: Service) -> None:
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_what_can_not_be_scored_is_refused_at_once(service: Service) -> None:
     bare = ready_slide(service)
-    assert code(ask(service, bare)) == (404, "no_prediction")
+    assert code(ask(service, bare)) == (409, "no_prediction")
     slide_id = slide_with_tumour(service)
     assert code(ask(service, slide_id, protocol="whatever")) == (422, "invalid")
     assert code(ask(service, slide_id, regions=["none"])) == (422, "region_unknown")
