@@ -80,6 +80,8 @@ def provenance_rows(content: Content) -> Iterator[Row]:
     model = source["model"]
     yield "Membrane model", f"{model['name']} ({model['kind']}), weights {model['weights_sha256']}"
     yield "Its prediction", model["prediction_sha256"]
+    if computed_by := model.get("computed_by"):
+        yield "Prediction computed by", "; ".join(computed_by)
     masks = source["masks"]
     yield "People's masks", f"{count(masks['patches'])} patches, snapshot {masks['sha256']}"
     yield "Regions", f"revision {source['regions']['revision']}, {source['regions']['sha256']}"

@@ -90,6 +90,7 @@ def freeze(
             "kind": str(version.kind),
             "weights_sha256": version.weights_sha256,
             "prediction_sha256": prediction.sha256,
+            "computed_by": predictions.computed_by(session, prediction.id),
         },
         "detector": mounted(Path(detector)).frozen() if detector else None,
         "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},

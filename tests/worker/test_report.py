@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from backend.predictions.tables import Prediction
 from backend.reports.tables import Report
 from backend.settings import Settings
 from backend.slides.tables import Slide
+from models.cold_start import ColdStart
 from models.her2 import mask_doubt
 from models.her2.cells import Cells
 from models.her2.pixels import RIM_UM
@@ -52,6 +54,9 @@ def test_a_report_is_computed_from_what_is_drawn(service: Service) -> None:
     regions = service.client.get(f"/slides/{slide_id}/regions").json()
     assert source["regions"] == {"sha256": regions["sha256"], "revision": 1}
     assert source["model"]["name"] == "cold-start"
+    assert source["model"]["computed_by"] == [ColdStart().backend]
+    page = service.client.get(f"/reports/{report_id}.html").text
+    assert f"<dt>Prediction computed by</dt><dd>{escape(ColdStart().backend)}</dd>" in page
     with service.database.reading() as session:
         assert source["slide"]["sha256"] == session.get_one(Slide, slide_id).sha256
     cells = cells_of(service, report_id)
