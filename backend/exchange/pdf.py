@@ -1,9 +1,12 @@
 """The report as PDF/A-2b, set by typst with bundled fonts and a fixed date.
 
-Equal content gives equal bytes.
+Equal content gives equal bytes. What people typed may hold characters that the fonts have no glyph
+for (Chinese, Hebrew, emoji, controls), and PDF/A allows no blank in their place: each is shown by
+its number, as in [U+6F22]. The other formats have the characters themselves.
 """
 
 import json
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +17,8 @@ from backend.exchange.content import Content
 from backend.exchange.printed import printed
 
 TEMPLATE = "report.typ"
+FONT = "SourceSansPro-Regular.ttf"
+SPACES = "\t\n\r"
 PPI = 110.0
 
 
@@ -42,7 +47,7 @@ def typeset(content: Content, **options: Any) -> Any:
     with TemporaryDirectory(prefix="membrana-report-") as folder, as_file(package) as home:
         root = Path(folder)
         (root / TEMPLATE).write_bytes((home / TEMPLATE).read_bytes())
-        (root / "report.json").write_text(json.dumps(printed(content)))
+        (root / "report.json").write_text(json.dumps(drawable(printed(content))))
         for name, figure in figures(content).items():
             (root / f"{name}.svg").write_text(figure)
         return typst.compile(
@@ -52,6 +57,27 @@ def typeset(content: Content, **options: Any) -> Any:
             ignore_system_fonts=True,
             **options,
         )
+
+
+def drawable(said: Any) -> Any:
+    """Return what is printed with nothing in it that the fonts can't draw."""
+    if isinstance(said, dict):
+        return {name: drawable(each) for name, each in said.items()}
+    if isinstance(said, list | tuple):
+        return [drawable(each) for each in said]
+    if not isinstance(said, str):
+        return said
+    known = glyphs()
+    return "".join(each if ord(each) in known else f"[U+{ord(each):04X}]" for each in said)
+
+
+@cache
+def glyphs() -> frozenset[int]:
+    """Code points that the bundled fonts draw; the semibold one has the same."""
+    from fontTools.ttLib import TTFont
+
+    with (files("backend.exchange") / "fonts" / FONT).open("rb") as file, TTFont(file) as font:
+        return frozenset(font.getBestCmap()) | set(map(ord, SPACES))
 
 
 def figures(content: Content) -> dict[str, str]:

@@ -206,7 +206,7 @@ def _columns(
 
 
 def _outline(
-    reach: Double, x: Double, y: Double, least: float, size: tuple[int, int]
+    reach: npt.NDArray[np.floating], x: Double, y: Double, least: float, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
     """Corners (n, VERTICES, 2) `reach` px (n, VERTICES) from x, y (n,), in the slide of `size`.
 

@@ -115,6 +115,24 @@ def test_many_flags_and_a_long_comment_push_nothing_off_a_page() -> None:
         assert (grey[:, :15] > 250).all()
 
 
+def test_what_the_fonts_cannot_draw_is_shown_by_its_number() -> None:
+    """Any name can be signed with; an unseen override of the reading order turns no words round."""
+    whole = content(signed=True)
+    assert whole.signature is not None
+    typed = replace(
+        whole,
+        slide={**whole.slide, "case_id": "24-\U0001f600"},
+        signature=replace(
+            whole.signature, name="伊藤 Žofie", comment="a\x01b\u202ec\nd ≥ 1 µm → ✓"
+        ),
+    )
+    said = "".join(texts(pdf(typed)))
+    assert "24-[U+1F600]" in said
+    assert "[U+4F0A][U+85E4] Žofie" in said
+    assert "a[U+0001]b[U+202E]c" in said
+    assert "d ≥ 1 µm → ✓" in said
+
+
 if __name__ == "__main__":
     for each in (False, True):
         golden(signed=each).write_text(BREAK.join(texts(pdf(kept(signed=each)))) + "\n")
