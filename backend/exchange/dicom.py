@@ -129,8 +129,10 @@ def settled(made: Dataset, identity: Identity, at: datetime) -> bytes:
     """Return an object as a file, without what depends on when it was written.
 
     It names its report, as every export does, so that it can be traced back and checked. Every
-    date is the report's, and a UID that was drawn is replaced by one of `identity`.
+    date is the report's, and a UID that was drawn is replaced by one of `identity`. Its text is
+    UTF-8, whatever the slide's is: people's names and the patient's may be in any letters.
     """
+    made.SpecificCharacterSet = "ISO_IR 192"
     made.SeriesDescription = words.RESEARCH_USE_ONLY
     made.PerformedProcedureStepDescription = f"urn:membrana:report:{identity.report_id}"
     for element in made.iterall():

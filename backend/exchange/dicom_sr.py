@@ -11,6 +11,7 @@ import highdicom as hd
 import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodedConcept,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
     ImageRegion,
@@ -197,6 +198,11 @@ def measured(code: Code, value: dict[str, Any], unit: Code) -> Measurement:
             upper_measurement_uncertainty=round(max(0.0, high - number), 4),
             lower_measurement_uncertainty=round(max(0.0, number - low), 4),
         )
+        for bound in interval:
+            # highdicom writes 1: 3.8 of a percentage would read as 380 %
+            bound.MeasuredValueSequence[0].MeasurementUnitsCodeSequence = [
+                CodedConcept.from_code(unit)
+            ]
     return Measurement(name=code, value=number, unit=unit, properties=interval)
 
 

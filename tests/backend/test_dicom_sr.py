@@ -1,6 +1,7 @@
 """The structured report, read again: its codes, numbers, intervals and regions."""
 
 import io
+from dataclasses import replace
 
 import highdicom as hd
 import numpy as np
@@ -76,6 +77,33 @@ def test_an_interval_is_what_a_number_may_be_more_or_less() -> None:
     share = whole.document["percent"]["WP"]
     expected = [share["high"] - share["value"], share["value"] - share["low"]]
     assert sorted(spread) == pytest.approx(sorted(expected), abs=1e-4)
+    units = [
+        item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue
+        for item in number[0].ContentSequence
+        if item.ValueType == "NUM"
+    ]
+    assert units == ["%", "%"]
+
+
+def test_names_keep_their_letters_whatever_the_slides_are_written_in() -> None:
+    """The patient's in the slide's own character set, people's in any."""
+    given = source(SIDE, SIDE)
+    given.SpecificCharacterSet = "ISO_IR 100"
+    given.PatientName = "Müller^Zoë"
+    file = io.BytesIO()
+    given.save_as(file, enforce_file_format=True)
+    file.seek(0)
+    whole = content(signed=True)
+    assert whole.signature is not None
+    whole = replace(whole, signature=replace(whole.signature, name="伊藤"))
+    regions = [replace(REGIONS[0], name="Östlich 漢")]
+    made = structured_report(whole, regions, pydicom.dcmread(file), IDENTITY)
+    back = pydicom.dcmread(io.BytesIO(settled(made, IDENTITY, AT)))
+    assert back.PatientName == "Müller^Zoë"
+    names = [each.value for each in back.iterall() if each.keyword == "PersonName"]
+    assert names == ["伊藤^"]
+    [group] = ComprehensiveSR.from_dataset(back).content.get_planar_roi_measurement_groups()
+    assert group.tracking_identifier == "Östlich 漢"
 
 
 def test_regions_are_where_they_were_drawn() -> None:
