@@ -95,6 +95,11 @@ def test_a_hybridisation_is_entered_where_the_category_asks_for_it(
     ratio.fill("1,5")
     fold.get_by_label("Copies a nucleus").fill("8.2")
     fold.get_by_label("Group").select_option("1")
+    # a look at the regions loses nothing of what is half typed
+    page.get_by_test_id("tab-regions").click()
+    page.get_by_test_id("tab-score").click()
+    expect(ratio).to_have_value("1,5")
+    expect(fold.get_by_label("Read by")).to_have_value("M. Ito")
     ratio.press("Enter")
     expect(fold.get_by_test_id("ish-error")).to_contain_text("group 3, not 1")
     expect(wrong).to_have_count(0)

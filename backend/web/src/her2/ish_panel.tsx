@@ -1,7 +1,7 @@
 /** The in situ hybridisation of a slide beside its live score: entered, changed, taken back. */
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { ApiError } from "../api";
 import { draftOf, wishOf } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";
@@ -27,14 +27,13 @@ export function IshFold(props: {
   );
 }
 
-export function IshPanel({ live, say }: { live: LiveScore; say: Score["say"] }) {
+export function IshPanel({ live, score }: { live: LiveScore; score: Score }) {
   const { ish } = live;
-  const [draft, setDraft] = useState(draftOf(ish));
+  const { typed, setTyped, say } = score;
+  const draft = typed ?? draftOf(ish);
   const [wrong, setWrong] = useState<Wrong>({});
   const [said, setSaid] = useState("");
   const [busy, setBusy] = useState(false);
-  // somebody entered another result, here or elsewhere
-  useEffect(() => setDraft(draftOf(ish)), [ish?.entered_at]);
   const required = live.document?.ish_required ?? false;
 
   async function keep(wanted: ReturnType<typeof wishOf> | null): Promise<void> {
@@ -53,7 +52,7 @@ export function IshPanel({ live, say }: { live: LiveScore; say: Score["say"] }) 
   }
 
   return (
-    <IshFold required={required} result={ish?.result}>
+    <IshFold required={required || typed !== null} result={ish?.result}>
       <form
         class="choice"
         data-testid="ish-form"
@@ -62,7 +61,7 @@ export function IshPanel({ live, say }: { live: LiveScore; say: Score["say"] }) 
           void keep(wishOf(draft));
         }}
       >
-        <IshFields draft={draft} wrong={wrong} onDraft={setDraft} />
+        <IshFields draft={draft} wrong={wrong} onDraft={setTyped} />
         {said && (
           <p class="problem" role="alert" data-testid="ish-error">
             {said}

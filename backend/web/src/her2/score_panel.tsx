@@ -114,7 +114,7 @@ function Staining(props: { live: LiveScore; score: Score; mayEdit: boolean }) {
   return (
     <section aria-label="Staining">
       <Cytoplasm obscures={obscures} disabled={!mayEdit} onChange={say} />
-      {mayEdit && <IshPanel live={live} say={score.say} />}
+      {mayEdit && <IshPanel live={live} score={score} />}
     </section>
   );
 }

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { subscribe } from "../events";
 import { notify } from "../notices";
 import { putScore, readScore, type ScoreWish } from "./api";
+import type { IshDraft } from "./ish";
 import type { Choice } from "./protocol_choice";
 import { picked, same } from "./thresholds";
 import type { LiveScore, Thresholds } from "./types";
@@ -19,6 +20,9 @@ export interface Score {
   /** The thresholds that the sliders show; null before anything was computed. */
   thresholds: Thresholds | null;
   changed: boolean;
+  /** A hybridisation as it is being typed: it outlives a look at another tab. */
+  typed: IshDraft | null;
+  setTyped(draft: IshDraft | null): void;
   begin(choice: Choice): void;
   /** What-if thresholds, sent once the hand rests; null is the protocol's own. */
   setThresholds(thresholds: Thresholds | null): void;
@@ -32,6 +36,7 @@ export function useScore(slide: string): Score {
   const [busy, setBusy] = useState(false);
   /** Moved and not yet taken by the service; undefined: nothing is. */
   const [moving, setMoving] = useState<Thresholds | null | undefined>(undefined);
+  const [typed, setTyped] = useState<IshDraft | null>(null);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
 
   const reload = useCallback(() => {
@@ -58,6 +63,9 @@ export function useScore(slide: string): Score {
     };
   }, [slide, reload]);
 
+  // somebody entered another result, here or elsewhere
+  useEffect(() => setTyped(null), [slide, live?.ish?.entered_at]);
+
   async function say(wanted: ScoreWish): Promise<void> {
     setBusy(true);
     try {
@@ -82,6 +90,8 @@ export function useScore(slide: string): Score {
     busy,
     thresholds,
     changed: moving === undefined ? live?.thresholds != null : moving !== null,
+    typed,
+    setTyped,
     begin: (choice) => void put(choice),
     say,
     setThresholds(wanted) {
