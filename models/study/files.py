@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
+from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 Pixels = npt.NDArray[np.uint8]
 SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
 MEMBRANE, IGNORE = 255, 127
 LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "WEBP"}
+DEEP = "{} has more than 8 bits a channel: convert it."
 NEAR, NEARLY_ALL = 64, 0.95
 """A compressed mask of 0 and 255 has nearly all its values this near to one of them."""
 
@@ -33,7 +35,12 @@ def pictures(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by stem. Raises DatasetError."""
     if not folder.is_dir():
         raise DatasetError("folder_missing", f"There is no folder {folder}.")
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    # a Mac leaves a hidden `._name.png` beside each file
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
     if not found:
         raise DatasetError("folder_empty", f"{folder} holds no PNG, TIFF or JPEG image.")
     stems = {path.stem: path for path in found}
@@ -47,6 +54,7 @@ def frames(path: Path) -> list[Image.Image]:
     try:
         picture = Image.open(path)
         count = getattr(picture, "n_frames", 1)
+        check_depth(picture, path)
         found: list[Image.Image] = [picture]
         if isinstance(picture, TiffImageFile):
             found = list(pages(picture, path))
@@ -76,6 +84,16 @@ def pages(picture: TiffImageFile, path: Path) -> Iterator[Image.Image]:
         yield picture.copy()
 
 
+def check_depth(picture: ImageFile, path: Path) -> None:
+    """Refuse colours of 16 bits, of which Pillow would keep the upper eight without a word.
+
+    Greys of 16 bits stay whole: they may be instance labels.
+    """
+    stored = " ".join(str(tile.args) for tile in picture.tile)
+    if ";16" in stored and not picture.mode.startswith("I"):
+        raise DatasetError("image_depth", DEEP.format(path))
+
+
 def opened(path: Path) -> Image.Image:
     """Read a file of one picture. Raises DatasetError, also for one of several pages."""
     found = frames(path)
@@ -87,7 +105,7 @@ def opened(path: Path) -> Image.Image:
 def as_pixels(picture: Image.Image, path: Path) -> Pixels:
     """Return RGB pixels (H, W, 3); of 16 bits nobody knows which eight are meant."""
     if picture.mode.startswith(("I", "F")):
-        raise DatasetError("image_depth", f"{path} has more than 8 bits a channel: convert it.")
+        raise DatasetError("image_depth", DEEP.format(path))
     return np.asarray(picture.convert("RGB"), np.uint8)
 
 
@@ -176,11 +194,18 @@ def read_groups(path: Path, names: Collection[str]) -> dict[str, str]:
     """
     try:
         # Excel begins its files with a mark
-        lines = [row for row in csv.reader(path.open(newline="", encoding="utf-8-sig")) if row]
+        rows = list(csv.reader(path.open(newline="", encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError("groups_unreadable", f"{path} can't be read: {error}.") from error
-    if any(len(row) < 2 or not row[1].strip() for row in lines):
-        raise DatasetError("groups_unreadable", f"{path}: a line has no second column.")
+    # a spreadsheet's empty lines are rows of commas
+    lines = [row for row in rows if any(cell.strip() for cell in row)]
+    for row in lines:
+        if len(row) < 2 or not row[1].strip():
+            raise DatasetError(
+                "groups_unreadable",
+                f"{path}: the line {','.join(row)} has no second column; file name and group "
+                "stand in one line with a comma between.",
+            )
     belongs: dict[str, str] = {}
     for row in lines:
         name, group = key_of(row[0].strip(), names), row[1].strip()

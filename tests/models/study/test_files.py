@@ -1,5 +1,6 @@
 """What files can be read two ways is refused, and nothing of a file is lost silently."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
@@ -154,6 +155,7 @@ def test_a_region_of_another_size_is_refused(tmp_path):
     [
         ("s0-f0,a\ns0-f0.png,b\n", "group_twice"),
         ("s0-f0,\n", "groups_unreadable"),
+        ("s0-f0;a\n", "groups_unreadable"),
         ("s0-f0,a\n", "group_missing"),
     ],
 )
@@ -165,7 +167,8 @@ def test_a_table_of_groups_is_whole_and_of_one_mind(tmp_path, table, wanted):
 
 def test_a_table_that_excel_wrote_is_read(tmp_path):
     folder = write(tmp_path / "set", slides=3, fields=1)
-    rows = "".join(f"s{slide}-f0,g{slide}\r\n" for slide in range(3))
+    # what was deleted in the sheet stays as a line of commas
+    rows = "".join(f"s{slide}-f0,g{slide}\r\n" for slide in range(3)) + ",\r\n"
     (tmp_path / "groups.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
     assert read(folder, groups=tmp_path / "groups.csv").groups == ("g0", "g1", "g2")
 
@@ -176,3 +179,21 @@ def test_with_255_the_value_127_stays_unknown_and_with_another_it_is_none(tmp_pa
     assert mask_of(tmp_path / "mask.png").tolist() == [[0, 127, 255, 0]]
     assert mask_of(tmp_path / "mask.png", "any").tolist() == [[0, 255, 255, 255]]
     assert mask_of(tmp_path / "mask.png", "1").tolist() == [[0, 0, 0, 255]]
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_colours_of_16_bits_are_refused_and_greys_kept_whole(tmp_path, name):
+    values = np.arange(12, dtype=np.uint16).reshape(3, 4) * 300
+    cv2.imwrite(str(tmp_path / name), np.dstack([values] * 3))
+    with pytest.raises(DatasetError, match=name) as caught:
+        files.frames(tmp_path / name)
+    assert caught.value.code == "image_depth"
+    cv2.imwrite(str(tmp_path / name), values)
+    (grey,) = files.frames(tmp_path / name)
+    assert np.array_equal(np.asarray(grey), values)
+
+
+def test_what_a_mac_hides_beside_a_picture_is_none(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7")
+    assert list(files.pictures(tmp_path)) == ["a"]
