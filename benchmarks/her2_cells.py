@@ -11,6 +11,7 @@ import argparse
 import os
 import resource
 import time
+from typing import overload
 
 import numpy as np
 
@@ -39,7 +40,14 @@ class Repeated:
         self.field, self.mpp = field, field.mpp
         self.width, self.height = field.width * times, field.height * times
 
-    def read(self, x: int, y: int, width: int, height: int, mpp: float | None = None):
+    @overload
+    def read(self, x: int, y: int, width: int, height: int, mpp: float) -> np.ndarray: ...
+    @overload
+    def read(self, x: int, y: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]: ...
+    def read(
+        self, x: int, y: int, width: int, height: int, mpp: float | None = None
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Read pixels, or where no mpp is named the masks."""
         if mpp is None:
             mask = self.field.masks.membrane
             return wrapped(mask, x, y, width, height), np.zeros((height, width), np.bool_)
@@ -91,7 +99,8 @@ def main() -> None:
     drawn = region(spec, x0, y0, asked.block, asked.block, jpeg=True)
     slide = Repeated(Field(drawn.image, spec.mpp, drawn.mask > 0), asked.repeat)
     regions = Regions.whole(slide)
-    settings = Settings(load("asco_cap_2023_breast"), StainVectors())
+    rules = load("asco_cap_2023_breast")
+    settings = Settings(rules, StainVectors())
     watch = Watch()
     known = survey(slide.field, settings.vectors)
     watch.lap("survey")
@@ -102,8 +111,8 @@ def main() -> None:
     connected = connectivity(slide, slide, regions)
     watch.lap("connectivity")
     summarise(
-        found.cells.tile_counts(settings.cutoffs, regions=regions),
-        settings.cutoffs,
+        found.cells.tile_counts(rules, regions=regions),
+        rules,
         flags=quality_flags(found, regions),
         connectivity=connected,
     )

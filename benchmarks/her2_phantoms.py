@@ -102,8 +102,8 @@ class Truth:
     def confusion(self, cells: Cells, mpp: float) -> np.ndarray:
         """Cells that lie nearest to each other, by true (row) and found class; (9, 9)."""
         found = np.column_stack([cells.x, cells.y])
-        away, which = cKDTree(found).query(self.at)
-        _, back = cKDTree(self.at).query(found)
+        away, which = map(np.asarray, cKDTree(found).query(self.at))
+        back = np.asarray(cKDTree(self.at).query(found)[1])
         pairs = (away * mpp < APART_UM) & (back[which] == np.arange(len(self.at)))
         table = np.zeros((len(CLASSES), len(CLASSES)), int)
         np.add.at(table, (self.label[pairs], cells.label[which[pairs]]), 1)
@@ -115,8 +115,8 @@ def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, T
     x0, y0 = richest_place(spec, side, far)
     picture = region(spec, x0, y0, side, side, jpeg=True)
     ground = tumour_mask(spec, x0, y0, side, side).astype(np.uint8)
-    ground = cv2.morphologyEx(ground, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
-    outlines, tree = cv2.findContours(ground, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    opened = cv2.morphologyEx(ground, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    outlines, tree = cv2.findContours(opened, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     parts: dict[bool, list[Any]] = {True: [], False: []}
     for outline, (_, _, _, parent) in zip(outlines, tree[0], strict=True):
         if len(outline) > 3:
@@ -145,8 +145,12 @@ def calibrated(spec: PhantomSpec, protocol: Protocol, masks: str) -> Protocol:
         vectors, cells = controls(spec, protocol, side, masks)
         if min(map(len, cells)) >= calibrate.LEAST_CELLS:
             break
+    negative, low, strong = cells
     content = calibrate.document(
-        protocol, calibrate.thresholds(*cells, protocol), on="2026-01-01", stain=vectors
+        protocol,
+        calibrate.thresholds(negative, low, strong, protocol),
+        on="2026-01-01",
+        stain=vectors,
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calibration.json"
@@ -211,7 +215,8 @@ def run(number: int, masks: str) -> dict[str, Any]:
 def kept(number: int, work: Path, masks: str) -> dict[str, Any]:
     path = work / f"{number:04}.{masks}.json"
     if path.is_file():
-        return json.loads(path.read_text())
+        before: dict[str, Any] = json.loads(path.read_text())
+        return before
     row = run(number, masks)
     draft = path.with_suffix(".part")
     draft.write_text(json.dumps(row))

@@ -75,7 +75,7 @@ def made(folder: Path) -> list[Case]:
     with Image.open(next(iter(sorted((DATA / "her2_tma_jpeg").glob("*.jpg"))))) as opened:
         corner = np.asarray(opened.convert("RGB").crop((0, 0, 128, 128)))
     tiles = BLANK_PX // len(corner)
-    found = []
+    found: list[Case] = []
     for name, pixels, kind, mpp in (
         ("ihc_nuclear_deepliif/Bladder1.png, first panel", panel, NUCLEAR, KI67_MPP),
         ("glass beside a core", np.tile(corner, (tiles, tiles, 1)), BLANK, CORE_MPP),

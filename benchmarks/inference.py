@@ -14,15 +14,19 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.record import record
 from models.inference import TorchPredictor
+from models.inference.calibration import Precision
 from models.inference.eight_bits import calibrate
 from models.inference.ensemble import Opinions
 from models.inference.openvino_backend import OpenVinoPredictor
@@ -52,10 +56,13 @@ CONFIGS = {
     "deeplabv3plus": NetworkConfig("deeplabv3plus", "resnet50"),
 }
 STEPS = {"unet-small": 300, "unet": 100, "deeplabv3plus": 100}
-PRECISIONS = ("f32", "mixed", "int8")
+PRECISIONS: tuple[Precision, ...] = ("f32", "mixed", "int8")
+
+Sample = tuple[np.ndarray, np.ndarray]
+"""Patches and their masks."""
 
 
-def patches(number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+def patches(number: int, count: int) -> Sample:
     spec = PhantomSpec(width=SLIDE_PX, height=SLIDE_PX, seed=SEED + number, her2="2+", tumour=0.9)
     images, masks = zip(*tissue_patches(spec, count), strict=True)
     return np.array(images), np.array(masks)
@@ -75,7 +82,7 @@ def trained(name: str, images: np.ndarray, masks: np.ndarray, path: Path) -> Non
         teacher = load_ensemble(train(config, images, masks, images, workdir=Path(folder)).path)
     generator = torch.Generator().manual_seed(SEED)
 
-    def alike():
+    def alike() -> nn.Module:
         student = build(CONFIGS[name])
         student.load_state_dict(teacher.teacher.state_dict())
         with torch.no_grad():
@@ -91,6 +98,7 @@ class Eager:
     """The ensemble as plain torch runs it: weights and pixels in torch's usual layout."""
 
     batch_size = BATCH
+    backend = "eager torch"
 
     def __init__(self, path: Path) -> None:
         self.opinions = Opinions(load_ensemble(path), "cpu").to(
@@ -111,7 +119,7 @@ def contenders(path: Path, threads: int, patches: np.ndarray) -> dict[str, Predi
     """Load every contender; torch's threads are set for all of them."""
     torch.set_num_threads(threads)
     calibration = calibrate(path, patches, threads=threads)
-    found = {"eager": Eager(path), "torch": TorchPredictor(path)}
+    found: dict[str, Predictor] = {"eager": Eager(path), "torch": TorchPredictor(path)}
     for precision in PRECISIONS:
         found[f"openvino {precision}"] = OpenVinoPredictor(
             path, threads=threads, precision=precision, calibration=calibration
@@ -125,17 +133,19 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def ratios(runners: dict[str, Predictor], batch: np.ndarray, turns: int) -> dict[str, dict]:
+def ratios(
+    runners: dict[str, Predictor], batch: np.ndarray, turns: int
+) -> dict[str, dict[str, float]]:
     """Let all take turns; eager stands before and after each of the others."""
     for runner in runners.values():
         runner(batch)
     eager = runners["eager"]
-    took = {name: [] for name in runners}
-    quicker = {name: [] for name in runners if name != "eager"}
+    took: dict[str, list[float]] = {name: [] for name in runners}
+    quicker: dict[str, list[float]] = {name: [] for name in runners if name != "eager"}
     for _ in range(turns):
         before = seconds(lambda: eager(batch))
         for name, found in quicker.items():
-            took[name].append(seconds(lambda name=name: runners[name](batch)))
+            took[name].append(seconds(partial(runners[name], batch)))
             after = seconds(lambda: eager(batch))
             found.append((before + after) / 2 / took[name][-1])
             took["eager"].append(before)
@@ -164,7 +174,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 def agreement(
     runners: dict[str, Predictor], images: np.ndarray, masks: np.ndarray
-) -> dict[str, dict]:
+) -> dict[str, dict[str, float]]:
     """Compare masks with eager torch's and with the truth."""
     plain = all_of(runners["eager"], images)
     found = {}
@@ -190,7 +200,8 @@ def work_of(path: Path) -> float:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         for network in load_ensemble(path).networks():
             network.eval()(pixels)
-    return counter.get_total_flops() / 1e9
+    flops: int = counter.get_total_flops()
+    return flops / 1e9
 
 
 def ceiling(threads: int) -> float:
@@ -201,10 +212,11 @@ def ceiling(threads: int) -> float:
     return 2 * side**3 / min(seconds(lambda: one @ other) for _ in range(12)) / 1e9
 
 
-def measured(name: str, path: Path, arguments, samples) -> dict:
-    calibration, held_out = samples
+def measured(
+    name: str, path: Path, arguments: argparse.Namespace, calibration: Sample, held_out: Sample
+) -> dict[str, Any]:
     work = work_of(path)
-    result = {"network": name, "gflop_per_patch": round(work, 2)}
+    result: dict[str, Any] = {"network": name, "gflop_per_patch": round(work, 2)}
     for threads in arguments.threads:
         runners = contenders(path, threads, calibration[0])
         if "masks" not in result:
@@ -240,7 +252,7 @@ def main() -> None:
             if not path.exists():
                 torch.set_num_threads(1)
                 trained(network, *learned, path)
-            results.append(measured(network, path, arguments, (calibration, held_out)))
+            results.append(measured(network, path, arguments, calibration, held_out))
     record(
         "inference",
         {

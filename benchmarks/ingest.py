@@ -43,6 +43,7 @@ def ingest(slide: Path, folder: Path) -> None:
     from backend.slides import service as slides
     from backend.storage.blobs import Blobs
     from backend.uploads import service as uploads
+    from backend.uploads.receiving import upload_path
     from worker.predictors import register_cold_start
     from worker.run import run_job
 
@@ -55,7 +56,7 @@ def ingest(slide: Path, folder: Path) -> None:
         session.add(user)
         session.flush()
         owner = user.id
-    part = uploads.upload_path(settings, "benchmark")
+    part = upload_path(settings, "benchmark")
     part.parent.mkdir(parents=True)
     os.link(slide, part)
     facts = uploads.Received(slide.name, None, None, 0.25, owner)

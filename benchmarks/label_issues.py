@@ -11,9 +11,11 @@ and order were chosen on seed 0.
 import argparse
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +30,7 @@ from models.label_issues import (
     find,
     folding,
 )
-from models.metrics import Counts, compare, ratio
+from models.metrics import IGNORE, Counts, compare, ratio
 from models.out_of_fold import out_of_fold, predicted
 from models.phantom import PhantomSpec
 from models.phantom.patches import SCORES, SLIDE_PX, tissue_patches
@@ -48,6 +50,7 @@ LEARNING_RATE = 2e-3
 """For trainings this short: at the preset's 5e-3 average precision on DRIVE (seed 0) was 0.33, and
 0.48 at this.
 """
+Figures = dict[str, Any]
 DATA = Path(os.environ.get("MEMBRANA_TEST_DATA", "../shared/data"))
 
 
@@ -116,7 +119,7 @@ def spoil(masks: np.ndarray, seed: int) -> Spoilt:
     )
 
 
-def shares(hits: int, shown: int, found: int, wanted: int) -> dict:
+def shares(hits: int, shown: int, found: int, wanted: int) -> Figures:
     """Precision and recall with the numbers behind them."""
     return {
         "precision": round(hits / shown, 4) if shown else None,
@@ -126,18 +129,18 @@ def shares(hits: int, shown: int, found: int, wanted: int) -> dict:
     }
 
 
-def pixel_figures(pixels: np.ndarray, spoilt: Spoilt) -> dict:
+def pixel_figures(pixels: np.ndarray, spoilt: Spoilt) -> Figures:
     """Of all patches, then of those that hold one kind of mistake."""
     planted = spoilt.errors > 0
 
-    def of(chosen: np.ndarray) -> dict:
+    def of(chosen: np.ndarray) -> Figures:
         hits = int((pixels & planted)[chosen].sum())
         return shares(hits, int(pixels[chosen].sum()), hits, int(planted[chosen].sum()))
 
     return by_mistake(of, spoilt)
 
 
-def by_mistake(of, spoilt: Spoilt) -> dict:
+def by_mistake(of: Callable[[np.ndarray], Figures], spoilt: Spoilt) -> Figures:
     kinds = np.array([str(mistake) for mistake in spoilt.mistakes])
     every = {"all": of(np.ones(len(kinds), np.bool_))}
     return every | {str(kind): of(kinds == kind) for kind in Mistake}
@@ -169,10 +172,10 @@ def touched(component: Component, errors: np.ndarray) -> frozenset[int]:
     return frozenset(np.unique(errors[rows, columns][component.pixels]).tolist()) - {0}
 
 
-def component_figures(shown: list[Shown], spoilt: Spoilt) -> dict:
+def component_figures(shown: list[Shown], spoilt: Spoilt) -> Figures:
     """Precision: components that touch an error. Recall: errors that a component touches."""
 
-    def of(chosen: np.ndarray) -> dict:
+    def of(chosen: np.ndarray) -> Figures:
         there = [each for each in shown if chosen[each.patch]]
         found = {(each.patch, number) for each in there for number in each.touched}
         wanted = int(spoilt.errors.max((1, 2))[chosen].sum())
@@ -203,7 +206,7 @@ def average_precision(shown: list[Shown], planted: int) -> float:
 
 def pixel_average_precision(probability: np.ndarray, spoilt: Spoilt) -> float:
     """Average precision of all judged pixels, ordered by 1 - the probability of their label."""
-    judged = spoilt.masks != dataset.IGNORE
+    judged = spoilt.masks != IGNORE
     membrane = spoilt.masks[judged] == dataset.MEMBRANE
     doubt = np.where(membrane, 1 - probability[judged], probability[judged])
     wrong = (spoilt.errors[judged] > 0)[np.argsort(-doubt, kind="stable")]
@@ -211,12 +214,12 @@ def pixel_average_precision(probability: np.ndarray, spoilt: Spoilt) -> float:
     return round(float(precision[wrong].mean()), 4)
 
 
-def judge(probability: np.ndarray, spoilt: Spoilt) -> dict:
+def judge(probability: np.ndarray, spoilt: Spoilt) -> Figures:
     issues = find(spoilt.masks, probability)
     shown = shown_of(issues, spoilt)
     planted = int(spoilt.errors.max((1, 2)).sum())
     against = (probability >= 0.5) != (spoilt.masks == dataset.MEMBRANE)
-    plain = against & (spoilt.masks != dataset.IGNORE)
+    plain = against & (spoilt.masks != IGNORE)
     return {
         "pixels": pixel_figures(np.stack([found.doubtful for found in issues]), spoilt),
         "pixels_by_disagreement_alone": pixel_figures(plain, spoilt)["all"],
@@ -234,7 +237,7 @@ def dice_of(probability: np.ndarray, masks: np.ndarray) -> float:
     return round(counts.dice, 4)
 
 
-def audit(data: Dataset, arguments: argparse.Namespace) -> dict:
+def audit(data: Dataset, arguments: argparse.Namespace) -> Figures:
     truth = data.truth(np.arange(len(data.masks)))
     spoilt = spoil(truth, arguments.seed)
     config = preset(

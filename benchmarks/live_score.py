@@ -249,7 +249,9 @@ def thresholds(on: Installation) -> Iterator[Callable[[], object]]:
         yield partial(on.edit, "PUT", f"/slides/{on.slide_id}/score", json=body)
 
 
-def timed(on: Installation, edits: Iterator[Callable[[], object]], times: int, *, profile: bool):
+def timed(
+    on: Installation, edits: Iterator[Callable[[], object]], times: int, *, profile: bool
+) -> dict[str, float]:
     """Return seconds of each edit until the score has followed it; a first one warms up."""
     walls, spent = [], []
     for number, edit in zip(range(times + 1), edits, strict=False):

@@ -13,8 +13,25 @@ import time
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from backend.db.session import Database
+    from backend.model_versions.tables import ModelVersion
+    from backend.settings import Settings
+    from backend.slides.tables import Slide
+    from models.networks import SmallUNet
+    from models.prediction import Predictor
+
+    Images = npt.NDArray[np.uint8]
 
 SEED = 0
 GOAL = 0.9
@@ -22,7 +39,9 @@ STRAY = 0.005
 """How far the students' weights are from the teacher's, in units of an ordinary weight."""
 
 
-def installation(folder: Path, slide: Path, threads: int):
+def installation(
+    folder: Path, slide: Path, threads: int
+) -> "tuple[Settings, Database, Slide, ModelVersion, int]":
     """Make a database with one ready slide and one trained version; return what runs its job."""
     os.environ["MEMBRANA_DATA"] = str(folder)
     os.environ["MEMBRANA_THREADS"] = str(threads)
@@ -37,7 +56,7 @@ def installation(folder: Path, slide: Path, threads: int):
     from backend.settings import get_settings
     from backend.slides.tables import Slide, SlideState
     from backend.storage.blobs import Blobs, file_sha256
-    from models.networks import Ensemble, NetworkConfig, build, save_ensemble
+    from models.networks import Ensemble, NetworkConfig, SmallUNet, build, save_ensemble
 
     folder.mkdir()
     upgrade()
@@ -46,6 +65,7 @@ def installation(folder: Path, slide: Path, threads: int):
     torch.manual_seed(SEED)
     config = NetworkConfig()
     teacher = build(config)
+    assert isinstance(teacher, SmallUNet)
     see_membrane(teacher, patches_of(slide)[::8])
     ensemble = Ensemble(config, teacher, (alike(teacher), alike(teacher)))
     weights = folder / "weights.safetensors"
@@ -93,7 +113,7 @@ def installation(folder: Path, slide: Path, threads: int):
     return settings, database, row, version, rows * columns
 
 
-def patches_of(slide: Path):
+def patches_of(slide: Path) -> "Images":
     """Read the slide's upper left shard: uint8 (64, 256, 256, 3)."""
     import numpy as np
     import openslide
@@ -105,7 +125,7 @@ def patches_of(slide: Path):
     )
 
 
-def see_membrane(network, images) -> None:
+def see_membrane(network: "SmallUNet", images: "Images") -> None:
     """Shift an untrained network's last bias until it calls a tenth of the pixels membrane.
 
     Else it sees none at all, and the selector, which is a part of the job, has nothing to do.
@@ -120,11 +140,12 @@ def see_membrane(network, images) -> None:
         logits = network(pixels.permute(0, 3, 1, 2))
         lead = (logits[:, 1] - logits[:, 0]).flatten()[::16].quantile(0.9)
     with torch.no_grad():
+        assert network.head.bias is not None
         background, _ = network.head.bias.chunk(2)
         background += lead
 
 
-def alike(network):
+def alike(network: "nn.Module") -> "nn.Module":
     """Copy a network with weights that are a little off: students agree with their teacher."""
     import torch
 
@@ -135,28 +156,34 @@ def alike(network):
     return copy
 
 
-def bare(predictor):
+def bare(predictor: "Predictor") -> "tuple[Callable[[Images], Any], Callable[[Any], object]]":
     """Return what runs the networks alone on a batch: no reading, no copy out, no selector.
 
     In torch they are called on tensors that are prepared before; in OpenVINO normalisation and
     sigmoid are parts of the one compiled graph.
     """
-    if not hasattr(predictor, "opinions"):
-        return lambda images: images, predictor.forward
     import torch
 
-    def prepared(images):
-        return predictor.opinions.prepared(torch.from_numpy(images))
+    from models.inference import TorchPredictor
+    from models.inference.openvino_backend import OpenVinoPredictor
+
+    if isinstance(predictor, OpenVinoPredictor):
+        return lambda images: images, predictor.forward
+    assert isinstance(predictor, TorchPredictor)
+    opinions = predictor.opinions
+
+    def prepared(images: "Images") -> "Tensor":
+        return opinions.prepared(torch.from_numpy(images))
 
     @torch.inference_mode()
-    def forward(pixels) -> None:
-        for network in predictor.opinions.networks:
+    def forward(pixels: "Tensor") -> None:
+        for network in opinions.networks:
             network(pixels)
 
     return prepared, forward
 
 
-def bare_rate(predictor, slide: Path, count: int) -> float:
+def bare_rate(predictor: "Predictor", slide: Path, count: int) -> float:
     """Patches/s of the networks alone."""
     patches, size = patches_of(slide), predictor.batch_size
     prepared, forward = bare(predictor)
@@ -169,7 +196,9 @@ def bare_rate(predictor, slide: Path, count: int) -> float:
     return done / (time.perf_counter() - began)
 
 
-def job_rate(settings, database, slide, version, count: int) -> float:
+def job_rate(
+    settings: "Settings", database: "Database", slide: "Slide", version: "ModelVersion", count: int
+) -> float:
     """Patches/s of the job from its start to its last row, ranking included."""
     from backend.jobs import service as jobs
     from backend.jobs.tables import JobState
@@ -204,9 +233,10 @@ def main() -> None:
         write(spec, slide_file)
         parts = installation(Path(name) / "data", slide_file, arguments.threads)
         settings, database, slide, version, count = parts
-        from worker.context import Blobs
+        from backend.storage.blobs import Blobs
         from worker.predictors import trained
 
+        assert version.weights_sha256 is not None
         path = Blobs(settings.blob_folder).path(version.weights_sha256)
         predictor = trained(path, version.weights_sha256, settings.threads)
         # the first job of a process imports what a worker has imported long ago

@@ -6,6 +6,8 @@
 import argparse
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,20 +30,21 @@ def pixels(count: int) -> tuple[np.ndarray, np.ndarray]:
     return labels, (1 / (1 + np.exp(-teacher))).astype(np.float32)
 
 
-def seconds(work, *arguments) -> tuple[float, np.ndarray]:
+def seconds(work: Callable[..., object], *arguments: object) -> tuple[float, np.ndarray]:
     began = time.perf_counter()
     result = work(*arguments)
     return time.perf_counter() - began, np.asarray(result)
 
 
-def compare(count: int, turns: int) -> dict:
+def compare(count: int, turns: int) -> dict[str, Any]:
     labels, probability = pixels(count)
     whole = labels.astype(np.int64)
     columns = np.ascontiguousarray(np.stack([1 - probability, probability], axis=1))
     tensors = torch.from_numpy(labels), torch.from_numpy(probability)
 
     def by_cleanlab() -> np.ndarray:
-        return find_label_issues(whole, columns, filter_by="prune_by_class", n_jobs=1)
+        found: np.ndarray = find_label_issues(whole, columns, filter_by="prune_by_class", n_jobs=1)
+        return found
 
     times: dict[str, list[float]] = {"cleanlab": [], "numpy": [], "torch": []}
     for _ in range(turns + 1):

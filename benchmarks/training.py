@@ -17,11 +17,15 @@ of a plain step to a compiled one, and `wins_after` says how many steps pay for 
 import argparse
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from benchmarks.record import record
 from models.batches import Drawing
@@ -53,11 +57,12 @@ class Passes:
     """Counts and repeats the passes of a step: by hooks, so that no method need tell them."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.seen = run, []
+        self.run = run
+        self.seen: list[tuple[nn.Module, Tensor, bool]] = []
         networks = {run.method.teacher, *run.method.students}
         self.hooks = [each.register_forward_pre_hook(self.note) for each in networks]
 
-    def note(self, network, arguments) -> None:
+    def note(self, network: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         learns = torch.is_grad_enabled() and next(network.parameters()).requires_grad
         self.seen.append((network, arguments[0].detach().clone(), learns))
 
@@ -74,14 +79,15 @@ class Passes:
         self.run.optimiser.zero_grad(set_to_none=True)
 
 
-def seconds(work) -> np.ndarray:
+def seconds(work: Callable[[], None]) -> np.ndarray:
     """Return the time that work takes, and the CPU time of this thread."""
     began = np.array([time.perf_counter(), time.thread_time()])
     work()
-    return np.array([time.perf_counter(), time.thread_time()]) - began
+    spent: np.ndarray = np.array([time.perf_counter(), time.thread_time()]) - began
+    return spent
 
 
-def measure(config: TrainingConfig, turns: int) -> dict:
+def measure(config: TrainingConfig, turns: int) -> dict[str, Any]:
     images = arrays(16, 256)
     run = Run(config, None)
     run.step = LATE
@@ -89,7 +95,7 @@ def measure(config: TrainingConfig, turns: int) -> dict:
     with Prefetch(lambda step: Drawing(config, *images, step), LATE, STEPS) as batches:
         run.learn(batches.take())
         passes.stop()
-        times = {"step": [], "bare": []}
+        times: dict[str, list[np.ndarray]] = {"step": [], "bare": []}
         for _ in range(turns + 1):
             times["step"].append(seconds(lambda: run.learn(batches.take())))
             times["bare"].append(seconds(passes.repeat))
@@ -108,12 +114,12 @@ def measure(config: TrainingConfig, turns: int) -> dict:
     } | ({"cpu_ratio": cpu_ratio} if torch.get_num_threads() == 1 else {})
 
 
-def measure_compiled(config: TrainingConfig, turns: int) -> dict:
+def measure_compiled(config: TrainingConfig, turns: int) -> dict[str, Any]:
     """Let a plain training and a compiled one take turns from the same step on."""
     images = arrays(16, 256)
     runs = {"plain": Run(config, None), "compiled": Run(replace(config, compile=True), None)}
     assert runs["compiled"].compiled, "there is no compiler"
-    times = {name: [] for name in runs}
+    times: dict[str, list[np.ndarray]] = {name: [] for name in runs}
     with Prefetch(lambda step: Drawing(config, *images, step), LATE, STEPS) as batches:
         for run in runs.values():
             run.step = LATE
@@ -121,7 +127,7 @@ def measure_compiled(config: TrainingConfig, turns: int) -> dict:
             batch = batches.take()
             for name, run in runs.items():
                 before = sum(os.times()[:4])
-                times[name].append(seconds(lambda run=run, batch=batch: run.learn(batch)))
+                times[name].append(seconds(partial(run.learn, batch)))
                 if turn == 0:
                     compiling = sum(os.times()[:4]) - before
     # the first step compiles, the second warms caches
@@ -180,7 +186,7 @@ def main() -> None:
     record("training", figures | {"worst_ratio": worst, "goal": GOAL})
 
 
-def fresh(config: TrainingConfig, arguments) -> dict:
+def fresh(config: TrainingConfig, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure a training; nothing that was compiled before is found again."""
     if not arguments.compile:
         return measure(config, arguments.turns)
