@@ -25,6 +25,10 @@ MEMBRANE, IGNORE = 255, 127
 STREAMS_OF_A_RANK = 16
 GLOBAL, NETWORKS = 1, 2
 """Streams of torch's global generator in a step, and of the networks' first weights."""
+WHOLE = 24
+"""Uncut images of a batch: a few million pixels."""
+SELDOM = frozenset({"whole"})
+"""Parts that a method reads once a training."""
 LABELLED, UNLABELLED, LABELLED_STRONG, UNLABELLED_STRONG, NOISE = 0, 3, 4, (5, 6), 7
 
 
@@ -92,6 +96,12 @@ class Drawing:
     def unlabelled_noisy(self) -> Tensor:
         seen = augment.normalise(self.unlabelled_crops)
         return self.placed(augment.noisy(seen, self.generator(NOISE)))
+
+    def whole(self) -> Tensor:
+        unlabelled = self.arrays[2]
+        spread = np.linspace(0, len(unlabelled) - 1, WHOLE).round().astype(int)
+        pixels = torch.from_numpy(unlabelled[spread]).permute(0, 3, 1, 2)
+        return self.placed(augment.normalise(pixels.float() / 255))
 
     @cached_property
     def labelled_crops(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -211,12 +212,29 @@ def weights_file(choice: str, encoder: str) -> Path:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file or a torch state dict; refuse a missing one as above."""
     check_encoder_weights(str(path))
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, UnpicklingError, SafetensorError, *OF_NO_PICKLE) as error:
+        raise unreadable(path) from error
+    if not isinstance(state, dict):
+        raise unreadable(path)
     # the authors of DeiT and Swin put theirs into a document
     inner = state.get("model")
     return inner if isinstance(inner, dict) else state
+
+
+OF_NO_PICKLE = (EOFError, LookupError, RuntimeError, TypeError, ValueError)
+"""What torch's reader stumbles over in bytes that are anything else."""
+
+
+def unreadable(path: Path) -> NetworkError:
+    return NetworkError(
+        "encoder_weights_unreadable",
+        f"The encoder weights at {path} can't be read: they are neither a safetensors file nor a "
+        "state dict of torch's.",
+    )
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> None:

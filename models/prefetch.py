@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import torch
 
-from models.batches import Drawing, Drawn
+from models.batches import SELDOM, Drawing, Drawn
 from models.semisup.method import Batch
 
 Parts = dict[str, Any]
@@ -18,8 +18,9 @@ Parts = dict[str, Any]
 class Prefetch:
     """Makes the batches of the steps from `first` to `last`, `workers` steps ahead.
 
-    begin(step) gives a step's drawing. Made ahead are the parts that were read before, for a
-    method that reads one view need not wait for five; any other is made when it is asked for.
+    begin(step) gives a step's drawing. Made ahead are the parts that were read before and are not
+    SELDOM, for a method that reads one view need not wait for five; any other is made when it is
+    asked for.
     All are made in these threads, with one thread of torch each: a sum that several threads share
     may round differently, and a training that is gone on with asks at other moments.
     """
@@ -72,7 +73,8 @@ class Prefetch:
         drawing, job = self.waiting.popleft()
 
         def make(name: str) -> Any:
-            self.read.add(name)
+            if name not in SELDOM:
+                self.read.add(name)
             return self.executor.submit(drawing.make, name).result()
 
         batch = Drawn(make)

@@ -26,6 +26,7 @@ from models.semisup.schedules import ema_decay, ramp
 from models.semisup.selector import Selector
 from models.semisup.soft_cl_dice import soft_cl_dice_loss
 from models.semisup.teacher import follow
+from models.settling import fix, settle
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,23 @@ class MeanTeacher:
             supervised = self.supervised(logits, batch.labels, batch.valid)
             yield {"total": supervised, "supervised": supervised}
             return
+        if self.options.settled:
+            self.settle(batch, step)
         mixture = MIXTURES[self.options.mixing](batch)
         looks = self.looks(batch, seen, mixture)
         yield self.first_update(batch, looks, mixture, rising)
         if self.options.exchanged:
             yield self.second_update(batch, looks, mixture, rising)
+
+    def settle(self, batch: Batch, step: int) -> None:
+        """Have the teacher know whole unlabelled images before it teaches, and the students, whose
+        statistics it follows.
+        """
+        if step == self.start:
+            for network in (self.teacher, *self.students):
+                settle(network, batch.whole, self.options.settled)
+        # at every step: no checkpoint knows of it
+        fix(self.students)
 
     def looks(self, batch: Batch, seen: Tensor, mixture: Mixture) -> Looks:
         views = mixture.seen(batch.unlabelled_strong)

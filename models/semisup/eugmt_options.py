@@ -29,6 +29,9 @@ class MeanTeacherOptions(SelectorOptions):
     fork: bool = False
     """While there are labels alone student 1 learns for both; then student 2 goes on from there.
     A step costs half as much, and the average of two networks of one origin is a network."""
+    settled: float = 0.0
+    """Share of batch norm's statistics that whole unlabelled images give when pseudo-labels begin,
+    from when on they are fixed: see `settling`."""
     ramp_share: float = 1.0
     """Share of the training over which the unsupervised losses rise, once they have begun."""
     ramp_consistency: bool = True
@@ -57,6 +60,8 @@ class MeanTeacherOptions(SelectorOptions):
             if (value := getattr(self, switch)) not in choices:
                 known = ", ".join(choices)
                 raise ValueError(f"{switch} can't be {value!r}; choose one of {known}.")
+        if self.settled and not self.labelled_share:
+            raise ValueError("settled needs a labelled_share: before it networks know nothing.")
 
 
 CHOICES = {

@@ -38,6 +38,8 @@ class Batch:
     unlabelled: Tensor
     unlabelled_strong: tuple[Tensor, Tensor]
     unlabelled_noisy: Tensor
+    whole: Tensor
+    """Uncut unlabelled images (N, 3, H, W), the same ones whenever they are asked for."""
     source: Tensor
     """int64 (B,): which labelled image each one was cut from; two halves of the labels are its
     even and its odd numbers."""

@@ -60,11 +60,10 @@ def chain(plan: Plan, data: Dataset, strategy: str, seed: int) -> dict[str, Any]
     labelled = dataset.labelled(part, plan.shares[0], seed=seed)
     generator = np.random.default_rng(seed)
     points = []
-    for index, share in enumerate(plan.shares):
+    for index, count in enumerate(rounds(plan.shares, len(part.train))):
         if index:
-            wanted = max(len(labelled) + 1, round(share * len(part.train))) - len(labelled)
             pool, left = look(plan, data, part, labelled, seed)
-            asked = STRATEGIES[strategy](pool, min(wanted, len(left)), generator)
+            asked = STRATEGIES[strategy](pool, count - len(labelled), generator)
             labelled = np.sort(np.concatenate([labelled, left[asked]]))
         dice = learned(plan, data, part, labelled, seed)
         points.append(
@@ -75,6 +74,23 @@ def chain(plan: Plan, data: Dataset, strategy: str, seed: int) -> dict[str, Any]
             }
         )
     return {"set": data.name, "strategy": strategy, "seed": seed, "points": points}
+
+
+def rounds(shares: Sequence[float], patches: int) -> list[int]:
+    """Return how many patches are labelled in each round, every time at least one more.
+
+    Raises DatasetError where the patches do not last for all rounds.
+    """
+    counts = [max(1, round(shares[0] * patches))]
+    for share in shares[1:]:
+        counts.append(max(counts[-1] + 1, round(share * patches)))
+    if counts[-1] > patches:
+        raise DatasetError(
+            "too_few_patches",
+            f"{patches} training patches don't last for {len(counts)} rounds that begin with "
+            f"{counts[0]}: name fewer or smaller shares with --labelled.",
+        )
+    return counts
 
 
 def folder_of(plan: Plan, data: Dataset, labelled: Numbers, seed: int) -> Path:
@@ -162,6 +178,7 @@ def all_chains(
     progress: Progress,
 ) -> dict[str, Any]:
     part = dataset.split(data, seed=plan.protocol.split_seed)
+    rounds(plan.shares, len(part.train))
     starts = [dataset.labelled(part, plan.shares[0], seed=seed) for seed in range(seeds)]
     chains = [(strategy, seed) for seed in range(seeds) for strategy in strategies]
     done, of = 0, 2 * seeds + len(chains)

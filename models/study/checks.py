@@ -12,6 +12,7 @@ from models.augment import STRONG
 from models.networks import OF_THE_PAPER, NetworkConfig, NetworkError, build
 from models.prediction import PATCH_PX
 from models.presets import TrainingConfig
+from models.study.budget import passes_per_step
 from models.study.contenders import Contender
 from models.study.files import DatasetError
 from models.study.protocol import SCHEDULES, Protocol
@@ -30,6 +31,8 @@ def check(competing: Iterable[Contender], protocol: Protocol) -> None:
     for contender in competing:
         config = contender.config(protocol, steps=1, seed=0, threads=1)
         check_numbers(contender.name, config)
+        if contender.switches:
+            check_switches(contender.name, config)
         if (config.network, config.crop) not in built:
             built.add((config.network, config.crop))
             check_network(config.network, config.crop)
@@ -55,12 +58,29 @@ def check_numbers(name: str, config: TrainingConfig) -> None:
             refuse(f"{name}: {field} is a whole number from {least} on, not {document[field]!r}.")
     if not positive(config.learning_rate):
         refuse(f"{name}: a learning rate is a number above 0, not {config.learning_rate!r}.")
+    decay = config.weight_decay
+    if decay != 0 and not positive(decay):
+        refuse(f"{name}: weight_decay is a number from 0 on, not {decay!r}.")
     grid = asdict(config.options).get("grid", 1)
+    if not isinstance(grid, int) or grid < 1:
+        refuse(f"{name}: grid is a whole number from 1 on, not {grid!r}.")
     if config.crop > PATCH_PX or config.crop % grid:
         refuse(
             f"{name}: crops of {config.crop} px can't be cut from patches of {PATCH_PX} px into "
             f"{grid} cells a side."
         )
+
+
+def check_switches(name: str, config: TrainingConfig) -> None:
+    """Refuse values that a method can't use: its losses are built on a few crops of noise."""
+    try:
+        passes_per_step(config)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise DatasetError(
+            "switch_unusable",
+            f"{name} can't be trained with the values of its switches: "
+            f"{str(error).splitlines()[0].rstrip('.')}.",
+        ) from error
 
 
 def positive(value: Any) -> bool:

@@ -29,5 +29,6 @@ def sample_batch(count=2, side=32, seed=0):
         unlabelled=unlabelled,
         unlabelled_strong=(unlabelled + 0.1 * images(), unlabelled + 0.1 * images()),
         unlabelled_noisy=unlabelled + 0.05 * images(),
+        whole=unlabelled,
         source=torch.arange(count),
     )

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from models.augment import normalise
-from models.batches import draw, step_seed
+from models.batches import WHOLE, Drawing, draw, step_seed
+from models.prefetch import Prefetch
 from models.presets import preset
 
 CONFIG = replace(preset("eugmt-plus"), batch_labelled=3, batch_unlabelled=2, crop=16)
@@ -67,3 +68,36 @@ def test_seeds_of_steps_and_streams_differ():
     seeds = {step_seed(s, t, stream=k) for s in range(5) for t in range(50) for k in range(3)}
     assert len(seeds) == 750
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_whole_images_are_uncut_spread_over_all_and_the_same_at_any_step():
+    images, masks, unlabelled = arrays()
+    batches = [draw(CONFIG, images, masks, unlabelled, step=step) for step in (0, 7)]
+    assert torch.equal(batches[0].whole, batches[1].whole)
+    assert batches[0].whole.shape == (WHOLE, 3, 24, 24)
+    every = normalise(torch.from_numpy(unlabelled).permute(0, 3, 1, 2).float() / 255)
+    # of five images each comes again, in their order
+    times = [int((batches[0].whole == each).all((1, 2, 3)).sum()) for each in every]
+    assert sum(times) == WHOLE
+    assert min(times) >= 3
+
+
+def test_what_a_method_reads_once_is_not_made_ahead():
+    made = []
+
+    class Noted(Drawing):
+        def make(self, name):
+            made.append((self.step, name))
+            return super().make(name)
+
+    def begin(step):
+        return Noted(CONFIG, *arrays(), step)
+
+    with Prefetch(begin, 0, 4) as ahead:
+        first = ahead.take()
+        assert len(first.whole) == WHOLE
+        assert len(first.labelled) == 3
+        for _ in range(3):
+            assert len(ahead.take().labelled) == 3
+    assert [step for step, name in made if name == "whole"] == [0]
+    assert (3, "labelled") in made

@@ -91,6 +91,7 @@ def test_batches_of_unlike_sizes_begin_again(labelled, unlabelled):
         **{key: getattr(some, key) for key in ("labelled", "labelled_strong", "labels", "valid")},
         **{key: getattr(others, key) for key in ("unlabelled", "unlabelled_strong")},
         unlabelled_noisy=others.unlabelled_noisy,
+        whole=others.whole,
         source=some.source,
     )
     learner = method()

@@ -107,6 +107,18 @@ def test_weights_loaded_need_no_encoder_file(tmp_path):
     assert len(load_ensemble(tmp_path / "weights").students) == 1
 
 
+@pytest.mark.parametrize("name", ["e.pt", "e.safetensors"])
+def test_what_is_no_file_of_weights_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"a picture, by mistake")
+    with pytest.raises(NetworkError, match="can't be read") as caught:
+        build(NetworkConfig("unet", "resnet18", encoder_weights=str(path)))
+    assert caught.value.code == "encoder_weights_unreadable"
+    torch.save([1, 2], tmp_path / "e.pt")
+    with pytest.raises(NetworkError, match="can't be read"):
+        build(NetworkConfig("unet", "resnet18", encoder_weights=str(tmp_path / "e.pt")))
+
+
 def test_missing_encoder_weights_say_what_to_do(tmp_path):
     config = NetworkConfig("unet", "resnet18", encoder_weights=str(tmp_path / "none.pt"))
     with pytest.raises(NetworkError, match=r"none\.pt.*'scratch'") as caught:

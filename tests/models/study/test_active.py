@@ -152,6 +152,14 @@ def test_two_studies_do_not_work_in_one_folder(data, tmp_path):
     assert caught.value.code == "study_running"
 
 
+def test_rounds_that_the_patches_do_not_last_for_are_refused(data, tmp_path):
+    assert active.rounds((0.2, 0.25, 1.0), 10) == [2, 3, 10]
+    plan = replace(plan_of("supervised", tmp_path), shares=(0.5, 0.95, 1.0))
+    with pytest.raises(DatasetError, match="don't last for 3 rounds") as caught:
+        active.study(plan, data, ["random"], 1, jobs=1, progress=lambda *_: None)
+    assert caught.value.code == "too_few_patches"
+
+
 @pytest.mark.parametrize(
     ("kept", "code"),
     [

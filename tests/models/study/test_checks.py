@@ -57,7 +57,32 @@ def test_the_grid_of_the_exchange_must_fit_the_crop():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"learning_rate": "fast"}, {"batch_labelled": 0}, {"precision": "half"}]
+    "changes",
+    [
+        {"learning_rate": "fast"},
+        {"batch_labelled": 0},
+        {"precision": "half"},
+        {"weight_decay": "some"},
+        {"weight_decay": float("nan")},
+    ],
 )
 def test_a_variants_numbers_are_checked_too(changes):
     assert code(Protocol(crop=64), changes=changes) == "wrong_option"
+
+
+@pytest.mark.parametrize(
+    ("name", "switches", "wanted"),
+    [
+        ("eugmt-paper", {"exchanged": "two"}, "switch_unusable"),
+        ("eugmt-paper", {"exchanged": 500}, "switch_unusable"),
+        ("eugmt-paper", {"unsupervised_weight": "much"}, "switch_unusable"),
+        ("eugmt-paper", {"grid": 0}, "wrong_option"),
+        ("unimatch", {"strong_views": 0}, "switch_unusable"),
+        ("duo-segnet", {"critic_stride": 0}, "switch_unusable"),
+    ],
+)
+def test_a_variants_switches_are_tried_before_anything_is_trained(name, switches, wanted):
+    competing = [replace(each, switches=switches) for each in chosen([name])]
+    with pytest.raises(DatasetError, match=name) as caught:
+        check(competing, Protocol(crop=64))
+    assert caught.value.code == wanted
