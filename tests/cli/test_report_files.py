@@ -1,5 +1,6 @@
 """Which report a file is of: told from every format, and from nothing else."""
 
+import gzip
 import json
 
 import pytest
@@ -12,7 +13,7 @@ from backend.exchange.pdf import pdf
 from tests.dicom_slide import source
 from tests.reported import AT, REGIONS, REPORT_ID, SIDE, URN, content, included, measured
 from worker.commands.options import Refused
-from worker.commands.report import origin_of
+from worker.commands.report import origin_of, unpacked
 from worker.exporters import cells_csv, cells_dicom, cells_geojson
 
 CELLS = measured()[0]
@@ -59,7 +60,21 @@ def test_a_file_names_its_report(file: bytes, ending: str) -> None:
 SLIDE = bytes(128) + b"DICM" + URN.encode()
 
 
-@pytest.mark.parametrize("file", [SLIDE, b"", b"{}", b"[1]", b"{", b"%PDF-1.7", b"a,b\r\n1,2\r\n"])
+ELSEWHERE = json.dumps({"urn": "urn:membrana:report:../users"}).encode()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [SLIDE, b"", b"{}", b"[1]", b"{", b"%PDF-1.7", b"a,b\r\n1,2\r\n", b'{"urn": 3}', ELSEWHERE],
+)
 def test_other_files_are_refused(file: bytes) -> None:
     with pytest.raises(Refused):
         origin_of(file)
+
+
+def test_a_packed_file_is_whole_or_refused() -> None:
+    packed = gzip.compress(JSON)
+    assert unpacked(packed) == unpacked(JSON) == JSON
+    for part in (packed[:-9], packed[:12] + b"\0" + packed[13:]):
+        with pytest.raises(Refused, match="no whole gzip"):
+            unpacked(part)

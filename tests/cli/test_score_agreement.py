@@ -133,6 +133,9 @@ def test_regions_and_weights_are_those_that_were_given(compare, folder, tmp_path
         (("image,category", "null.png,0", "null.png,1+"), "table", "row 2 .*named twice"),
         (("image,score", "null.png,0"), "table", "needs rows of image and category"),
         (("image,category",), "table", "needs rows"),
+        (("image;category", "null.png;0"), "table", "with commas between"),
+        (("image,category", "null.png,0,a"), "table", "row 1 .*more cells than the table columns"),
+        (("image,category,category", "null.png,0,3+"), "table", "two columns of one name"),
     ],
 )
 def test_a_wrong_table_is_refused_before_any_image_is_opened(tmp_path, lines, code, words):

@@ -17,6 +17,8 @@ from worker.commands.pictures import stated_size
 PERCENTAGES = {"percent_intense_complete": "intense_complete", "percent_stained": "stained"}
 """Optional columns of true percentages, and the score document's name of each."""
 CATEGORY, READER = "category", "category_"
+BEYOND = "…"
+"""What stands in a line beyond the last column: a comma in a name that is not quoted."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,26 @@ def rows_of(table: Path) -> list[Row]:
     """Read the table before anything is scored. Refused, with the image's name, if it is wrong."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file))
+            reader = csv.DictReader(file, restkey=BEYOND)
+            lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{table} can't be read: {error}.", code="table") from error
-    columns = [str(name) for name in lines[0] if name] if lines else []
+    columns = [name for name in reader.fieldnames or () if name]
+    if len(set(columns)) < len(columns):
+        raise Refused(f"{table} has two columns of one name.", code="table")
     readers = [name for name in columns if name.startswith(READER)]
-    if "image" not in columns or not (CATEGORY in columns or readers):
-        raise Refused(f"{table} needs rows of image and category.", code="table")
+    if not lines or "image" not in columns or not (CATEGORY in columns or readers):
+        raise Refused(
+            f"{table} needs rows of image and category, with commas between.", code="table"
+        )
     rows = []
     seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
         said = {name: (line[name] or "").strip() for name in columns}
         if not said["image"] or said["image"] in seen:
             raise wrong(table, number, said, "the image is missing or named twice")
+        if BEYOND in line:
+            raise wrong(table, number, said, "it has more cells than the table columns")
         seen.add(said["image"])
         rows.append(row_of(table, number, said, readers))
     return rows

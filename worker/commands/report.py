@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,9 +101,7 @@ def summary(found: Any, output: Path) -> dict[str, Any]:
 
 def verify(client: Client, file: Path) -> None:
     """Compare a file with the service's, and the report with one that is computed again."""
-    content = file.read_bytes()
-    if content.startswith(GZIP):
-        content = gzip.decompress(content)
+    content = unpacked(file.read_bytes())
     report_id, ending = origin_of(content)
     state = client.get(f"/reports/{report_id}")["state"]
     now = client.ask("GET", f"/reports/{report_id}.{ending}").content
@@ -122,6 +121,16 @@ def verify(client: Client, file: Path) -> None:
     say(json.dumps(said, ensure_ascii=False))
     if {said["file"], said["computed_again"]} != {IDENTICAL}:
         raise typer.Exit(1)
+
+
+def unpacked(content: bytes) -> bytes:
+    """Return a file without its gzip layer, if it has one. Raise Refused if that is cut off."""
+    if not content.startswith(GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Refused("The file is no whole gzip file.", code="not_a_report") from error
 
 
 def origin_of(content: bytes) -> tuple[str, str]:
@@ -167,6 +176,9 @@ def from_json(content: bytes) -> tuple[str, str]:
             urn, ending = whole["identifier"]["value"], "fhir.json"
         else:
             urn, ending = whole["urn"], "json"
-        return urn.rpartition(":")[2], ending
+        found = URN.fullmatch(urn.encode())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused("The file is no report's JSON.", code="not_a_report") from error
+    if found is None:
+        raise Refused("The file does not name the report it is of.", code="not_a_report")
+    return found[1].decode(), ending
