@@ -40,7 +40,7 @@ for name, group in (
 WRONG_USE = 2
 OF_THE_COMMAND_LINE = {
     *("no_token", "wrong_option", "protocol", "mpp_implausible"),
-    *("positive_unknown", "method_unknown", "strategy_unknown"),
+    *("positive_unknown", "method_unknown", "strategy_unknown", "unknown_encoder"),
 }
 """Codes of what was typed wrongly; with any other the work itself failed."""
 SECRET = re.compile(r"(?<=:)[^:/@]+(?=@)")

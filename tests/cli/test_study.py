@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from models.networks import NetworkConfig, load_ensemble
+from models.study import runs
 from models.study.protocol import of_the_paper
 from tests.models.study.folders import MEMBRANE, write
 from worker.commands.options import protocol_of
@@ -216,8 +217,34 @@ def test_wrong_words_are_named_before_anything_is_trained(
     assert f"({code})" in done.err
     assert len(done.err.strip().splitlines()) == 1
     # 2 is wrong use, 1 that the work failed
-    assert done.code == (2 if code in {"wrong_option", "method_unknown"} else 1)
+    assert done.code == (2 if code in {"wrong_option", "method_unknown", "unknown_encoder"} else 1)
     assert not list(into.iterdir())
+
+
+@pytest.mark.parametrize("command", ["train", "benchmark"])
+def test_a_place_where_nothing_can_be_written_is_named_before_anything_is_trained(
+    here, folder, tmp_path, command
+):
+    (tmp_path / "file").touch()
+    method = ("--method",) if command == "train" else ("--methods",)
+    done = here(
+        command, *map(str, of(folder)), *method, "supervised", "--labelled", "0.5",
+        "-o", str(tmp_path / "file" / "out.json"),
+    )  # fmt: skip
+    assert done.code == 2
+    assert done.err.startswith("-o can't be written to ")
+    assert "(wrong_option)" in done.err
+
+
+def test_two_trainings_do_not_work_in_one_folder(here, folder, tmp_path):
+    with runs.alone(tmp_path / "model.safetensors.work", wait=False):
+        done = here(
+            "train", *map(str, of(folder)), "--method", "supervised", "--passes", "8",
+            "-o", str(tmp_path / "model.safetensors"),
+        )  # fmt: skip
+    assert done.code == 1
+    assert "(study_running)" in done.err
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_a_region_of_another_size_is_named(here, folder, tmp_path):

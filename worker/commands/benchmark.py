@@ -37,6 +37,7 @@ from worker.commands.options import (
     protocol_of,
     share_of,
     words,
+    work_beside,
 )
 
 
@@ -199,7 +200,7 @@ def benchmark(
                 data,
                 shared,
                 cells,
-                work_of(output),
+                work_beside(output, work_of(output)),
                 judge=judge,
                 jobs=jobs,
                 progress=lambda done, of, _: show(done, of),
@@ -219,6 +220,7 @@ def compare_strategies(
         raise Refused("--active needs at least two --labelled shares.", code="wrong_option")
     strategies = strategies or list(STRATEGIES)
     active.check_output(output, plan, data, strategies, seeds)
+    work_beside(output, plan.work)
     with bar("chains", 1) as show:
         found = active.study(
             plan,

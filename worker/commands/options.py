@@ -142,15 +142,25 @@ def one_of(option: str, word: str, allowed: Iterable[str]) -> None:
 
 def folder_of(output: Path) -> Path:
     """Return the folder of -o, made if need be; refused in words where there can be none."""
+    return made(output, f"-o is a folder for the results, and {output} can't be one")
+
+
+def work_beside(output: Path, work: Path) -> Path:
+    """Return the folder beside the file of -o for what is unfinished, made if need be.
+
+    Refused in words: in a training's last second it is too late to learn that nothing can be
+    written there.
+    """
+    return made(work, f"-o can't be written to {output}")
+
+
+def made(folder: Path, refusal: str) -> Path:
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refused(
-            f"-o is a folder for the results, and {output} can't be one: "
-            f"{(error.strerror or str(error)).lower()}.",
-            code="wrong_option",
-        ) from error
-    return output
+        reason = (error.strerror or str(error)).lower()
+        raise Refused(f"{refusal}: {reason}.", code="wrong_option") from error
+    return folder
 
 
 def at_least(least: int, **numbers: int | None) -> None:

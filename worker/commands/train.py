@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ from worker.commands.options import (
     in_words,
     protocol_of,
     share_of,
+    work_beside,
 )
 
 
@@ -82,6 +84,7 @@ def train(
     if output.is_dir():
         raise Refused(f"{output} is a folder: name a file with -o.", code="wrong_option")
     with in_words():
+        from models import distributed
         from models.study import checks, dataset, runs
         from models.study.contenders import chosen
 
@@ -104,8 +107,10 @@ def train(
         (contender,) = chosen(["eugmt-plus" if method == "eugmt" else method])
         checks.check([contender], shared)
         data = dataset.read(images, masks, positive=positive, groups=groups, region=region, mpp=mpp)
-        work = output.with_name(output.name + ".work")
-        with bar("training", 1) as show:
+        work = work_beside(output, output.with_name(output.name + ".work"))
+        # of several processes of one training the leading one holds the folder for all
+        leads = distributed.joined(shared.device).leads
+        with runs.alone(work, wait=False) if leads else nullcontext(), bar("training", 1) as show:
             row = runs.run(
                 runs.Cell(contender, share, seed),
                 data,
