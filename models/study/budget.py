@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from models.batches import draw
+from models.batches import WHOLE, draw
 from models.networks import SmallUNet
+from models.prediction import PATCH_PX
 from models.presets import TrainingConfig
+from models.semisup.eugmt_options import MeanTeacherOptions
 from models.semisup.methods import METHODS
 
 PROBES = 20
@@ -45,8 +47,9 @@ def passes_per_step(config: TrainingConfig) -> float:
     """Mean image passes of a step of this training, tried on small crops of noise.
 
     What goes through a network's first layer is counted, forward and backward one pass, a forward
-    alone a third. Not counted is what comes without it: the extra decoders of CCT, the critic of
-    Duo-SegNet, projections and the selector; and a pass through a larger network is one pass, too.
+    alone a third; what is done once in a training is left to `passes_once`. Not counted is what
+    comes without that layer: the extra decoders of CCT, the critic of Duo-SegNet, projections and
+    the selector; and a pass through a larger network is one pass, too.
     """
     batches = (config.batch_labelled, config.batch_unlabelled)
     key = json.dumps([config.method, asdict(config.options), batches], sort_keys=True)
@@ -59,7 +62,9 @@ def counted(config: TrainingConfig) -> float:
     noise = np.random.default_rng(0)
     images = noise.integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)
     masks = np.where(noise.random((8, SIDE, SIDE)) < 0.3, 255, 0).astype(np.uint8)
-    small = replace(config, crop=SIDE, device="cpu")
+    small, options = replace(config, crop=SIDE, device="cpu"), config.options
+    if isinstance(options, MeanTeacherOptions):
+        options = replace(options, settled=0.0)
     meter = Meter()
 
     def grow(number: int) -> nn.Module:
@@ -67,7 +72,7 @@ def counted(config: TrainingConfig) -> float:
         return meter.watch(SmallUNet().train())
 
     with torch.random.fork_rng(devices=[]):
-        method = METHODS[config.method].make(grow, config.options, PROBES)
+        method = METHODS[config.method].make(grow, options, PROBES)
         # what a factory tries its networks with is no training
         meter.passes = 0.0
         for step in range(PROBES):
@@ -77,6 +82,13 @@ def counted(config: TrainingConfig) -> float:
     return meter.passes / PROBES
 
 
+def passes_once(config: TrainingConfig) -> float:
+    """Image passes of settling the students and their teacher: a whole image is many crops."""
+    if not isinstance(config.options, MeanTeacherOptions) or not config.options.settled:
+        return 0.0
+    return 3 * WHOLE * FORWARD_ONLY * (PATCH_PX / config.crop) ** 2
+
+
 def steps_for(passes: int, config: TrainingConfig) -> int:
     """Return how many steps of a training fit a budget of image passes."""
-    return max(1, math.floor(passes / passes_per_step(config)))
+    return max(1, math.floor((passes - passes_once(config)) / passes_per_step(config)))

@@ -8,7 +8,7 @@ from models.networks import PAPER as ENCODER_OF_PAPER
 from models.networks import SMALL
 from models.presets import PRESETS
 from models.semisup.methods import METHODS
-from models.study.budget import passes_per_step, steps_for
+from models.study.budget import passes_once, passes_per_step, steps_for
 from models.study.contenders import FULLY_SUPERVISED, chosen, contenders
 from models.study.dataset import DatasetError
 from models.study.protocol import Protocol, of_the_paper
@@ -91,6 +91,18 @@ def test_a_budget_counts_what_the_networks_see():
     assert passes_per_step(training("eugmt-paper")) == pytest.approx(ucmt + 4 / 3)
     assert steps_for(1000, training("supervised")) == 250
     assert steps_for(1000, training("ucmt")) == int(1000 / ucmt)
+
+
+def test_settling_is_paid_for_once():
+    plus = training("eugmt-plus")
+    alone = replace(plus, options=replace(plus.options, settled=0.0))
+    settled = replace(plus, options=replace(plus.options, settled=0.5))
+    assert passes_per_step(settled) == passes_per_step(alone)
+    # three networks look at 24 patches of 256 px, each as large as so many crops, and learn nothing
+    passes = 24 * (256 / plus.crop) ** 2
+    assert passes_once(alone) == 0
+    assert passes_once(settled) == pytest.approx(passes)
+    assert steps_for(20_000, settled) == int((20_000 - passes) / passes_per_step(alone))
 
 
 def test_variants_turn_one_switch(tmp_path):
