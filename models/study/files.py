@@ -15,6 +15,12 @@ SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
 MEMBRANE, IGNORE = 255, 127
 LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "WEBP"}
 DEEP = "{} has more than 8 bits a channel: convert it."
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError),
+    # a TIFF whose directory was cut off
+    *(TypeError, KeyError, IndexError),
+)
+"""What Pillow raises over a file that is none."""
 NEAR, NEARLY_ALL = 64, 0.95
 """A compressed mask of 0 and 255 has nearly all its values this near to one of them."""
 
@@ -63,7 +69,7 @@ def frames(path: Path) -> list[Image.Image]:
         ImageOps.exif_transpose(picture, in_place=True)
     except DatasetError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise DatasetError("image_unreadable", f"{path} can't be read: {error}.") from error
     if count > len(found):
         raise DatasetError("image_frames", f"{path} holds {count} pictures: keep one.")

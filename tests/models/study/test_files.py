@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import pyvips
 from PIL import ExifTags, Image
 
 from models.study import dataset, files
@@ -197,3 +198,14 @@ def test_what_a_mac_hides_beside_a_picture_is_none(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7")
     assert list(files.pictures(tmp_path)) == ["a"]
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.99])
+def test_a_tiff_that_was_cut_off_is_named(tmp_path, kept):
+    """Its directory stands at its end: what is left is pixels that nothing describes."""
+    path = tmp_path / "cut.tif"
+    pixels = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    pyvips.Image.new_from_array(pixels).tiffsave(str(path), tile=True, compression="jpeg")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    assert code(lambda: files.frames(path)) == "image_unreadable"
