@@ -24,9 +24,9 @@ from models.semisup.method import Batch, Grow, Losses
 from models.semisup.mixing import MIXTURES, Mixture
 from models.semisup.schedules import ema_decay, ramp
 from models.semisup.selector import Selector
+from models.semisup.settling import fix, settle
 from models.semisup.soft_cl_dice import soft_cl_dice_loss
 from models.semisup.teacher import follow
-from models.settling import fix, settle
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class MeanTeacherOptions(SelectorOptions):
             if (value := getattr(self, switch)) not in choices:
                 known = ", ".join(choices)
                 raise ValueError(f"{switch} can't be {value!r}; choose one of {known}.")
+        if not 0 <= self.settled <= 1:
+            raise ValueError(f"settled is a share from 0 to 1, not {self.settled!r}.")
         if self.settled and not self.labelled_share:
             raise ValueError("settled needs a labelled_share: before it networks know nothing.")
 

@@ -167,6 +167,6 @@ def varied(name: str, table: Mapping[str, Any], known: Mapping[str, Contender]) 
     switches = {**base.switches, **of_options}
     try:
         METHODS[base.method].options(**{**base.options, **switches})
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise DatasetError("switch_unknown", f"{name}: {error}") from error
     return replace(base, name=name, switches=switches, changes={**base.changes, **others})

@@ -6,7 +6,7 @@ from torch import nn
 
 from models.semisup.eugmt import MeanTeacher
 from models.semisup.eugmt_options import MeanTeacherOptions
-from models.settling import fix, settle
+from models.semisup.settling import fix, settle
 
 STEPS, START = 100, 50
 OPTIONS = MeanTeacherOptions(
@@ -78,6 +78,14 @@ def test_all_networks_are_settled_when_pseudo_labels_begin_and_stay_so(batch):
     assert torch.equal(*means((learner.teacher, again.teacher)))
 
 
-def test_untrained_networks_are_not_settled():
-    with pytest.raises(ValueError, match="labelled_share"):
-        MeanTeacherOptions(settled=0.5)
+@pytest.mark.parametrize(
+    ("switches", "why"),
+    [
+        ({"settled": 0.5}, "labelled_share"),
+        ({"settled": 2.0, "labelled_share": 0.5}, "from 0 to 1"),
+        ({"settled": float("nan"), "labelled_share": 0.5}, "from 0 to 1"),
+    ],
+)
+def test_what_can_not_be_settled_is_refused(switches, why):
+    with pytest.raises(ValueError, match=why):
+        MeanTeacherOptions(**switches)

@@ -124,6 +124,7 @@ def test_variants_turn_one_switch(tmp_path):
         ("[a]\nbase = 'ucmt'\nexchange = 0\n", "switch_unknown"),
         ("[a]\nbase = 'ucmt'\nmixing = 'cutmix'\n", "switch_unknown"),
         ("[a]\nbase = 'ucmt'\nseed = 3\n", "switch_unknown"),
+        ("[a]\nbase = 'eugmt-plus'\nsettled = 'half'\n", "switch_unknown"),
         ("[cps]\nbase = 'ucmt'\n", "variants_unreadable"),
         ("['../a']\nbase = 'ucmt'\n", "variants_unreadable"),
         ("a = 1\n", "variants_unreadable"),
