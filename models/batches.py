@@ -100,7 +100,9 @@ class Drawing:
     def whole(self) -> Tensor:
         unlabelled = self.arrays[2]
         spread = np.linspace(0, len(unlabelled) - 1, WHOLE).round().astype(int)
-        pixels = torch.from_numpy(unlabelled[spread]).permute(0, 3, 1, 2)
+        # sides that are so many crops any network can take that takes a crop
+        height, width = (side - side % self.config.crop for side in unlabelled.shape[1:3])
+        pixels = torch.from_numpy(unlabelled[spread, :height, :width]).permute(0, 3, 1, 2)
         return self.placed(augment.normalise(pixels.float() / 255))
 
     @cached_property

@@ -94,7 +94,8 @@ class MeanTeacher:
             supervised = self.supervised(logits, batch.labels, batch.valid)
             yield {"total": supervised, "supervised": supervised}
             return
-        if self.options.settled:
+        # networks that have learned nothing yet have nothing to settle
+        if self.options.settled and self.start:
             self.settle(batch, step)
         mixture = MIXTURES[self.options.mixing](batch)
         looks = self.looks(batch, seen, mixture)

@@ -30,8 +30,8 @@ class MeanTeacherOptions(SelectorOptions):
     """While there are labels alone student 1 learns for both; then student 2 goes on from there.
     A step costs half as much, and the average of two networks of one origin is a network."""
     settled: float = 0.0
-    """Share of batch norm's statistics that whole unlabelled images give when pseudo-labels begin,
-    from when on they are fixed: see `settling`."""
+    """Share of batch norm's statistics that whole unlabelled images give when pseudo-labels begin
+    after labels alone, from when on they are fixed: see `settling`."""
     ramp_share: float = 1.0
     """Share of the training over which the unsupervised losses rise, once they have begun."""
     ramp_consistency: bool = True
@@ -62,8 +62,6 @@ class MeanTeacherOptions(SelectorOptions):
                 raise ValueError(f"{switch} can't be {value!r}; choose one of {known}.")
         if not 0 <= self.settled <= 1:
             raise ValueError(f"settled is a share from 0 to 1, not {self.settled!r}.")
-        if self.settled and not self.labelled_share:
-            raise ValueError("settled needs a labelled_share: before it networks know nothing.")
 
 
 CHOICES = {

@@ -39,7 +39,7 @@ class Batch:
     unlabelled_strong: tuple[Tensor, Tensor]
     unlabelled_noisy: Tensor
     whole: Tensor
-    """Uncut unlabelled images (N, 3, H, W), the same ones whenever they are asked for."""
+    """Unlabelled images as large as the crops allow (N, 3, H, W), always the same ones."""
     source: Tensor
     """int64 (B,): which labelled image each one was cut from; two halves of the labels are its
     even and its odd numbers."""

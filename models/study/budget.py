@@ -86,7 +86,7 @@ def passes_once(config: TrainingConfig) -> float:
     """Image passes of settling the students and their teacher: a whole image is many crops."""
     if not isinstance(config.options, MeanTeacherOptions) or not config.options.settled:
         return 0.0
-    return 3 * WHOLE * FORWARD_ONLY * (PATCH_PX / config.crop) ** 2
+    return 3 * WHOLE * FORWARD_ONLY * (PATCH_PX // config.crop) ** 2
 
 
 def steps_for(passes: int, config: TrainingConfig) -> int:

@@ -1,5 +1,7 @@
 """Settled statistics: by hand, from when pseudo-labels begin, and fixed however one goes on."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -78,14 +80,16 @@ def test_all_networks_are_settled_when_pseudo_labels_begin_and_stay_so(batch):
     assert torch.equal(*means((learner.teacher, again.teacher)))
 
 
-@pytest.mark.parametrize(
-    ("switches", "why"),
-    [
-        ({"settled": 0.5}, "labelled_share"),
-        ({"settled": 2.0, "labelled_share": 0.5}, "from 0 to 1"),
-        ({"settled": float("nan"), "labelled_share": 0.5}, "from 0 to 1"),
-    ],
-)
-def test_what_can_not_be_settled_is_refused(switches, why):
-    with pytest.raises(ValueError, match=why):
-        MeanTeacherOptions(**switches)
+def test_networks_that_know_nothing_are_not_settled(batch):
+    options = replace(OPTIONS, labelled_share=0.0)
+    learner = MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+    learn(learner, batch, 0)
+    first, _ = learner.students
+    assert first[0].momentum == 0.1
+    assert not torch.equal(first[0].running_mean, torch.zeros(3)), "it goes on learning them"
+
+
+@pytest.mark.parametrize("share", [-0.5, 2.0, float("nan")])
+def test_a_share_is_from_0_to_1(share):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        MeanTeacherOptions(settled=share)

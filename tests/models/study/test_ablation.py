@@ -18,7 +18,7 @@ FILE = Path(__file__).parents[3] / "benchmarks" / "ablation.toml"
 TABLES = tomllib.loads(FILE.read_text())
 VARIANTS = {each.name: each for each in chosen(["eugmt-plus"], FILE)}
 PROTOCOL = Protocol(batch_labelled=3, batch_unlabelled=3, crop=32, warm_up=0)
-STEPS = 10
+STEPS = 20
 
 
 def config(name):

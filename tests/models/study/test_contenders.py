@@ -99,7 +99,7 @@ def test_settling_is_paid_for_once():
     settled = replace(plus, options=replace(plus.options, settled=0.5))
     assert passes_per_step(settled) == passes_per_step(alone)
     # three networks look at 24 patches of 256 px, each as large as so many crops, and learn nothing
-    passes = 24 * (256 / plus.crop) ** 2
+    passes = 24 * (256 // plus.crop) ** 2
     assert passes_once(alone) == 0
     assert passes_once(settled) == pytest.approx(passes)
     assert steps_for(20_000, settled) == int((20_000 - passes) / passes_per_step(alone))
