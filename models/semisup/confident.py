@@ -1,8 +1,9 @@
 """Confident learning for two classes: which pixels' labels does a reference find doubtful?
 
-Equal to `cleanlab.filter.find_label_issues(filter_by="prune_by_class")` (2.9) bit for bit, but
-linear in the pixels. Source: Northcutt, Jiang and Chuang, "Confident Learning", JAIR 70 (2021);
-eqs. 4-7 of the EUGMT paper. No torch here: the review queue selects before anything is trained.
+Flags what `cleanlab.filter.find_label_issues(filter_by="prune_by_class")` (2.9) flags, but for a
+pixel that float32 sums round to the other side of a threshold, and is linear in the pixels.
+Source: Northcutt, Jiang and Chuang, "Confident Learning", JAIR 70 (2021); eqs. 4-7 of the EUGMT
+paper. No torch here: the review queue selects before anything is trained.
 """
 
 from collections.abc import Iterator, Sequence
