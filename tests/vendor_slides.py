@@ -38,17 +38,21 @@ def tiles(image: Rgb) -> Iterator[tuple[int, int, bytes]]:
             yield column, row, packed.getvalue()
 
 
-def mirax_zip(image: Rgb, mpp: float, name: str = "HER2 case 7") -> bytes:
+def mirax_zip(
+    image: Rgb, mpp: float, name: str = "HER2 case 7", *, left: int = 0, top: int = 0
+) -> bytes:
     """Return a zip with the slide file and its folder; sides are multiples of four tiles.
 
-    Every level lies in a data file of its own, as on slides that are too large for one.
+    Every level lies in a data file of its own, as on slides that are too large for one. What was
+    scanned lies `left`, `top` px (multiples of four tiles) inside a canvas as much larger.
     """
-    across, down = image.shape[1] // TILE, image.shape[0] // TILE
+    first_column, first_row = left // TILE, top // TILE
+    across, down = image.shape[1] // TILE + 2 * first_column, image.shape[0] // TILE + 2 * first_row
     pages, data = [], {}
     for level in range(LEVELS):
         content, entries = b"header", []
         for column, row, jpeg in tiles(halved(image, level)):
-            number = ((row << level) * across) + (column << level)
+            number = (first_row + (row << level)) * across + first_column + (column << level)
             entries.append(struct.pack("<4i", number, len(content), len(jpeg), level))
             content += jpeg
         data[f"Data{level:04}.dat"] = content

@@ -17,6 +17,7 @@ from backend.errors import NoSpace, Unprocessable
 from backend.settings import Settings
 from backend.slides import archives, mirax
 from backend.slides.formats import TIFF, Content, sniff
+from backend.slides.geometry import SizePx
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
 from backend.slides.schemas import plausible
 from backend.slides.tables import Slide
@@ -42,7 +43,7 @@ SPACE_FACTOR = 2
 
 @dataclass(frozen=True)
 class Facts:
-    """What a slide file says of itself."""
+    """What a slide file says of itself. qc: flags for what of it could not be taken."""
 
     width: int
     height: int
@@ -50,6 +51,7 @@ class Facts:
     mpp: float | None
     objective_power: float | None
     synthetic: bool
+    qc: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     if key is not None:
         path = ctx.settings.slide_folder / key
     try:
-        reader = OpenSlideReader(path)
+        reader = OpenSlideReader(path, bounded=slide.counts_from_bounds)
     except SlideUnreadable as reason:
         return open_otherwise(ctx, slide, blob, reason)
     return with_levels(ctx, slide, Opened(reader, facts_of(reader), key))
@@ -124,13 +126,20 @@ def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:
     target = ctx.settings.slide_folder / key
     with_reader = found.reader
     try:
-        if not target.is_file():
+        if not target.is_file() or not shows(target, with_reader.dimensions):
             check_space(ctx.settings, ctx.blobs.path(slide.sha256))
             with stoppable(ctx):
                 convert_slide(with_reader, target, mpp=found.facts.mpp, watch=watch_of(ctx))
     finally:
         with_reader.close()
     return Opened(OpenSlideReader(target), found.facts, key)
+
+
+def shows(pyramid: Path, size: SizePx) -> bool:
+    """Say whether a pyramid is of that size: one of a first try may show the whole canvas."""
+    reader = OpenSlideReader(pyramid)
+    reader.close()
+    return reader.dimensions == size
 
 
 def unpacked(ctx: JobContext, slide: Slide, blob: Path) -> str:
@@ -207,6 +216,7 @@ def facts_of(reader: OpenSlideReader, *, vendor: str | None = "file") -> Facts:
         mpp=pixel_size(properties),
         objective_power=number(properties.get("openslide.objective-power")),
         synthetic="synthetic" in description.lower(),
+        qc=("bounds_ignored",) if reader.bounds.ignored else (),
     )
 
 

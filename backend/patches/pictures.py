@@ -15,7 +15,7 @@ from backend.predictions.service import SHARD_PATCHES, NoPrediction
 from backend.predictions.tables import Prediction
 from backend.settings import Settings
 from backend.slides.geometry import Region0
-from backend.slides.reader import open_slides, slide_path
+from backend.slides.reader import open_slides
 from backend.slides.tables import Slide
 from backend.storage.pyramids import Channel
 
@@ -50,7 +50,7 @@ def image_etag(slide: Slide, patch: Patch) -> str:
 
 def image(slide: Slide, patch: Patch, settings: Settings) -> bytes:
     """Return the patch's RGB pixels on the analysis grid; raise RegionUnreadable."""
-    reader = open_slides.get(slide_path(slide, settings))
+    reader = open_slides.of(slide, settings)
     # the patch's own place: its pixels are the same for ever, as its ETag says
     region = Region0(patch.x0, patch.y0, patch.size0, patch.size0)
     return png(reader.read(region, (PATCH_PX, PATCH_PX)))

@@ -49,6 +49,9 @@ class Region0:
     def size(self) -> Size0:
         return Size0(self.width, self.height)
 
+    def moved(self, x: float, y: float) -> "Region0":
+        return Region0(self.x + x, self.y + y, self.width, self.height)
+
     def scaled(self, factor: float) -> "Region0":
         return Region0(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
 

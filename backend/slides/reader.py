@@ -1,7 +1,8 @@
 """Read pixels of a slide: float level-0 boxes in, RGB arrays out, always over bare glass.
 
 A box is read with a margin at the best pyramid level and resampled by Pillow with a float box,
-so a patch read alone has the pixels it has in a larger reading.
+so a patch read alone has the pixels it has in a larger reading. Boxes count from the corner of the
+scanned part (bounds.py), which is all there is of a slide: nobody else adds it.
 """
 
 import math
@@ -18,6 +19,7 @@ from PIL import Image
 
 from backend.errors import MembranaError, Unprocessable
 from backend.settings import Settings
+from backend.slides.bounds import Bounds, bounds_of
 from backend.slides.formats import HEAD_BYTES, TIFF, vendor_of
 from backend.slides.geometry import Region0, SizePx, best_level, level_box
 from backend.slides.tables import Slide
@@ -61,16 +63,25 @@ class SlideReader(Protocol):
 
 
 class OpenSlideReader:
-    """OpenSlide behind the protocol. A damaged tile spoils a handle for ever, so it is reopened."""
+    """OpenSlide behind the protocol. A damaged tile spoils a handle for ever, so it is reopened.
 
-    def __init__(self, path: Path) -> None:
+    bounded: the scanned part is the slide. Not so for rows that were made when the whole canvas was
+    (Slide.counts_from_bounds).
+    """
+
+    def __init__(self, path: Path, *, bounded: bool = True) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._handle = self._open()
         self.properties: dict[str, str] = dict(self._handle.properties)
-        self.dimensions: SizePx = self._handle.dimensions
+        canvas: SizePx = self._handle.dimensions
+        self.bounds = bounds_of(self.properties, canvas) if bounded else Bounds(0, 0, *canvas)
+        self.dimensions: SizePx = self.bounds.size
         self.level_downsamples: tuple[float, ...] = self._handle.level_downsamples
-        self.level_dimensions: tuple[SizePx, ...] = self._handle.level_dimensions
+        self.level_dimensions: tuple[SizePx, ...] = tuple(
+            (math.ceil(self.bounds.width / step), math.ceil(self.bounds.height / step))
+            for step in self.level_downsamples
+        )
 
     def _open(self) -> openslide.OpenSlide:
         try:
@@ -88,6 +99,7 @@ class OpenSlideReader:
             ) from error
 
     def read(self, region: Region0, size: SizePx) -> Rgb:
+        region = region.moved(*self.bounds.corner)
         downsample = min(region.width / size[0], region.height / size[1])
         level = best_level(self.level_downsamples, downsample)
         step = self.level_downsamples[level]
@@ -116,9 +128,8 @@ class OpenSlideReader:
             with self._lock:
                 if self._handle is handle:
                     self._handle = self._open()
-            raise RegionUnreadable(
-                f"The file is damaged at x {location0[0]}, y {location0[1]}: {error}."
-            ) from error
+            x, y = location0[0] - self.bounds.x, location0[1] - self.bounds.y
+            raise RegionUnreadable(f"The file is damaged at x {x}, y {y}: {error}.") from error
 
     def close(self) -> None:
         self._handle.close()
@@ -155,7 +166,7 @@ def slide_path(slide: Slide, settings: Settings) -> Path:
 
 def open_slide(slide: Slide, settings: Settings) -> OpenSlideReader:
     """Open a slide; the caller closes it. Raise SlideUnreadable."""
-    return OpenSlideReader(slide_path(slide, settings))
+    return OpenSlideReader(slide_path(slide, settings), bounded=slide.counts_from_bounds)
 
 
 def read_patches(reader: SlideReader, regions: Sequence[Region0], patch_px: int) -> Rgb:
@@ -176,20 +187,24 @@ class OpenSlides:
     def __init__(self, most: int = MAX_OPEN) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, int, int], OpenSlideReader] = OrderedDict()
+        self._open: OrderedDict[tuple[str, int, int, bool], OpenSlideReader] = OrderedDict()
 
-    def get(self, path: Path) -> OpenSlideReader:
+    def of(self, slide: Slide, settings: Settings) -> OpenSlideReader:
+        """Return a slide, open. Raise SlideUnreadable."""
+        return self.get(slide_path(slide, settings), bounded=slide.counts_from_bounds)
+
+    def get(self, path: Path, *, bounded: bool = True) -> OpenSlideReader:
         """Return the open slide of a file; a file that was rebuilt is opened anew."""
         try:
             facts = path.stat()
         except FileNotFoundError:
             raise SlideUnreadable("The slide's file is gone from the server's disk.") from None
-        key = (str(path), facts.st_mtime_ns, facts.st_size)
+        key = (str(path), facts.st_mtime_ns, facts.st_size, bounded)
         with self._lock:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        reader = OpenSlideReader(path)
+        reader = OpenSlideReader(path, bounded=bounded)
         with self._lock:
             reader = self._open.setdefault(key, reader)
             while len(self._open) > self._most:

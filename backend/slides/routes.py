@@ -9,7 +9,7 @@ from backend.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.paging import Cursor, Limit, Page, paginate
 from backend.slides import concurrency, pictures, service
 from backend.slides.description import describe
-from backend.slides.reader import open_slides, slide_path
+from backend.slides.reader import open_slides
 from backend.slides.schemas import SlideChange, SlideOut
 from backend.slides.tables import Slide, SlideState
 from backend.slides.tiles import dzi, tile_box
@@ -68,7 +68,7 @@ def tile(
     etag = pictures.etag_of(slide, level, col, row, kind)
     if pictures.known(request, etag):
         return pictures.not_modified(etag)
-    reader = open_slides.get(slide_path(slide, settings))
+    reader = open_slides.of(slide, settings)
     return pictures.picture(pictures.tile(reader, box), kind, etag)
 
 
@@ -81,7 +81,7 @@ def thumbnail(
     etag = pictures.etag_of(slide, "thumbnail")
     if pictures.known(request, etag):
         return pictures.not_modified(etag)
-    reader = open_slides.get(slide_path(slide, settings))
+    reader = open_slides.of(slide, settings)
     return pictures.picture(pictures.thumbnail(reader), "jpeg", etag)
 
 

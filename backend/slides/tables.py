@@ -65,6 +65,11 @@ class Slide(Identified, Base):
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     synthetic: Mapped[bool] = mapped_column(default=False)
 
+    counts_from_bounds: Mapped[bool] = mapped_column(
+        default=True,
+        doc="Coordinates count from the scanned part's corner (bounds.py); in rows that were "
+        "measured before 0011, from the canvas'.",
+    )
     vendor: Mapped[str | None] = mapped_column(String(64))
     width: Mapped[int | None]
     height: Mapped[int | None]

@@ -13,11 +13,13 @@ from tests.api.intake import INGEST, decoded, ingested, upload
 from tests.api.tus import begin, send
 from tests.conftest import Service
 from tests.ready import patches_of
-from tests.vendor_slides import MACRO, Rgb, leica_scn, mirax_zip
+from tests.vendor_slides import MACRO, Rgb, halved, leica_scn, mirax_zip
 
 SIDE = 1024
 MPP = 0.25
 LEFT, TOP = 512, 256
+CANVAS = 4 * 256
+"""px of empty tiles around what a MIRAX scanner has scanned."""
 CLOSE = 6.0
 """Grey levels: what a JPEG of good quality changes on average, and no shift of a pixel does."""
 
@@ -40,8 +42,10 @@ def part(image: Rgb, x: float, y: float) -> Rgb:
     return image[round(y) : round(y) + 256, round(x) : round(x) + 256]
 
 
-def test_a_mirax_zip_becomes_a_slide(service: Service) -> None:
-    content = mirax_zip(picture(), MPP)
+@pytest.mark.parametrize("left", [0, CANVAS])
+def test_a_mirax_zip_becomes_a_slide(service: Service, left: int) -> None:
+    """What was scanned is the slide, wherever it lies on the canvas."""
+    content = mirax_zip(picture(), MPP, left=left, top=2 * left)
     place = begin(service.client, len(content))
     slide_id = send(service.client, place, 0, content).headers["Slide-Id"]
     service.run_jobs(INGEST)
@@ -84,18 +88,23 @@ def test_a_mirax_slide_whose_index_is_rubbish_fails_in_words(service: Service) -
 def test_a_leica_scn_becomes_a_slide(service: Service) -> None:
     slide = ingested(service, leica_scn(picture(), MPP, left=LEFT, top=TOP), "case.scn")
     assert (slide["state"], slide["problem"]) == ("ready", None)
-    assert (slide["vendor"], slide["width"], slide["height"]) == ("leica", 2 * SIDE, 2 * SIDE)
+    # the scanned part is the slide, and coordinates count from its corner, as in QuPath
+    assert (slide["vendor"], slide["width"], slide["height"]) == ("leica", SIDE, SIDE)
     assert slide["mpp"] == pytest.approx(MPP)
     assert slide["objective_power"] == 40
-    inside = [
-        patch
-        for patch in patches_of(service.client, slide["id"])
-        if LEFT <= patch["x"] < LEFT + SIDE and TOP <= patch["y"] < TOP + SIDE
-    ]
-    assert len(inside) == 16
-    for patch in inside[::5]:
-        expected = part(picture(), patch["x"] - LEFT, patch["y"] - TOP)
+    assert slide["tissue_fraction"] > 0.5
+    patches = patches_of(service.client, slide["id"])
+    assert len(patches) == 16
+    for patch in patches[::5]:
+        expected = part(picture(), patch["x"], patch["y"])
         assert difference(seen_patch(service, patch), expected) == 0
+    described = service.client.get(f"/slides/{slide['id']}.dzi").text
+    assert f'Width="{SIDE}" Height="{SIDE}"' in described
+    tile = decoded(service.client.get(f"/slides/{slide['id']}_files/10/3_1.png"))
+    assert np.array_equal(tile, part(picture(), 768, 256))
+    small = decoded(service.client.get(f"/slides/{slide['id']}/thumbnail.jpeg"))
+    assert small.shape == (512, 512, 3)
+    assert difference(small, halved(picture(), 1)) < CLOSE
 
 
 def test_the_glass_with_its_label_is_never_shown(service: Service) -> None:

@@ -15,7 +15,7 @@ from backend.predictions import service as predictions
 from backend.slides import service as slides
 from backend.slides.tables import Slide, SlideState
 from worker.context import JobContext
-from worker.opening import Opened, opened
+from worker.opening import Facts, Opened, opened
 from worker.survey import Survey, survey
 
 BATCH = 1000
@@ -40,7 +40,7 @@ def run(ctx: JobContext) -> None:
             min_tissue_fraction=ctx.settings.min_tissue_fraction,
         )
     write_patches(ctx, slide, seen.rows)
-    finish(ctx, seen)
+    finish(ctx, seen, found.facts)
 
 
 def begin(ctx: JobContext) -> Slide | None:
@@ -110,7 +110,7 @@ def known_places(ctx: JobContext, slide: Slide, rows: list[dict[str, Any]]) -> s
     return set()
 
 
-def finish(ctx: JobContext, seen: Survey) -> None:
+def finish(ctx: JobContext, seen: Survey, facts: Facts) -> None:
     """Make the slide ready and ask for its proposals, in one transaction."""
     with ctx.finishing() as session:
         move_or_conflict(
@@ -122,7 +122,7 @@ def finish(ctx: JobContext, seen: Survey) -> None:
             patch_count=len(seen.rows),
             tissue_fraction=seen.tissue_fraction,
             white_point=seen.white_point,
-            qc=seen.qc,
+            qc=[*facts.qc, *seen.qc],
             problem=None,
         )
         if seen.rows:
