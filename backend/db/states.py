@@ -22,6 +22,7 @@ class Stateful(Protocol):
     TOPIC: str
     TOLD: tuple[str, ...]
     """Columns that go with the event of a move."""
+    # NAMED_BY, where a table has it: the column whose value events name a row by, instead of `id`
 
 
 def move(
@@ -33,17 +34,18 @@ def move(
     The event that people see is written in the same transaction.
     """
     allowed = [state for state, targets in table.TRANSITIONS.items() if to in targets]
+    named_by = getattr(table, "NAMED_BY", "id")
     row = session.execute(
         update(table)
         .where(table.id == row_id, table.state.in_(allowed), *where)
         .values(state=to, **values)
-        .returning(*(getattr(table, name) for name in table.TOLD), table.id)
+        .returning(*(getattr(table, name) for name in table.TOLD), getattr(table, named_by))
         .execution_options(synchronize_session="fetch")
     ).first()
     if row is None:
         return False
     told = dict(zip(table.TOLD, row, strict=False))
-    announce(session, table.TOPIC, row_id, {"state": str(to), **told})
+    announce(session, table.TOPIC, row[-1], {"state": str(to), **told})
     return True
 
 

@@ -13,7 +13,7 @@ from backend.db.outbox import after_commit
 from backend.errors import Conflict, NotFound, Unprocessable
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import ACTIVE, Job, JobKind
 from backend.model_versions import service as model_versions
 from backend.model_versions.tables import ModelVersion, ModelVersionState
 from backend.patches.grid import PATCH_PX, analysis_size, measures, scale
@@ -102,6 +102,20 @@ def request(
         params=params,
         requested_by=requested_by,
         idempotency_key=idempotency_key,
+    )
+
+
+def newest_job(session: Session, slide_id: str, model_version_id: str | None = None) -> Job | None:
+    """Return the job that predicts a whole slide, by a model version or by any.
+
+    One that is going on goes before one that has ended, then the newest.
+    """
+    subject = f"{slide_id}:{model_version_id or ''}"
+    return session.scalar(
+        select(Job)
+        .where(Job.kind == JobKind.PREDICT, Job.subject.startswith(subject, autoescape=True))
+        .order_by(Job.state.in_(ACTIVE).desc(), Job.id.desc())
+        .limit(1)
     )
 
 

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from backend.annotations.tables import Annotation
 from backend.errors import Conflict, Unprocessable
+from backend.jobs.tables import JobState
 from backend.model_versions import service as model_versions
+from backend.model_versions.tables import ModelVersion
 from backend.patches.tables import Patch
 from backend.predictions import service as predictions
 from backend.predictions.tables import Prediction
@@ -116,6 +118,7 @@ def canonical(value: Any) -> bytes:
 
 def prediction_for(session: Session, slide_id: str, model_version: str | None) -> Prediction:
     """Return a whole prediction: the named version's, else the one that people see."""
+    version = None
     if model_version is None:
         found = predictions.shown(session, slide_id)
     else:
@@ -124,11 +127,41 @@ def prediction_for(session: Session, slide_id: str, model_version: str | None) -
         )
         found = predictions.of_version(session, slide_id, version.id)
     if found is None or found.finished_at is None:
-        raise NotPredicted(
-            "No model version has seen the whole slide yet. "
-            "Ask for it with POST /slides/{id}/predictions and try again when it is done."
-        )
+        raise not_predicted(session, slide_id, version)
     return found
+
+
+def not_predicted(session: Session, slide_id: str, version: ModelVersion | None) -> NotPredicted:
+    """Say why there are no membranes to score: being found now, tried in vain, or not asked for.
+
+    version: the model version that was named; None: any.
+    """
+    job = predictions.newest_job(session, slide_id, version and version.id)
+    who = version.name if version else "the model"
+    if job is None or job.state == JobState.SUCCEEDED:
+        return NotPredicted(
+            f"The membranes of this slide have not been found yet: {who} has not looked at all of "
+            "it. Ask for its prediction and score the slide when that is done."
+        )
+    now = {"job_id": job.id, "job_state": str(job.state), "progress": job.progress}
+    if job.state == JobState.RUNNING:
+        return NotPredicted(
+            f"The membranes of this slide are being found now: {round(100 * job.progress)} % is "
+            "done. Score the slide when that has ended; the slide's card shows how far it is.",
+            **now,
+        )
+    if job.state == JobState.QUEUED:
+        return NotPredicted(
+            "The membranes of this slide are about to be found: that work waits in the queue. "
+            "Score the slide when it is done; the slide's card shows how far it is.",
+            **now,
+        )
+    why = (job.problem or {}).get("detail", "")
+    return NotPredicted(
+        f"The membranes of this slide could not be found. {why} Ask for the slide's prediction "
+        "once more.".replace("  ", " "),
+        **now,
+    )
 
 
 def masks_of(session: Session, slide_id: str) -> list[list[Any]]:

@@ -48,7 +48,7 @@ class PasswordWrong(Forbidden):
 
 @router.post("/slides/{slide_id}/reports", status_code=status.HTTP_202_ACCEPTED)
 def request_report(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
     user: Pathologist,
@@ -57,16 +57,13 @@ def request_report(
     idempotency_key: KeyOfRequest = None,
 ) -> ReportJob:
     """Score a slide in its tumour regions; the answer is the job, `report_id` names the report."""
-    report, job = service.request(
-        session,
-        blobs,
-        settings,
-        slide_id,
-        wanted.wanted(),
-        by=user,
-        idempotency_key=idempotency_key,
-    )
-    return ReportJob.of(job, report.id)
+    with database.reading() as session:
+        if known := service.asked_before(session, idempotency_key):
+            return ReportJob.of(known[1], known[0].id)
+        frozen = service.freeze(session, blobs, settings, slide_id, wanted.wanted())
+    with database.writing() as session:
+        report, job = service.request(session, frozen, by=user, idempotency_key=idempotency_key)
+        return ReportJob.of(job, report.id)
 
 
 @router.get("/slides/{slide_id}/reports")
@@ -228,13 +225,20 @@ def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
 
 @router.post("/reports/{report_id}/cells", status_code=status.HTTP_202_ACCEPTED)
 def decide_cells(
-    session: WriteSession, blobs: BlobStore, user: Pathologist, report_id: str, wanted: DecisionsIn
+    database: CurrentDatabase,
+    blobs: BlobStore,
+    user: Pathologist,
+    report_id: str,
+    wanted: DecisionsIn,
 ) -> ReportJob:
     """Leave cells of a draft out, change their class, or take that back; it is scored again."""
-    report, job = service.decide(
-        session, blobs, report_id, wanted.decisions(), reason=wanted.reason, by=user
-    )
-    return ReportJob.of(job, report.id)
+    with database.reading() as session:
+        measured = service.measured_in(session, blobs, report_id)
+    with database.writing() as session:
+        report, job = service.decide(
+            session, report_id, wanted.decisions(), measured, reason=wanted.reason, by=user
+        )
+        return ReportJob.of(job, report.id)
 
 
 @router.get("/reports/{report_id}/cells")
@@ -259,12 +263,14 @@ def sign_report(
     with database.reading() as session:
         prepared = signing.prepare(session, blobs, report_id, wanted.verdict(), by=user)
     with database.writing() as session:
-        return shown(session, blobs, signing.sign(session, prepared, by=user))
+        signing.sign(session, prepared, by=user)
+    with database.reading() as session:
+        return shown(session, blobs, service.get(session, report_id))
 
 
 @router.post("/reports/{report_id}/amend", status_code=status.HTTP_202_ACCEPTED)
 def amend_report(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
     user: Pathologist,
@@ -273,17 +279,21 @@ def amend_report(
     idempotency_key: KeyOfRequest = None,
 ) -> ReportJob:
     """Begin a new version of a signed report; signing it supersedes the old one."""
-    report, job = service.amend(
-        session,
-        blobs,
-        settings,
-        report_id,
-        wanted.wanted(),
-        reason=wanted.reason,
-        by=user,
-        idempotency_key=idempotency_key,
-    )
-    return ReportJob.of(job, report.id)
+    with database.reading() as session:
+        if known := service.asked_before(session, idempotency_key):
+            return ReportJob.of(known[1], known[0].id)
+        old = service.amendable(session, report_id)
+        frozen = service.freeze(session, blobs, settings, old.slide_id, wanted.wanted())
+    with database.writing() as session:
+        report, job = service.amend(
+            session,
+            report_id,
+            frozen,
+            reason=wanted.reason,
+            by=user,
+            idempotency_key=idempotency_key,
+        )
+        return ReportJob.of(job, report.id)
 
 
 @router.post("/reports/{report_id}/verify", status_code=status.HTTP_202_ACCEPTED)

@@ -22,6 +22,7 @@ from backend.reports import requests
 from backend.reports.requests import Wanted
 from backend.reports.tables import CellAction, CellEdit, Report, ReportState
 from backend.scores import statements
+from backend.scores.statements import Statements
 from backend.settings import Settings
 from backend.slides import service as slides
 from backend.storage.blobs import Blobs
@@ -78,21 +79,36 @@ def of_slide(session: Session, slide_id: str) -> Select[Report]:
     return select(Report).where(Report.slide_id == slide_id)
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """What a report is asked for with: its inputs, and what was said of the slide's staining."""
+
+    slide_id: str
+    wanted: Wanted
+    inputs: dict[str, Any]
+    said: Statements
+
+
+def freeze(
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
+) -> Frozen:
+    """Freeze a slide as it is now.
+
+    It hashes, reads and stores files: on SQLite no writer may wait for that, so it goes before
+    `request` and `amend`, in a transaction that only reads.
+    """
+    inputs = requests.of_report(session, blobs, settings, slide_id, wanted)
+    return Frozen(slide_id, wanted, inputs, statements.of_slide(session, blobs, slide_id))
+
+
 def request(
-    session: Session,
-    blobs: Blobs,
-    settings: Settings,
-    slide_id: str,
-    wanted: Wanted,
-    *,
-    by: User,
-    idempotency_key: IdempotencyKey | None = None,
+    session: Session, frozen: Frozen, *, by: User, idempotency_key: IdempotencyKey | None = None
 ) -> tuple[Report, Job]:
-    """Ask for a slide to be scored as it is now; the same request that is going on is returned."""
+    """Ask for a frozen slide to be scored; the same request that is going on is returned."""
     if known := asked_before(session, idempotency_key):
         return known
-    inputs = requests.of_report(session, blobs, settings, slide_id, wanted)
-    said = statements.of_slide(session, blobs, slide_id)
+    slide_id, wanted, inputs, said = frozen.slide_id, frozen.wanted, frozen.inputs, frozen.said
+    slides.visible(session, slide_id)
     assay = said.assay | wanted.assay
     going_on = select(Report).where(
         Report.slide_id == slide_id, Report.state == ReportState.COMPUTING
@@ -112,12 +128,20 @@ def request(
     return start(session, report, by=by, idempotency_key=idempotency_key)
 
 
+def amendable(session: Session, report_id: str) -> Report:
+    """Return a report that may be amended: a signed one."""
+    old = get(session, report_id)
+    if old.state != ReportState.SIGNED:
+        raise ReportNotDraft(
+            f"The report is {old.state}: only a signed one is amended; change a draft itself.",
+        )
+    return old
+
+
 def amend(
     session: Session,
-    blobs: Blobs,
-    settings: Settings,
     report_id: str,
-    wanted: Wanted,
+    frozen: Frozen,
     *,
     reason: str,
     by: User,
@@ -126,17 +150,12 @@ def amend(
     """Begin the next version of a signed report, computed anew; the old one stays as signed."""
     if known := asked_before(session, idempotency_key):
         return known
-    old = get(session, report_id)
-    if old.state != ReportState.SIGNED:
-        raise ReportNotDraft(
-            f"The report is {old.state}: only a signed one is amended; change a draft itself.",
-        )
-    inputs = requests.of_report(session, blobs, settings, old.slide_id, wanted)
-    said = statements.of_slide(session, blobs, old.slide_id)
+    old = amendable(session, report_id)
+    wanted, said = frozen.wanted, frozen.said
     report = Report(
         slide_id=old.slide_id,
         requested_by=by.id,
-        inputs=inputs,
+        inputs=frozen.inputs,
         assay=said.assay | (wanted.assay or old.assay),
         ish=wanted.ish.entered(by) if wanted.ish else latest(said.ish, old.ish),
         version=old.version + 1,
@@ -213,18 +232,25 @@ def standing(edits: Sequence[CellEdit]) -> list[CellEdit]:
     return [last[cell] for cell in sorted(last) if last[cell].action != CellAction.INCLUDE]
 
 
+def measured_in(session: Session, blobs: Blobs, report_id: str) -> list[int]:
+    """Return the measured class of each cell, as an index into LABELS: once and for all.
+
+    It reads a file of all cells: on SQLite no writer may wait for that, so it goes before `decide`.
+    """
+    return labels_of(blobs, computed(session, report_id))
+
+
 def decide(
     session: Session,
-    blobs: Blobs,
     report_id: str,
     decisions: Sequence[Decision],
+    measured: Sequence[int],
     *,
     reason: str,
     by: User,
 ) -> tuple[Report, Job]:
-    """Log decisions on cells of a draft and have it scored again."""
+    """Log decisions on cells of a draft and have it scored again. measured: `measured_in`."""
     report = computed(session, report_id)
-    measured = labels_of(blobs, report)
     if strange := [each.cell for each in decisions if each.cell >= len(measured)]:
         raise CellUnknown(
             f"The report has {len(measured)} cells, numbered from 0: no {strange[0]}."

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.events.service import announce
+from backend.db.states import move_or_conflict
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind
 from backend.scores.tables import LiveScore, ScoreState
@@ -25,12 +25,15 @@ def touch(session: Session, slide_id: str) -> Job | None:
     job = jobs.active_job(session, JobKind.SCORE, slide_id) or jobs.enqueue(
         session, JobKind.SCORE, slide_id
     )
-    row.wanted += 1
-    row.state = ScoreState.COMPUTING
-    row.job_id = job.id
-    session.flush()
-    tell(session, row)
+    go(session, row, ScoreState.COMPUTING, wanted=LiveScore.wanted + 1, job_id=job.id)
     return job
+
+
+def go(session: Session, row: LiveScore, to: ScoreState, **values: Any) -> None:
+    """Move the row of a score that is held, and tell whoever looks at it."""
+    detail = f"The score is {row.state}, so it can't become {to}."
+    move_or_conflict(session, LiveScore, row.id, to, detail, **values)
+    session.refresh(row)
 
 
 def held(session: Session, slide_id: str) -> LiveScore:
@@ -41,14 +44,3 @@ def held(session: Session, slide_id: str) -> LiveScore:
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
-
-
-def tell(session: Session, row: LiveScore) -> None:
-    said: dict[str, Any] = {
-        "slide_id": row.slide_id,
-        "state": str(row.state),
-        "score": row.score,
-        "printed_score": row.printed_score,
-        "revision": row.computed,
-    }
-    announce(session, LiveScore.TOPIC, row.slide_id, said)

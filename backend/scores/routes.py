@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from backend.auth.guards import Pathologist, Viewer
-from backend.dependencies import BlobStore, ReadSession, WriteSession
+from backend.dependencies import BlobStore, CurrentDatabase, ReadSession, WriteSession
 from backend.jobs.schemas import JobOut
 from backend.paging import Cursor, Limit, Page, paginate
 from backend.reports.tables import CellAction
@@ -65,9 +65,7 @@ def get_cells(
     limit: Most = 2000,
 ) -> CellsOut:
     """Return the measured cells whose nucleus lies in a box of the slide."""
-    row = service.find(session, slide_id)
-    if row is None:
-        raise service.NoScore("Ask for the score first: PUT /slides/{id}/score.")
+    row = service.followed(session, slide_id)
     columns, decided = service.viewport(session, blobs, row, (x, y, x + width, y + height))
     total = len(columns["x"])
     items = [CellOut.of(columns, number, decided.get(number)) for number in range(total)[:limit]]
@@ -76,15 +74,18 @@ def get_cells(
 
 @router.post("/cells/decisions", status_code=status.HTTP_202_ACCEPTED)
 def decide(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     user: Pathologist,
     slide_id: str,
     wanted: CellDecisionsIn,
 ) -> JobOut:
     """Exclude cells, set their class, or take that back (`include`); logged with the reason."""
-    job = service.decide(session, blobs, slide_id, wanted.made(), reason=wanted.reason, by=user)
-    return JobOut.model_validate(job)
+    with database.reading() as session:
+        placed = service.place(session, blobs, slide_id, wanted.made())
+    with database.writing() as session:
+        job = service.decide(session, slide_id, placed, reason=wanted.reason, by=user)
+        return JobOut.model_validate(job)
 
 
 @router.get("/cells/decisions")

@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from backend.audit import service as audit
 from backend.auth.tables import User
 from backend.db.base import now
+from backend.db.states import move
 from backend.errors import Conflict, Unprocessable
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind
 from backend.reports import decisions, requests
 from backend.reports.tables import CellAction
 from backend.scores.cells import REACH_UM, CellIndex, columns_in, nearest
-from backend.scores.changes import held, tell, touch
+from backend.scores.changes import go, held, touch
 from backend.scores.statements import FILE as STATEMENTS
 from backend.scores.statements import Statements
 from backend.scores.tables import CellDecision, LiveScore, ScoreState
@@ -135,21 +136,32 @@ def in_order(thresholds: dict[str, float]) -> None:
         )
 
 
+def followed(session: Session, slide_id: str) -> LiveScore:
+    """Return the score of a slide; raise NoScore where nobody has begun one."""
+    row = find(session, slide_id)
+    if row is None:
+        raise NoScore("Nobody has begun to score this slide yet: begin its score first.")
+    return row
+
+
+def place(
+    session: Session, blobs: Blobs, slide_id: str, decisions: Sequence[Decision]
+) -> list[Decision]:
+    """Move decisions to the nuclei that they are about. Raise NoCellThere.
+
+    It reads blocks of cells: on SQLite no writer may wait for that, so it goes before `decide`. A
+    decision belongs to the nucleus as it was measured when it was made, whatever is computed next.
+    """
+    index = index_of(blobs, followed(session, slide_id))
+    return [on_nucleus(blobs, index, each) for each in decisions]
+
+
 def decide(
-    session: Session,
-    blobs: Blobs,
-    slide_id: str,
-    decisions: Sequence[Decision],
-    *,
-    reason: str,
-    by: User,
+    session: Session, slide_id: str, placed: Sequence[Decision], *, reason: str, by: User
 ) -> Job:
-    """Log decisions on cells and have the slide scored with them. Raise NoCellThere."""
-    if find(session, slide_id) is None:
-        raise NoScore("Ask for the score first: PUT /slides/{id}/score.")
-    row = held(session, slide_id)
-    index = index_of(blobs, row)
-    placed = [on_nucleus(blobs, index, each) for each in decisions]
+    """Log decisions on nuclei and have the slide scored with them."""
+    followed(session, slide_id)
+    held(session, slide_id)
     count = session.scalar(
         select(func.max(CellDecision.number)).where(CellDecision.slide_id == slide_id)
     )
@@ -265,22 +277,30 @@ def keep(session: Session, slide_id: str, made: Made, *, last: bool) -> LiveScor
     if row.printed_score is not None and row.printed_score != made.document["printed_score"]:
         row.previous_score = row.printed_score
     said = {name: blob for name, blob in row.files.items() if name == STATEMENTS}
-    row.computed, row.inputs, row.files = made.wanted, made.inputs, {**made.files, **said}
-    row.score, row.printed_score = made.document["score"], made.document["printed_score"]
-    row.computed_at, row.problem = now(), None
-    row.state = ScoreState.CURRENT if row.wanted == made.wanted else ScoreState.COMPUTING
+    row.files = {**made.files, **said}
     session.flush()
-    tell(session, row)
+    go(
+        session,
+        row,
+        ScoreState.CURRENT if row.wanted == made.wanted else ScoreState.COMPUTING,
+        computed=made.wanted,
+        inputs=made.inputs,
+        score=made.document["score"],
+        printed_score=made.document["printed_score"],
+        computed_at=now(),
+        problem=None,
+    )
     return row
 
 
 @jobs.on_failure(JobKind.SCORE)
 def give_up(session: Session, job: Job, problem: dict[str, Any]) -> None:
-    """Tell the score why its job ended; the next change tries again."""
-    if session.scalar(select(LiveScore.id).where(LiveScore.slide_id == job.subject)) is None:
-        return
-    row = held(session, job.subject)
-    row.state = ScoreState.FAILED
-    row.problem = {key: problem[key] for key in ("code", "detail") if key in problem}
-    session.flush()
-    tell(session, row)
+    """Tell the score why its job ended; the next change tries again.
+
+    Where a change has asked for another job meanwhile, that one's end is the score's.
+    """
+    row_id = session.scalar(select(LiveScore.id).where(LiveScore.slide_id == job.subject))
+    if row_id is not None:
+        kept = {key: problem[key] for key in ("code", "detail") if key in problem}
+        ours = LiveScore.job_id == job.id
+        move(session, LiveScore, row_id, ScoreState.FAILED, ours, problem=kept)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
 
 from backend.auth.tables import User
 from backend.db.base import Base, EnumText, Identified, UtcDateTime, one_of
@@ -27,7 +27,14 @@ class LiveScore(Identified, Base):
 
     __tablename__ = "slide_scores"
     TOPIC: ClassVar[str] = "score"
-    TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {}
+    NAMED_BY: ClassVar[str] = "slide_id"
+    TOLD: ClassVar[tuple[str, ...]] = ("slide_id", "score", "printed_score", "revision")
+    TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
+        # a further change, and a result that does not know of it yet, leave it computing
+        ScoreState.COMPUTING: frozenset(ScoreState),
+        ScoreState.CURRENT: frozenset({ScoreState.COMPUTING}),
+        ScoreState.FAILED: frozenset({ScoreState.COMPUTING}),
+    }
     __table_args__ = (
         one_of("state", ScoreState),
         CheckConstraint("computed <= wanted", name="follows"),
@@ -40,6 +47,7 @@ class LiveScore(Identified, Base):
     thresholds: Mapped[dict[str, Any] | None] = mapped_column(doc="A what-if; null: the protocol's")
     wanted: Mapped[int] = mapped_column(default=0)
     computed: Mapped[int] = mapped_column(default=0)
+    revision: Mapped[int] = synonym("computed")
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     inputs: Mapped[dict[str, Any] | None] = mapped_column(doc="What it was computed from, by hash.")
     files: Mapped[dict[str, Any]] = mapped_column(default=dict, doc="Blobs of it, by name.")

@@ -209,6 +209,7 @@ def test_what_can_not_be_scored_says_why(service: Service) -> None:
     slide_id = ready_slide(service)
     unseen = service.client.put(f"/slides/{slide_id}/score", json={})
     assert code(unseen) == (409, "no_prediction")
+    assert "have not been found yet" in unseen.json()["detail"]
     for path in ("cells?x=0&y=0&width=9&height=9",):
         answer = service.client.get(f"/slides/{slide_id}/{path}")
         assert code(answer) == (409, "no_score")

@@ -53,9 +53,9 @@ def run(context: JobContext) -> None:
         scored, placed = judged(context, task, on, found)
         with_masks = "seg" not in task.report.files
         made = exported(context, task, on, scored, placed, with_masks=with_masks)
-    whole = canonical(scored.document)
+    # before the writing begins: on SQLite every writer would wait for the disk
+    sha256 = context.blobs.put(canonical(scored.document))
     with context.finishing() as session:
-        sha256 = context.blobs.put(whole)
         reports.finish(session, task.report.id, scored.document, sha256, **made)
 
 
