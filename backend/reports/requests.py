@@ -136,14 +136,14 @@ def not_predicted(session: Session, slide_id: str, version: ModelVersion | None)
 
     version: the model version that was named; None: any.
     """
-    job = predictions.newest_job(session, slide_id, version and version.id)
+    job = predictions.newest_job(session, slide_id, version.id if version else None)
     who = version.name if version else "the model"
     if job is None or job.state == JobState.SUCCEEDED:
         return NotPredicted(
             f"The membranes of this slide have not been found yet: {who} has not looked at all of "
             "it. Ask for its prediction and score the slide when that is done."
         )
-    now = {"job_id": job.id, "job_state": str(job.state), "progress": job.progress}
+    now: dict[str, Any] = {"job_id": job.id, "job_state": str(job.state), "progress": job.progress}
     if job.state == JobState.RUNNING:
         return NotPredicted(
             f"The membranes of this slide are being found now: {round(100 * job.progress)} % is "
