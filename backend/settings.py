@@ -54,6 +54,13 @@ class Settings(BaseSettings):
     round_annotations: int = Field(
         10, description="New annotated patches that start a round; 0: only on request."
     )
+    gold_patches: int = Field(
+        5,
+        ge=3,
+        description="Held-out masks that a round's verdict needs; with fewer it is `not_judged`. "
+        "A model that is no better than another wins on all of 5 patches once in 32 times, on all "
+        "of 4 once in 16: with fewer than 5 no outcome is too rare to be chance (1 in 20).",
+    )
     preset: str = Field("eugmt-plus", description="Training preset of a round.")
     architecture: str = Field(
         "", description="Network: unet-small, unet or deeplabv3plus; empty: the preset's own."

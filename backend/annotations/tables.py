@@ -37,3 +37,24 @@ class Annotation(Identified, Base):
         ForeignKey("model_versions.id"), doc="Whose proposal the person saw."
     )
     author: Mapped[User] = relationship(lazy="raise")
+
+
+class AnnotationProposal(Base):
+    """How far a mask is from what a model version had proposed of the patch when it was saved.
+
+    A version without a row had proposed nothing there yet: the mask was drawn blind to it.
+    """
+
+    __tablename__ = "annotation_proposals"
+    __table_args__ = (
+        CheckConstraint("0 <= differing_px AND differing_px <= membrane_px", name="differing_px"),
+    )
+
+    annotation_id: Mapped[str] = mapped_column(
+        ForeignKey("annotations.id", ondelete="CASCADE"), primary_key=True
+    )
+    model_version_id: Mapped[str] = mapped_column(
+        ForeignKey("model_versions.id"), primary_key=True
+    )
+    differing_px: Mapped[int] = mapped_column(doc="Membrane in one of the two only.")
+    membrane_px: Mapped[int] = mapped_column(doc="Membrane in either; ignored pixels left out.")

@@ -1,6 +1,6 @@
 """All tables in one place, for Alembic and for a complete metadata."""
 
-from backend.annotations.tables import Annotation
+from backend.annotations.tables import Annotation, AnnotationProposal
 from backend.audit.tables import AuditEntry
 from backend.auth.tables import ApiToken, BrowserSession, SignInLink, User
 from backend.db.base import Base
@@ -21,6 +21,7 @@ from backend.uploads.tables import Upload
 __all__ = [
     "AnalysisGrid",
     "Annotation",
+    "AnnotationProposal",
     "ApiToken",
     "AuditEntry",
     "Base",

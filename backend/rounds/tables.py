@@ -18,6 +18,7 @@ class RoundState(StrEnum):
     EVALUATING = "evaluating"
     PROMOTED = "promoted"
     KEPT_BACK = "kept_back"
+    NOT_JUDGED = "not_judged"
     ABANDONED = "abandoned"
 
 
@@ -32,7 +33,12 @@ class Round(Identified, Base):
         RoundState.OPEN: frozenset({RoundState.TRAINING, RoundState.ABANDONED}),
         RoundState.TRAINING: frozenset({RoundState.EVALUATING, RoundState.ABANDONED}),
         RoundState.EVALUATING: frozenset(
-            {RoundState.PROMOTED, RoundState.KEPT_BACK, RoundState.ABANDONED}
+            {
+                RoundState.PROMOTED,
+                RoundState.KEPT_BACK,
+                RoundState.NOT_JUDGED,
+                RoundState.ABANDONED,
+            }
         ),
     }
     __table_args__ = (
@@ -48,7 +54,7 @@ class Round(Identified, Base):
     )
 
     state: Mapped[RoundState] = mapped_column(EnumText(RoundState), default=RoundState.OPEN)
-    reason: Mapped[str] = mapped_column(Text, default="", doc="Why promoted, kept back or ended.")
+    reason: Mapped[str] = mapped_column(Text, default="", doc="Why it ended as it did.")
     requested_by: Mapped[str | None] = mapped_column(
         ForeignKey("users.id"), doc="Empty: enough new annotations started it."
     )

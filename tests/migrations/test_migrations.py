@@ -70,3 +70,45 @@ def test_rows_that_point_at_a_changed_table_stay(service: Service) -> None:
         session.add(Job(kind=JobKind.TRAIN, subject=row.id, max_attempts=1, rung_at=now()))
     with pytest.raises(IntegrityError), service.database.writing() as session:
         session.execute(text("UPDATE jobs SET kind = 'dance'"))
+
+
+def test_a_changed_table_of_rounds_still_holds_one_live_round(service: Service) -> None:
+    """SQLite copies the table for its new word, and loses indexes of expressions on the way."""
+    slide_id = add_slide(service.database, service.settings, 1)
+    annotate_some(service.database, service.settings, slide_id, 1, 2, 1)
+    started = service.client.post("/rounds").raise_for_status().json()["round"]
+    for revision in ("0011", "head"):
+        move = command.downgrade if revision == "0011" else command.upgrade
+        move(config(), revision)
+        with service.database.engine.connect() as connection:
+            count = text("SELECT count(*) FROM round_patches WHERE round_id = :id")
+            assert connection.execute(count, {"id": started["id"]}).scalar() == 3
+        with pytest.raises(IntegrityError), service.database.writing() as session:
+            session.execute(
+                text(
+                    "INSERT INTO rounds (id, created_at, state, reason, parent_model_version_id, "
+                    "config, metrics) SELECT 'another', created_at, 'training', '', "
+                    "parent_model_version_id, config, metrics FROM rounds"
+                )
+            )
+
+
+def test_masks_accepted_before_the_rule_are_known_as_accepted(service: Service) -> None:
+    slide_id = add_slide(service.database, service.settings, 1)
+    annotate_some(service.database, service.settings, slide_id, 1, 2, 0)
+    command.downgrade(config(), "0011")
+    with service.database.writing() as session:
+        accepted, drawn = session.execute(text("SELECT id FROM annotations ORDER BY id")).scalars()
+        model = session.execute(text("SELECT id FROM model_versions")).scalar_one()
+        session.execute(
+            text(
+                "UPDATE annotations SET source = 'proposal', model_version_id = :model "
+                "WHERE id = :id"
+            ),
+            {"model": model, "id": accepted},
+        )
+    command.upgrade(config(), "head")
+    with service.database.reading() as session:
+        rows = session.execute(text("SELECT * FROM annotation_proposals")).all()
+    assert rows == [(accepted, model, 0, 0)]
+    assert drawn != accepted
