@@ -7,6 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.places import on_patch
 from tests.e2e.installation import Installation, finished, until
 from tests.e2e.pathologist import pixels
 
@@ -30,23 +31,33 @@ def open_next(page: Page) -> str:
 
 
 def membrane_px(page: Page) -> int:
-    return int(page.evaluate("window.membrana.maskCounts().membrane"))
+    drawn = page.get_by_test_id("drawn").text_content() or ""
+    return int(drawn.partition(" px membrane")[0].replace(",", ""))
 
 
 def stroke(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
     """Draw a straight stroke between two pixels of the open patch."""
-    points = [
-        page.evaluate("([x, y]) => window.membrana.patchToScreen(x, y)", p) for p in (start, end)
-    ]
-    page.mouse.move(points[0]["x"], points[0]["y"])
+    page.mouse.move(*on_patch(page, *start))
     page.mouse.down()
-    page.mouse.move(points[1]["x"], points[1]["y"], steps=12)
+    page.mouse.move(*on_patch(page, *end), steps=12)
     page.mouse.up()
 
 
 def annotation(installation: Installation, patch_id: str) -> httpx.Response:
     with installation.client() as client:
         return client.get(f"/patches/{patch_id}/annotation.png")
+
+
+def test_the_page_as_shipped_adds_nothing_to_the_window(page: Page, slide_id: str) -> None:
+    open_slide(page, slide_id)
+    open_next(page)
+    added = """() => {
+      const frame = document.body.appendChild(document.createElement("iframe"));
+      const blank = new Set(Object.getOwnPropertyNames(frame.contentWindow));
+      frame.remove();
+      return Object.getOwnPropertyNames(window).filter((name) => !blank.has(name));
+    }"""
+    assert [name for name in page.evaluate(added) if not re.fullmatch(r"\d+|__.*", name)] == []
 
 
 def test_a_wrong_password_is_said_in_words(page: Page) -> None:
@@ -168,6 +179,28 @@ def test_overlays_can_be_shown_and_hidden(page: Page, slide_id: str) -> None:
     shown = [tile for tile in tiles if "_files/" in tile]
     assert shown
     assert all(tile.startswith(("200", "304")) for tile in shown), shown
+
+
+def test_what_happened_while_the_line_was_down_is_fetched_when_it_is_back(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    page.route("**/api/v1/events", lambda route: route.abort())
+    page.reload()
+    open_slide(page, slide_id)
+    with installation.client() as client:
+        patch = client.get(f"/slides/{slide_id}/patches?state=proposed").json()["items"][-1]
+        mask = client.get(f"/patches/{patch['id']}/proposal.png").content
+        client.put(
+            f"/patches/{patch['id']}/annotation",
+            content=mask,
+            params={"source": "proposal"},
+            headers={"If-Match": f'"r{patch["revision"]}"'},
+        ).raise_for_status()
+    patches = re.compile(rf"/slides/{slide_id}/patches\?")
+    with page.expect_response(patches, timeout=PATIENCE) as answer:
+        page.unroute("**/api/v1/events")
+    now = {each["id"]: each["state"] for each in answer.value.json()["items"]}
+    assert now[patch["id"]] == "annotated"
 
 
 def test_a_round_from_the_page(page: Page, slide_id: str, installation: Installation) -> None:

@@ -1,11 +1,13 @@
 """From regions to a signed report, in a real browser against the real service and its workers."""
 
+import re
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD
+from tests.browser.places import on_slide
 from tests.browser.test_annotator import PATIENCE, open_slide
 from tests.e2e.installation import Installation, until
 
@@ -15,8 +17,7 @@ CORNERS = [(200, 200), (1800, 240), (1760, 1800), (220, 1760)]
 
 def click_slide(page: Page, x: float, y: float) -> None:
     """Click a place given in level-0 px of the slide."""
-    at = page.evaluate("([x, y]) => window.membrana.slideToScreen(x, y)", [x, y])
-    page.mouse.click(at["x"], at["y"])
+    page.mouse.click(*on_slide(page, x, y))
 
 
 def regions_of(installation: Installation, slide_id: str) -> list[dict[str, Any]]:
@@ -189,7 +190,8 @@ def test_the_score_follows_cells_thresholds_and_regions(
 
     # a cell is left out for a reason, and taken back
     page.get_by_test_id("zoom-in").click()
-    expect(page.get_by_test_id("cells-seen")).not_to_have_attribute("data-shown", "0")
+    seen = page.get_by_test_id("cells-seen")
+    expect(seen).to_have_attribute("data-shown", re.compile("[1-9]"), timeout=PATIENCE)
     page.keyboard.press(".")
     card = page.get_by_test_id("cell-card")
     expect(card).to_have_attribute("data-included", "true")

@@ -25,36 +25,42 @@ export const TOPICS = [
 ] as const;
 export type Topic = (typeof TOPICS)[number];
 
-/** `connected` also comes after a broken connection: whoever shows lists reads them again. */
-export type Listener = (topic: Topic | "connected" | "disconnected", event: ServerEvent) => void;
+export type Listener = (topic: Topic, event: ServerEvent) => void;
 
-const NOTHING: ServerEvent = { id: "" };
+interface Subscriber {
+  hear: Listener;
+  catchUp: () => void;
+}
+
 const RETRY_MS = 3000;
-const listeners = new Set<Listener>();
+const subscribers = new Set<Subscriber>();
 let source: EventSource | null = null;
 let retry: ReturnType<typeof setTimeout> | undefined;
 
-export function subscribe(listener: Listener): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
-
-function tell(topic: Parameters<Listener>[0], event: ServerEvent): void {
-  for (const listener of [...listeners]) listener(topic, event);
+/**
+ * Hear what happens. While the line is down nothing is heard, and what happened then never comes:
+ * `catchUp` is called each time the stream begins, to read again what is shown. Returns the stop.
+ */
+export function subscribe(hear: Listener, catchUp: () => void): () => void {
+  const subscriber = { hear, catchUp };
+  subscribers.add(subscriber);
+  return () => subscribers.delete(subscriber);
 }
 
 export function connect(): void {
   disconnect();
   source = new EventSource(apiUrl("events"));
-  source.onopen = () => tell("connected", NOTHING);
+  source.onopen = () => {
+    for (const { catchUp } of [...subscribers]) catchUp();
+  };
   source.onerror = () => {
-    tell("disconnected", NOTHING);
     // a closed source (the service answered with an error) does not come back by itself
     if (source?.readyState === EventSource.CLOSED) retry = setTimeout(connect, RETRY_MS);
   };
   for (const topic of TOPICS) {
     source.addEventListener(topic, (message: MessageEvent<string>) => {
-      tell(topic, JSON.parse(message.data) as ServerEvent);
+      const event = JSON.parse(message.data) as ServerEvent;
+      for (const { hear } of [...subscribers]) hear(topic, event);
     });
   }
 }

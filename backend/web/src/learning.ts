@@ -18,6 +18,8 @@ export const ROUND_WORDS: Record<RoundState, string> = {
 };
 
 export interface Learning {
+  /** Whether the rounds are known; before, their numbers mean nothing. */
+  loaded: boolean;
   rounds: Round[];
   annotationsSince: number;
   threshold: number;
@@ -38,13 +40,13 @@ export function useLearning(): Learning {
   useEffect(() => {
     reload();
     return subscribe((topic, event) => {
-      if (topic === "round" || topic === "model_version" || topic === "connected") reload();
+      if (topic === "round" || topic === "model_version") reload();
       if (topic === "job" && event.kind === "train") {
         setPage(
           (old) => old && { ...old, items: old.items.map((round) => withProgress(round, event)) },
         );
       }
-    });
+    }, reload);
   }, [reload]);
 
   const watched = useRef<string | null>(null);
@@ -61,6 +63,7 @@ export function useLearning(): Learning {
   }, [page]);
 
   return {
+    loaded: page !== null,
     rounds: page?.items ?? [],
     annotationsSince: page?.annotations_since ?? 0,
     threshold: page?.threshold ?? 0,

@@ -93,9 +93,20 @@ export function Tools({ editing, tool, preferences, actions }: PatchProps) {
   );
 }
 
+/** What is drawn, in pixels: also for those who can't see the outlines. */
+function Drawn({ editing }: { editing: Editing }) {
+  const { membrane, ignore } = editing.counts();
+  return (
+    <p class="quiet" data-testid="drawn">
+      {membrane.toLocaleString("en")} px membrane, {ignore.toLocaleString("en")} px ignored
+    </p>
+  );
+}
+
 export function Outlines({ editing, preferences, actions }: PatchProps) {
   return (
     <section class="tools" aria-label="Display">
+      <Drawn editing={editing} />
       <label class="slider">
         <span>Mask</span>
         <input

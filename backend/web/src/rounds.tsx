@@ -38,9 +38,15 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
         )}
       </summary>
       <p class="rounds-count" data-testid="round-count">
-        <strong>{annotationsSince}</strong> {annotationsSince === 1 ? "annotation" : "annotations"}{" "}
-        since the last round
-        {threshold > 0 && `; the next starts by itself at ${threshold}`}.
+        {learning.loaded ? (
+          <>
+            <strong>{annotationsSince}</strong>{" "}
+            {annotationsSince === 1 ? "annotation" : "annotations"} since the last round
+            {threshold > 0 && `; the next starts by itself at ${threshold}`}.
+          </>
+        ) : (
+          "Reading the rounds…"
+        )}
       </p>
       {threshold > 0 && (
         <progress
@@ -70,7 +76,7 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
           />
         ))}
       </ol>
-      {rounds.length === 0 && <p class="quiet">No round has run yet.</p>}
+      {learning.loaded && rounds.length === 0 && <p class="quiet">No round has run yet.</p>}
     </details>
   );
 }

@@ -50,7 +50,6 @@ export function useSlideList(): SlideList {
       });
     };
     return subscribe((topic, event) => {
-      if (topic === "connected") reload();
       if (topic === "slide") reread(event.id);
       if (topic === "proposals") reread(event.subject ?? event.id);
       if (topic !== "job" || !event.subject || !OF_SLIDES.includes(event.kind ?? "")) return;
@@ -69,7 +68,7 @@ export function useSlideList(): SlideList {
           (old) =>
             old?.map((slide) => (slide.id === slideId ? { ...slide, job } : slide)) ?? null,
         );
-    });
+    }, reload);
   }, [reload, put, remove]);
 
   return { slides, error, reload, put, remove };

@@ -120,22 +120,6 @@ export function useStage(
     });
     parts.current = { viewer, layer, painting };
     setViewer(viewer);
-    // read-only aids for tests in a browser: where a patch pixel is, and what the mask holds
-    Object.assign(window, {
-      membrana: {
-        patchToScreen(x: number, y: number) {
-          const box = element.getBoundingClientRect();
-          const at = layer.fromPatch({ x: x + 0.5, y: y + 0.5 });
-          return { x: box.left + at.x, y: box.top + at.y };
-        },
-        slideToScreen(x: number, y: number) {
-          const box = element.getBoundingClientRect();
-          const at = viewer.toScreen({ x, y });
-          return { x: box.left + at.x, y: box.top + at.y };
-        },
-        maskCounts: () => latest.current.editing?.counts() ?? null,
-      },
-    });
     return () => {
       parts.current = null;
       setViewer(null);

@@ -86,15 +86,17 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   useEffect(() => {
     reloadPatches();
     let soon: ReturnType<typeof setTimeout> | undefined;
-    const stop = subscribe((topic, event) => {
-      if (topic !== "proposals" || (event.subject ?? event.id) !== slide.id) return;
-      // a slide's proposals come piece by piece: read once for several
+    // a slide's proposals come piece by piece: read once for several
+    const reread = (): void => {
       soon ??= setTimeout(() => {
         soon = undefined;
         stage.reread(OVERLAYS);
         reloadPatches();
       }, REREAD_MS);
-    });
+    };
+    const stop = subscribe((topic, event) => {
+      if (topic === "proposals" && (event.subject ?? event.id) === slide.id) reread();
+    }, reread);
     return () => {
       stop();
       clearTimeout(soon);

@@ -3,7 +3,7 @@ import { cellAt, neighbour } from "../src/her2/cell_search";
 import { draftOf, inWords, wishOf } from "../src/her2/ish";
 import { moved, NAMES, same } from "../src/her2/thresholds";
 import type { Cell, EnteredIsh, Thresholds } from "../src/her2/types";
-import { colourOf, isPartial, LABELS, percent } from "../src/her2/words";
+import { colourOf, isPartial, LABELS, percent, seenWords } from "../src/her2/words";
 
 const OWN: Thresholds = {
   t_faint: 0.1,
@@ -127,6 +127,26 @@ describe("an in situ hybridisation", () => {
     expect(inWords(ISH)).toBe(
       "In situ hybridisation as entered by dr-ng: positive, group 1, ratio 4.1, copies a nucleus " +
         "8.2 (dual probe, read by M. Ito).",
+    );
+  });
+});
+
+describe("how many cells are in view", () => {
+  const cell: Cell = { tile: "a", number: 1 } as never;
+  const seen = { cells: [] as Cell[], total: 0, far: false };
+
+  test("is no number while they load, whatever was seen before", () => {
+    for (const cells of [[], [cell, cell]]) {
+      expect(seenWords({ ...seen, cells, total: cells.length, state: "reading" })).not.toMatch(/\d/);
+    }
+    expect(seenWords({ ...seen, state: "failed" })).toContain("could not be read");
+  });
+
+  test("is said once it is known, and none is said in a word", () => {
+    expect(seenWords({ ...seen, state: "read" })).toBe("No cells in view.");
+    expect(seenWords({ ...seen, cells: [cell], total: 1, state: "read" })).toBe("1 cell in view.");
+    expect(seenWords({ ...seen, cells: [cell, cell], total: 1200, state: "read" })).toBe(
+      "2 of 1,200 cells in view; zoom in for all.",
     );
   });
 });

@@ -10,7 +10,7 @@ import { ThresholdSliders } from "./threshold_sliders";
 import type { LiveScore } from "./types";
 import type { Cells } from "./use_cells";
 import type { Score } from "./use_score";
-import { protocolTitle } from "./words";
+import { protocolTitle, seenWords } from "./words";
 
 export interface ScorePanelProps {
   score: Score;
@@ -146,17 +146,18 @@ function Begin({ score }: { score: Score }) {
 }
 
 function Seen({ cells, mayEdit }: { cells: Cells; mayEdit: boolean }) {
-  const { far, total, chosen } = cells;
+  const { far, total, chosen, state } = cells;
   const shown = cells.cells.length;
-  let words = `${shown.toLocaleString("en")} cells in view.`;
-  if (far) words = "Zoom in to see the cells.";
-  else if (shown < total) {
-    words = `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} cells in view; zoom in for all.`;
-  }
+  const known = state === "read" && !far;
   return (
-    <p class="quiet" data-testid="cells-seen" data-shown={shown} data-total={total}>
-      {words}
-      {!far && shown > 0 && mayEdit && !chosen && " Click one to leave it out or name its class."}
+    <p
+      class="quiet"
+      data-testid="cells-seen"
+      data-state={state}
+      {...(known && { "data-shown": shown, "data-total": total })}
+    >
+      {seenWords(cells)}
+      {known && shown > 0 && mayEdit && !chosen && " Click one to leave it out or name its class."}
     </p>
   );
 }

@@ -18,6 +18,8 @@ const NONE: Cell[] = [];
 export interface Cells {
   cells: Cell[];
   total: number;
+  /** What `cells` and `total` are worth: of the view as it is, of one before, or of none. */
+  state: "reading" | "read" | "failed";
   /** The view is too far out for cells. */
   far: boolean;
   chosen: Cell | null;
@@ -37,6 +39,7 @@ export function useCells(
   version: string,
 ): Cells {
   const [found, setFound] = useState<{ items: Cell[]; total: number }>({ items: NONE, total: 0 });
+  const [state, setState] = useState<Cells["state"]>("reading");
   const [far, setFar] = useState(false);
   const [chosen, setChosen] = useState<Cell | null>(null);
   const [waiting, setWaiting] = useState(false);
@@ -52,27 +55,40 @@ export function useCells(
     const box = onSlide(viewer.field(), slide);
     if (small || box.width <= 0 || box.height <= 0) {
       setFound({ items: NONE, total: 0 });
+      setState("read");
       return;
     }
+    setState("reading");
     readCells(slide.id, box).then(
       (answer) => {
         if (ticket !== asked.current) return;
         setFound(answer);
+        setState("read");
         setChosen((old) => old && (answer.items.find((cell) => isSame(cell, old)) ?? old));
       },
-      (error: Error) => notify(error.message, "bad"),
+      (error: Error) => {
+        if (ticket === asked.current) setState("failed");
+        notify(error.message, "bad");
+      },
     );
   }, [viewer, slide, mpp]);
 
   useEffect(() => {
     if (!viewer || !wanted) {
       setFound({ items: NONE, total: 0 });
+      setState("reading");
       setChosen(null);
       return undefined;
     }
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let before = viewer.field();
     const rested = (): void => {
+      // the viewer draws without moving, too: each tile that arrives
+      const now = viewer.field();
+      if (sameBox(now, before)) return;
+      before = now;
       clearTimeout(timer);
+      setState("reading");
       timer = setTimeout(read, RESTS_MS);
     };
     const stop = viewer.onMove(rested);
@@ -87,6 +103,7 @@ export function useCells(
   return {
     cells: found.items,
     total: found.total,
+    state,
     far,
     chosen,
     waiting,
@@ -119,6 +136,10 @@ function judged(cell: Cell, action: CellAction, label?: Label): Cell {
     included: action !== "exclude",
     label: action === "class" && label ? label : cell.measured,
   };
+}
+
+function sameBox(a: Box0, b: Box0): boolean {
+  return a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 }
 
 /** The part of a box that lies on the slide. */

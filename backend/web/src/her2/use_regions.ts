@@ -72,8 +72,8 @@ export function useRegions(slide: Slide): Regions {
   useEffect(() => {
     reload();
     return subscribe((topic, event) => {
-      if (topic === "connected" || (topic === "regions" && event.id === id)) reload();
-    });
+      if (topic === "regions" && event.id === id) reload();
+    }, reload);
   }, [id, reload]);
 
   async function send(call: () => Promise<TaggedRegions>): Promise<TaggedRegions | null> {

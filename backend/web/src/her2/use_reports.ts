@@ -16,8 +16,8 @@ export function useReportList(slide: string): { list: ReportSummary[] | null; re
   useEffect(() => {
     reload();
     return subscribe((topic) => {
-      if (topic === "report" || topic === "connected") reload();
-    });
+      if (topic === "report") reload();
+    }, reload);
   }, [reload]);
   return { list, reload };
 }
@@ -45,12 +45,12 @@ export function useReport(id: string): OpenReport {
     setProgress(null);
     reload();
     return subscribe((topic, event) => {
-      if (topic === "connected" || (topic === "report" && event.id === id)) reload();
+      if (topic === "report" && event.id === id) reload();
       if (topic === "job" && event.subject === id) {
         setProgress({ share: event.progress ?? null, message: event.message ?? "" });
         if (event.state === "succeeded" || event.state === "failed") reload();
       }
-    });
+    }, reload);
   }, [id, reload]);
 
   // the job had begun before anybody listened

@@ -52,11 +52,11 @@ export function useScore(slide: string): Score {
   useEffect(() => {
     reload();
     const stop = subscribe((topic, event) => {
-      if (topic === "connected" || (topic === "score" && event.id === slide)) reload();
+      if (topic === "score" && event.id === slide) reload();
       if (topic === "job" && event.kind === "score" && event.subject === slide) {
         setProgress({ share: event.progress ?? null, message: event.message ?? "" });
       }
-    });
+    }, reload);
     return () => {
       stop();
       clearTimeout(timer.current);
