@@ -14,6 +14,8 @@ NEVER = -1
 """A revision that no patch has."""
 REVALIDATE = "private, no-cache"
 """Keep it, but ask each time: the answer is 304 while nothing has changed."""
+FOR_EVER = "private, max-age=31536000, immutable"
+"""It never changes, and only signed-in people may keep it."""
 
 
 def revision_etag(revision: int) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from backend.annotations import drawn, geojson, imports
 from backend.annotations.geojson import GeoJsonInvalid
 from backend.annotations.imports import Imported, Outcome, Told
+from backend.annotations.schemas import Author
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.errors import TooLarge
@@ -27,7 +28,10 @@ class ImportTooLarge(TooLarge):
 
 
 class PatchImported(BaseModel):
-    """What became of one patch; `code` and `detail` say why nothing was written."""
+    """What became of one patch; `code` and `detail` say why nothing was written.
+
+    taken_from: who else had it in hand; they have been told.
+    """
 
     patch_id: str
     row: int
@@ -36,6 +40,7 @@ class PatchImported(BaseModel):
     revision: int
     code: str | None
     detail: str | None
+    taken_from: Author | None
 
     @classmethod
     def of(cls, told: Told) -> "PatchImported":
@@ -48,6 +53,7 @@ class PatchImported(BaseModel):
             revision=told.revision,
             code=problem.get("code"),
             detail=problem.get("detail"),
+            taken_from=told.taken_from and Author.of(told.taken_from),
         )
 
 

@@ -27,6 +27,7 @@ from backend.conditional import is_stale
 from backend.db.session import Database
 from backend.errors import MembranaError, PreconditionFailed
 from backend.patches.grid import PATCH_PX, grid_shape, patch_region
+from backend.patches.service import Holder
 from backend.patches.tables import Patch
 from backend.predictions.service import require_measured
 from backend.settings import Settings
@@ -52,12 +53,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Told:
-    """What became of a patch: its revision afterwards, and why if nothing was written."""
+    """What became of a patch: its revision afterwards, and why if nothing was written.
+
+    taken_from: who else had the patch in hand, and was told.
+    """
 
     patch: Patch
     outcome: Outcome
     revision: int
     problem: dict[str, Any] | None = None
+    taken_from: Holder | None = None
 
 
 @dataclass(frozen=True)
@@ -215,13 +220,14 @@ def written(
     draft = Draft(mask, base, Source.EDITED if base else Source.SCRATCH, None)
     try:
         with database.writing() as session:
-            annotation, new = service.submit(session, blobs, settings, patch.id, draft, by=by)
+            done = service.submit(session, blobs, settings, patch.id, draft, by=by)
     except AnnotationStale as stale:
         now = stale.extra["current"]["revision"]
         return Told(patch, Outcome.CONFLICT, now, stale.problem())
     except MembranaError as error:
         return Told(patch, Outcome.REFUSED, patch.revision, error.problem())
-    return Told(patch, Outcome.WRITTEN if new else Outcome.UNCHANGED, annotation.revision)
+    outcome = Outcome.WRITTEN if done.new else Outcome.UNCHANGED
+    return Told(patch, outcome, done.annotation.revision, taken_from=done.taken_from)
 
 
 def same(database: Database, blobs: Blobs, patch: Patch, mask: Mask) -> bool:

@@ -3,20 +3,35 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
+from sqlalchemy.orm import Session
 
 from backend import conditional
-from backend.annotations import masks, service
-from backend.annotations.schemas import AnnotationOut, Saved
-from backend.annotations.service import Draft
+from backend.annotations import effort, masks, restoring, service
+from backend.annotations.schemas import AnnotationOut, Author, Saved
+from backend.annotations.service import Draft, Written
 from backend.annotations.tables import Annotation, Source
 from backend.auth.guards import Pathologist, Viewer
-from backend.dependencies import BlobStore, CurrentSettings, ReadSession, WriteSession
+from backend.auth.tables import User
+from backend.dependencies import (
+    BlobStore,
+    CurrentDatabase,
+    CurrentSettings,
+    ReadSession,
+    WriteSession,
+)
 from backend.paging import Cursor, Limit, Page, paginate
 from backend.patches import service as patches
 from backend.patches.schemas import PatchOut
 
 router = APIRouter(tags=["annotations"])
-A_DAY = 24 * 3600
+SecondsSpent = Annotated[
+    float | None,
+    # held to where all ways of saving pass through
+    Query(
+        description="Of active work on the patch, pauses left out; at most a day.",
+        json_schema_extra={"minimum": 0, "maximum": effort.MOST.total_seconds()},
+    ),
+]
 
 
 async def body_of(request: Request) -> bytes:
@@ -41,7 +56,7 @@ def put_annotation(
     patch_id: str,
     response: Response,
     body: Annotated[bytes, Depends(body_of)],
-    seconds_spent: Annotated[float | None, Query(ge=0, le=A_DAY, allow_inf_nan=False)] = None,
+    seconds_spent: SecondsSpent = None,
     source: Source = Source.EDITED,
     if_match: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
@@ -49,13 +64,19 @@ def put_annotation(
     """Save a mask (PNG body) as the next immutable revision; 412 if somebody was faster."""
     base = conditional.base_revision(if_match, if_none_match)
     draft = Draft(masks.decode(body), base, source, seconds_spent)
-    annotation, new = service.submit(session, blobs, settings, patch_id, draft, by=user)
-    response.status_code = status.HTTP_201_CREATED if new else status.HTTP_200_OK
+    written = service.submit(session, blobs, settings, patch_id, draft, by=user)
+    return saved(session, response, written, user)
+
+
+def saved(session: Session, response: Response, written: Written, user: User) -> Saved:
+    annotation, taken_from = written.annotation, written.taken_from
+    response.status_code = status.HTTP_201_CREATED if written.new else status.HTTP_200_OK
     response.headers["ETag"] = conditional.revision_etag(annotation.revision)
-    patch = patches.get(session, patch_id)
+    patch = patches.get(session, annotation.patch_id)
     return Saved(
         patch=PatchOut.of(patches.view(session, patch), user),
         annotation=AnnotationOut.of(annotation),
+        taken_from=taken_from and Author.of(taken_from),
     )
 
 
@@ -82,3 +103,42 @@ def list_annotations(
         newest_first=True,
     )
     return Page(items=[AnnotationOut.of(row) for row in rows], next_cursor=next_cursor)
+
+
+@router.get("/patches/{patch_id}/annotations/{revision}.png", response_class=Response)
+def get_revision(
+    request: Request,
+    session: ReadSession,
+    blobs: BlobStore,
+    user: Viewer,
+    patch_id: str,
+    revision: int,
+) -> Response:
+    """Return the mask of any revision, which never changes; 404 `revision_not_found`."""
+    sha256 = service.any_revision(session, patch_id, revision).mask_sha256
+    return conditional.picture(
+        request, sha256, lambda: blobs.read(sha256), cache=conditional.FOR_EVER
+    )
+
+
+@router.post("/patches/{patch_id}/annotations/{revision}/restore")
+def restore_revision(
+    database: CurrentDatabase,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    user: Pathologist,
+    patch_id: str,
+    revision: int,
+    response: Response,
+    seconds_spent: SecondsSpent = None,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Saved:
+    """Bring a revision's mask back as the newest one, by the rules of a save.
+
+    The new revision says in `restores` which one it is again.
+    """
+    base = conditional.base_revision(if_match)
+    draft = restoring.draft_of(database, blobs, patch_id, revision, base, seconds_spent)
+    with database.writing() as session:
+        written = service.submit(session, blobs, settings, patch_id, draft, by=user)
+        return saved(session, response, written, user)

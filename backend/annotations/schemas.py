@@ -5,12 +5,18 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from backend.annotations.tables import Annotation, Source
+from backend.auth.tables import User
 from backend.patches.schemas import PatchOut
+from backend.patches.service import Holder
 
 
 class Author(BaseModel):
     id: str
     username: str
+
+    @classmethod
+    def of(cls, user: User | Holder) -> "Author":
+        return cls(id=user.id, username=user.name)
 
 
 class AnnotationOut(BaseModel):
@@ -23,6 +29,7 @@ class AnnotationOut(BaseModel):
     seconds_spent: float | None
     mask_sha256: str
     model_version_id: str | None
+    restores: int | None
     created_at: datetime
 
     @classmethod
@@ -32,15 +39,19 @@ class AnnotationOut(BaseModel):
             patch_id=annotation.patch_id,
             revision=annotation.revision,
             base_revision=annotation.base_revision,
-            author=Author(id=annotation.author.id, username=annotation.author.name),
+            author=Author.of(annotation.author),
             source=annotation.source,
             seconds_spent=annotation.seconds_spent,
             mask_sha256=annotation.mask_sha256,
             model_version_id=annotation.model_version_id,
+            restores=annotation.restores,
             created_at=annotation.created_at,
         )
 
 
 class Saved(BaseModel):
+    """taken_from: who else had the patch in hand; they have been told."""
+
     patch: PatchOut
     annotation: AnnotationOut
+    taken_from: Author | None

@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
-from backend.annotations import gold, masks
+from backend.annotations import effort, gold, masks, telling
 from backend.annotations.masks import Mask
 from backend.annotations.tables import Annotation, Source
 from backend.audit import service as audit
@@ -18,6 +18,7 @@ from backend.db.states import move
 from backend.errors import Conflict, NotFound, PreconditionFailed
 from backend.patches import pictures
 from backend.patches import service as patches
+from backend.patches.service import Holder
 from backend.patches.tables import Patch, PatchState
 from backend.predictions import service as predictions
 from backend.predictions.service import NoPrediction
@@ -47,20 +48,37 @@ class NotAnnotatable(Conflict):
     code = "patch_state"
 
 
+class RevisionNotFound(NotFound):
+    code, title = "revision_not_found", "This patch has no such revision"
+
+
 @dataclass(frozen=True)
 class Draft:
-    """What a person sends: the mask, where they began and how long they took."""
+    """What a person sends: the mask, where they began and how long they took.
+
+    restores: the earlier revision whose mask it is again.
+    """
 
     mask: Mask
     base_revision: int
     source: Source
     seconds_spent: float | None
+    restores: Annotation | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """new: whether this request wrote it. taken_from: who else had it in hand, and was told."""
+
+    annotation: Annotation
+    new: bool
+    taken_from: Holder | None = None
 
 
 def submit(
     session: Session, blobs: Blobs, settings: Settings, patch_id: str, draft: Draft, *, by: User
-) -> tuple[Annotation, bool]:
-    """Write the next revision; return it, and whether it is new.
+) -> Written:
+    """Write the next revision, and tell whoever has the patch open.
 
     A repeated request returns what the first one wrote. Raise AnnotationStale if somebody else
     was faster: nothing is lost, both masks are there.
@@ -69,13 +87,16 @@ def submit(
     sha256 = blobs.put(masks.encode(draft.mask))
     patch = patches.get(session, patch_id)
     if repeated := same_again(session, patch, draft, sha256, by):
-        return repeated, False
+        return Written(repeated, new=False)
     if draft.base_revision != patch.revision:
         raise stale(session, patch)
     if patch.problem is not None:
         raise PatchUnreadable("The slide file is damaged here: nobody can see what they draw.")
     slide = slides.get(session, patch.slide_id)
+    effort.check(draft.seconds_spent, since=slide.created_at)
     seen = predictions.of_patch(session, patch.id)
+    held = patches.holders(session, [patch]).get(patch.id)
+    taken_from = held if held is not None and held.id != by.id else None
     advance(session, patch)
     if patch.role is None:
         gold.assign(session, patch, slide)
@@ -88,7 +109,8 @@ def submit(
         mask_sha256=sha256,
         source=honest_source(draft, slide, patch, seen[1] if seen else None, settings),
         seconds_spent=draft.seconds_spent,
-        model_version_id=seen[1].model_version_id if seen else None,
+        model_version_id=model_version_of(draft, seen[1] if seen else None),
+        restores=draft.restores and draft.restores.revision,
     )
     session.add(annotation)
     session.flush()
@@ -101,10 +123,12 @@ def submit(
         revision=annotation.revision,
         mask_sha256=sha256,
         role=str(patch.role),
+        **telling.facts(annotation, taken_from),
     )
+    telling.tell(session, patch, annotation, taken_from)
     scores.touch(session, slide.id)
     rounds.consider(session, settings)
-    return annotation, True
+    return Written(annotation, new=True, taken_from=taken_from)
 
 
 def same_again(
@@ -115,7 +139,8 @@ def same_again(
         return None
     newest_one = of_revision(session, patch.id, patch.revision)
     mine = newest_one.author_id == by.id and newest_one.mask_sha256 == sha256
-    return newest_one if mine else None
+    restored = draft.restores and draft.restores.revision
+    return newest_one if mine and newest_one.restores == restored else None
 
 
 def advance(session: Session, patch: Patch) -> None:
@@ -157,7 +182,12 @@ def stale(session: Session, patch: Patch) -> AnnotationStale:
 def honest_source(
     draft: Draft, slide: Slide, patch: Patch, seen: Prediction | None, settings: Settings
 ) -> Source:
-    """Return the source; a mask that is not the model's, pixel for pixel, was edited."""
+    """Return the source; a mask that is not the model's, pixel for pixel, was edited.
+
+    A restored mask came about as it did the first time: restoring draws nothing.
+    """
+    if draft.restores is not None:
+        return draft.restores.source
     if draft.source != Source.PROPOSAL:
         return draft.source
     if seen is None:
@@ -168,6 +198,25 @@ def honest_source(
         return Source.EDITED
     same = np.array_equal(pictures.proposal_of(probability), draft.mask)
     return Source.PROPOSAL if same else Source.EDITED
+
+
+def model_version_of(draft: Draft, seen: Prediction | None) -> str | None:
+    """Return whose proposal the person saw who drew the mask."""
+    if draft.restores is not None:
+        return draft.restores.model_version_id
+    return seen.model_version_id if seen else None
+
+
+def any_revision(session: Session, patch_id: str, revision: int) -> Annotation:
+    """Return a revision of a patch, old or new; raise RevisionNotFound."""
+    patch = patches.get(session, patch_id)
+    if not 1 <= revision <= patch.revision:
+        raise RevisionNotFound(
+            f"This patch has revisions 1 to {patch.revision}."
+            if patch.revision
+            else "Nobody has annotated this patch yet, so it has no revision."
+        )
+    return of_revision(session, patch.id, revision)
 
 
 def of_revision(session: Session, patch_id: str, revision: int) -> Annotation:

@@ -36,6 +36,9 @@ class Annotation(Identified, Base):
     model_version_id: Mapped[str | None] = mapped_column(
         ForeignKey("model_versions.id"), doc="Whose proposal the person saw."
     )
+    restores: Mapped[int | None] = mapped_column(
+        doc="The earlier revision of the patch whose mask this is again; None: it was drawn."
+    )
     author: Mapped[User] = relationship(lazy="raise")
 
 

@@ -12,6 +12,7 @@ from backend.patches.tables import PatchRole, PatchState
 
 class Lease(BaseModel):
     user_id: str
+    username: str
     expires_at: datetime
     mine: bool
 
@@ -49,11 +50,12 @@ class PatchOut(BaseModel):
     def of(cls, view: PatchView, user: User) -> "PatchOut":
         patch, scored = view.patch, view.scored
         lease = None
-        if view.leased and patch.lease_user_id and patch.lease_until:
+        if view.holder is not None and patch.lease_until:
             lease = Lease(
-                user_id=patch.lease_user_id,
+                user_id=view.holder.id,
+                username=view.holder.name,
                 expires_at=patch.lease_until,
-                mine=patch.lease_user_id == user.id,
+                mine=view.holder.id == user.id,
             )
         return cls(
             id=patch.id,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, and_, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from backend.auth.tables import User
 from backend.db.base import now
 from backend.errors import NotFound
 from backend.paging import BadCursor
@@ -28,6 +29,14 @@ class PatchNotFound(NotFound):
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Who has a patch in hand: columns, for a request's own user is of another session."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class PatchView:
     """A patch, what a model version says of it, and the name of that version."""
 
@@ -35,12 +44,8 @@ class PatchView:
     scored: PatchPrediction | None
     prediction: Prediction | None
     model_name: str | None
-
-    @property
-    def leased(self) -> bool:
-        """Whether it is in somebody's hands now."""
-        until = self.patch.lease_until
-        return self.patch.state == PatchState.IN_ANNOTATION and until is not None and until > now()
+    holder: Holder | None
+    """Who has it in hand now."""
 
 
 def get(session: Session, patch_id: str) -> Patch:
@@ -53,11 +58,27 @@ def get(session: Session, patch_id: str) -> Patch:
 def view(session: Session, patch: Patch) -> PatchView:
     """Add to one patch what the active model version says of it, or the newest that did."""
     found = predictions.of_patch(session, patch.id)
+    holder = holders(session, [patch]).get(patch.id)
     if found is None:
-        return PatchView(patch, None, None, None)
+        return PatchView(patch, None, None, None, holder)
     scored, prediction = found
     name = predictions.model_names(session, [prediction])[prediction.model_version_id]
-    return PatchView(patch, scored, prediction, name)
+    return PatchView(patch, scored, prediction, name, holder)
+
+
+def holders(session: Session, patches: Sequence[Patch]) -> dict[str, Holder]:
+    """Return who has each patch in hand now, if anybody has."""
+    held = {patch.id: patch.lease_user_id for patch in patches if is_held(patch)}
+    if not held:
+        return {}
+    people = session.execute(select(User.id, User.name).where(User.id.in_(set(held.values()))))
+    by_id = {user_id: Holder(user_id, name) for user_id, name in people}
+    return {patch_id: by_id[user_id] for patch_id, user_id in held.items() if user_id in by_id}
+
+
+def is_held(patch: Patch) -> bool:
+    until = patch.lease_until
+    return patch.state == PatchState.IN_ANNOTATION and until is not None and until > now()
 
 
 def listing(
@@ -94,8 +115,15 @@ def listing(
     rows = session.execute(statement.order_by(*keys).limit(limit + 1)).all()
     names = predictions.model_names(session, [prediction] if prediction else [])
     name = names[prediction.model_version_id] if prediction else None
+    held = holders(session, [row[0] for row in rows[:limit]])
     page = [
-        PatchView(row[0], row[1], prediction if row[1] else None, name if row[1] else None)
+        PatchView(
+            row[0],
+            row[1],
+            prediction if row[1] else None,
+            name if row[1] else None,
+            held.get(row[0].id),
+        )
         for row in rows[:limit]
     ]
     more = len(rows) > limit

@@ -5,6 +5,7 @@ import io
 from fastapi import Request, Response
 from PIL import Image
 
+from backend.conditional import FOR_EVER
 from backend.slides.overview import fitting, read_over_gaps, read_overview
 from backend.slides.reader import RegionUnreadable, Rgb, SlideReader
 from backend.slides.tables import Slide
@@ -12,8 +13,6 @@ from backend.slides.tiles import TileBox
 
 JPEG_QUALITY = 85
 THUMBNAIL_PX = 512
-FOR_EVER = "private, max-age=31536000, immutable"
-"""A slide's pixels never change, and only signed-in people may keep them."""
 
 
 def etag_of(slide: Slide, *place: object) -> str:
