@@ -56,8 +56,6 @@ class AnnotationProposal(Base):
     annotation_id: Mapped[str] = mapped_column(
         ForeignKey("annotations.id", ondelete="CASCADE"), primary_key=True
     )
-    model_version_id: Mapped[str] = mapped_column(
-        ForeignKey("model_versions.id"), primary_key=True
-    )
+    model_version_id: Mapped[str] = mapped_column(ForeignKey("model_versions.id"), primary_key=True)
     differing_px: Mapped[int] = mapped_column(doc="Membrane in one of the two only.")
     membrane_px: Mapped[int] = mapped_column(doc="Membrane in either; ignored pixels left out.")
