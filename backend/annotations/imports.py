@@ -219,8 +219,10 @@ def written(
         return Told(patch, Outcome.UNCHANGED, base)
     draft = Draft(mask, base, Source.EDITED if base else Source.SCRATCH, None)
     try:
+        with database.reading() as session:
+            prepared = service.prepare(session, blobs, settings, patch.id, draft)
         with database.writing() as session:
-            done = service.submit(session, blobs, settings, patch.id, draft, by=by)
+            done = service.submit(session, settings, patch.id, prepared, by=by)
     except AnnotationStale as stale:
         now = stale.extra["current"]["revision"]
         return Told(patch, Outcome.CONFLICT, now, stale.problem())

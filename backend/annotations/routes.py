@@ -3,25 +3,21 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
-from sqlalchemy.orm import Session
 
 from backend import conditional
 from backend.annotations import effort, masks, restoring, service
 from backend.annotations.schemas import AnnotationOut, Author, Saved
-from backend.annotations.service import Draft, Written
+from backend.annotations.service import Draft
 from backend.annotations.tables import Annotation, Source
 from backend.auth.guards import Pathologist, Viewer
 from backend.auth.tables import User
-from backend.dependencies import (
-    BlobStore,
-    CurrentDatabase,
-    CurrentSettings,
-    ReadSession,
-    WriteSession,
-)
+from backend.db.session import Database
+from backend.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
 from backend.paging import Cursor, Limit, Page, paginate
 from backend.patches import service as patches
 from backend.patches.schemas import PatchOut
+from backend.settings import Settings
+from backend.storage.blobs import Blobs
 
 router = APIRouter(tags=["annotations"])
 SecondsSpent = Annotated[
@@ -49,7 +45,7 @@ async def body_of(request: Request) -> bytes:
     openapi_extra={"requestBody": {"required": True, "content": {"image/png": {}}}},
 )
 def put_annotation(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
     user: Pathologist,
@@ -64,20 +60,33 @@ def put_annotation(
     """Save a mask (PNG body) as the next immutable revision; 412 if somebody was faster."""
     base = conditional.base_revision(if_match, if_none_match)
     draft = Draft(masks.decode(body), base, source, seconds_spent)
-    written = service.submit(session, blobs, settings, patch_id, draft, by=user)
-    return saved(session, response, written, user)
+    return saved(database, blobs, settings, patch_id, draft, user, response)
 
 
-def saved(session: Session, response: Response, written: Written, user: User) -> Saved:
-    annotation, taken_from = written.annotation, written.taken_from
+def saved(
+    database: Database,
+    blobs: Blobs,
+    settings: Settings,
+    patch_id: str,
+    draft: Draft,
+    user: User,
+    response: Response,
+) -> Saved:
+    """Write a draft and show what it became."""
+    with database.reading() as session:
+        prepared = service.prepare(session, blobs, settings, patch_id, draft)
+    with database.writing() as session:
+        written = service.submit(session, settings, patch_id, prepared, by=user)
+        annotation, taken_from = written.annotation, written.taken_from
+        patch = patches.get(session, annotation.patch_id)
+        shown = Saved(
+            patch=PatchOut.of(patches.view(session, patch), user),
+            annotation=AnnotationOut.of(annotation),
+            taken_from=taken_from and Author.of(taken_from),
+        )
     response.status_code = status.HTTP_201_CREATED if written.new else status.HTTP_200_OK
     response.headers["ETag"] = conditional.revision_etag(annotation.revision)
-    patch = patches.get(session, annotation.patch_id)
-    return Saved(
-        patch=PatchOut.of(patches.view(session, patch), user),
-        annotation=AnnotationOut.of(annotation),
-        taken_from=taken_from and Author.of(taken_from),
-    )
+    return shown
 
 
 @router.get("/patches/{patch_id}/annotation.png", response_class=Response)
@@ -139,6 +148,4 @@ def restore_revision(
     """
     base = conditional.base_revision(if_match)
     draft = restoring.draft_of(database, blobs, patch_id, revision, base, seconds_spent)
-    with database.writing() as session:
-        written = service.submit(session, blobs, settings, patch_id, draft, by=user)
-        return saved(session, response, written, user)
+    return saved(database, blobs, settings, patch_id, draft, user, response)

@@ -75,16 +75,44 @@ class Written:
     taken_from: Holder | None = None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A draft whose mask is a blob and whose source was compared with what the person was shown."""
+
+    draft: Draft
+    mask_sha256: str
+    source: Source
+    model_version_id: str | None
+
+
+def prepare(
+    session: Session, blobs: Blobs, settings: Settings, patch_id: str, draft: Draft
+) -> Prepared:
+    """Store a mask and look at what the model proposed there: all that needs a disk.
+
+    Done in a session that reads: on SQLite one that writes keeps everybody else waiting.
+    """
+    patch = patches.get(session, patch_id)
+    slide = slides.get(session, patch.slide_id)
+    found = predictions.of_patch(session, patch.id)
+    seen = found[1] if found else None
+    return Prepared(
+        draft,
+        blobs.put(masks.encode(draft.mask)),
+        honest_source(draft, slide, patch, seen, settings),
+        model_version_of(draft, seen),
+    )
+
+
 def submit(
-    session: Session, blobs: Blobs, settings: Settings, patch_id: str, draft: Draft, *, by: User
+    session: Session, settings: Settings, patch_id: str, prepared: Prepared, *, by: User
 ) -> Written:
     """Write the next revision, and tell whoever has the patch open.
 
     A repeated request returns what the first one wrote. Raise AnnotationStale if somebody else
     was faster: nothing is lost, both masks are there.
     """
-    # before the first statement: on SQLite a writing transaction keeps others waiting
-    sha256 = blobs.put(masks.encode(draft.mask))
+    draft, sha256 = prepared.draft, prepared.mask_sha256
     patch = patches.get(session, patch_id)
     if repeated := same_again(session, patch, draft, sha256, by):
         return Written(repeated, new=False)
@@ -94,7 +122,6 @@ def submit(
         raise PatchUnreadable("The slide file is damaged here: nobody can see what they draw.")
     slide = slides.get(session, patch.slide_id)
     effort.check(draft.seconds_spent, since=slide.created_at)
-    seen = predictions.of_patch(session, patch.id)
     held = patches.holders(session, [patch]).get(patch.id)
     taken_from = held if held is not None and held.id != by.id else None
     advance(session, patch)
@@ -107,9 +134,9 @@ def submit(
         author_id=by.id,
         author=by,
         mask_sha256=sha256,
-        source=honest_source(draft, slide, patch, seen[1] if seen else None, settings),
+        source=prepared.source,
         seconds_spent=draft.seconds_spent,
-        model_version_id=model_version_of(draft, seen[1] if seen else None),
+        model_version_id=prepared.model_version_id,
         restores=draft.restores and draft.restores.revision,
     )
     session.add(annotation)

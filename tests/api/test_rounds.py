@@ -296,11 +296,13 @@ def test_a_mask_is_saved_whatever_becomes_of_the_round(service: Service, tmp_pat
     broken = with_settings(service, data=nowhere, round_annotations=1)
     patch_id = service.client.get(f"/slides/{slide_id}/patches").json()["items"][-1]["id"]
     mask = truth(1, 2, 2)
-    with service.database.writing() as session:
+    draft = Draft(mask, base_revision=0, source=Source.SCRATCH, seconds_spent=None)
+    with service.database.reading() as session:
         by = session.scalars(select(User).where(User.role == Role.PATHOLOGIST)).first()
         assert by is not None
-        draft = Draft(mask, base_revision=0, source=Source.SCRATCH, seconds_spent=None)
-        annotations.submit(session, service.blobs, broken, patch_id, draft, by=by)
+        prepared = annotations.prepare(session, service.blobs, broken, patch_id, draft)
+    with service.database.writing() as session:
+        annotations.submit(session, broken, patch_id, prepared, by=by)
     assert count(service, Round) == 0
     assert service.client.get(f"/patches/{patch_id}").json()["revision"] == 1
     assert consider(service, 1) is not None, "the next one asks again"
