@@ -13,6 +13,7 @@ from backend.audit import routes as audit
 from backend.auth import routes as auth
 from backend.db.session import get_database
 from backend.events import routes as events
+from backend.events.feed import Feed
 from backend.exports import routes as exports
 from backend.jobs import routes as jobs
 from backend.label_issues import routes as label_issues
@@ -64,7 +65,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.database = get_database(settings.sqlalchemy_url)
+        app.state.feed = Feed(app.state.database)
         yield
+        await app.state.feed.close()
         app.state.database.dispose()
 
     app = FastAPI(

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from backend.events.tables import Event
 
+Pulse = tuple[int, int, int]
+
 
 def announce(session: Session, topic: str, subject_id: str, data: dict[str, Any]) -> None:
     """Add an event to the caller's transaction: seen only if the change itself is."""
@@ -21,19 +23,21 @@ def since(session: Session, last_id: int, *, limit: int = 500) -> Sequence[Event
     ).all()
 
 
-def pulse(session: Session, last_id: int) -> tuple[int, int]:
-    """Return the newest id after `last_id`, and how many there are: alike means no news.
+def pulse(session: Session, last_id: int) -> Pulse:
+    """Return `last_id`, the newest id after it, and how many there are: alike means no news.
 
-    Asked many times a second for each browser; a fifth of the cost of reading the rows.
+    Asked twice a second while anybody listens; a fifth of the cost of reading the rows.
     """
     found = session.execute(
         select(func.max(Event.id), func.count()).where(Event.id > last_id)
     ).one()
-    return found[0] or 0, found[1]
+    return last_id, found[0] or 0, found[1]
 
 
-def newest_id(session: Session) -> int:
-    return session.scalar(select(func.max(Event.id))) or 0
+def newest_ids(session: Session, count: int) -> Sequence[int]:
+    """Return the ids that are there among the `count` up to the newest."""
+    newest = select(func.max(Event.id)).scalar_subquery()
+    return session.scalars(select(Event.id).where(Event.id > newest - count)).all()
 
 
 def forget_before(session: Session, moment: datetime) -> None:

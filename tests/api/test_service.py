@@ -1,24 +1,13 @@
-"""The service around the work: health, figures, headers, errors, jobs and the event stream."""
+"""The service around the work: health, figures, headers, errors and jobs."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from socket import socket
 
 import pytest
-from fastapi import Request
-from sqlalchemy import delete
 
-from backend.auth import service as auth
-from backend.auth.guards import COOKIE
-from backend.auth.tables import Role, User
+from backend.auth.tables import Role
 from backend.db.base import new_id, now
-from backend.events import routes as stream
-from backend.events import service as events
-from backend.events.tables import Event
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind, WorkerHeartbeat
 from tests.conftest import Service
@@ -129,135 +118,6 @@ def test_pages_of_jobs_leave_nothing_out(service: Service) -> None:
             break
     assert len(seen) == len(made)
     assert set(seen) == made
-
-
-class Listener:
-    """Stands where the web server asks whether the browser is still there."""
-
-    def __init__(self, polls: int) -> None:
-        self.polls = polls
-
-    async def is_disconnected(self) -> bool:
-        self.polls -= 1
-        return self.polls < 0
-
-
-def follow(listener: Listener, service: Service, start: int) -> AsyncIterator[str]:
-    return stream.follow(listener, service.database, start, lambda: True)
-
-
-def listen(service: Service, start: int, polls: int = 1) -> list[dict[str, object]]:
-    async def collect() -> list[str]:
-        return [part async for part in follow(Listener(polls), service, start)]
-
-    parts = asyncio.run(collect())
-    assert parts[0] == "retry: 2000\n\n"
-    found = []
-    for part in parts[1:]:
-        fields = dict(line.split(": ", 1) for line in part.strip().splitlines())
-        found.append({"topic": fields["event"], **json.loads(fields["data"])})
-    return found
-
-
-def test_the_stream_tells_every_move_once(service: Service) -> None:
-    with service.database.reading() as session:
-        start = events.newest_id(session)
-    job_id = queue(service)
-    service.run_jobs()
-    told = [each for each in listen(service, start, polls=3) if each["id"] == job_id]
-    assert [each["state"] for each in told] == ["queued", "running", "succeeded"]
-    assert {each["topic"] for each in told} == {"job"}
-
-
-def test_a_browser_that_comes_back_gets_what_it_missed_and_no_more(service: Service) -> None:
-    job_id = queue(service)
-    with service.database.reading() as session:
-        seen = events.newest_id(session)
-    service.run_jobs()
-    told = [each["state"] for each in listen(service, seen) if each["id"] == job_id]
-    assert told == ["running", "succeeded"]
-
-
-def test_an_event_whose_number_is_late_is_still_told(service: Service) -> None:
-    """On PostgreSQL the transaction with the smaller number may commit last."""
-    with service.database.writing() as session:
-        for number in (1, 2):
-            events.announce(session, "slide", f"slide-{number}", {"state": "ready"})
-        session.flush()
-        late, early = events.since(session, 0)[-2:]
-        late_id, early_id = late.id, early.id
-        session.execute(delete(Event).where(Event.id == late_id))
-
-    class Late(Listener):
-        async def is_disconnected(self) -> bool:
-            if self.polls == 2:
-                with service.database.writing() as session:
-                    session.add(
-                        Event(id=late_id, topic="slide", subject_id="slide-1", data={"late": True})
-                    )
-            return await super().is_disconnected()
-
-    async def collect() -> str:
-        parts = follow(Late(3), service, late_id - 1)
-        return "".join([part async for part in parts])
-
-    text = asyncio.run(collect())
-    assert text.index(f"id: {early_id}") < text.index(f"id: {late_id}")
-
-
-def test_an_old_stream_ends_and_the_browser_comes_back(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "LIFE_SECONDS", 0.0)
-    assert listen(service, 0, polls=10**9) == []
-
-
-@pytest.mark.parametrize("way", ["locked out", "signed out", "token ended"])
-def test_a_stream_ends_when_its_listener_may_no_longer_listen(
-    service: Service, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    monkeypatch.setattr(stream, "ASKED_SECONDS", 0.0)
-    with service.database.writing() as session:
-        user = auth.create_user(session, name="anna", role=Role.VIEWER)
-        token = auth.create_token(session, user, name="t")
-        opened, secret = auth.open_session(session, user)
-    by_token = way == "token ended"
-    header = (b"authorization", f"Bearer {token}".encode())
-    cookie = (b"cookie", f"{COOKIE}={secret}".encode())
-    asked = Request({"type": "http", "method": "GET", "headers": [header if by_token else cookie]})
-    polls = 0
-
-    class Here(Listener):
-        async def is_disconnected(self) -> bool:
-            nonlocal polls
-            polls += 1
-            if polls == 2:
-                with service.database.writing() as session:
-                    if way == "locked out":
-                        session.get_one(User, user.id).active = False
-                    elif way == "signed out":
-                        auth.close_session(session, opened)
-                    else:
-                        auth.end_token(session, token)
-            return await super().is_disconnected()
-
-    async def collect() -> list[str]:
-        may = partial(stream.is_let_in, asked, service.database)
-        return [part async for part in stream.follow(Here(50), service.database, 0, may)]
-
-    asyncio.run(collect())
-    assert polls == 2
-
-
-@pytest.mark.parametrize("seen", ["\u00b2", "9" * 5000, "-1", "x", ""])
-def test_a_strange_last_event_id_is_no_error(
-    service: Service, monkeypatch: pytest.MonkeyPatch, seen: str
-) -> None:
-    monkeypatch.setattr(stream, "LIFE_SECONDS", 0.0)
-    answer = service.client.get("/events", headers={"Last-Event-ID": seen.encode("latin-1")})
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert answer.text == "retry: 2000\n\n"
 
 
 def test_a_finished_job_stays_as_it_is(service: Service) -> None:
