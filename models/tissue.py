@@ -33,7 +33,7 @@ class Quality:
     measures: dict[str, float]
 
 
-def _padding(overview: Rgb) -> Bool:
+def black_padding(overview: Rgb) -> Bool:
     """Pure black areas that touch the border or are large: scanner padding, not tissue."""
     black = (extremes(overview)[1] < _BLACK).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(black, connectivity=8)
@@ -88,7 +88,7 @@ def tissue_mask(overview: Rgb, mpp: float) -> Bool:
     empty = np.zeros(overview.shape[:2], np.bool_)
     if _is_dark_field(overview):
         return empty
-    padding = _padding(overview)
+    padding = black_padding(overview)
     outside = padding | _pen(overview)
     if outside.all():
         return empty

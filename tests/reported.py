@@ -12,6 +12,7 @@ from backend.regions.geojson import Region
 from backend.regions.tables import RegionKind
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
+from models.her2.evaluated import tissue_mm2
 from models.her2.pixels import Field
 from models.her2.protocols import load
 from models.her2.quality import quality_flags
@@ -59,6 +60,7 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
         flags=quality_flags(found, regions),
         connectivity=connectivity(slide, slide.masks, regions),
         seed=1,
+        tissue_mm2=tissue_mm2(found.survey.tissue, regions, 0.25),
     )
     pictures: dict[str, bytes] = {}
 
@@ -69,7 +71,7 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
 
     heat = scored.document["heterogeneity"]
     made = figures.figures(
-        slide, scored.cells, scored.included, heat["map"], heat["tile_um"], REGIONS, put
+        slide, scored.cells, scored.included, heat["map"], heat["tile_um"], REGIONS, regions, put
     )
     whole = scored.document | {
         "regions": document.described(REGIONS, 0.25),

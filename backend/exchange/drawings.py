@@ -196,7 +196,7 @@ def overview(figure: Mapping[str, Any], picture: Picture, *, heat: bool) -> str:
     parts = [image(picture(figure["sha256"]), 0, 0, width, height)]
     if heat:
         side = figure["tile_px"]
-        parts += [
+        tiles = [
             rect(
                 tile["x"],
                 tile["y"],
@@ -208,6 +208,7 @@ def overview(figure: Mapping[str, Any], picture: Picture, *, heat: bool) -> str:
             for tile in figure["tiles"]
             if tile["score"] is not None
         ]
+        parts += clipped(tiles, figure["clip"]) if "clip" in figure else tiles
     for region in figure["regions"]:
         colour = words.REGION_COLOURS[region["kind"]]
         left_out = region["kind"] != "tumour"
@@ -220,6 +221,17 @@ def overview(figure: Mapping[str, Any], picture: Picture, *, heat: bool) -> str:
     parts.append(scale_bar(width, height, figure["um_per_px"], unit))
     title = "Categories of tiles" if heat else "Overview with regions"
     return svg(width, height, parts, title=title)
+
+
+def clipped(parts: Iterable[str], rings: Iterable[Sequence[Sequence[float]]]) -> list[str]:
+    """Show parts of a drawing only inside of rings; a ring in a ring is a hole."""
+    inside = "".join(path(ring) for ring in rings)
+    return [
+        f'<clipPath id="scored"><path d="{inside}" clip-rule="evenodd"/></clipPath>',
+        '<g clip-path="url(#scored)">',
+        *parts,
+        "</g>",
+    ]
 
 
 def scale_bar(width: float, height: float, um_per_px: float, unit: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from backend.exchange import words
 from backend.exchange.content import Content, Document
-from backend.exchange.quantities import area, count, day, interval, percent
+from backend.exchange.quantities import area, area_as_before, count, day, interval, percent
 
 Row = tuple[str, str]
 
@@ -94,15 +94,19 @@ def region_rows(document: Document) -> Iterator[dict[str, str]]:
         yield {
             "kind": region["kind"],
             "name": region["name"],
-            "area": area(region["area_um2"]),
+            "area": area(region["area_mm2"])
+            if "area_mm2" in region
+            else area_as_before(region["area_um2"]),
         }
 
 
 def field_caption(figure: Mapping[str, Any]) -> str:
+    # what reaches over the region's edge is pale in the picture
+    part = "" if figure.get("whole", True) else "; only in part inside the region"
     rule = {"highest": "Highest H-score", "middle": "Middle", "lowest": "Lowest H-score"}
     return (
         f"{rule[figure['rule']]}: field scores {figure['score']}, H-score {figure['h_score']:.0f}, "
-        f"{figure['cells']} cells"
+        f"{figure['cells']} cells{part}"
     )
 
 

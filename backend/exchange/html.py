@@ -203,7 +203,7 @@ def places(said: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
         shown += [drawn[f"field_{place}_cells"] for place in numbers]
         shown += [paragraph(caption, "note") for caption in said["fields"]]
         inside = "".join(f"<div>{each}</div>" for each in shown)
-        many = f"grid-template-columns:repeat({len(said['fields'])},1fr)"
+        many = f"grid-template-columns:repeat({len(said['fields'])},minmax(0,33%))"
         parts.append(f'<div class="three" style="{many}">{inside}</div>')
     return "".join(parts)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from backend.exchange import words
 from backend.exchange.content import NOT_STATED, Content, Document, Edit, Version
-from backend.exchange.quantities import area, count, day
+from backend.exchange.quantities import area, area_as_before, count, day
 
 Row = tuple[str, str]
 ASSAY = (
@@ -33,7 +33,7 @@ def facts(content: Content) -> Iterator[Row]:
     yield "Antibody", content.assay.get("antibody") or NOT_STATED
     yield "Scored by", f"{document['protocol']['title']} ({document['protocol']['version']})"
     yield "Tumour cells", f"{count(document['cells'])} in {count(document['tiles'])} fields"
-    yield "Tumour area", area(document["evaluated_area_um2"])
+    yield from areas(document)
     reviewed = document["reviewed_share"]
     share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the outline of the cells"
     yield "Seen by a person", share
@@ -42,6 +42,15 @@ def facts(content: Content) -> Iterator[Row]:
     lost = document.get("decisions", {}).get("without_cell", 0)
     ending = f"; decisions whose cell is not found now: {count(lost)}" if lost else ""
     yield "Cells set by hand", (said if touched else "none") + ending
+
+
+def areas(document: Document) -> Iterator[Row]:
+    """On how much tissue; documents of the first schema know the marked area alone."""
+    if "evaluated_area_um2" in document:
+        yield "Tumour area", area_as_before(document["evaluated_area_um2"])
+        return
+    tissue, marked = document["evaluated_area_mm2"], document["region_area_mm2"]
+    yield "Tissue evaluated", f"{area(tissue)} of {area(marked)} marked"
 
 
 def assay_rows(content: Content) -> Iterator[Row]:

@@ -18,8 +18,15 @@ def interval(value: Mapping[str, float | None]) -> str:
     return f"{value['low']:.1f} – {value['high']:.1f}"
 
 
-def area(um2: float) -> str:
-    """Say an area in mm², a small one in µm², so that none reads as nothing."""
+def area(mm2: float) -> str:
+    """Say an area in mm², always: a small one with as many digits as it takes to be one."""
+    if mm2 >= 0.1 or not mm2:
+        return f"{mm2:.2f} mm²"
+    return f"{float(f'{mm2:.2g}'):.10f}".rstrip("0") + " mm²"
+
+
+def area_as_before(um2: float) -> str:
+    """Say the area of a document of the first schema, as its report did: in mm² or in µm²."""
     return f"{um2 / 1e6:.2f} mm²" if um2 >= 10_000 else f"{count(round(um2))} µm²"
 
 

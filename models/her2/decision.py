@@ -17,8 +17,8 @@ from models.her2.protocols import Protocol, ProtocolError, Row
 Counts = npt.NDArray[np.int64]
 
 _BARRED = {
-    "no_tumour_region": "There is no tumour region: draw one, or accept the proposed one.",
-    "mpp_missing": "The slide does not say how many µm a pixel has.",
+    "no_tumour_region": "No tumour region is drawn: draw one round the invasive tumour.",
+    "mpp_missing": "How large a pixel of the slide is, in µm, is not known.",
     "fluorescence": "The slide is a fluorescence image.",
     "colour": "The colours are not those of haematoxylin and DAB.",
     "control_failed": "The control tissue did not stain as it must.",
@@ -146,7 +146,7 @@ def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[
     elif 0 < intense < floor:
         said.append(
             Flag(
-                "below_detection_limit",
+                "intense_below_detection",
                 f"{intense} of {total} cells show intense complete staining, fewer than the "
                 f"{floor} that the method can tell from chance. Look at them: is it real?",
             )
@@ -155,8 +155,8 @@ def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[
         said.append(
             Flag(
                 "gap_pattern",
-                "The guideline does not name this pattern; the policy of this protocol is "
-                f"{protocol.gap} (others: {', '.join(_others(protocol))}).",
+                f"The guideline does not name this pattern: here it is scored as {protocol.gap}. A "
+                f"laboratory may choose {' or '.join(_others(protocol))} instead.",
             )
         )
     if intense >= floor and row.score in SCORES[:3]:
@@ -168,7 +168,13 @@ def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[
             )
         )
     if total < protocol.good_cells:
-        said.append(Flag("cells_100_500", f"{total} cells; from {protocol.good_cells} on is good."))
+        said.append(
+            Flag(
+                "cells_100_500",
+                f"{total} cells were counted: below {protocol.good_cells} the percentages are "
+                "less sure.",
+            )
+        )
     return said
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import shapely
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -40,13 +41,29 @@ Rgb = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 
 
-def scored_field(image: Rgb, cells: Cells, document: dict[str, Any], path: Path) -> None:
-    """Draw RGB (H, W, 3) with the outlines of its cells beside the bars of their classes."""
-    figure = Figure(figsize=(13, 7), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
+def scored_field(
+    image: Rgb,
+    membrane: Bool | None,
+    tumour: shapely.Geometry | None,
+    cells: Cells,
+    document: dict[str, Any],
+    path: Path,
+) -> None:
+    """Draw RGB (H, W, 3) with its membrane mask, with the outlines of its cells, and their bars.
+
+    membrane: bool, any size. tumour: what was drawn, px of the image; None: all was taken.
+    """
+    figure = Figure(figsize=(18, 7), layout="constrained")
+    masked, left, right = figure.subplots(1, 3, width_ratios=(2, 2, 1))
+    _image(masked, image)
+    _mask(masked, membrane, image)
+    masked.set_title("The membrane mask, in blue", fontsize=9)
     _image(left, image)
     _outlines(left, cells, 0.8)
-    left.set_title(f"{document['score']}: {document['reason_text']}", fontsize=9, wrap=True)
+    left.set_title("The cells, in the colours of their classes", fontsize=9)
+    for axes in (masked, left) if tumour is not None else ():
+        for line in shapely.get_parts(shapely.boundary(tumour)):
+            axes.plot(*shapely.get_coordinates(line).T, color="black", linewidth=1.2)
     percent = [document["percent"][name] for name in CLASSES]
     value = [each["value"] or 0 for each in percent]
     reach = [
@@ -57,7 +74,13 @@ def scored_field(image: Rgb, cells: Cells, document: dict[str, Any], path: Path)
     right.axvline(10, color="#555555", linewidth=0.8, linestyle="--")
     right.invert_yaxis()
     right.set_xlabel(f"% of {document['cells']} cells, 95 % interval")
-    figure.suptitle(document["research_use_only"], fontsize=8)
+    said = (
+        f"{document['printed_score']}: {document['reason_text']}",
+        document.get("tumour", ""),
+        document["research_use_only"],
+    )
+    lines = (fill(line, 170) for line in said if line)
+    figure.suptitle("\n".join(lines).replace("$", r"\$"), fontsize=9)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

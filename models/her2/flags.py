@@ -12,7 +12,9 @@ FATAL = ("no_tumour_region", "mpp_missing", "fluorescence", "colour", "control_f
 FATAL_BY_COUNT = "too_few_cells"
 LIMITING = ("resolution",)
 WARNINGS = (
+    "whole_as_tumour",
     "below_detection_limit",
+    "intense_below_detection",
     "gap_pattern",
     "borderline",
     "uncalibrated",

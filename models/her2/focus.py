@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from models.her2.blocks import Corner, blocks_in, spread
 from models.her2.flags import Flag
+from models.her2.optical_density import NOT_GLASS, density_of
 from models.her2.pixels import ANALYSIS_MPP, Pixels, Regions
-from models.her2.white_point import BLOCK_PX, FOCUS_MPP, NOT_GLASS, Survey, density_of, focus_of
+from models.her2.white_point import BLOCK_PX, FOCUS_MPP, Survey, focus_of
 
 Rgb = npt.NDArray[np.uint8]
 

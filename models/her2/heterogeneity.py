@@ -67,7 +67,8 @@ def describe(tiles: TileCounts, protocol: Protocol) -> dict[str, Any]:
     """Make the block "heterogeneity" of the score document (her2_contract.md).
 
     share_3plus is the percentage of all cells that lie in a distinct 3+ population; rest_score is
-    the score of all others, None where there is no such population. sd_h weighs tiles by cells.
+    the score of all others. Both are None where there is no such population: neither is computed,
+    and 0 % would read as a slide without a 3+ cell. sd_h weighs tiles by cells.
     """
     total = tiles.counts.sum(axis=1)
     scored = total >= TILE_CELLS
@@ -85,7 +86,9 @@ def describe(tiles: TileCounts, protocol: Protocol) -> dict[str, Any]:
         "mean_h": _rounded(_mean(h[scored], total[scored])),
         "sd_h": _rounded(_spread(h[scored], total[scored])),
         "clustered": rest_score in SCORES[:-1],
-        "share_3plus": round(100 * int(total[population].sum()) / cells, 4) if cells else None,
+        "share_3plus": round(100 * int(total[population].sum()) / cells, 4)
+        if population.any()
+        else None,
         "rest_score": rest_score,
         "tile_um": tiles.side_um,
         "map": _map(tiles, h, scored, protocol),

@@ -18,6 +18,8 @@ Rgb = npt.NDArray[np.uint8]
 
 STEP = 0.005
 """Log10 optical density of one grey level in a coded DAB plane: it ends at 1.275."""
+NOT_GLASS = 0.05
+"""Mean log10 optical density of the three channels from which a place is taken for tissue."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,11 @@ class Densities:
         for plane, table in ((green, tables[1]), (blue, tables[2])):
             total = cv2.add(total, cv2.LUT(plane, table), dst=total)
         return np.asarray(total, np.float32)
+
+
+def density_of(image: Rgb, white: tuple[float, float, float]) -> npt.NDArray[np.float64]:
+    """Mean log10 optical density of the three channels of RGB (H, W, 3): (H, W), from 0."""
+    light = np.maximum(np.arange(256), 1)[:, None] / np.asarray(white)
+    table = np.maximum(-np.log10(light), 0) / 3
+    red, green, blue = (table[image[..., channel], channel] for channel in range(3))
+    return np.asarray(red + green + blue, np.float64)

@@ -30,7 +30,11 @@ def _of_cells(measured: Measured, regions: Regions) -> Iterator[Flag]:
     if regions.empty:
         yield Flag("no_tumour_region")
     if cells.mpp > COARSEST_MPP:
-        yield Flag("resolution", f"{cells.mpp:.2f} µm per pixel; {COARSEST_MPP} is the coarsest.")
+        yield Flag(
+            "resolution",
+            f"A pixel is {cells.mpp:.2f} µm wide; above {COARSEST_MPP} µm the low categories can't "
+            "be told apart.",
+        )
     yield from focus.flag_of(focus.share_of(measured.focus), len(measured.blurred))
     if not len(cells):
         return
@@ -42,7 +46,7 @@ def _of_cells(measured: Measured, regions: Regions) -> Iterator[Flag]:
         ratio = float(np.median(stained.cytoplasm / np.maximum(stained.intensity, 1e-3)))
         if ratio > _CYTOPLASM:
             yield Flag(
-                "cytoplasm", f"The cytoplasm has {100 * ratio:.0f} % of the membrane's brown."
+                "cytoplasm", f"The cytoplasm is {100 * ratio:.0f} % as brown as the membrane."
             )
     edge = edge_effect(cells, regions)
     if edge is not None and abs(edge) > _EDGE:

@@ -31,7 +31,8 @@ def remarks(
     if len(tiles) < GOOD_TILES:
         yield Flag(
             "tiles_lt_30",
-            f"{len(tiles)} tiles with cells: below {GOOD_TILES} the intervals are too narrow.",
+            f"{len(tiles)} fields hold cells: with fewer than {GOOD_TILES} the intervals are "
+            "narrower than they should be.",
         )
     likely = sorted(probability.items(), key=lambda each: -each[1])
     if likely[0][1] < CERTAIN:

@@ -23,7 +23,7 @@ from models.her2.tile_counts import TileCounts, tabulate
 
 __all__ = ["TileCounts", "canonical", "summarise", "tabulate"]
 
-SCHEMA = "membrana.her2/1"
+SCHEMA = "membrana.her2/2"
 RESEARCH_USE_ONLY = "For Research Use Only. Not for use in diagnostic procedures."
 
 Whole = npt.NDArray[np.int64]

@@ -4,14 +4,15 @@ Measured once on a low-power picture and a few samples, so that tiles and later 
 stand on the same numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.her2.evaluated import Tissue
 from models.her2.flags import Flag
-from models.her2.optical_density import Densities
+from models.her2.optical_density import NOT_GLASS, Densities, density_of
 from models.her2.pixels import Pixels, scaled
 from models.stain import WHITE, StainVectors, extremes
 from models.tissue import quality, tissue_mask
@@ -22,8 +23,6 @@ OVERVIEW_PX = 2048
 BLOCK_PX = 128
 """Side of a block whose focus is judged, at FOCUS_MPP: 64 µm, as wide as a tile's halo."""
 FOCUS_MPP = 0.5
-NOT_GLASS = 0.05
-"""Mean log10 optical density of a block from which it is taken for tissue."""
 _SAMPLES = 48
 _DIM, _TINTED, _UNEXPLAINED = 200.0, 20.0, 0.03
 
@@ -34,6 +33,7 @@ class Survey:
 
     Of the slide and the stain vectors alone: an edit of regions leaves every density as it was.
     `white_measured` is False where no glass was seen and `models.stain.WHITE` stands in.
+    `tissue`: where the slide has any.
     """
 
     white: tuple[float, float, float]
@@ -41,6 +41,7 @@ class Survey:
     residual: float
     focus: float
     flags: tuple[Flag, ...]
+    tissue: Tissue = field(default_factory=Tissue.everywhere)
 
 
 def survey(slide: Pixels, vectors: StainVectors) -> Survey:
@@ -59,18 +60,36 @@ def survey(slide: Pixels, vectors: StainVectors) -> Survey:
     if "wrong_stain" in seen.flags:
         flags.append(Flag("colour", "The colours are not those of haematoxylin and DAB."))
     if found is None:
-        flags.append(Flag("white_point", "No bare glass was seen; an average scanner's is taken."))
+        flags.append(
+            Flag(
+                "white_point",
+                "No bare glass was seen, so the white of an average scanner is taken for it.",
+            )
+        )
     elif min(white) < _DIM or max(white) - min(white) > _TINTED:
         spoken = ", ".join(f"{level:.0f}" for level in white)
-        flags.append(Flag("white_point", f"The glass is ({spoken}), not white."))
+        flags.append(
+            Flag(
+                "white_point",
+                f"The bare glass is not white: red, green and blue are {spoken} of 255. All "
+                "densities are measured against it.",
+            )
+        )
     residual = 0.0
     if tissue.any():
         amounts = Densities(white, vectors).residual(overview)
         residual = float(np.abs(amounts[tissue]).mean())
     if residual > _UNEXPLAINED:
-        flags.append(Flag("stain_residual", f"{residual:.3f} of the density is neither stain."))
+        flags.append(
+            Flag(
+                "stain_residual",
+                f"An optical density of {residual:.3f} on average is neither haematoxylin nor "
+                "DAB: the tissue has another colour, or other stains than the protocol's.",
+            )
+        )
     focus = _usual_focus(slide, overview, white, mpp)
-    return Survey(white, found is not None, residual, focus, tuple(flags))
+    here = Tissue.of(overview, white, mpp)
+    return Survey(white, found is not None, residual, focus, tuple(flags), here)
 
 
 def measure_white(overview: Rgb) -> tuple[float, float, float] | None:
@@ -86,14 +105,6 @@ def measure_white(overview: Rgb) -> tuple[float, float, float] | None:
         return None
     r, g, b = np.percentile(glass, 98, axis=0)
     return float(r), float(g), float(b)
-
-
-def density_of(image: Rgb, white: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """Mean log10 optical density of the three channels of RGB (H, W, 3): (H, W), from 0."""
-    light = np.maximum(np.arange(256), 1)[:, None] / np.asarray(white)
-    table = np.maximum(-np.log10(light), 0) / 3
-    red, green, blue = (table[image[..., channel], channel] for channel in range(3))
-    return np.asarray(red + green + blue, np.float64)
 
 
 def focus_of(block: Rgb) -> float:

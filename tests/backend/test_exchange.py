@@ -235,6 +235,9 @@ def test_fields_and_examples_lie_on_the_slide() -> None:
     tile_um = document["heterogeneity"]["tile_um"]
     for shown in figures["fields"]:
         assert max(shown["x_um"], shown["y_um"]) + tile_um <= SIDE * 0.25
+        # the corner of 200 px is left out of the score, and so is the field that holds it
+        assert max(shown["x_um"], shown["y_um"]) >= 200 * 0.25
+        assert shown["whole"]
     cells = measured()[0]
     for row in figures["gallery"]:
         numbers = [each["cell"] for each in row["examples"]]

@@ -129,6 +129,7 @@ def test_only_cells_in_the_drawn_tumour_are_scored(tmp_path):
     assert document["percent"]["N"]["value"] == 100
     assert document["provenance"]["regions_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     area = (768 - RIM - half - 40) * (768 - 2 * RIM) * MPP**2
-    assert document["evaluated_area_um2"] == pytest.approx(area, abs=0.01)
+    assert document["region_area_mm2"] == pytest.approx(area / 1e6, abs=1e-7)
+    assert document["evaluated_area_mm2"] == pytest.approx(area / 1e6, rel=0.01)
     with (out / "case.png.cells.csv").open() as file:
         assert min(float(row["x"]) for row in csv.DictReader(file)) >= half + 40

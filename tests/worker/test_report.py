@@ -79,8 +79,8 @@ def test_cells_cut_at_the_slides_edge_count_neither_here_nor_from_files(
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [box(0, 0, 768, SIDE)]}))
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
     regions, _ = regions_in(Picture(tmp_path / "slide.png", image, 0.25, "0" * 64), path)
-    evaluated = report_of(service, report_id)["document"]["evaluated_area_um2"]
-    assert evaluated == pytest.approx(regions.tumour.area * 0.25**2)
+    evaluated = report_of(service, report_id)["document"]["region_area_mm2"]
+    assert evaluated == pytest.approx(regions.tumour.area * 0.25**2 / 1e6)
 
 
 def test_a_person_says_that_the_cytoplasm_hides_membranes(service: Service) -> None:

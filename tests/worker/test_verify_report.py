@@ -1,6 +1,7 @@
 """`verify` finds every stored byte of a report that is not what was made or signed."""
 
 import gzip
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from backend.reports.tables import Report
+from models.her2.slide_score import canonical
 from tests.conftest import Service
 from tests.ready import code
 from tests.scoring import REPORT, computed, pathologist, sign, slide_with_tumour
@@ -103,3 +105,37 @@ def test_the_code_that_is_hashed_is_all_that_measuring_loads(settings: object) -
     hashed = {path for path, _ in code_files()}
     assert "worker/her2/measurement.py" in hashed
     assert loaded - {"models/__init__.py"} <= hashed
+
+
+def in_first_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document as the version before wrote it."""
+    old = json.loads(json.dumps(document))
+    old["schema"] = "membrana.her2/1"
+    old["evaluated_area_um2"] = round(old.pop("region_area_mm2") * 1e6, 2)
+    del old["evaluated_area_mm2"]
+    for region in old["regions"]:
+        region["area_um2"] = round(region.pop("area_mm2") * 1e6, 2)
+    old["heterogeneity"]["share_3plus"] = old["heterogeneity"]["share_3plus"] or 0.0
+    for flag in old["flags"]:
+        flag["detail"] = "As it was said before."
+    old["provenance"]["software"]["code_sha256"] = "0" * 64
+    return old
+
+
+def test_a_report_of_the_first_schema_is_still_verified_and_its_numbers_still_count(
+    service: Service,
+) -> None:
+    report_id = computed(service, slide_with_tumour(service))
+    document = service.client.get(f"/reports/{report_id}").json()["document"]
+    for change, state in (({}, "succeeded"), ({"cells": 1}, "failed")):
+        old = canonical(in_first_schema(document) | change)
+        with service.database.writing() as session:
+            session.get_one(Report, report_id).document_sha256 = service.blobs.put(old)
+        job = verified(service, report_id)
+        assert job["state"] == state, job["problem"]
+        if change:
+            assert job["problem"]["differs"] == ["cells"]
+        else:
+            page = service.client.get(f"/reports/{report_id}.html")
+            assert page.status_code == 200
+            assert "Tumour area" in page.text

@@ -29,6 +29,10 @@ from worker.commands.pictures import (
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif"}
 TISSUE_MPP = 0.5
+WHOLE = (
+    "No tumour region was given, so the whole picture was taken for invasive tumour: every nucleus "
+    "that was found counts, that of stroma, lymphocytes and normal ducts, too."
+)
 Trouble = dict[str, str]
 """What became of a picture: image, code, detail."""
 
@@ -73,12 +77,14 @@ class Prepared:
 class Judged:
     """A picture's score document with its provenance, its cells, and the membrane they stand on.
 
-    `membrane`: bool (H, W) at the analysis' resolution; None where nothing was measured.
+    `membrane`: bool (H, W) at the analysis' resolution; None where nothing was measured. `regions`:
+    what was taken for tumour; None where that is all of the picture.
     """
 
     document: dict[str, Any]
     cells: Any
     membrane: npt.NDArray[np.bool_] | None
+    regions: Any = None
 
 
 @contextmanager
@@ -239,6 +245,7 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
     from models.her2.calibrate import vectors_of
     from models.her2.cells import Cells
     from models.her2.connectivity import connectivity
+    from models.her2.evaluated import tissue_mm2
     from models.her2.flags import Flag
     from models.her2.mask_doubt import flag_of, uncertain_share
     from models.her2.pixels import Regions
@@ -247,6 +254,7 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
     from models.her2.tile import Settings
     from models.her2.tiles import measure
     from worker.her2.detector import calibration_flags
+    from worker.her2.document import areas
 
     seed = int(picture.sha256[:8], 16)
     provenance = provenance_of(picture, source, seed)
@@ -257,10 +265,12 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
         return Judged({**content, "provenance": provenance}, cells, None)
     ready = prepared(picture, source)
     field, masks = ready.field, ready.masks
-    regions = Regions.whole(field)
-    if source.regions is not None:
-        regions, provenance["regions_sha256"] = regions_in(picture, source.regions)
-    regions = known_in(regions, ready)
+    drawn, assumed = None, []
+    if source.regions is None:
+        assumed.append(Flag("whole_as_tumour", WHOLE))
+    else:
+        drawn, provenance["regions_sha256"] = regions_in(picture, source.regions)
+    regions = known_in(drawn or Regions.whole(field), ready)
     found = measure(
         field,
         masks,
@@ -275,17 +285,20 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
             *quality_flags(found, regions),
             *flag_of(uncertain_share(field, masks, regions)),
             *calibration_flags(rules, source.frozen_detector),
+            *assumed,
         ),
         seed=seed,
         connectivity=connectivity(field, masks, regions),
     )
     provenance["mask_sha256"] = ready.mask_sha256
+    area = tissue_mm2(found.survey.tissue, regions, picture.mpp)
+    content |= areas(regions, picture.mpp, area)
     content |= {
-        "evaluated_area_um2": round(float(regions.tumour.area) * picture.mpp**2, 2),
+        "tumour": WHOLE if drawn is None else "The regions given; cells outside are not counted.",
         "membrane_percent_of_tissue": membrane_percent(field, masks.membrane),
         "provenance": provenance,
     }
-    return Judged(content, found.cells, masks.membrane)
+    return Judged(content, found.cells, masks.membrane, drawn)
 
 
 def provenance_of(picture: Picture, source: Source, seed: int) -> dict[str, Any]:

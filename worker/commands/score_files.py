@@ -87,4 +87,6 @@ def write_picture(picture: Picture, found: Judged, document: dict[str, Any], fol
     lines = cells_csv.lines(found.cells, every, urn=f"sha256:{picture.sha256}")
     with (folder / f"{name}.cells.csv").open("w", newline="") as file:
         file.writelines(lines)
-    scored_field(picture.pixels, found.cells, document, folder / f"{name}.png")
+    outline = None if found.regions is None else found.regions.tumour
+    path = folder / f"{name}.png"
+    scored_field(picture.pixels, found.membrane, outline, found.cells, document, path)

@@ -92,7 +92,7 @@ def measured_once(context: JobContext, report: Report, on: Opened) -> Measuremen
     kept = report.files
     if "measured" in kept:
         cells = Cells.load(context.blobs.path(kept["measured"]))
-        return Measurement.restored(cells, context.blobs.read(kept["remarks"]))
+        return Measurement.restored(cells, context.blobs.read(kept["remarks"]), on)
 
     def progress(done: int, total: int) -> None:
         context.check()
@@ -137,6 +137,7 @@ def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> di
         heat["map"],
         heat["tile_um"],
         on.drawn,
+        on.regions,
         blobs.put,
     )
     context.check()

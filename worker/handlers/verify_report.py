@@ -10,7 +10,7 @@ from backend.reports import service as reports
 from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.handlers.report import exported, judged, read
-from worker.her2 import measurement
+from worker.her2 import first_schema, measurement
 
 SHOWN = 20
 
@@ -44,7 +44,7 @@ def run(context: JobContext) -> None:
         made = exported(context, task, on, scored, placed, with_masks=True)
     before = json.loads(context.blobs.read(str(report.document_sha256)))
     after = json.loads(canonical(scored.document))
-    differing = measurement.differences(before, after)
+    differing = measurement.differences(*first_schema.alike(before, after))
     made["measured"] = measurement.put_cells(context.blobs, found.cells)
     made["remarks"] = context.blobs.put(found.remarks())
     if same_software(before, after):

@@ -73,20 +73,32 @@ def score(
     flags: Iterable[Flag],
     connectivity: float | None,
     seed: int,
+    tissue_mm2: float,
 ) -> Scored:
-    """Score the cells that count; the document has no provenance yet."""
+    """Score the cells that count; the document has no provenance yet.
+
+    tissue_mm2: in the regions, which may hold glass, too.
+    """
     changed, included = edited(cells, edits)
     counted = changed.take(included)
     tiles = counted.tile_counts(protocol, regions=regions)
     document = summarise(tiles, protocol, flags=flags, seed=seed, connectivity=connectivity)
     document["excluded_cells"] = int((~included).sum())
     document["edited_cells"] = len(edits)
-    document["evaluated_area_um2"] = round(float(regions.tumour.area) * cells.mpp**2, 2)
+    document |= areas(regions, cells.mpp, tissue_mm2)
     document["histogram"] = {
         "intensity": intensity_histogram(counted),
         "completeness": completeness_histogram(counted),
     }
     return Scored(document, changed, included)
+
+
+def areas(regions: Regions, mpp: float, tissue_mm2: float) -> dict[str, float]:
+    """Say on how much tissue a score was counted, and how much was marked for that, both mm²."""
+    return {
+        "evaluated_area_mm2": tissue_mm2,
+        "region_area_mm2": round(float(regions.tumour.area) * mpp**2 / 1e6, 8),
+    }
 
 
 def intensity_histogram(cells: Cells) -> dict[str, Any]:
@@ -119,7 +131,7 @@ def described(regions: Sequence[Region], mpp: float) -> list[dict[str, Any]]:
             "id": each.id,
             "kind": str(each.kind),
             "name": each.name,
-            "area_um2": round(each.area * mpp * mpp, 2),
+            "area_mm2": round(each.area * mpp * mpp / 1e6, 8),
         }
         for each in ordered
     ]

@@ -13,7 +13,8 @@ from backend.exchange.drawings import PLACES as EXAMPLES
 from backend.regions.geojson import Region
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
-from models.her2.pixels import ANALYSIS_MPP, Pixels
+from models.her2.evaluated import polygons_of
+from models.her2.pixels import ANALYSIS_MPP, RIM_UM, Pixels, Regions
 from worker.her2.slide import jpeg
 
 Rgb = npt.NDArray[np.uint8]
@@ -24,6 +25,8 @@ Put = Callable[[bytes], str]
 OVERVIEW_PX = 1600
 CROP_UM = 28.0
 CROP_PX = round(CROP_UM / ANALYSIS_MPP)
+ROUNDING = 1e-9
+"""Of a tile's area, by which one that lies wholly inside may seem not to."""
 CORNERS = 400
 """Most corners of a region's outline in a figure."""
 
@@ -35,15 +38,17 @@ def figures(
     heat: Sequence[Mapping[str, Any]],
     tile_um: float,
     regions: Sequence[Region],
+    scored: Regions,
     put: Put,
 ) -> dict[str, Any]:
     """Cut all pictures; return what is on them, with the sha256 of each.
 
     Only cells that are included, bool (n,), are shown. heat: the map of the score document.
+    scored: the tumour less what is excluded, outside of which nothing was counted.
     """
     return {
-        "overview": overview(slide, heat, tile_um, regions, put),
-        "fields": fields(slide, cells, included, heat, tile_um, put),
+        "overview": overview(slide, heat, tile_um, regions, scored, put),
+        "fields": fields(slide, cells, included, heat, tile_um, scored, put),
         "gallery": gallery(slide, cells, included, put),
     }
 
@@ -53,9 +58,13 @@ def overview(
     heat: Sequence[Mapping[str, Any]],
     tile_um: float,
     regions: Sequence[Region],
+    scored: Regions,
     put: Put,
 ) -> dict[str, Any]:
-    """The slide round its regions, with their outlines and the tiles, all in px of the picture."""
+    """The slide round its regions, with their outlines and the tiles, all in px of the picture.
+
+    `clip`: rings of what was scored; a tile reaches over its edge, what it says does not.
+    """
     left, top, right, bottom = bounds(slide, regions)
     px0 = max(1.0, max(right - left, bottom - top) / OVERVIEW_PX)
     mpp = slide.mpp * px0
@@ -82,6 +91,11 @@ def overview(
                 "score": tile["score"],
             }
             for tile in heat
+        ],
+        "clip": [
+            placed(ring.coords)
+            for polygon in polygons_of(scored.tumour)
+            for ring in (polygon.exterior, *polygon.interiors)
         ],
         "regions": [
             {
@@ -114,38 +128,39 @@ def fields(
     included: Bool,
     heat: Sequence[Mapping[str, Any]],
     tile_um: float,
+    scored: Regions,
     put: Put,
 ) -> list[dict[str, Any]]:
     """The tiles of the highest, the middle and the lowest H-score, with every cell's outline.
 
-    Tiles that reach over the slide's edge are shown only where there are no others.
+    Of the tiles that lie wholly in what was scored. Where there are none, of all, and `whole` is
+    False: what of the picture was not scored is faded.
     """
     ranked = sorted(
         (tile for tile in heat if tile["score"] is not None),
         key=lambda tile: (-tile["h_score"], tile["y_um"], tile["x_um"]),
     )
-    width_um, height_um = slide.width * slide.mpp, slide.height * slide.mpp
-    whole = [
-        tile
-        for tile in ranked
-        if tile["x_um"] + tile_um <= width_um and tile["y_um"] + tile_um <= height_um
-    ]
-    ranked = whole or ranked
     if not ranked:
         return []
-    places = {0: "highest", len(ranked) // 2: "middle", len(ranked) - 1: "lowest"}
+    within = wholly_in(slide, scored, ranked, tile_um)
+    whole = [tile for tile, inside in zip(ranked, within, strict=True) if inside]
+    ranked = whole or ranked
+    places = {len(ranked) // 2: "middle", len(ranked) - 1: "lowest", 0: "highest"}
     side = round(tile_um / ANALYSIS_MPP)
     found = []
     for place, rule in sorted(places.items()):
         tile = ranked[place]
         x, y = round(tile["x_um"] / ANALYSIS_MPP), round(tile["y_um"] / ANALYSIS_MPP)
         picture = slide.read(x, y, side, side, ANALYSIS_MPP)
+        if not whole:
+            picture = faded(picture, scored, x, y, slide.mpp)
         px0 = ANALYSIS_MPP / slide.mpp
         inside = included & (cells.x >= x * px0) & (cells.x < (x + side) * px0)
         inside &= (cells.y >= y * px0) & (cells.y < (y + side) * px0)
         found.append(
             {
                 "rule": rule,
+                "whole": bool(whole),
                 "sha256": put(jpeg(picture)),
                 "side": side,
                 **{name: tile[name] for name in ("x_um", "y_um", "cells", "score", "h_score")},
@@ -159,6 +174,32 @@ def fields(
             }
         )
     return found
+
+
+def wholly_in(
+    slide: Pixels, scored: Regions, tiles: Sequence[Mapping[str, Any]], tile_um: float
+) -> Bool:
+    """Tell which tiles, bool (n,), lie on the slide and show nothing but what was scored.
+
+    The slide's own rim, whose cells are cut and never counted, is nobody's choice and forgiven.
+    """
+    corner = np.array([[tile["x_um"], tile["y_um"]] for tile in tiles], np.float64) / slide.mpp
+    ends = corner + tile_um / slide.mpp
+    rim = RIM_UM / slide.mpp
+    size = np.array([slide.width, slide.height])
+    across = np.minimum(ends, size - rim) - np.maximum(corner, rim)
+    least = (1 - ROUNDING) * across.clip(0).prod(axis=1)
+    return np.asarray((ends <= size).all(axis=1) & (scored.areas(corner, ends) >= least))
+
+
+def faded(picture: Rgb, scored: Regions, x: int, y: int, mpp: float) -> Rgb:
+    """Return a picture at ANALYSIS_MPP whose corner is (x, y), pale where nothing was scored."""
+    height, width = picture.shape[:2]
+    scale = ANALYSIS_MPP / mpp
+    across, down = np.meshgrid(np.arange(width) + 0.5 + x, np.arange(height) + 0.5 + y)
+    inside = scored.holds((across * scale).ravel(), (down * scale).ravel())
+    pale = picture // 4 + 191
+    return np.where(inside.reshape(height, width, 1), picture, pale).astype(np.uint8)
 
 
 def gallery(slide: Pixels, cells: Cells, included: Bool, put: Put) -> list[dict[str, Any]]:

@@ -20,13 +20,14 @@ from backend.storage.blobs import Blobs
 from models.her2 import connectivity, mask_doubt
 from models.her2.blocks import Corner
 from models.her2.cells import Cells
+from models.her2.evaluated import Tissue
 from models.her2.flags import Flag
 from models.her2.focus import Seen
 from models.her2.quality import quality_flags
 from models.her2.slide_score import canonical
 from models.her2.tiles import Measured
 from models.her2.white_point import Survey
-from worker.her2.measurement import Measurement, Opened, put_cells
+from worker.her2.measurement import Measurement, Opened, put_cells, tissue_of
 
 Double = npt.NDArray[np.float64]
 KEPT_BLOCKS = 128
@@ -60,6 +61,7 @@ class Kept:
         seen["white"] = tuple(seen["white"])
         seen["flags"] = tuple(Flag(**flag) for flag in seen["flags"])
         seen["focus"] = float("nan") if seen["focus"] is None else seen["focus"]
+        seen["tissue"] = Tissue(**seen["tissue"])
         return cls(
             cells=cells,
             survey=Survey(**seen),
@@ -91,7 +93,9 @@ class Kept:
         found = Measured(self.cells, self.survey, (), self.blurred, self.focus)
         unsure = mask_doubt.share_of(self.doubts)
         flags = (*quality_flags(found, on.regions), *mask_doubt.flag_of(unsure))
-        return Measurement(self.cells, flags, connectivity.share_of(self.pieces), self.damaged)
+        connected = connectivity.share_of(self.pieces)
+        tissue = tissue_of(on, self.survey)
+        return Measurement(self.cells, flags, connected, self.damaged, tissue)
 
 
 @lru_cache(KEPT_BLOCKS)

@@ -21,6 +21,7 @@ from backend.storage import pyramids
 from backend.storage.blobs import Blobs, file_sha256
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
+from models.her2.evaluated import tissue_mm2
 from models.her2.flags import Flag
 from models.her2.mask_doubt import flag_of, uncertain_share
 from models.her2.nuclei import Detector
@@ -29,6 +30,7 @@ from models.her2.protocols import Protocol, ProtocolError, load, read_calibratio
 from models.her2.quality import quality_flags
 from models.her2.slide_score import canonical
 from models.her2.tiles import measure
+from models.her2.white_point import Survey, survey
 from worker.her2 import document
 from worker.her2.detector import calibration_flags, detector_of, of_detector
 from worker.her2.document import CellEdit, Scored
@@ -63,6 +65,8 @@ class Measurement:
     flags: tuple[Flag, ...]
     connectivity: float | None
     damaged: bool
+    tissue_mm2: float
+    """In the regions."""
 
     def remarks(self) -> bytes:
         """Return all but the cells, as canonical JSON."""
@@ -70,14 +74,17 @@ class Measurement:
             "flags": [{"code": flag.code, "detail": flag.detail} for flag in self.flags],
             "connectivity": self.connectivity,
             "damaged": self.damaged,
+            "tissue_mm2": self.tissue_mm2,
         }
         return canonical(said)
 
     @classmethod
-    def restored(cls, cells: Cells, remarks: bytes) -> "Measurement":
+    def restored(cls, cells: Cells, remarks: bytes, on: "Opened") -> "Measurement":
+        """Read what an earlier attempt kept; an earlier version kept no area of tissue."""
         said = json.loads(remarks)
         flags = tuple(Flag(**flag) for flag in said["flags"])
-        return cls(cells, flags, said["connectivity"], said["damaged"])
+        tissue = said["tissue_mm2"] if "tissue_mm2" in said else tissue_of(on, None)
+        return cls(cells, flags, said["connectivity"], said["damaged"], tissue)
 
 
 @contextmanager
@@ -128,7 +135,14 @@ def measured(on: Opened, *, threads: int, progress: Progress) -> Measurement:
     connected = connectivity(on.pixels, on.masks, on.regions)
     unsure = uncertain_share(on.pixels, on.masks, on.regions)
     flags = (*quality_flags(found, on.regions), *flag_of(unsure))
-    return Measurement(found.cells, flags, connected, on.pixels.damaged > 0)
+    tissue = tissue_of(on, found.survey)
+    return Measurement(found.cells, flags, connected, on.pixels.damaged > 0, tissue)
+
+
+def tissue_of(on: Opened, known: Survey | None) -> float:
+    """Return how many mm² of the regions are tissue. known: the slide's survey, if there is one."""
+    seen = known or survey(on.pixels, document.settings_of(on.protocol).vectors)
+    return tissue_mm2(seen.tissue, on.regions, on.pixels.mpp)
 
 
 def scored(
@@ -152,6 +166,7 @@ def scored(
         ),
         connectivity=measurement.connectivity,
         seed=seed,
+        tissue_mm2=measurement.tissue_mm2,
     )
     found.document["regions"] = document.described(on.drawn, on.pixels.mpp)
     found.document["assay"] = dict(assay)

@@ -136,8 +136,10 @@ def test_few_stained_cells_raise_a_question():
     assert "below_detection_limit" in flags(decide(vector(of_1000(FP=9)), BREAST["1+"]))
     among_faint = decide(vector(of_1000(IC=9, FP=300)), BREAST["1+"])
     assert among_faint.score == "1+"
-    question = next(each for each in among_faint.flags if each.code == "below_detection_limit")
+    question = next(each for each in among_faint.flags if each.code == "intense_below_detection")
     assert question.detail.startswith("9 of 1000 cells show intense complete staining")
+    # 309 of 1000 cells are stained: nothing may say that the staining is below the limit
+    assert "below_detection_limit" not in flags(among_faint)
     assert "below_detection_limit" not in flags(decide(vector(of_1000(FP=10)), BREAST["1+"]))
     gastric = decide(vector(of_1000(IC=99)), RESECTION)
     assert gastric.score == "0"

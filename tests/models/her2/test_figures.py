@@ -1,6 +1,7 @@
 """Figures of fields: what a disagreement says in words, and that nothing to draw is no failure."""
 
 import numpy as np
+import shapely
 from PIL import Image
 
 from models.her2.agreement_figures import on_logit, plot
@@ -32,12 +33,34 @@ def test_pictures_keep_their_size_whatever_cells_reach_over_their_edge(tmp_path)
     cells = measured(drawn).cells
     shown = document(cells, name="a $ and a $.png")
     disagreement(drawn.image, drawn.mask, cells, shown, "0", tmp_path / "one.png")
-    scored_field(drawn.image, cells, shown, tmp_path / "field.png")
+    path = tmp_path / "field.png"
+    scored_field(drawn.image, drawn.mask, None, cells, shown, path)
     for name in ("one", "field"):
         with Image.open(tmp_path / f"{name}.png") as figure:
             pixels = np.asarray(figure.convert("RGB"), int)
         brown = (pixels[..., 0] - pixels[..., 2] > 60).mean()
         assert brown > 0.02, "the image is in it"
+
+
+def test_a_scored_field_shows_its_mask_its_region_and_what_was_taken_for_tumour(tmp_path):
+    drawn = mosaic(all_of("IC"), seed=4, side_px=512)
+    cells = measured(drawn).cells
+    said = document(cells)
+    pictures = {}
+    for name, mask, region in (
+        ("bare", None, None),
+        ("masked", drawn.mask, None),
+        ("drawn", drawn.mask, shapely.box(50, 50, 400, 400)),
+    ):
+        path = tmp_path / f"{name}.png"
+        scored_field(drawn.image, mask, region, cells, said, path)
+        with Image.open(path) as figure:
+            pictures[name] = np.asarray(figure.convert("RGB"), int)
+    bare, masked, outlined = (pictures[name] for name in ("bare", "masked", "drawn"))
+    blue = [(each[..., 2] - each[..., 0] > 100).mean() for each in (bare, masked)]
+    assert blue[1] > blue[0] + 0.02, "the membrane is shaded in blue"
+    black = [(each.max(axis=-1) < 40).sum() for each in (masked, outlined)]
+    assert black[1] > black[0] + 1000, "and the region outlined"
 
 
 def test_a_picture_without_cells_or_membrane_is_drawn_too(tmp_path):

@@ -315,7 +315,7 @@ def test_a_colour_that_neither_stain_explains_is_flagged():
     green = (drawn.image * np.array([0.75, 1.0, 0.75])).astype(np.uint8)
     green[:, :32] = drawn.image[:, :32]
     _, inked = flags_in(green, drawn.mask)
-    assert "neither stain" in inked["stain_residual"]
+    assert "neither haematoxylin nor DAB" in inked["stain_residual"]
 
 
 def test_regions_that_reach_the_slides_edge_end_before_the_cells_that_are_cut():

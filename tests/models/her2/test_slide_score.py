@@ -33,7 +33,7 @@ def many_tiles(draw):
 def test_document_says_what_the_counts_say():
     tiles = alike(50, 100, IC=0.04, WC=0.1, FP=0.2)
     document = summarise(tiles, BREAST, seed=1)
-    assert document["schema"] == "membrana.her2/1"
+    assert document["schema"] == "membrana.her2/2"
     assert (document["score"], document["reason"]) == ("2+", "weak_moderate_complete_gt10")
     assert document["ish_required"]
     assert (document["cells"], document["tiles"]) == (5000, 50)
