@@ -15,6 +15,9 @@ import type {
   Strategy,
 } from "./types";
 
+/** The most seconds of work on one patch that the service believes. */
+const A_DAY = 24 * 3600;
+
 export type OverlayKind = "probability" | "proposal" | "uncertainty" | "annotation";
 
 /** What the service refused, or that it could not be reached (`status` 0). */
@@ -205,7 +208,7 @@ export async function putAnnotation(
   about: { etag: string; source: Source; seconds: number },
 ): Promise<string> {
   const query = new URLSearchParams({
-    seconds_spent: about.seconds.toFixed(1),
+    seconds_spent: Math.min(about.seconds, A_DAY).toFixed(2),
     source: about.source,
   });
   const response = await request(`patches/${patch}/annotation?${query}`, {

@@ -1,5 +1,6 @@
 /** One patch in a person's hands: its mask, tools, undo, and what became of the last save. */
 
+import { createActivityClock } from "./activity";
 import { listAnnotations, patchImageUrl, readPatch, readPatchMask } from "./api";
 import { findDraft, forgetDraft, keepDraft, type Draft } from "./drafts";
 import { createHistory } from "./history";
@@ -23,7 +24,6 @@ import { deliver } from "./outbox";
 import { decodeGray } from "./png";
 import {
   conflictSentence,
-  createActivityClock,
   revisionOf,
   type Current,
   type Outcome,
@@ -73,6 +73,7 @@ export interface Editing {
   takeTheirs(): void;
   /** What the outbox heard about this patch. */
   settle(draft: Draft, outcome: Outcome): Promise<void>;
+  /** The patch is shown and somebody is there; time counts until `pause`. */
   touch(): void;
   pause(): void;
 }
@@ -110,7 +111,7 @@ export async function openEditing(
     ? { width: draft.width, height: draft.height, data: draft.data }
     : copyMask(baseline);
   const history = createHistory();
-  let clock = createActivityClock(draft?.seconds ?? 0);
+  const clock = createActivityClock(draft?.seconds ?? 0);
   let fromScratch = draft ? draft.source === "scratch" : !annotation && !proposal;
   let conflict: Current | null = null;
   let before: Uint8Array | null = null;
@@ -171,8 +172,7 @@ export async function openEditing(
       conflict = null;
       const revision = revisionOf(outcome.etag);
       editing.patch = { ...patch, state: "annotated", revision };
-      clock = createActivityClock();
-      clock.touch(Date.now());
+      clock.saved();
       fromScratch = false;
       // strokes made while the save was under way are not in it
       if (sameMask(draft, mask)) say("saved", `Saved as revision ${revision}.`);
@@ -237,6 +237,7 @@ export async function openEditing(
       if (editing.state === "saving" || editing.state === "conflict") return;
       editing.endStroke();
       const draft = draftNow(true);
+      clock.sending();
       say("saving", "Saving…");
       await settle(draft, await deliver(draft));
     },
@@ -259,9 +260,8 @@ export async function openEditing(
       changed("mask");
     },
     settle,
-    touch: () => clock.touch(Date.now()),
-    pause: () => clock.pause(Date.now()),
+    touch: clock.touch,
+    pause: clock.pause,
   };
-  clock.touch(Date.now());
   return editing;
 }

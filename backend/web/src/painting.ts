@@ -67,7 +67,6 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
     if (event.button !== PRIMARY || !editing || !ready() || tool === "pan" || !overPatch()) return;
     stroke = event.altKey && tool === "brush" ? "eraser" : tool;
     last = layer.toPatch(at(event));
-    editing.touch();
     editing.stroke(stroke, last, last, diameter);
     showBrush();
   }
@@ -75,7 +74,6 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
   function move(event: PointerEvent): void {
     hover = at(event);
     const { editing, diameter } = hand();
-    editing?.touch();
     if (stroke && last && editing) {
       const steps = event.getCoalescedEvents?.() ?? [];
       for (const step of steps.length > 0 ? steps : [event]) {
@@ -91,7 +89,6 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
     if (!stroke) return;
     stroke = null;
     last = null;
-    hand().editing?.touch();
     hand().editing?.endStroke();
     showBrush();
   }

@@ -67,31 +67,3 @@ export function ago(time: string, now: Date): string {
   if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h ago`;
   return `on ${new Date(time).toISOString().slice(0, 10)}`;
 }
-
-/** Seconds a person really worked: pauses longer than `idleAfter` seconds do not count. */
-export interface ActivityClock {
-  /** The person did something at `now` (milliseconds). */
-  touch(now: number): void;
-  /** The person left (page hidden): the pause until the next touch does not count. */
-  pause(now: number): void;
-  seconds(): number;
-}
-
-export function createActivityClock(already = 0, idleAfter = 30): ActivityClock {
-  let total = already;
-  let last: number | null = null;
-  const settle = (now: number): void => {
-    if (last !== null) total += Math.min(Math.max(0, (now - last) / 1000), idleAfter);
-  };
-  return {
-    touch(now) {
-      settle(now);
-      last = now;
-    },
-    pause(now) {
-      settle(now);
-      last = null;
-    },
-    seconds: () => total,
-  };
-}

@@ -1,6 +1,7 @@
 /** A slide on the bench: the viewer, its overlays, and the patch in the person's hands. */
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useActivity } from "./activity";
 import { listPatches, skipPatch } from "./api";
 import type { Draft } from "./drafts";
 import { openEditing, type Editing } from "./editing";
@@ -59,6 +60,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   const [tab, setTab] = useState<Tab>("patch");
   // in the other tabs an open patch waits: clicks and keys are about something else there
   const inHand = tab === "patch" ? editing : null;
+  useActivity(inHand);
   const pointed = useRef<(at: Point) => void>(() => undefined);
   const { stage, ...view } = useStage(host, map, canvas, slide, {
     model: learning.active?.id ?? null,
@@ -133,20 +135,14 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
       const { draft, outcome } = (event as CustomEvent<{ draft: Draft; outcome: Outcome }>).detail;
       if (editing?.patch.id === draft.patchId) void editing.settle(draft, outcome);
     };
-    const visibility = (): void => (document.hidden ? editing?.pause() : editing?.touch());
     const leaving = (event: BeforeUnloadEvent): void => {
       if (editing?.isUnsaved()) event.preventDefault();
     };
-    const working = (): void => editing?.touch();
     addEventListener("membrana-delivered", delivered);
     addEventListener("beforeunload", leaving);
-    addEventListener("keydown", working);
-    document.addEventListener("visibilitychange", visibility);
     return () => {
       removeEventListener("membrana-delivered", delivered);
       removeEventListener("beforeunload", leaving);
-      removeEventListener("keydown", working);
-      document.removeEventListener("visibilitychange", visibility);
     };
   }, [editing]);
 

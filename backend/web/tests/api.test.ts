@@ -123,7 +123,7 @@ describe("requests", () => {
       seconds: 12.345,
     });
     expect(etag).toBe('"r3"');
-    expect(calls[0]?.url).toContain("patches/p/annotation?seconds_spent=12.3&source=edited");
+    expect(calls[0]?.url).toContain("patches/p/annotation?seconds_spent=12.35&source=edited");
     expect(header(calls[0], "If-Match")).toBe('"r2"');
     expect(header(calls[0], "Content-Type")).toBe("image/png");
     expect(calls[0]?.init.body).toBe(png);

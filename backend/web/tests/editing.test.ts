@@ -11,6 +11,8 @@ interface Server {
   /** The next PUT is taken but its answer never arrives. */
   losesAnswer: boolean;
   puts: number;
+  /** What each save said of the time it took. */
+  seconds: number[];
 }
 let server: Server;
 
@@ -49,6 +51,7 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
   }
   if (init.method === "PUT") {
     server.puts += 1;
+    server.seconds.push(Number(searchParams.get("seconds_spent")));
     if (new Headers(init.headers).get("If-Match") !== etag.ETag)
       return json({ title: "Stale", code: "stale" }, 412);
     const mask = await decodeGray(init.body as Uint8Array<ArrayBuffer>);
@@ -75,7 +78,7 @@ const byNoor = (y: number): number =>
   server.revisions.push({ author: "noor", source: "edited", mask: someMask(y) });
 
 beforeEach(() => {
-  server = { proposal: someMask(50), revisions: [], broken: false, losesAnswer: false, puts: 0 };
+  server = { proposal: someMask(50), revisions: [], broken: false, losesAnswer: false, puts: 0, seconds: [] };
   vi.stubGlobal("document", { baseURI: "http://lab.example/" });
   vi.stubGlobal("fetch", answer);
   vi.stubGlobal(
@@ -200,4 +203,47 @@ test("strokes made while a save is under way stay unsaved and go into the next",
   expect(editing.state).toBe("saved");
   expect(server.revisions).toHaveLength(2);
   expect(server.revisions[1]?.mask).toEqual(editing.mask);
+});
+
+describe("the seconds of a save", () => {
+  let ms = 0;
+  beforeEach(() => {
+    ms = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => ms);
+  });
+  afterEach(() => void vi.mocked(performance.now).mockRestore());
+
+  test("run from when the patch is shown, also without any stroke", async () => {
+    const editing = await open();
+    ms = 60_000; // opened, not shown yet
+    editing.touch();
+    ms += 8500;
+    await editing.save();
+    expect(server.seconds).toEqual([8.5]);
+  });
+
+  test("a second save counts only what came after the first", async () => {
+    const editing = await open();
+    editing.touch();
+    ms = 5000;
+    const saving = editing.save();
+    ms = 7000; // the answer takes two seconds, and the person goes on drawing
+    draw(editing, 200);
+    await saving;
+    ms = 10_000;
+    await editing.save();
+    expect(server.seconds).toEqual([5, 5]);
+  });
+
+  test("that was not taken go with the next try", async () => {
+    const editing = await open();
+    editing.touch();
+    ms = 4000;
+    server.broken = true;
+    await editing.save();
+    server.broken = false;
+    ms = 6000;
+    await editing.save();
+    expect(server.seconds).toEqual([6]);
+  });
 });

@@ -4,7 +4,6 @@ import {
   ago,
   attempt,
   conflictSentence,
-  createActivityClock,
   revisionOf,
   type Current,
 } from "../src/saving";
@@ -88,22 +87,4 @@ test("ages are told in words", () => {
   expect(ago("2026-11-23T09:00:00Z", now)).toBe("3 h ago");
   expect(ago("2026-11-01T09:00:00Z", now)).toBe("on 2026-11-01");
   expect(ago("2026-11-23T12:00:09Z", now)).toBe("just now"); // a server clock that runs ahead
-});
-
-describe("the clock of active seconds", () => {
-  test("counts work, and at most the idle limit of a pause", () => {
-    const clock = createActivityClock(0, 30);
-    for (const second of [0, 10, 25]) clock.touch(second * 1000);
-    clock.touch(1000_000);
-    expect(clock.seconds()).toBe(55);
-  });
-
-  test("stops while the page is hidden and goes on from a draft's seconds", () => {
-    const clock = createActivityClock(7);
-    clock.touch(0);
-    clock.pause(5000);
-    clock.touch(20_000);
-    clock.touch(21_000);
-    expect(clock.seconds()).toBe(7 + 5 + 1);
-  });
 });
