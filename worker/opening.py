@@ -8,20 +8,18 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 from backend.errors import NoSpace, Unprocessable
 from backend.settings import Settings
-from backend.slides import archives, mirax
 from backend.slides.formats import TIFF, Content, sniff
 from backend.slides.geometry import SizePx
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
 from backend.slides.schemas import plausible
 from backend.slides.tables import Slide
-from backend.storage.blobs import BlobMissing, sync_folder
+from backend.storage.blobs import BlobMissing
 from worker.context import JobContext
 from worker.conversion import (
     ConversionStopped,
@@ -30,6 +28,7 @@ from worker.conversion import (
     convert_slide,
     has_usable_levels,
 )
+from worker.unpacking import unpacked
 
 MOST_SKEW = 1.05
 """Pixels may be this much wider than high and still have one size."""
@@ -81,7 +80,7 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     key = None
     path = blob
     if content is Content.ARCHIVE:
-        key = unpacked(ctx, slide, blob)
+        key = unpacked(ctx, blob, slide.sha256)
     elif content is Content.DICOM:
         key = alone(ctx.settings, slide, blob)
     if key is not None:
@@ -140,56 +139,6 @@ def shows(pyramid: Path, size: SizePx) -> bool:
     reader = OpenSlideReader(pyramid)
     reader.close()
     return reader.dimensions == size
-
-
-def unpacked(ctx: JobContext, slide: Slide, blob: Path) -> str:
-    """Unpack an archive, once, and return the key of the file that OpenSlide opens."""
-    folder = ctx.settings.slide_folder / slide.sha256
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(dir=folder.parent, prefix="."))
-        try:
-            archives.unpack(blob, draft, ctx.settings, check=ctx.check)
-            draft.rename(folder)
-            sync_folder(folder.parent)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    best = max(openable(folder), key=lambda found: found[0], default=None)
-    if best is None:
-        raise SlideUnreadable(
-            "The zip holds no slide that can be opened. A MIRAX zip needs the .mrxs file and its "
-            "folder of the same name; a DICOM zip all files of the slide."
-        )
-    return str(best[1].relative_to(ctx.settings.slide_folder))
-
-
-def openable(folder: Path) -> Iterator[tuple[int, Path]]:
-    """Yield the level-0 pixel count and path of what OpenSlide opens in an unpacked archive."""
-    for path in candidates(folder):
-        with suppress(SlideUnreadable):
-            reader = OpenSlideReader(path)
-            yield reader.dimensions[0] * reader.dimensions[1], path
-            reader.close()
-
-
-def candidates(folder: Path) -> Iterator[Path]:
-    """Yield MIRAX index files, and one DICOM file of each folder: OpenSlide finds the others."""
-    for index in sorted(folder.rglob("*")):
-        if mirax.is_index(index.name) and index.parent != folder:
-            slide = index.parent.with_name(f"{index.parent.name}.mrxs")
-            # its own content is only a preview, and often left behind
-            slide.touch()
-            yield slide
-    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
-    for each in folders:
-        files = sorted(path for path in each.iterdir() if path.is_file())
-        yield from [path for path in files if is_dicom(path)][:1]
-
-
-def is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(archives.DICOM_AT)
-        return file.read(len(archives.DICOM_MAGIC)) == archives.DICOM_MAGIC
 
 
 def alone(settings: Settings, slide: Slide, blob: Path) -> str:

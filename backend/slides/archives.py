@@ -6,19 +6,24 @@ Whoever made the zip may be hostile: no path leaves the folder, no links, no bom
 import errno
 import lzma
 import shutil
-import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from backend.errors import NoSpace, Unprocessable
 from backend.settings import Settings
-from backend.slides import mirax
+from backend.slides import dicom, mirax
+from backend.slides.archive_members import (
+    ArchiveUnreadable,
+    ArchiveUnsafe,
+    Members,
+    is_folder,
+    members_of,
+)
 
-DICOM_MAGIC, DICOM_AT = b"DICM", 128
 COPY_BYTES = 1 << 20
 MOST_EXPANSION = 20
 """Pixels are compressed already: a zip that grows more than this is a trap."""
@@ -28,16 +33,11 @@ BYTES_PER_ENTRY = 1024
 """A generous directory entry: name, extra field, comment."""
 END, END64, LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 END_BYTES = 22 + 65_535
-ENCRYPTED = 0x1
-LOOKED_INTO = 2000
-
-
-class ArchiveUnreadable(Unprocessable):
-    code, title = "archive_unreadable", "The zip can't be read"
-
-
-class ArchiveUnsafe(Unprocessable):
-    code, title = "archive_unsafe", "The zip is not safe to unpack"
+SLIDES_OF_ONE_FILE = frozenset(
+    {".svs", ".ndpi", ".scn", ".bif", ".czi", ".tif", ".tiff", ".qptiff"}
+)
+MOST_NAMED = 5
+"""Files named in a sentence."""
 
 
 class ArchiveTooLarge(Unprocessable):
@@ -69,15 +69,10 @@ def inspect(path: Path, settings: Settings) -> None:
         check_directory(file, path.stat().st_size, settings.max_archive_entries)
     try:
         with zipfile.ZipFile(path) as archive:
-            check_members(archive, path.stat().st_size, settings)
-            found = holds_slide(archive)
+            check_sizes(archive, path.stat().st_size, settings)
+            check_holds_slide(archive, members_of(archive))
     except (*BROKEN, RuntimeError) as error:
         raise ArchiveUnreadable(DAMAGED) from error
-    if not found:
-        raise ArchiveWithoutSlide(
-            "The zip holds neither a MIRAX slide (Slidedat.ini beside its data files) nor DICOM "
-            "files. Single-file slides are uploaded as they are, without a zip."
-        )
 
 
 def check_directory(file: BinaryIO, size: int, most_entries: int) -> None:
@@ -102,23 +97,11 @@ def check_directory(file: BinaryIO, size: int, most_entries: int) -> None:
         )
 
 
-def check_members(archive: zipfile.ZipFile, size: int, settings: Settings) -> None:
-    """Raise ArchiveUnsafe or ArchiveTooLarge for what no honest slide has."""
+def check_sizes(archive: zipfile.ZipFile, size: int, settings: Settings) -> None:
+    """Raise ArchiveTooLarge for what would fill the disk."""
     members = archive.infolist()
     if len(members) > settings.max_archive_entries:
         raise ArchiveTooLarge(f"The zip has more than {settings.max_archive_entries} files.")
-    names: set[str] = set()
-    for member in members:
-        check_name(member.filename)
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-            raise ArchiveUnsafe("The zip holds links or devices; pack plain files only.")
-        if member.flag_bits & ENCRYPTED:
-            raise ArchiveUnsafe("The zip asks for a password; pack it without one.")
-        folded = member.filename.rstrip("/").casefold()
-        if folded in names:
-            raise ArchiveUnsafe("The zip holds two files of one name.")
-        names.add(folded)
     total = sum(member.file_size for member in members)
     if total > settings.max_upload_bytes:
         raise ArchiveTooLarge("Unpacked, the zip is larger than this installation takes.")
@@ -126,31 +109,39 @@ def check_members(archive: zipfile.ZipFile, size: int, settings: Settings) -> No
         raise ArchiveTooLarge("The zip grows far more than a packed slide does.")
 
 
-def check_name(name: str) -> None:
-    parts = PurePosixPath(name).parts
-    drive = any(":" in part for part in parts)
-    if not parts or name.startswith("/") or ".." in parts or drive or "\\" in name or "\0" in name:
-        raise ArchiveUnsafe("The zip holds a file whose path leads out of its folder.")
-
-
-def holds_slide(archive: zipfile.ZipFile) -> bool:
-    """Say whether a MIRAX or DICOM slide is there; raise SlideIncomplete if its files are not."""
-    files = [member for member in archive.infolist() if not member.is_dir()]
-    indices = [member for member in files if mirax.is_index(member.filename)]
-    names = {member.filename for member in files}
-    for member in indices:
-        with archive.open(member) as file:
-            content = file.read(mirax.MOST_INDEX_BYTES + 1)
-        if len(content) > mirax.MOST_INDEX_BYTES:
-            raise ArchiveUnreadable("The zip's Slidedat.ini is far too long to be one.")
-        mirax.check_index(member.filename, content, names)
+def check_holds_slide(archive: zipfile.ZipFile, members: Members) -> None:
+    """Raise ArchiveWithoutSlide, saying what is there instead, or SlideIncomplete."""
+    members = {path: member for path, member in members.items() if not is_folder(member)}
+    indices = [path for path in members if mirax.is_index(path.name)]
+    previews = [path for path in members if path.suffix.casefold() == mirax.PREVIEW]
+    if len(previews) > len(indices):
+        raise mirax.SlideIncomplete(
+            f"The zip holds {named(previews)}, and for {len(indices) or 'none'} of them a folder "
+            "with Slidedat.ini. Pack each .mrxs file together with its folder of the same name."
+        )
     if indices:
-        return True
-    for member in files[:LOOKED_INTO]:
+        return
+    for member in members.values():
         with archive.open(member) as file:
-            if file.read(DICOM_AT + len(DICOM_MAGIC))[DICOM_AT:] == DICOM_MAGIC:
-                return True
-    return False
+            if dicom.has_magic(file):
+                return
+    single = [path for path in members if path.suffix.casefold() in SLIDES_OF_ONE_FILE]
+    if single:
+        raise ArchiveWithoutSlide(
+            f"The zip holds {named(single)}: a slide of a single file is uploaded as it is. Unpack "
+            "the zip and upload that."
+        )
+    raise ArchiveWithoutSlide(
+        f"The zip holds {named(members) or 'no file'}: neither a MIRAX slide (Slidedat.ini beside "
+        "its data files) nor DICOM files."
+    )
+
+
+def named(paths: Iterable[PurePosixPath]) -> str:
+    """Name files in a sentence, and say how many more there are."""
+    names = sorted(map(str, paths))
+    more = f" and {len(names) - MOST_NAMED} more files" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def unpack(path: Path, folder: Path, settings: Settings, *, check: Callable[[], None]) -> None:
@@ -165,10 +156,10 @@ def unpack(path: Path, folder: Path, settings: Settings, *, check: Callable[[], 
             room = shutil.disk_usage(folder.parent).free - settings.free_space_reserve_bytes
             if total > room:
                 raise NoSpace("There is no room on the server's disk to unpack this zip.")
-            for member in archive.infolist():
+            for place, member in members_of(archive).items():
                 check()
-                target = folder / member.filename
-                if member.is_dir():
+                target = folder / place
+                if is_folder(member):
                     target.mkdir(parents=True, exist_ok=True)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,13 @@ slide is refused at once; whether its pixels can be read is found out at ingest.
 import struct
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import openslide
 
 from backend.errors import Unprocessable
 from backend.settings import Settings
-from backend.slides import archives
+from backend.slides import archives, dicom, mirax
 
 ZIP = b"PK\x03\x04"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -62,23 +62,33 @@ KNOWN = (
 )
 
 
+def refuse_empty(name: str) -> NoReturn:
+    """Raise why a file without a byte is no slide; the .mrxs of a MIRAX slide may be empty."""
+    mirax.check_alone(name)
+    raise EmptyFile("The file has no bytes. Copy it again from the scanner's disk.")
+
+
 def sniff(path: Path, *, name: str, settings: Settings) -> Content:
     """Say what a file holds, or raise why it is not taken here."""
     size = path.stat().st_size
     if size == 0:
-        raise EmptyFile("The file has no bytes. Copy it again from the scanner's disk.")
+        refuse_empty(name)
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         if head.startswith(ZIP):
             archives.inspect(path, settings)
             return Content.ARCHIVE
         if head.startswith((PNG, JPEG)):
+            mirax.check_alone(name)
             return picture(head, name)
         vendor = vendor_of(path, head)
+        if vendor in {None, "dicom"}:
+            dicom.check_lone(path)
         if vendor == "dicom":
             return Content.DICOM
         if vendor is not None:
             return Content.SLIDE
+        mirax.check_alone(name)
         if head.startswith(TIFF):
             if not tiff_complete(file, size):
                 raise SlideTruncated(

@@ -16,7 +16,7 @@ from backend.errors import Unprocessable
 from backend.settings import Settings
 from backend.slides import service as slides
 from backend.slides.description import describe
-from backend.slides.formats import EmptyFile
+from backend.slides.formats import refuse_empty
 from backend.slides.schemas import CaseId, PixelSize, SlideOut, Stain
 from backend.uploads import service, tus
 from backend.uploads.multipart import receive_form
@@ -261,7 +261,7 @@ async def upload_slide(
             )
         about = words(form.fields)
         if form.size == 0:
-            raise EmptyFile("The file has no bytes. Copy it again from the scanner's disk.")
+            refuse_empty(form.filename or "")
         facts = service.Received(
             filename=form.filename or "", created_by=user.id, **about.model_dump()
         )

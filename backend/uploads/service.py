@@ -20,7 +20,7 @@ from backend.db.states import move
 from backend.errors import Conflict, NotFound, Unprocessable
 from backend.settings import Settings
 from backend.slides import service as slides
-from backend.slides.formats import EmptyFile, sniff
+from backend.slides.formats import refuse_empty, sniff
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs, file_sha256
 from backend.uploads.receiving import check_space, upload_path
@@ -59,7 +59,7 @@ def create(
 ) -> Upload:
     """Announce a file; room for it is promised against all that is still to come."""
     if length == 0:
-        raise EmptyFile("The file has no bytes. Copy it again from the scanner's disk.")
+        refuse_empty(filename)
     if length > settings.max_upload_bytes:
         raise UploadTooLarge(
             f"The file has {length} bytes; this installation takes {settings.max_upload_bytes}."
