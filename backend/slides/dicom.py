@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from backend.errors import Unprocessable
 
@@ -62,7 +62,7 @@ class Instance:
         return said[2].upper() if len(said) > 2 else VOLUME
 
     def text(self, name: str) -> str:
-        value = self.headers.get(name) if self.headers is not None else None
+        value: Any = self.headers.get(name) if self.headers is not None else None
         if isinstance(value, str) or not hasattr(value, "__iter__"):
             return "" if value is None else str(value)
         return "\\".join(map(str, value))
@@ -72,7 +72,7 @@ class Instance:
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else default
 
 
-def has_magic(file: BinaryIO) -> bool:
+def has_magic(file: IO[bytes]) -> bool:
     """Say whether a file that is at its beginning is DICOM."""
     return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
 
