@@ -17,18 +17,15 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from backend.errors import Unprocessable
-from backend.slides.formats import SlideTruncated, UnsupportedFormat
 from backend.slides.geometry import Region0, SizePx
 from backend.slides.overview import read_over_gaps
-from backend.slides.reader import SlideReader, SlideUnreadable
+from backend.slides.reader import SlideReader
 from backend.storage.blobs import sync_folder
+from worker.plain_pictures import broken, decoded_strictly
 
 TILE_PX = 256
 LOSSLESS_PIXELS = 100_000_000
 """Up to here a converted picture keeps every grey level; beyond, JPEG at a high quality."""
-WHOLE_PIXELS = 60_000_000
-"""Pixels of a kind of file that a decoder holds whole: about 360 MB of coefficients."""
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 STRIP_PX = 512
 LARGEST_GAP = 8.5
@@ -43,13 +40,6 @@ POLL_SECONDS = 0.2
 Watch = Callable[[float], bool]
 """Told how far it is, 0 to 1; says whether to go on."""
 
-# one file is converted once: remembered operations would only hold memory and open files
-pyvips.cache_set_max(0)
-
-
-class ImageTooLarge(Unprocessable):
-    code, title = "image_too_large", "The picture has too many pixels"
-
 
 class ConversionStopped(Exception):
     """The watch said stop; the draft is gone."""
@@ -62,57 +52,20 @@ def has_usable_levels(levels: Sequence[SizePx]) -> bool:
     return longest[-1] <= COARSEST_PX and all(gap <= LARGEST_GAP for gap in gaps)
 
 
-def open_picture(path: Path, *, most_pixels: int) -> pyvips.Image:
-    """Open a PNG, JPEG or TIFF by its content; only its head is read. Raise what is wrong."""
-    try:
-        image = loader_of(path)(str(path), access="sequential", fail_on="error")
-    except pyvips.Error as error:
-        raise SlideUnreadable(f"The picture can't be opened: {first_line(error)}") from error
-    pixels = image.width * image.height
-    whole = "interlaced" in image.get_fields() and image.get("interlaced") == 1
-    if pixels > (min(WHOLE_PIXELS, most_pixels) if whole else most_pixels):
-        raise ImageTooLarge(
-            f"The picture has {image.width} × {image.height} pixels, more than this installation "
-            f"converts{' of an interlaced or progressive file' if whole else ''}."
-        )
-    return image
-
-
-def loader_of(path: Path) -> Any:
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head == b"\x89PNG":
-        return pyvips.Image.pngload
-    if head[:3] == b"\xff\xd8\xff":
-        return pyvips.Image.jpegload
-    return pyvips.Image.tiffload
-
-
 def convert_picture(path: Path, target: Path, *, most_pixels: int, watch: Watch) -> None:
-    """Write a picture as a pyramid. Its resolution and description go with it."""
-    image = open_picture(path, most_pixels=most_pixels)
-    lossless = image.width * image.height <= LOSSLESS_PIXELS
-    write_pyramid(as_rgb(image), target, lossless=lossless, watch=watch)
+    """Write a picture as a pyramid. Its resolution and description go with it.
 
-
-def as_rgb(image: pyvips.Image) -> pyvips.Image:
-    """Return 8-bit RGB over white glass; refuse what has no plain colours."""
+    What a decoder complains of ends it: a pyramid has only pixels that the file has.
+    """
+    draft = target.with_name(f".{target.name}.unchecked")
     try:
-        if image.bands > 4 or image.format not in {"uchar", "ushort"}:
-            raise UnsupportedFormat(
-                f"The picture has {image.bands} channels of type {image.format}; taken are 8- and "
-                "16-bit grey or RGB pictures."
-            )
-        if image.format == "ushort" and image.interpretation not in {"rgb16", "grey16"}:
-            image = image.copy(interpretation="rgb16" if image.bands >= 3 else "grey16")
-        image = image.colourspace("srgb")
-        if image.hasalpha():
-            image = image.flatten(background=255)
-        if image.bands != 3:
-            raise UnsupportedFormat("The picture is neither grey nor RGB.")
-        return image.cast("uchar")
-    except pyvips.Error as error:
-        raise UnsupportedFormat(f"The picture's colours: {first_line(error)}") from error
+        with decoded_strictly(path, most_pixels=most_pixels) as image:
+            lossless = image.width * image.height <= LOSSLESS_PIXELS
+            write_pyramid(image, draft, lossless=lossless, watch=watch)
+        draft.replace(target)
+        sync_folder(target.parent)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch: Watch) -> None:
@@ -233,19 +186,3 @@ def write_pyramid(image: pyvips.Image, target: Path, *, lossless: bool, watch: W
         raise broken(error) from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-def broken(error: pyvips.Error) -> Unprocessable:
-    """Say in a person's words why libvips stopped."""
-    text = str(error).lower()
-    if any(word in text for word in ("truncated", "premature", "end of file", "not enough data")):
-        return SlideTruncated(
-            "The picture ends too early: the copy or the export was interrupted. Copy it again."
-        )
-    return SlideUnreadable(f"The picture can't be read to its end: {first_line(error)}")
-
-
-def first_line(error: pyvips.Error) -> str:
-    """Return what the library says, without paths of this server."""
-    lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
-    return lines[0] if lines and "/" not in lines[0] else "the file is damaged."

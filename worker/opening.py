@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.errors import NoSpace, Unprocessable
+import openslide
+
+from backend.errors import NoSpace
 from backend.settings import Settings
+from backend.slides import pixel_kinds
 from backend.slides.formats import TIFF, Content, sniff
 from backend.slides.geometry import SizePx
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
@@ -28,6 +31,7 @@ from worker.conversion import (
     convert_slide,
     has_usable_levels,
 )
+from worker.silent_damage import check_tiles
 from worker.unpacking import unpacked
 
 MOST_SKEW = 1.05
@@ -75,7 +79,7 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     if not blob.is_file():
         raise BlobMissing("The slide's file is gone from the server's disk. Upload it again.")
     content = sniff(blob, name=slide.name, settings=ctx.settings)
-    if content is Content.PICTURE:
+    if content is Content.PICTURE or is_deep(blob):
         return open_picture(ctx, slide, blob)
     key = None
     path = blob
@@ -89,7 +93,16 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
         reader = OpenSlideReader(path, bounded=slide.counts_from_bounds)
     except SlideUnreadable as reason:
         return open_otherwise(ctx, slide, blob, reason)
+    try:
+        check_tiles(path, reader.properties.get("openslide.vendor"), ctx.check)
+    except BaseException:
+        reader.close()
+        raise
     return with_levels(ctx, slide, Opened(reader, facts_of(reader), key))
+
+
+def is_deep(blob: Path) -> bool:
+    return pixel_kinds.is_deep(blob, openslide.OpenSlide.detect_format(blob))
 
 
 def open_picture(ctx: JobContext, slide: Slide, blob: Path) -> Opened:
@@ -111,10 +124,7 @@ def open_otherwise(ctx: JobContext, slide: Slide, blob: Path, reason: SlideUnrea
     with blob.open("rb") as file:
         if not file.read(4).startswith(TIFF):
             raise reason
-    try:
-        return open_picture(ctx, slide, blob)
-    except Unprocessable:
-        raise reason from None
+    return open_picture(ctx, slide, blob)
 
 
 def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:

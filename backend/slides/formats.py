@@ -4,26 +4,24 @@ Sniffing is cheap and runs as soon as the last byte has come, so that what can n
 slide is refused at once; whether its pixels can be read is found out at ingest.
 """
 
-import struct
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 import openslide
 
 from backend.errors import Unprocessable
 from backend.settings import Settings
-from backend.slides import archives, dicom, mirax
+from backend.slides import archives, dicom, mirax, pixel_kinds, tiff
 
 ZIP = b"PK\x03\x04"
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF = tiff.MAGIC
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 HEAD_BYTES = 4096
 SCANNER_SUFFIXES = frozenset(
     {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".czi", ".dcm", ".vms", ".vmu"}
 )
-MANY_PAGES = 10_000
 TEXT_CONTROLS = frozenset(b"\t\n\r\f")
 
 
@@ -87,14 +85,16 @@ def sniff(path: Path, *, name: str, settings: Settings) -> Content:
         if vendor == "dicom":
             return Content.DICOM
         if vendor is not None:
+            pixel_kinds.check(path, vendor)
             return Content.SLIDE
         mirax.check_alone(name)
         if head.startswith(TIFF):
-            if not tiff_complete(file, size):
+            if not tiff.is_complete(file, size):
                 raise SlideTruncated(
                     "The file ends before its own table of contents: the copy or the export was "
                     "interrupted. Copy it again from the scanner's disk."
                 )
+            pixel_kinds.check(path)
             return Content.PICTURE
     if is_text(head):
         raise NotAnImage(
@@ -139,30 +139,3 @@ def is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return all(byte >= ord(" ") or byte in TEXT_CONTROLS for byte in head)
-
-
-def tiff_complete(file: BinaryIO, size: int) -> bool:
-    """Say whether every directory of a TIFF or BigTIFF lies inside the file, and has pixels."""
-    file.seek(0)
-    head = file.read(16)
-    order = "<" if head.startswith(b"II") else ">"
-    big = head[2:4] in {b"+\0", b"\0+"}
-    form, count, entry = (f"{order}Q", f"{order}Q", 20) if big else (f"{order}I", f"{order}H", 12)
-    start = 8 if big else 4
-    if len(head) < start + struct.calcsize(form):
-        return False
-    (offset,) = struct.unpack_from(form, head, start)
-    seen: set[int] = set()
-    while offset and offset not in seen and len(seen) < MANY_PAGES:
-        seen.add(offset)
-        file.seek(min(offset, size))
-        number = file.read(struct.calcsize(count))
-        if len(number) < struct.calcsize(count):
-            return False
-        end = offset + len(number) + struct.unpack(count, number)[0] * entry
-        file.seek(min(end, size))
-        after = file.read(struct.calcsize(form))
-        if len(after) < struct.calcsize(form):
-            return False
-        (offset,) = struct.unpack(form, after)
-    return bool(seen)

@@ -10,10 +10,15 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from models import decoding
+
 Pixels = npt.NDArray[np.uint8]
 SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
 MEMBRANE, IGNORE = 255, 127
 LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "WEBP"}
+CHECKED = {"JPEG", "MPO", "PNG", "TIFF"}
+PLAIN_MODES = {"L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La"}
+"""Pillow's names of greys, palettes and RGB. Inks, Lab and one bit are no stain's colours."""
 DEEP = "{} has more than 8 bits a channel: convert it."
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError),
@@ -65,6 +70,7 @@ def frames(path: Path) -> list[Image.Image]:
         if isinstance(picture, TiffImageFile):
             found = list(pages(picture, path))
         picture.load()
+        check_whole(picture, path)
         # a camera's note on how it was held, which viewers follow
         ImageOps.exif_transpose(picture, in_place=True)
     except DatasetError:
@@ -90,6 +96,20 @@ def pages(picture: TiffImageFile, path: Path) -> Iterator[Image.Image]:
         yield picture.copy()
 
 
+def check_whole(picture: ImageFile, path: Path) -> None:
+    """Refuse damage that Pillow reads over: it hears no warning of libjpeg, and no CRC of a PNG."""
+    if picture.format not in CHECKED:
+        return
+    numbers = range(getattr(picture, "n_frames", 1)) if picture.format == "TIFF" else ()
+    try:
+        for options in [{"page": number} for number in numbers] or [{}]:
+            decoding.check_whole(path, **options)
+    except decoding.PictureDamaged as damage:
+        raise DatasetError(
+            "image_damaged", f"{path} is damaged, a decoder says: {damage}. Copy it again."
+        ) from damage
+
+
 def check_depth(picture: ImageFile, path: Path) -> None:
     """Refuse colours of 16 bits, of which Pillow would keep the upper eight without a word.
 
@@ -112,6 +132,11 @@ def as_pixels(picture: Image.Image, path: Path) -> Pixels:
     """Return RGB pixels (H, W, 3); of 16 bits nobody knows which eight are meant."""
     if picture.mode.startswith(("I", "F")):
         raise DatasetError("image_depth", DEEP.format(path))
+    if picture.mode not in PLAIN_MODES:
+        raise DatasetError(
+            "image_colours",
+            f"{path} has the colours {picture.mode}, not a microscope's: save it as RGB.",
+        )
     return np.asarray(picture.convert("RGB"), np.uint8)
 
 

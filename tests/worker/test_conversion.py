@@ -12,15 +12,15 @@ from PIL import Image
 from backend.errors import MembranaError
 from backend.slides.geometry import Region0
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
-from worker import conversion
+from worker import plain_pictures
 from worker.conversion import (
     ConversionStopped,
-    ImageTooLarge,
     convert_picture,
     convert_slide,
     has_usable_levels,
 )
 from worker.opening import pixel_size
+from worker.plain_pictures import ImageTooLarge
 
 
 def bomb(width: int, height: int, *, interlaced: bool = False) -> bytes:
@@ -40,7 +40,7 @@ def test_an_interlaced_picture_has_a_lower_bound(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(10_000, 10_000, interlaced=True))
     with pytest.raises(ImageTooLarge, match="interlaced"):
-        conversion.open_picture(path, most_pixels=4_000_000_000)
+        plain_pictures.open_picture(path, most_pixels=4_000_000_000)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])

@@ -14,13 +14,15 @@ import shapely
 
 from backend.regions import geojson
 from backend.regions.geojson import RegionInvalid
+from backend.slides import pixel_kinds
 from backend.slides.geometry import Region0
 from backend.slides.reader import OpenSlideReader
 from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, Regions, scaled
 from models.prediction import Predictor
 from models.study import files
-from models.study.files import as_pixels, opened
+from models.study.files import DEEP, as_pixels, opened
 from worker.commands.options import Refused
+from worker.silent_damage import check_tiles
 
 if TYPE_CHECKING:
     from models.inference.calibration import Calibration, Precision
@@ -69,10 +71,15 @@ def read_picture(path: Path, mpp: float | None) -> Picture:
     if not path.is_file():
         raise Refused(f"There is no file {path}.", code="image_missing")
     sha256 = sha256_of(path)
-    if openslide.OpenSlide.detect_format(path) is None:
+    vendor = openslide.OpenSlide.detect_format(path)
+    pixel_kinds.check(path, vendor)
+    if vendor is None:
         pixels = as_pixels(opened(path), path)
         check_size(path, pixels.shape[1], pixels.shape[0], mpp)
         return Picture(path, pixels, mpp, sha256)
+    check_tiles(path, vendor)
+    if pixel_kinds.is_deep(path, vendor):
+        raise Refused(DEEP.format(path), code="image_depth")
     reader = OpenSlideReader(path)
     try:
         width, height = reader.dimensions

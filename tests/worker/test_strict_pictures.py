@@ -1,0 +1,200 @@
+"""Damage is refused, never shown; deep and odd pixels are read right or refused."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from backend.errors import MembranaError
+from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from tests import odd_tiffs
+from worker.conversion import convert_picture
+from worker.plain_pictures import rgb_of
+from worker.silent_damage import check_tiles
+
+MOST = 10**9
+
+
+def refused(path: Path) -> MembranaError:
+    """Convert and read a picture; both must refuse it alike and leave nothing."""
+    target = path.with_name("out.tif")
+    with pytest.raises(MembranaError) as conversion:
+        convert_picture(path, target, most_pixels=MOST, watch=lambda _: True)
+    assert [each for each in path.parent.iterdir() if each != path] == []
+    with pytest.raises(MembranaError) as reading:
+        rgb_of(path, most_pixels=MOST)
+    assert conversion.value.problem_code == reading.value.problem_code
+    assert str(path.parent) not in conversion.value.detail
+    return conversion.value
+
+
+def test_a_jpeg_damaged_midway_is_no_picture(shared_data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes((shared_data / "intake" / "damaged_d_base.jpg").read_bytes())
+    why = refused(path)
+    assert why.problem_code == "slide_unreadable"
+    assert "JPEG" in why.detail
+
+
+@pytest.mark.parametrize("quality", [70, 95])
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_flipped_bits_in_a_jpeg_are_heard(
+    tmp_path: Path, quality: int, how: dict[str, object]
+) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(odd_tiffs.tissue()).save(buffer, "JPEG", quality=quality, **how)
+    data = bytearray(buffer.getvalue())
+    for number in range(30):
+        data[len(data) // 2 + 5 * number] ^= 0x55
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    assert refused(path).problem_code == "slide_unreadable"
+
+
+@pytest.mark.parametrize("place", ["data", "checksum"])
+def test_a_png_is_held_to_its_checksums(tmp_path: Path, place: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(odd_tiffs.tissue()).save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    data[len(data) // 2 if place == "data" else data.rfind(b"IEND") - 5] ^= 1
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    assert refused(path).problem_code in {"slide_unreadable", "slide_truncated"}
+
+
+@pytest.mark.parametrize("tile", [True, False])
+@pytest.mark.parametrize("grey", [True, False])
+@pytest.mark.parametrize("compression", ["jpeg", "deflate"])
+def test_a_damaged_tile_or_strip_is_heard(
+    tmp_path: Path, compression: str, *, tile: bool, grey: bool
+) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", compression, tile=tile, grey=grey)
+    assert rgb_of(path, most_pixels=MOST).shape == (512, 512, 3)
+    whole = path.read_bytes()
+    for at in (0.3, 0.4, 0.5, 0.6):
+        path.write_bytes(whole)
+        why = refused(odd_tiffs.damaged(path, at=at, count=100))
+        assert why.problem_code in {"slide_unreadable", "slide_truncated"}
+
+
+def test_a_broken_webp_tile_is_no_black_square(tmp_path: Path) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", "webp")
+    assert "WebP" in refused(odd_tiffs.damaged(path, at=0)).detail
+
+
+def test_odd_tags_and_odd_profiles_are_no_damage(tmp_path: Path) -> None:
+    path = odd_tiffs.written(
+        tmp_path / "a.tif",
+        extratags=[(65_000, "H", 1, 7, True), (34675, "B", 20, bytes(20), True)],
+    )
+    assert np.array_equal(rgb_of(path, most_pixels=MOST), odd_tiffs.tissue())
+    buffer = io.BytesIO()
+    Image.fromarray(odd_tiffs.tissue()).save(buffer, "PNG", icc_profile=b"no profile" * 30)
+    path = tmp_path / "a.png"
+    path.write_bytes(buffer.getvalue())
+    assert np.array_equal(rgb_of(path, most_pixels=MOST), odd_tiffs.tissue())
+
+
+@pytest.mark.parametrize(
+    ("compression", "grey"), [("packbits", False), ("deflate", False), ("jpeg", True)]
+)
+def test_what_openslide_would_not_notice_is_looked_for(
+    tmp_path: Path, compression: str, *, grey: bool
+) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", compression, grey=grey)
+    check_tiles(path, "generic-tiff")
+    odd_tiffs.damaged(path, count=60)
+    with pytest.raises(SlideUnreadable, match="damaged"):
+        check_tiles(path, "generic-tiff")
+
+
+def test_openslide_itself_refuses_damaged_jpeg_in_colours(tmp_path: Path) -> None:
+    """It makes libjpeg's warnings errors: such slides cost ingest no second decoding."""
+    path = odd_tiffs.damaged(odd_tiffs.compressed(tmp_path / "a.tif", "jpeg"))
+    check_tiles(path, "generic-tiff")
+    reader = OpenSlideReader(path)
+    handle = reader._handle
+    assert handle.read_region((0, 0), 0, (256, 256)).size == (256, 256)
+    with pytest.raises(Exception, match="Corrupt JPEG data"):
+        handle.read_region((0, 0), 0, (512, 512))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_declared_depth_is_scaled_to_white(
+    tmp_path: Path, bits: int, compression: str | None
+) -> None:
+    top = 2**bits - 1
+    deep = np.round(odd_tiffs.tissue() / 255 * top).astype(np.uint16)
+    path = odd_tiffs.written(
+        tmp_path / "a.tif",
+        deep,
+        compression=compression,
+        extratags=[(281, "H", 3, (top,) * 3, True)],
+    )
+    read = rgb_of(path, most_pixels=MOST)
+    assert np.abs(read.astype(int) - odd_tiffs.tissue()).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("kind", ["tiff", "png"])
+def test_an_undeclared_depth_is_refused_never_black(tmp_path: Path, bits: int, kind: str) -> None:
+    grey = odd_tiffs.tissue()[..., 1]
+    deep = np.round(grey / 255 * (2**bits - 1)).astype(np.uint16)
+    path = tmp_path / f"a.{kind}"
+    if kind == "tiff":
+        odd_tiffs.written(path, deep)
+    else:
+        Image.fromarray(deep).save(path)
+    why = refused(path)
+    assert (why.problem_code, "16 bits" in why.detail) == ("unsupported_pixels", True)
+
+
+def test_a_depth_that_its_values_belie_is_refused(tmp_path: Path) -> None:
+    deep = odd_tiffs.tissue().astype(np.uint16) * 257
+    path = odd_tiffs.written(tmp_path / "a.tif", deep, extratags=[(281, "H", 1, 4095, True)])
+    assert refused(path).problem_code == "unsupported_pixels"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_as_nothing_is_turned(tmp_path: Path, dtype: type) -> None:
+    grey = odd_tiffs.tissue()[..., 1]
+    stored = np.iinfo(dtype).max - grey.astype(np.int64) * (257 if dtype is np.uint16 else 1)
+    path = odd_tiffs.written(
+        tmp_path / "a.tif", stored.astype(dtype), photometric="miniswhite", tile=None
+    )
+    read = rgb_of(path, most_pixels=MOST)
+    assert np.abs(read[..., 0].astype(int) - grey).max() <= 1
+
+
+def test_a_palette_shows_its_colours(tmp_path: Path) -> None:
+    indexed = Image.fromarray(odd_tiffs.tissue()).quantize(64)
+    for kind in ("TIFF", "PNG"):
+        path = tmp_path / f"a.{kind.lower()}"
+        indexed.save(path)
+        assert np.array_equal(rgb_of(path, most_pixels=MOST), np.asarray(indexed.convert("RGB")))
+
+
+def test_ycbcr_without_jpeg_is_refused(tmp_path: Path) -> None:
+    """libvips would take its luma for red."""
+    path = tmp_path / "a.tif"
+    ycbcr = np.asarray(Image.fromarray(odd_tiffs.tissue()).convert("YCbCr"))
+    tifffile.imwrite(path, ycbcr, photometric="ycbcr", subsampling=(1, 1), metadata=None)
+    assert refused(path).problem_code == "unsupported_pixels"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_inks_are_no_colours_of_a_microscope(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a"
+    Image.fromarray(odd_tiffs.tissue()).convert("CMYK").save(path, kind)
+    assert refused(path).problem_code == "unsupported_pixels"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_one_bit_holds_no_stain(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a"
+    Image.fromarray(odd_tiffs.tissue()).convert("1").save(path, kind)
+    assert refused(path).problem_code == "unsupported_pixels"

@@ -1,0 +1,76 @@
+"""Tiles and strips of a TIFF held to their end one by one, where decoders don't do it.
+
+JPEG may have more coded data than pixels (bits were flipped), and Deflate more than fits: both are
+read as far as the tile goes, without a word. Other compressions have no end to be held to.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from backend.slides import pixel_kinds
+from backend.slides.tiff import Page, Tag
+from models import decoding
+from models.decoding import PictureDamaged
+
+DEFLATE = frozenset({8, 32946})
+PIECE = 1 << 20
+"""Bytes that Deflate may make of a chunk at once: a chunk that unpacks to gigabytes fills none."""
+
+Stopping = Callable[[], None]
+"""Called between chunks; may raise what ends the work."""
+
+
+def never() -> None:
+    """Let the work go on."""
+
+
+def check(path: Path, page: Page, stopping: Stopping = never) -> None:
+    """Hold a page's chunks to their end. Raises PictureDamaged."""
+    compression = page.whole(Tag.COMPRESSION, 1)
+    if compression == pixel_kinds.JPEG:
+        for data in chunks_of(path, page):
+            stopping()
+            decoding.check_jpeg(with_tables(data, page))
+    elif compression in DEFLATE:
+        for data in chunks_of(path, page):
+            stopping()
+            check_deflate(data)
+
+
+def chunks_of(path: Path, page: Page) -> Iterator[bytes]:
+    """Yield a page's tiles or strips as they are stored; empty ones are none."""
+    offsets, counts = places(page)
+    with path.open("rb") as file:
+        for offset, count in zip(offsets, counts, strict=False):
+            if count:
+                file.seek(offset)
+                yield file.read(count)
+
+
+def places(page: Page) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return where a page's chunks begin and how many bytes each has."""
+    if page.is_tiled:
+        return page.numbers(Tag.TILE_OFFSETS), page.numbers(Tag.TILE_COUNTS)
+    return page.numbers(Tag.STRIP_OFFSETS), page.numbers(Tag.STRIP_COUNTS)
+
+
+def with_tables(data: bytes, page: Page) -> bytes:
+    """Return a chunk as a JPEG of its own: with the tables that a page keeps for all."""
+    tables = page.tags.get(Tag.JPEG_TABLES, b"")
+    if not isinstance(tables, bytes) or len(tables) < len(b"\xff\xd8\xff\xd9"):
+        return data
+    return tables[:-2] + data[2:]
+
+
+def check_deflate(data: bytes) -> None:
+    """Unpack a chunk to its checksum. Raises PictureDamaged."""
+    stream = zlib.decompressobj()
+    try:
+        while data and not stream.eof:
+            stream.decompress(data, PIECE)
+            data = stream.unconsumed_tail
+    except zlib.error as error:
+        raise PictureDamaged(str(error)) from error
+    if not stream.eof:
+        raise PictureDamaged("the data ends too early")

@@ -1,0 +1,183 @@
+"""Plain pictures (PNG, JPEG, TIFF) as 8-bit RGB: opened, judged, scaled; never guessed.
+
+The one door for the service's conversion and for the file commands, so that both see the same
+pixels or the same refusal.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+
+from backend.errors import Unprocessable
+from backend.slides import pixel_kinds, tiff
+from backend.slides.formats import SlideTruncated, UnsupportedFormat
+from backend.slides.pixel_kinds import UnsupportedPixels
+from backend.slides.reader import SlideUnreadable
+from models import decoding
+from models.decoding import PictureDamaged
+from worker import chunks
+
+WHOLE_PIXELS = 60_000_000
+"""Pixels of a kind of file that a decoder holds whole: about 360 MB of coefficients."""
+WORD_BITS = 16
+FEWEST_BITS = 15
+"""A picture of 16 bits whose brightest value needs fewer holds 10, 12 or 14 bits: which, is not
+known, and read as 16 it would be black."""
+PNG_DEPTH_AT = 24
+MOST_BANDS = 4
+
+
+class ImageTooLarge(Unprocessable):
+    code, title = "image_too_large", "The picture has too many pixels"
+
+
+@contextmanager
+def decoded_strictly(path: Path, *, most_pixels: int) -> Iterator[pyvips.Image]:
+    """Yield a picture as 8-bit RGB over white glass; decode it before the block ends.
+
+    Raise what is wrong with it, also after the block: every complaint of a decoder is an error.
+    """
+    try:
+        with decoding.strictly() as complaints:
+            image = open_picture(path, most_pixels=most_pixels)
+            check_ends(path)
+            complaints.head_is_read()
+            yield as_rgb(image, bits=bits_of(path, image))
+    except PictureDamaged as damage:
+        raise SlideUnreadable(
+            f"The picture's pixels are damaged and can't be decoded: {compression_of(path)} says "
+            f"“{plain(str(damage))}”. Copy the file again, or export it anew."
+        ) from damage
+    except pyvips.Error as error:
+        raise broken(error) from error
+
+
+def rgb_of(path: Path, *, most_pixels: int) -> npt.NDArray[np.uint8]:
+    """Return a picture's pixels, uint8 (H, W, 3). Raise what is wrong with it."""
+    with decoded_strictly(path, most_pixels=most_pixels) as image:
+        pixels: npt.NDArray[np.uint8] = image.numpy()
+    return pixels
+
+
+def open_picture(path: Path, *, most_pixels: int) -> pyvips.Image:
+    """Open a PNG, JPEG or TIFF by its content; only its head is read. Raise what is wrong."""
+    pixel_kinds.check(path)
+    check_png(path)
+    try:
+        image = decoding.opened(path)
+    except pyvips.Error as error:
+        raise SlideUnreadable(f"The picture can't be opened: {first_line(error)}") from error
+    pixels = image.width * image.height
+    whole = "interlaced" in image.get_fields() and image.get("interlaced") == 1
+    if pixels > (min(WHOLE_PIXELS, most_pixels) if whole else most_pixels):
+        raise ImageTooLarge(
+            f"The picture has {image.width} × {image.height} pixels, more than this installation "
+            f"converts{' of an interlaced or progressive file' if whole else ''}."
+        )
+    return image
+
+
+def check_ends(path: Path) -> None:
+    """Hold what is compressed to its end. Raises PictureDamaged."""
+    decoding.check_jpeg_file(path)
+    for page in tiff.pages(path)[:1]:
+        chunks.check(path, page)
+
+
+def check_png(path: Path) -> None:
+    """Refuse a PNG of one bit, as a TIFF of one bit is."""
+    with path.open("rb") as file:
+        head = file.read(PNG_DEPTH_AT + 2)
+    grey_of_one_bit = bytes([1, 0])
+    if head.startswith(b"\x89PNG") and head[PNG_DEPTH_AT:] == grey_of_one_bit:
+        raise UnsupportedPixels(pixel_kinds.ONE_BIT)
+
+
+def bits_of(path: Path, image: pyvips.Image) -> int:
+    """Return how many bits of its samples a picture uses. Raise where that can't be known."""
+    if image.format != "ushort":
+        return pixel_kinds.BYTE
+    declared = pixel_kinds.declared_bits(path)
+    # a stream is read once: its brightest value takes a reading of its own
+    needed = int(decoding.opened(path).max()).bit_length()
+    if declared is None and needed < FEWEST_BITS:
+        raise UnsupportedPixels(
+            f"The file has 16 bits a channel, but no value above {2**needed - 1} of 65535: it "
+            "seems to hold 10, 12 or 14 bits and does not say which is white. Export it with 8 "
+            "bits a channel."
+        )
+    if declared is not None and needed > declared:
+        raise UnsupportedPixels(
+            f"The file says that it uses {declared} of its 16 bits, but has values of {needed}. "
+            "Export it with 8 bits a channel."
+        )
+    return declared or WORD_BITS
+
+
+def as_rgb(image: pyvips.Image, *, bits: int = pixel_kinds.BYTE) -> pyvips.Image:
+    """Return 8-bit RGB over white glass; refuse what has no plain colours.
+
+    bits: how many of its bits a sample uses: all of them set is white.
+    """
+    if image.bands > MOST_BANDS or image.format not in {"uchar", "ushort"}:
+        raise UnsupportedFormat(
+            f"The picture has {image.bands} channels of type {image.format}; taken are 8- and "
+            "16-bit grey or RGB pictures."
+        )
+    if image.interpretation in {"cmyk", "lab", "labq", "labs", "xyz"}:
+        raise UnsupportedPixels(
+            f"The picture's colours are {image.interpretation.upper()}, not a microscope's red, "
+            "green and blue. Export it as RGB."
+        )
+    if image.format == "ushort":
+        image = (image * ((2**pixel_kinds.BYTE - 1) / (2**bits - 1))).rint().cast("uchar")
+        image = image.copy(interpretation="srgb" if image.bands > 2 else "b-w")
+    image = image.colourspace("srgb")
+    if image.hasalpha():
+        image = image.flatten(background=255)
+    if image.bands != 3:
+        raise UnsupportedFormat("The picture is neither grey nor RGB.")
+    return image.cast("uchar")
+
+
+def compression_of(path: Path) -> str:
+    """Return the name of what a picture is compressed with."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head.startswith(b"\x89PNG"):
+        return "PNG"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    pages = tiff.pages(path)
+    number = pages[0].whole(tiff.Tag.COMPRESSION, 1) if pages else 0
+    return pixel_kinds.COMPRESSIONS.get(number, "the decoder")
+
+
+def broken(error: pyvips.Error) -> Unprocessable:
+    """Say in a person's words why libvips stopped."""
+    text = str(error).lower()
+    if "corrupt jpeg data" in text:
+        return SlideUnreadable(
+            f"The picture's pixels are damaged and can't be decoded: JPEG says “{first_line(error)}"
+            "”. Copy the file again, or export it anew."
+        )
+    if any(word in text for word in ("truncated", "premature", "end of file", "not enough data")):
+        return SlideTruncated(
+            "The picture ends too early: the copy or the export was interrupted. Copy it again."
+        )
+    return SlideUnreadable(f"The picture can't be read to its end: {first_line(error)}")
+
+
+def first_line(error: pyvips.Error) -> str:
+    """Return what the library says, without paths of this server."""
+    return plain(str(error.detail)) or "the file is damaged."
+
+
+def plain(text: str) -> str:
+    """Return the first line of a library's words, empty if it names a path."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines and "/" not in lines[0] else ""
