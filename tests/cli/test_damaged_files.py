@@ -26,7 +26,7 @@ def test_damage_and_odd_pixels_have_no_mask_and_no_score(
     expected = {
         "bits.png": {"image_colours"},
         "codec_jpeg2000_tiled.tif": {"unsupported_compression"},
-        "damaged_d_base.jpg": {"image_damaged"},
+        "damaged_d_base.jpg": {"image_damaged", "image_unreadable"},
         "deep.tif": {"image_depth"},
         "float.tif": {"unsupported_pixels"},
         "inks.jpg": {"image_colours"},
