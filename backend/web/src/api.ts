@@ -47,6 +47,9 @@ export function apiUrl(path: string): string {
   return new URL(`api/v1/${path}`, document.baseURI).href;
 }
 
+/** A line that swallows requests counts as broken: what waits for an answer can be tried again. */
+const PATIENCE_MS = 60_000;
+
 let csrfToken = "";
 let signedOut: () => void = () => undefined;
 
@@ -78,6 +81,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   try {
     response = await fetch(apiUrl(path), {
       credentials: "same-origin",
+      signal: AbortSignal.timeout(PATIENCE_MS),
       ...init,
       headers: { ...(safe ? {} : csrfHeaders()), ...init.headers },
     });

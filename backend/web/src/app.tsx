@@ -1,9 +1,12 @@
 /** The page: who is signed in, which screen the address names, and the frame around it. */
 
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { ApiError, onSignedOut, readSession, signInByLink, signOut, setCsrfToken } from "./api";
+import { choose, ChoiceDialog } from "./choice_dialog";
+import { anyUnkept } from "./drafts";
 import { connect, disconnect } from "./events";
 import { useLearning } from "./learning";
+import { mayLeave } from "./leaving";
 import { Mark } from "./mark";
 import { Notices, notify } from "./notices";
 import { startOutbox } from "./outbox";
@@ -12,6 +15,7 @@ import { SignIn } from "./sign_in";
 import { useSlideList } from "./slide_list";
 import { SlidesPage } from "./slides";
 import type { Session } from "./types";
+import { patchCount, UnsavedButton, useUnsaved, type Unsaved } from "./unsaved";
 import { Workbench } from "./workbench";
 
 /** Sign in by the one-time link in the address, if there is one, and take it out of the address. */
@@ -56,6 +60,7 @@ export function App() {
         said !== null && <SignIn said={said} onSession={enter} />
       )}
       <Notices />
+      <ChoiceDialog />
       <footer data-testid="research-use">
         Research use only. Not for diagnosis or any clinical decision.
       </footer>
@@ -63,16 +68,39 @@ export function App() {
   );
 }
 
+const NONE: Unsaved[] = [];
+
+/** Whether the person signs out although unsaved strokes stay behind in this browser. */
+async function mayStayHere(unsaved: Unsaved[]): Promise<boolean> {
+  if (unsaved.length === 0) return true;
+  const answer = await choose({
+    title: `Unsaved strokes on ${patchCount(unsaved)}`,
+    text: anyUnkept()
+      ? "This browser keeps no copy of some of them: they are lost when this page is closed."
+      : "They stay in this browser and are not sent before you sign in here again.",
+    choices: [
+      ["stay", "Stay here"],
+      ["leave", "Sign out"],
+    ],
+    otherwise: "stay",
+  });
+  return answer === "leave";
+}
+
 function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void }) {
   const { user } = session;
   const route = useRoute();
   const learning = useLearning();
   const list = useSlideList();
+  const unsaved = useUnsaved(user.id) ?? NONE;
+  const unsavedHere = useMemo(
+    () => unsaved.filter(({ slideId }) => slideId === route.slide),
+    [unsaved, route.slide],
+  );
 
   useEffect(() => {
     connect();
-    const stop = startOutbox(user.id, (draft, outcome) => {
-      dispatchEvent(new CustomEvent("membrana-delivered", { detail: { draft, outcome } }));
+    const stop = startOutbox(user.id, (_, outcome) => {
       if (outcome.kind === "saved") notify("A patch that was waiting is saved now.", "good");
       else if (outcome.kind === "conflict") {
         notify("A waiting patch was changed by somebody else meanwhile. Open it to decide.", "bad");
@@ -83,6 +111,21 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
       disconnect();
     };
   }, [user.id]);
+
+  const mustStay = unsaved.some(({ pending }) => pending);
+  useEffect(() => {
+    // saved by the person, or kept by this page only: closing it is a loss they can't see
+    const closing = (event: BeforeUnloadEvent): void => {
+      if (mustStay || anyUnkept()) event.preventDefault();
+    };
+    addEventListener("beforeunload", closing);
+    return () => removeEventListener("beforeunload", closing);
+  }, [mustStay]);
+
+  async function leave(): Promise<void> {
+    if (!(await mayLeave()) || !(await mayStayHere(unsaved))) return;
+    await signOut().then(onLeave, (error: Error) => notify(error.message, "bad"));
+  }
 
   const slide = list.slides?.find((other) => other.id === route.slide);
   return (
@@ -101,6 +144,7 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
           </nav>
         )}
         <span class="grow" />
+        <UnsavedButton unsaved={unsaved} patchId={route.patch} />
         <span class="model" title="The model version whose proposals are shown">
           Model <strong data-testid="active-model">{learning.active?.name ?? "none yet"}</strong>
         </span>
@@ -111,9 +155,7 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
           type="button"
           class="plain"
           data-testid="sign-out"
-          onClick={() => {
-            signOut().then(onLeave, (error: Error) => notify(error.message, "bad"));
-          }}
+          onClick={() => void leave()}
         >
           Sign out
         </button>
@@ -126,10 +168,11 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
             patchId={route.patch}
             user={user}
             learning={learning}
+            unsaved={unsavedHere}
           />
         )
       ) : (
-        <SlidesPage list={list} user={user} learning={learning} />
+        <SlidesPage list={list} user={user} learning={learning} unsaved={unsaved} />
       )}
       {route.slide && !slide && list.slides && (
         <main class="empty-page">

@@ -1,11 +1,11 @@
 /** One patch in a person's hands: its mask, tools, undo, and what became of the last save. */
 
 import { createActivityClock } from "./activity";
-import { listAnnotations, patchImageUrl, readPatch, readPatchMask } from "./api";
-import { findDraft, forgetDraft, keepDraft, type Draft } from "./drafts";
+import { listAnnotations } from "./api";
+import type { Draft } from "./drafts";
+import type { Changed, Editing, PaintTool, SaveState } from "./editing_state";
 import { createHistory } from "./history";
 import {
-  asLabels,
   BACKGROUND,
   copyMask,
   countLabels,
@@ -17,23 +17,29 @@ import {
   union,
   type Label,
   type Mask,
-  type Point,
   type Rect,
 } from "./mask";
-import { deliver } from "./outbox";
-import { decodeGray } from "./png";
+import { deliver, isSaved, readCurrent, type Sent } from "./outbox";
+import { holdDraft, NOTHING_BESIDE } from "./own_draft";
+import { readContent, readMask } from "./patch_reading";
 import {
   conflictSentence,
   revisionOf,
   type Current,
   type Outcome,
 } from "./saving";
-import type { Annotation, Patch, Source } from "./types";
+import type { Source } from "./types";
+
+export type { Changed, Editing, PaintTool, SaveState } from "./editing_state";
 
 export const PATCH_PX = 256;
-export type PaintTool = "brush" | "eraser" | "ignore";
-export type SaveState =
-  "clean" | "unsaved" | "saving" | "saved" | "waiting" | "conflict" | "refused";
+
+const KEPT = "Not saved yet; kept in this browser.";
+const UNKEPT = "Not saved yet, and this browser keeps no copy: save before you leave the page.";
+const KEPT_HERE = "Your pixels are kept here.";
+const SENT_LATER = "Your pixels are kept here and sent when the service is back.";
+const SENT_LATER_UNKEPT =
+  "This browser keeps no copy: leave this page open, and they are sent when the service is back.";
 
 const LABEL_OF: Record<PaintTool, Label> = {
   brush: MEMBRANE,
@@ -41,81 +47,31 @@ const LABEL_OF: Record<PaintTool, Label> = {
   ignore: IGNORE,
 };
 
-/** A stroke under way touches pixels only; the others concern the panel too. */
-export type Changed = "stroke" | "mask" | "state";
-
-export interface Editing {
-  patch: Patch;
-  readonly image: HTMLImageElement;
-  readonly mask: Mask;
-  readonly proposal: Mask | null;
-  readonly uncertain: Mask | null;
-  /** The revision that got in between, while a conflict is open. */
-  theirs: Mask | null;
-  revisions: Annotation[];
-  etag: string;
-  state: SaveState;
-  message: string;
-  restored: string | null;
-  canUndo(): boolean;
-  canRedo(): boolean;
-  isProposal(): boolean;
-  isUnsaved(): boolean;
-  counts(): { membrane: number; ignore: number };
-  stroke(tool: PaintTool, from: Point, to: Point, diameter: number): void;
-  endStroke(): void;
-  undo(): void;
-  redo(): void;
-  clear(): void;
-  reset(): void;
-  save(): Promise<void>;
-  keepMine(): Promise<void>;
-  takeTheirs(): void;
-  /** What the outbox heard about this patch. */
-  settle(draft: Draft, outcome: Outcome): Promise<void>;
-  /** The patch is shown and somebody is there; time counts until `pause`. */
-  touch(): void;
-  pause(): void;
-}
-
-async function readMask(id: string, kind: "proposal" | "uncertain_pixels" | "annotation") {
-  const png = await readPatchMask(id, kind);
-  return png && asLabels(await decodeGray(png));
-}
-
-async function readImage(id: string): Promise<HTMLImageElement> {
-  const image = new Image();
-  image.src = patchImageUrl(id);
-  await image.decode().catch(() => undefined); // the slide's own tiles still show below
-  return image;
-}
-
+/** Open a patch. `wanted`: the draft to go on with, of those that tabs which are gone have left. */
 export async function openEditing(
   patchId: string,
   userId: string,
   changed: (what: Changed) => void,
+  wanted?: string,
 ): Promise<Editing> {
-  const [{ patch, etag }, image, proposal, uncertain, draft] = await Promise.all([
-    readPatch(patchId),
-    readImage(patchId),
-    readMask(patchId, "proposal"),
-    readMask(patchId, "uncertain_pixels"),
-    findDraft(userId, patchId).catch(() => null),
-  ]);
-  const annotated = patch.revision > 0;
-  const [annotation, revisions] = annotated
-    ? await Promise.all([readMask(patchId, "annotation"), listAnnotations(patchId)])
-    : [null, []];
-  const baseline = annotation ?? proposal ?? emptyMask(PATCH_PX, PATCH_PX);
-  const mask = draft
-    ? { width: draft.width, height: draft.height, data: draft.data }
-    : copyMask(baseline);
+  const own = await holdDraft(userId, patchId, wanted);
+  const content = await readContent(patchId).catch((error: unknown) => {
+    own.release();
+    throw error;
+  });
+  const { patch, image, proposal, uncertain, annotation } = content;
+  const draft = own.found;
+  let baseline: Mask | null = annotation ?? proposal ?? emptyMask(PATCH_PX, PATCH_PX);
+  const { width, height, data } = draft ?? baseline;
+  const mask: Mask = { width, height, data: data.slice() };
   const history = createHistory();
   const clock = createActivityClock(draft?.seconds ?? 0);
   let fromScratch = draft ? draft.source === "scratch" : !annotation && !proposal;
+  let version = draft?.version ?? 0;
   let conflict: Current | null = null;
   let before: Uint8Array | null = null;
   let touched: Rect | null = null;
+  let saving: Promise<void> | null = null;
   const whole: Rect = { left: 0, top: 0, right: mask.width, bottom: mask.height };
 
   function source(): Source {
@@ -125,8 +81,7 @@ export async function openEditing(
 
   function draftNow(pending: boolean): Draft {
     return {
-      patchId,
-      userId,
+      ...own.key,
       slideId: patch.slide_id,
       width: mask.width,
       height: mask.height,
@@ -135,6 +90,7 @@ export async function openEditing(
       source: source(),
       seconds: clock.seconds(),
       changedAt: new Date().toISOString(),
+      version,
       pending,
     };
   }
@@ -146,14 +102,17 @@ export async function openEditing(
   }
 
   function edited(): void {
-    if (editing.state !== "conflict") {
-      editing.state = "unsaved";
-      editing.message = "Not saved yet; kept in this browser.";
+    version += 1;
+    if (!conflict && baseline && sameMask(mask, baseline)) {
+      say("clean", ""); // every stroke is undone
+      changed("mask");
+      void own.forget();
+      return;
     }
+    if (!conflict) say("unsaved", KEPT);
     changed("mask");
-    keepDraft(draftNow(false)).catch(() => {
-      if (editing.state === "unsaved")
-        say("unsaved", "Not saved yet, and this browser keeps no copy.");
+    void own.keep(draftNow(false)).then((kept) => {
+      if (!kept && editing.state === "unsaved") say("unsaved", UNKEPT);
     });
   }
 
@@ -164,49 +123,106 @@ export async function openEditing(
     if (history.record(old, mask, whole)) edited();
   }
 
-  async function settle(draft: Draft, outcome: Outcome): Promise<void> {
+  function adopt(sent: Sent, etag: string): void {
+    const revision = revisionOf(etag);
+    editing.etag = etag;
+    editing.theirs = null;
+    editing.restored = null;
+    conflict = null;
+    editing.patch = { ...patch, state: "annotated", revision };
+    clock.saved();
+    fromScratch = false;
+    // strokes made while the save was under way are not in it
+    const whole = sent.version === version;
+    baseline = whole ? copyMask(mask) : null;
+    if (whole) say("saved", `Saved as revision ${revision}.`);
+    else edited();
+  }
+
+  async function settle(sent: Sent, outcome: Outcome): Promise<void> {
+    if (sent.id !== own.key.id) return; // another's revision is never taken for one's own
     if (outcome.kind === "saved") {
-      editing.etag = outcome.etag;
-      editing.theirs = null;
-      editing.restored = null;
-      conflict = null;
-      const revision = revisionOf(outcome.etag);
-      editing.patch = { ...patch, state: "annotated", revision };
-      clock.saved();
-      fromScratch = false;
-      // strokes made while the save was under way are not in it
-      if (sameMask(draft, mask)) say("saved", `Saved as revision ${revision}.`);
-      else edited();
+      // told late, of a state before the one that is saved
+      if (revisionOf(outcome.etag) <= revisionOf(editing.etag)) return;
+      adopt(sent, outcome.etag);
       editing.revisions = await listAnnotations(patchId).catch(() => editing.revisions);
       changed("state");
+    } else if (sent.version !== version && editing.state !== "saving") {
+      return; // decided on pixels that have changed since
     } else if (outcome.kind === "conflict") {
-      conflict = outcome.current;
-      editing.theirs = await readMask(patchId, "annotation").catch(() => null);
-      say("conflict", conflictSentence(outcome.current, new Date()));
-      changed("mask");
+      await contradict(outcome.current);
     } else if (outcome.kind === "waiting") {
-      say("waiting", `${outcome.message} Your pixels are kept here and sent when it is back.`);
+      say("waiting", `${outcome.message} ${own.isKept() ? SENT_LATER : SENT_LATER_UNKEPT}`);
     } else {
-      say("refused", `${outcome.message} Your pixels are kept here.`);
+      say("refused", `${outcome.message} ${own.isKept() ? KEPT_HERE : UNKEPT}`);
     }
   }
 
+  async function send(): Promise<void> {
+    editing.endStroke();
+    const sent = draftNow(true);
+    clock.sending();
+    say("saving", "Saving…");
+    try {
+      await settle(sent, await deliver(sent));
+    } finally {
+      // whatever went wrong: Save must stay within reach
+      if (editing.state === "saving") say("unsaved", own.isKept() ? KEPT : UNKEPT);
+    }
+  }
+
+  async function contradict(current: Current): Promise<void> {
+    conflict = current;
+    editing.theirs = await readMask(patchId, "annotation").catch(() => null);
+    say("conflict", conflictSentence(current, new Date(), userId));
+    changed("mask");
+  }
+
+  async function catchUp(): Promise<boolean> {
+    // a save under way, here or in the outbox, finds out by itself
+    if (before || editing.state === "saving" || editing.state === "waiting") return false;
+    const at = version;
+    const current = await readCurrent(patchId);
+    const known = revisionOf((conflict ?? editing).etag);
+    if (current.revision <= known || at !== version) return false;
+    if (!editing.isUnsaved()) return true;
+    await contradict(current);
+    return false;
+  }
+
+  /** What was drawn on a revision that is not the newest any more is a conflict from the start. */
+  async function compareFound(found: Draft): Promise<void> {
+    if (revisionOf(found.etag) >= patch.revision) return;
+    const current = await readCurrent(patchId);
+    if (!(await isSaved(found, current))) return contradict(current);
+    await own.forget();
+    adopt(found, current.etag);
+  }
+
+  async function look(): Promise<void> {
+    editing.beside = await own.look().catch(() => NOTHING_BESIDE);
+    changed("state");
+  }
+
   const editing: Editing = {
+    id: own.key.id,
     patch,
     image,
     mask,
     proposal,
     uncertain,
     theirs: null,
-    revisions,
-    etag: draft?.etag ?? etag,
-    state: draft ? "unsaved" : "clean",
-    message: draft ? "Not saved yet; kept in this browser." : "",
+    revisions: content.revisions,
+    etag: draft?.etag ?? content.etag,
+    state: draft ? (draft.pending ? "waiting" : "unsaved") : "clean",
+    message: draft ? (draft.pending ? SENT_LATER : KEPT) : "",
     restored: draft?.changedAt ?? null,
+    beside: NOTHING_BESIDE,
     canUndo: history.canUndo,
     canRedo: history.canRedo,
     isProposal: () => proposal !== null && sameMask(mask, proposal),
-    isUnsaved: () => !["clean", "saved"].includes(editing.state),
+    isUnsaved: () => before !== null || !["clean", "saved"].includes(editing.state),
+    isKept: own.isKept,
     counts: () => countLabels(mask),
     stroke(tool, from, to, diameter) {
       before ??= mask.data.slice();
@@ -234,16 +250,14 @@ export async function openEditing(
       if (proposal) replace(proposal.data);
     },
     async save() {
-      if (editing.state === "saving" || editing.state === "conflict") return;
-      editing.endStroke();
-      const draft = draftNow(true);
-      clock.sending();
-      say("saving", "Saving…");
-      await settle(draft, await deliver(draft));
+      if (editing.state === "conflict") return;
+      saving ??= send().finally(() => (saving = null));
+      await saving;
     },
     async keepMine() {
       if (!conflict) return;
       editing.etag = conflict.etag;
+      conflict = null;
       editing.state = "unsaved";
       await editing.save();
     },
@@ -253,15 +267,28 @@ export async function openEditing(
       mask.data.set(editing.theirs.data);
       history.record(old, mask, whole); // undo brings one's own pixels back
       editing.etag = conflict.etag;
+      baseline = editing.theirs;
       editing.theirs = null;
+      editing.restored = null;
       conflict = null;
-      forgetDraft(userId, patchId).catch(() => undefined);
+      version += 1;
+      void own.forget();
       say("clean", "Their revision is shown. Undo brings your pixels back.");
       changed("mask");
     },
     settle,
+    catchUp,
+    look,
+    async discard(id) {
+      await own.discard(id);
+      await look();
+    },
+    close: own.release,
     touch: clock.touch,
     pause: clock.pause,
   };
+  own.watch(() => void look());
+  void look();
+  if (draft) await compareFound(draft).catch(() => undefined); // Save will find out
   return editing;
 }

@@ -10,6 +10,7 @@ import { RoundsPanel } from "./rounds";
 import { ago, revisionOf } from "./saving";
 import { StrategyChoice } from "./strategy_choice";
 import type { Patch } from "./types";
+import { BesideNote, UnsavedHere, type Unsaved } from "./unsaved";
 import type { Queue } from "./use_queue";
 
 interface EditorProps {
@@ -21,6 +22,9 @@ interface EditorProps {
   preferences: Preferences;
   actions: BenchActions;
   learning: Learning;
+  unsaved: Unsaved[];
+  /** Open the patch anew with another of its drafts. */
+  reopen: (draft: string) => void;
 }
 
 export function EditorPanel(props: EditorProps) {
@@ -64,6 +68,7 @@ export function EditorPanel(props: EditorProps) {
           {queue.nothing}
         </p>
       )}
+      <UnsavedHere unsaved={props.unsaved} patchId={editing?.patch.id ?? null} />
       {editing ? (
         <OpenPatch {...props} editing={editing} />
       ) : (
@@ -130,6 +135,7 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
           Your unsaved work of {clock(editing.restored)} is back.
         </p>
       )}
+      {mayEdit && <BesideNote editing={editing} reopen={props.reopen} />}
       {mayEdit && <Tools {...props} />}
       <Outlines {...props} />
       {mayEdit && <Saving {...props} />}

@@ -19,12 +19,17 @@ const GRID: Partial<Record<PatchState, string>> = {
   returned: "#ffb13d",
   in_annotation: "#ffffff",
 };
+/** Unsaved strokes: a corner, so that the colour of the frame still says the state. */
+const DRAFTED = "#ff5c5c";
+const DRAFTED_PX = 14;
 const GRID_FAINT = "rgba(20, 30, 40, 0.28)";
 const SMALLEST_GRID_PX = 14;
 
 /** What is drawn; the owner changes it and calls `redraw`. */
 export interface Scene {
   patches: Patch[];
+  /** Ids of patches that hold unsaved strokes in this browser. */
+  drafted: ReadonlySet<string>;
   gridShown: boolean;
   /** The open patch with its mask; null when none is open. */
   open: {
@@ -110,6 +115,21 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     context.setLineDash([]);
   }
 
+  /** Shown with the grid hidden, too: nobody must look for unsaved strokes. */
+  function drawDrafted(): void {
+    context.fillStyle = DRAFTED;
+    for (const patch of layer.scene.patches) {
+      if (!layer.scene.drafted.has(patch.id)) continue;
+      const { x, y, size } = place(patch);
+      const side = Math.max(Math.min(size / 2, DRAFTED_PX), 4);
+      context.beginPath();
+      context.moveTo(x, y);
+      context.lineTo(x + side, y);
+      context.lineTo(x, y + side);
+      context.fill();
+    }
+  }
+
   function drawOpen(open: NonNullable<Scene["open"]>, width: number, height: number): void {
     if (stale) prepare(open);
     const { x, y, size } = place(open.patch);
@@ -185,11 +205,12 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     const { open, brush, gridShown } = layer.scene;
     if (gridShown) drawGrid(width, height);
     if (open) drawOpen(open, width, height);
+    drawDrafted();
     if (open && brush && !open.hidden) drawBrush(brush, open);
   }
 
   const layer: MaskLayer = {
-    scene: { patches: [], gridShown: true, open: null, brush: null },
+    scene: { patches: [], drafted: new Set(), gridShown: true, open: null, brush: null },
     redraw(what = "view") {
       if (what === "mask") stale = true;
       frame ||= requestAnimationFrame(draw);

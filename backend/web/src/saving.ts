@@ -54,8 +54,11 @@ export async function attempt(
 }
 
 /** Say what happened in a conflict, for the person whose save was not taken. */
-export function conflictSentence(current: Current, now: Date): string {
-  const who = current.annotation?.author?.username ?? "Somebody else";
+export function conflictSentence(current: Current, now: Date, userId?: string): string {
+  const author = current.annotation?.author;
+  // one's own save, but not this tab's: from another tab, or another browser
+  const mine = author != null && author.id === userId;
+  const who = mine ? "You, elsewhere," : (author?.username ?? "Somebody else");
   const since = current.annotation ? ago(current.annotation.created_at, now) : "meanwhile";
   return `${who} saved revision ${current.revision} of this patch ${since}. Your pixels are kept here.`;
 }

@@ -9,6 +9,7 @@ import { RoundsPanel } from "./rounds";
 import { go } from "./route";
 import type { SlideList } from "./slide_list";
 import type { Session, Slide, SlideState } from "./types";
+import { UnsavedList, UnsavedTag, type Unsaved } from "./unsaved";
 import { UploadBox } from "./upload";
 
 const STATE_WORDS: Record<SlideState, string> = {
@@ -24,9 +25,10 @@ interface SlidesPageProps {
   list: SlideList;
   user: Session["user"];
   learning: Learning;
+  unsaved: Unsaved[];
 }
 
-export function SlidesPage({ list, user, learning }: SlidesPageProps) {
+export function SlidesPage({ list, user, learning, unsaved }: SlidesPageProps) {
   const { slides } = list;
   const mayChange = user.role !== "viewer";
   return (
@@ -36,6 +38,7 @@ export function SlidesPage({ list, user, learning }: SlidesPageProps) {
           <h1>Slides</h1>
           <span class="quiet">{slides && slides.length > 0 ? slides.length : ""}</span>
         </div>
+        {slides && <UnsavedList unsaved={unsaved} slides={slides} />}
         {mayChange && (
           <UploadBox
             onSlide={(id) => {
@@ -57,7 +60,13 @@ export function SlidesPage({ list, user, learning }: SlidesPageProps) {
         )}
         <ul class="slide-grid" data-testid="slide-list">
           {slides?.map((slide) => (
-            <SlideCard key={slide.id} slide={slide} list={list} user={user} />
+            <SlideCard
+              key={slide.id}
+              slide={slide}
+              list={list}
+              user={user}
+              unsaved={unsaved.filter(({ slideId }) => slideId === slide.id)}
+            />
           ))}
         </ul>
       </main>
@@ -72,10 +81,12 @@ function SlideCard({
   slide,
   list,
   user,
+  unsaved,
 }: {
   slide: Slide;
   list: SlideList;
   user: Session["user"];
+  unsaved: Unsaved[];
 }) {
   const open = slide.state === "ready" || slide.state === "archived";
   const counts = slide.patch_counts;
@@ -102,7 +113,7 @@ function SlideCard({
         disabled={!open}
         aria-label={`Open ${slide.name}`}
         data-testid="slide-open"
-        onClick={() => go(slide.id)}
+        onClick={() => void go(slide.id)}
       >
         {open ? (
           <img src={thumbnailUrl(slide.id)} alt="" loading="lazy" />
@@ -126,6 +137,7 @@ function SlideCard({
         )}
         {open && reviewed > 0 && <MaskDownloads slideId={slide.id} />}
         <div class="tags">
+          <UnsavedTag unsaved={unsaved} />
           {slide.synthetic && (
             <span class="tag synthetic" data-testid="slide-synthetic">
               synthetic

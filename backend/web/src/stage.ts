@@ -16,6 +16,8 @@ export interface StageState {
   model: string | null;
   preferences: Preferences;
   patches: Patch[];
+  /** Patches that hold unsaved strokes. */
+  drafted: { patchId: string }[];
   editing: Editing | null;
   hand: Hand;
   peeking: boolean;
@@ -142,6 +144,7 @@ export function useStage(
     if (!layer) return;
     const { editing, preferences } = state;
     layer.scene.patches = state.patches;
+    layer.scene.drafted = new Set(state.drafted.map(({ patchId }) => patchId));
     layer.scene.gridShown = preferences.grid && !state.peeking;
     layer.scene.open = editing && {
       patch: editing.patch,
@@ -154,7 +157,7 @@ export function useStage(
     };
     layer.redraw("mask");
     parts.current?.painting.refresh();
-  }, [state.editing, state.editing?.theirs, state.patches, state.preferences, state.peeking]);
+  }, [state.editing, state.editing?.theirs, state.patches, state.drafted, state.preferences, state.peeking]);
   useEffect(() => parts.current?.painting.refresh(), [state.hand.tool, state.hand.panning]);
 
   const bar = slide.mpp ? scaleBar(slide.mpp, scale) : null;

@@ -3,8 +3,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useActivity } from "./activity";
 import { listPatches, skipPatch } from "./api";
-import type { Draft } from "./drafts";
-import { openEditing, type Editing } from "./editing";
+import type { Changed } from "./editing";
 import { EditorPanel } from "./editor";
 import { subscribe } from "./events";
 import { cellShortcuts, regionShortcuts } from "./her2/keys";
@@ -15,17 +14,19 @@ import type { Tab } from "./her2/tabs";
 import { useHer2 } from "./her2/use_her2";
 import { LayersPanel } from "./layers";
 import type { Learning } from "./learning";
+import { mayLeave } from "./leaving";
 import type { Point } from "./mask";
 import { notify } from "./notices";
 import type { Tool } from "./painting";
 import { usePreferences } from "./preferences";
-import { go } from "./route";
-import type { Outcome } from "./saving";
+import { go, jump } from "./route";
 import { listenToKeys, releaseFocus } from "./shortcuts";
 import { benchShortcuts, tabShortcuts } from "./bench_keys";
 import type { Patch, Session, Slide } from "./types";
 import { Kept, SidePanel } from "./side_panel";
-import { useStage } from "./stage";
+import { useStage, type Stage } from "./stage";
+import type { Unsaved } from "./unsaved";
+import { useEditing } from "./use_editing";
 import { useQueue } from "./use_queue";
 import { ViewerControls } from "./viewer_controls";
 import { OVERLAYS } from "./viewer";
@@ -37,13 +38,14 @@ export interface WorkbenchProps {
   patchId: string | null;
   user: Session["user"];
   learning: Learning;
+  /** All unsaved strokes of this person in this browser. */
+  unsaved: Unsaved[];
 }
 
-export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
+export function Workbench({ slide, patchId, user, learning, unsaved }: WorkbenchProps) {
   const mayEdit = user.role !== "viewer";
   const [preferences, setPreferences] = usePreferences();
   const [patches, setPatches] = useState<Patch[]>([]);
-  const [editing, setEditing] = useState<Editing | null>(null);
   const queue = useQueue(slide.id, preferences.strategy);
   const [busy, setBusy] = useState("");
   const [tool, setTool] = useState<Tool>("brush");
@@ -51,7 +53,12 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
   const [panning, setPanning] = useState(false);
   const [help, setHelp] = useState(false);
   const [, tick] = useState(0);
-  const wanted = useRef<string | null>(null);
+  const stageNow = useRef<Stage | null>(null);
+  const redraw = useCallback((what: Changed): void => {
+    stageNow.current?.changed(what);
+    if (what !== "stroke") tick((count) => count + 1);
+  }, []);
+  const { editing, opening, reopen } = useEditing(patchId, user.id, mayEdit, redraw);
 
   const host = useRef<HTMLDivElement>(null);
   const map = useRef<HTMLDivElement>(null);
@@ -69,9 +76,11 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     editing: inHand,
     hand: { editing: inHand, tool, diameter: preferences.diameter, panning, mayEdit },
     peeking,
-    onPick: (patch) => go(slide.id, patch.id),
+    drafted: unsaved,
+    onPick: (patch) => void go(slide.id, patch.id),
     onPoint: tab === "patch" ? null : (at) => pointed.current(at),
   });
+  stageNow.current = stage;
   const her2 = useHer2(slide, shapes, view.viewer, {
     tab,
     mayEdit,
@@ -105,46 +114,15 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     };
   }, [slide.id, reloadPatches, stage]);
 
-  // the address says which patch is open
   useEffect(() => {
-    wanted.current = patchId;
-    if (!patchId) {
-      setEditing(null);
-      return;
-    }
+    if (!patchId) return;
     setTab("patch");
-    setBusy("Opening the patch…");
     queue.forget();
-    openEditing(patchId, user.id, (what) => {
-      stage.changed(what);
-      if (what !== "stroke") tick((count) => count + 1);
-    })
-      .then((opened) => {
-        if (wanted.current === patchId) setEditing(opened);
-      })
-      .catch((error: Error) => notify(error.message, "bad"))
-      .finally(() => setBusy(""));
-  }, [patchId, user.id, stage, queue.forget]);
+  }, [patchId, queue.forget]);
 
   useEffect(() => {
     if (editing) stage.show(editing.patch);
   }, [editing, stage]);
-
-  useEffect(() => {
-    const delivered = (event: Event): void => {
-      const { draft, outcome } = (event as CustomEvent<{ draft: Draft; outcome: Outcome }>).detail;
-      if (editing?.patch.id === draft.patchId) void editing.settle(draft, outcome);
-    };
-    const leaving = (event: BeforeUnloadEvent): void => {
-      if (editing?.isUnsaved()) event.preventDefault();
-    };
-    addEventListener("membrana-delivered", delivered);
-    addEventListener("beforeunload", leaving);
-    return () => {
-      removeEventListener("membrana-delivered", delivered);
-      removeEventListener("beforeunload", leaving);
-    };
-  }, [editing]);
 
   // a saved patch turns green on the grid at once
   const saved = editing?.state === "saved" ? editing.patch.id : null;
@@ -166,23 +144,27 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
     before.current = model;
   }, [model]);
 
-  const next = useCallback(async () => {
+  const goOn = useCallback(async () => {
     setBusy("Looking for the next patch…");
-    const item = await queue.ask(wanted.current);
+    const item = await queue.ask(patchId);
     setBusy("");
-    if (item) go(slide.id, item.patch.id);
+    if (item) jump(slide.id, item.patch.id);
     else setTab("patch"); // says why
-  }, [slide.id, queue.ask]);
+  }, [slide.id, patchId, queue.ask]);
+
+  const next = useCallback(async () => {
+    if (await mayLeave()) await goOn();
+  }, [goOn]);
 
   const skip = useCallback(async () => {
-    if (!editing) return;
+    if (!editing || !(await mayLeave())) return;
     try {
       await skipPatch(editing.patch.id);
-      await next();
+      await goOn();
     } catch (error) {
       notify((error as Error).message, "bad");
     }
-  }, [editing, next]);
+  }, [editing, goOn]);
 
   const save = useCallback(async () => {
     if (!editing) return;
@@ -213,7 +195,7 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
       zoomIn: () => stage.zoomBy(1.6),
       zoomOut: () => stage.zoomBy(1 / 1.6),
       home: () => stage.home(),
-      close: () => go(slide.id),
+      close: () => void go(slide.id),
     }),
     [next, save, accept, skip, stage, slide.id],
   );
@@ -257,7 +239,9 @@ export function Workbench({ slide, patchId, user, learning }: WorkbenchProps) {
           <EditorPanel
             editing={editing}
             mayEdit={mayEdit}
-            busy={busy}
+            busy={opening ? "Opening the patch…" : busy}
+            unsaved={unsaved}
+            reopen={reopen}
             queue={queue}
             tool={tool}
             preferences={preferences}

@@ -1,0 +1,127 @@
+/** The open patch as a hook: opened, followed, guarded and handed back. */
+
+import { useCallback, useEffect, useState } from "preact/hooks";
+import { openEditing, type Changed, type Editing } from "./editing";
+import { subscribe } from "./events";
+import { guardLeaving, type LeftBehind } from "./leaving";
+import { notify } from "./notices";
+import { onDelivered } from "./outbox";
+
+export interface OpenPatch {
+  editing: Editing | null;
+  opening: boolean;
+  /** Open the patch anew, with the draft of that id if one is named. */
+  reopen(draft?: string): void;
+}
+
+export function useEditing(
+  patchId: string | null,
+  userId: string,
+  mayEdit: boolean,
+  changed: (what: Changed) => void,
+): OpenPatch {
+  const [editing, setEditing] = useState<Editing | null>(null);
+  const [opening, setOpening] = useState(false);
+  // counted, so that the same draft can be wanted again
+  const [wanted, setWanted] = useState<{ draft?: string }>({});
+  const reopen = useCallback((draft?: string) => setWanted(draft ? { draft } : {}), []);
+
+  useEffect(() => {
+    if (!patchId) return undefined;
+    let current = true;
+    let opened: Editing | null = null;
+    setOpening(true);
+    openEditing(patchId, userId, (what) => current && changed(what), wanted.draft)
+      .then(
+        (ready) => {
+          if (!current) return ready.close();
+          opened = ready;
+          setEditing(ready);
+        },
+        (error: Error) => current && notify(error.message, "bad"),
+      )
+      .finally(() => current && setOpening(false));
+    return () => {
+      current = false;
+      opened?.close();
+      setEditing(null);
+      setOpening(false);
+    };
+  }, [patchId, userId, wanted, changed]);
+
+  const catchUp = useCallback(
+    (open: Editing): void => {
+      open.catchUp().then(
+        (overtaken) => {
+          if (!overtaken) return;
+          notify("This patch has a newer revision; it is shown now.");
+          reopen();
+        },
+        () => undefined, // the line is down again: the next beginning asks again
+      );
+    },
+    [reopen],
+  );
+
+  useEffect(() => {
+    if (!editing) return undefined;
+    const stops = [
+      onDelivered((sent, outcome) => {
+        if (sent.patchId !== editing.patch.id) return;
+        if (sent.id === editing.id) void editing.settle(sent, outcome);
+        else if (outcome.kind === "saved") catchUp(editing);
+      }),
+      subscribe(
+        () => undefined,
+        () => catchUp(editing),
+      ),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }, [editing, catchUp]);
+
+  useEffect(() => {
+    if (!editing) return undefined;
+    const visibility = (): void => {
+      if (document.hidden) return editing.pause();
+      editing.touch();
+      void editing.look();
+    };
+    const closing = (event: BeforeUnloadEvent): void => {
+      if (editing.isUnsaved()) event.preventDefault();
+    };
+    const working = (): void => editing.touch();
+    addEventListener("beforeunload", closing);
+    addEventListener("keydown", working);
+    document.addEventListener("visibilitychange", visibility);
+    return () => {
+      removeEventListener("beforeunload", closing);
+      removeEventListener("keydown", working);
+      document.removeEventListener("visibilitychange", visibility);
+    };
+  }, [editing]);
+
+  useEffect(() => {
+    if (!editing || !mayEdit) return undefined;
+    return guardLeaving(() => leftBehind(editing));
+  }, [editing, mayEdit]);
+
+  return { editing, opening, reopen };
+}
+
+/** What would be left behind; a save that is under way is waited for. */
+async function leftBehind(editing: Editing): Promise<LeftBehind | null> {
+  editing.endStroke();
+  if (editing.state === "saving") await editing.save();
+  // what waits was saved by the person, and is sent from wherever they are
+  if (!editing.isUnsaved() || editing.state === "waiting") return null;
+  return {
+    undecided: editing.state === "conflict" ? editing.message : "",
+    kept: editing.isKept(),
+    async save() {
+      await editing.save();
+      return editing.isUnsaved() && editing.state !== "waiting" ? editing.message : null;
+    },
+  };
+}
