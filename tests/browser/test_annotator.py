@@ -7,12 +7,11 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.places import on_patch
+from tests.browser.drawing import PATIENCE, drawn_px, stroke
 from tests.e2e.installation import Installation, finished, until
 from tests.e2e.pathologist import pixels
 
 pytestmark = pytest.mark.slow
-PATIENCE = 60_000
 
 
 def open_slide(page: Page, slide_id: str) -> None:
@@ -28,19 +27,6 @@ def open_next(page: Page) -> str:
     editor = page.get_by_test_id("editor")
     expect(editor).to_have_attribute("data-state", "clean", timeout=PATIENCE)
     return str(editor.get_attribute("data-patch-id"))
-
-
-def membrane_px(page: Page) -> int:
-    drawn = page.get_by_test_id("drawn").text_content() or ""
-    return int(drawn.partition(" px membrane")[0].replace(",", ""))
-
-
-def stroke(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
-    """Draw a straight stroke between two pixels of the open patch."""
-    page.mouse.move(*on_patch(page, *start))
-    page.mouse.down()
-    page.mouse.move(*on_patch(page, *end), steps=12)
-    page.mouse.up()
 
 
 def annotation(installation: Installation, patch_id: str) -> httpx.Response:
@@ -96,22 +82,22 @@ def test_brush_eraser_undo_and_save(page: Page, slide_id: str, installation: Ins
     open_slide(page, slide_id)
     patch_id = open_next(page)
     expect(page.get_by_test_id("reason")).not_to_be_empty()
-    before = membrane_px(page)
+    before = drawn_px(page)
 
     page.get_by_test_id("clear-mask").click()
-    assert membrane_px(page) == 0
+    assert drawn_px(page) == 0
     page.get_by_test_id("tool-brush").click()
     stroke(page, (60, 60), (180, 60))
-    painted = membrane_px(page)
+    painted = drawn_px(page)
     assert painted > 100
     page.get_by_test_id("tool-eraser").click()
     stroke(page, (60, 60), (110, 60))
-    erased = membrane_px(page)
+    erased = drawn_px(page)
     assert 0 < erased < painted
     page.get_by_test_id("undo").click()
-    assert membrane_px(page) == painted
+    assert drawn_px(page) == painted
     page.get_by_test_id("redo").click()
-    assert membrane_px(page) == erased
+    assert drawn_px(page) == erased
 
     page.get_by_test_id("save").click()
     expect(page.get_by_test_id("editor")).to_have_attribute("data-revision", "1", timeout=PATIENCE)
@@ -147,7 +133,7 @@ def test_two_people_on_one_patch_lose_nothing(
     patch_id = open_next(page)
     page.get_by_test_id("tool-brush").click()
     stroke(page, (30, 200), (220, 200))
-    mine = membrane_px(page)
+    mine = drawn_px(page)
     with installation.client() as client:
         etag = client.get(f"/patches/{patch_id}").headers["ETag"]
         theirs = client.get(f"/patches/{patch_id}/proposal.png").content
@@ -159,7 +145,7 @@ def test_two_people_on_one_patch_lose_nothing(
         ).raise_for_status()
     page.get_by_test_id("save").click()
     expect(page.get_by_test_id("conflict")).to_be_visible(timeout=PATIENCE)
-    assert membrane_px(page) == mine
+    assert drawn_px(page) == mine
     page.get_by_test_id("conflict-mine").click()
     expect(page.get_by_test_id("editor")).to_have_attribute("data-revision", "2", timeout=PATIENCE)
     assert int((pixels(annotation(installation, patch_id).content) == 255).sum()) == mine

@@ -62,7 +62,7 @@ async function bringOlder(into: IDBDatabase): Promise<void> {
     const writing = into.transaction(DRAFTS, "readwrite", { durability: "strict" });
     for (const draft of found) {
       // an older tab may go on drawing: another time of change is another draft
-      const id = `older-${draft.changedAt}`;
+      const id = `older-${draft.patchId}-${draft.changedAt}`;
       writing.objectStore(DRAFTS).put({ ...draft, id, version: 0 });
     }
     await ended(writing);

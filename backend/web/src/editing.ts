@@ -28,6 +28,7 @@ import {
   type Current,
   type Outcome,
 } from "./saving";
+import { tell } from "./tabs";
 import type { Source } from "./types";
 
 export type { Changed, Editing, PaintTool, SaveState } from "./editing_state";
@@ -197,6 +198,8 @@ export async function openEditing(
     if (!(await isSaved(found, current))) return contradict(current);
     await own.forget();
     adopt(found, current.etag);
+    const sent = { ...own.key, version: found.version };
+    tell({ kind: "delivered", draft: sent, outcome: { kind: "saved", etag: current.etag } });
   }
 
   async function look(): Promise<void> {

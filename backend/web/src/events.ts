@@ -19,6 +19,7 @@ export const TOPICS = [
   "round",
   "model_version",
   "patch",
+  "annotation",
   "regions",
   "report",
   "score",

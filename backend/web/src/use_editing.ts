@@ -72,7 +72,9 @@ export function useEditing(
         else if (outcome.kind === "saved") catchUp(editing);
       }),
       subscribe(
-        () => undefined,
+        (topic, event) => {
+          if (topic === "annotation" && event.id === editing.patch.id) catchUp(editing);
+        },
         () => catchUp(editing),
       ),
     ];
