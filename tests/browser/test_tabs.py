@@ -1,4 +1,4 @@
-"""Two tabs of one person on one patch: each keeps its strokes, and nothing is overwritten unseen."""
+"""Two tabs of one person on one patch: each keeps its strokes, nothing is overwritten unseen."""
 
 from collections.abc import Callable, Iterator
 

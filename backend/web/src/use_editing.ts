@@ -85,21 +85,15 @@ export function useEditing(
 
   useEffect(() => {
     if (!editing) return undefined;
-    const visibility = (): void => {
-      if (document.hidden) return editing.pause();
-      editing.touch();
-      void editing.look();
-    };
+    // where tabs have no locks, one that crashed is missed only when somebody looks
+    const visibility = (): void => void (document.hidden || editing.look());
     const closing = (event: BeforeUnloadEvent): void => {
       if (editing.isUnsaved()) event.preventDefault();
     };
-    const working = (): void => editing.touch();
     addEventListener("beforeunload", closing);
-    addEventListener("keydown", working);
     document.addEventListener("visibilitychange", visibility);
     return () => {
       removeEventListener("beforeunload", closing);
-      removeEventListener("keydown", working);
       document.removeEventListener("visibilitychange", visibility);
     };
   }, [editing]);
