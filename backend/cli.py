@@ -208,6 +208,8 @@ def upload_slides(
                 with bar(file.name, file.stat().st_size) as show:
                     slide = client.upload(file, progress=show, **metadata)
                 say(f"{slide['id']} {slide['state']} {slide['name']}")
+                if slide["duplicate"]:
+                    complain(f"{file.name}: {slide['duplicate']['detail']}")
             except MembranaError as error:
                 if error.problem_code in {"no_service", "not_signed_in"}:
                     raise

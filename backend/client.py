@@ -145,7 +145,10 @@ class Client:
         progress: Progress = lambda _done, _total: None,
         **metadata: str,
     ) -> Any:
-        """Upload a slide by tus, going on after a broken line; return the slide."""
+        """Upload a slide by tus, going on after a broken line; return the slide.
+
+        Its `duplicate` says what came of the words of a file that was here already.
+        """
         total = path.stat().st_size
         words = {"filename": path.name, **metadata}
         described = ",".join(
@@ -159,6 +162,7 @@ class Client:
         place = httpx.URL(made.headers["Location"]).path.removeprefix("/api/v1")
         offset, breaks = 0, 0
         slide_id = made.headers.get("Slide-Id")
+        known = "Slide-Duplicate" in made.headers
         with path.open("rb") as file:
             while slide_id is None:
                 file.seek(offset)
@@ -179,8 +183,10 @@ class Client:
                     continue
                 offset = int(answer.headers["Upload-Offset"])
                 slide_id = answer.headers.get("Slide-Id")
+                known = "Slide-Duplicate" in answer.headers
                 progress(offset, total)
-        return self.get(f"/slides/{slide_id}")
+        slide = self.get(f"/slides/{slide_id}")
+        return slide | {"duplicate": self.get(place)["duplicate"] if known else None}
 
     def send(self, place: str, offset: int, content: bytes) -> httpx.Response:
         headers = {

@@ -5,6 +5,7 @@ Coordinates are level-0 px of the slide, x right and y down.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MOST_VERTICES = 10_000
 """Of one region."""
 MOST_REGIONS = 500
+MOST_FEATURES = 50_000
+"""Of one file: an export of QuPath may hold every cell beside the regions."""
 MOST_NAME = 200
 DECIMALS = 2
 ANYWHERE = 1e9
@@ -36,6 +39,9 @@ WORDS = {
     "artifact": RegionKind.ARTEFACT,
 }
 """How other programs, QuPath first of all, name the same."""
+UNCLASSIFIED = "(unclassified)"
+OTHER_OBJECTS = frozenset({"cell", "detection", "tile", "tma_core"})
+"""Of QuPath: found by its programs, not drawn by a person."""
 COLOURS = {
     RegionKind.TUMOUR: (200, 0, 0),
     RegionKind.EXCLUDE: (90, 90, 90),
@@ -47,6 +53,14 @@ Rings = list[Ring]
 
 class RegionInvalid(Unprocessable):
     code, title = "region_invalid", "This region can't be used"
+
+
+class OtherFeature(RegionInvalid):
+    """A feature that is no region. name: under which it is counted among what was left."""
+
+    def __init__(self, detail: str, *, name: str, code: str) -> None:
+        super().__init__(detail, code=code)
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -112,12 +126,29 @@ def polygons_of(geometry: dict[str, Any]) -> list[Rings]:
     return [coordinates] if geometry["type"] == "Polygon" else list(coordinates)
 
 
-def parse(content: Any, *, width: int, height: int) -> list[Region]:
-    """Return the regions of a Feature or FeatureCollection; raise RegionInvalid in plain words."""
-    return [
-        region_of(feature, width=width, height=height, where=where)
-        for feature, where in features_of(content)
-    ]
+def parse(content: Any, *, width: int, height: int) -> tuple[list[Region], Counter[str]]:
+    """Return the regions of a Feature, a FeatureCollection or a list, and what was left of it.
+
+    An export of QuPath holds more than regions: annotations of other classes (Stroma), of none, or
+    of derived ones (Tumor: Positive), lines and points, cells. They are counted by name, and the
+    regions beside them are taken. Raise RegionInvalid in plain words, also where nothing is taken.
+    """
+    regions: list[Region] = []
+    left: Counter[str] = Counter()
+    first: RegionInvalid | None = None
+    for feature, where in features_of(content):
+        try:
+            regions.append(region_of(feature, width=width, height=height, where=where))
+        except OtherFeature as other:
+            left[other.name] += 1
+            first = first or other
+        if len(regions) > MOST_REGIONS:
+            raise RegionInvalid(
+                f"A slide takes {MOST_REGIONS} regions; these are more.", code="too_many_regions"
+            )
+    if first is not None and not regions:
+        raise first
+    return regions, left
 
 
 def features_of(content: Any) -> Iterator[tuple[Any, str]]:
@@ -130,9 +161,9 @@ def features_of(content: Any) -> Iterator[tuple[Any, str]]:
         raise RegionInvalid(
             "Send a GeoJSON Feature, or a FeatureCollection of polygons.", code="not_geojson"
         )
-    if len(features) > MOST_REGIONS:
+    if len(features) > MOST_FEATURES:
         raise RegionInvalid(
-            f"A slide takes {MOST_REGIONS} regions; these are {len(features)}.",
+            f"At most {MOST_FEATURES} features are taken at once; these are {len(features)}.",
             code="too_many_regions",
         )
     for number, feature in enumerate(features, 1):
@@ -144,11 +175,15 @@ def region_of(feature: Any, *, width: int, height: int, where: str = "The region
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         raise RegionInvalid(f"{where} is no GeoJSON Feature.", code="not_geojson")
     geometry, properties = feature.get("geometry"), feature.get("properties") or {}
+    if not isinstance(properties, dict):
+        raise RegionInvalid(f"The properties of {where.lower()} are no object.", code="not_geojson")
     geometry = geometry if isinstance(geometry, dict) else {}
     shape = geometry.get("type")
-    if shape not in {"Polygon", "MultiPolygon"} or not isinstance(properties, dict):
-        raise RegionInvalid(
-            f"{where} must be a Polygon or a MultiPolygon, not {shape}.", code="not_a_polygon"
+    if shape not in {"Polygon", "MultiPolygon"}:
+        raise OtherFeature(
+            f"{where} must be a Polygon or a MultiPolygon, not {shape}.",
+            name=f"{class_of(properties)} ({shape})",
+            code="not_a_polygon",
         )
     coordinates = geometry.get("coordinates")
     polygons = [coordinates] if shape == "Polygon" else coordinates
@@ -178,19 +213,41 @@ def id_of(given: Any) -> str:
 
 
 def kind_of(properties: dict[str, Any], where: str) -> RegionKind:
-    """Return what a region is for; QuPath says it by its classification's name."""
-    said = properties.get("kind") or properties.get("classification")
-    if isinstance(said, dict):
-        said = said.get("name")
-    word = str(said or "").strip().lower()
-    kind = WORDS.get(word) or (RegionKind(word) if word in list(RegionKind) else None)
+    """Return what a region is for; QuPath says it by its classification's name.
+
+    Raise OtherFeature for what is no region: of another class, or one of QuPath's other objects.
+    """
+    name, thing = class_of(properties), properties.get("objectType")
+    kind = WORDS.get(name.lower()) or (
+        RegionKind(name.lower()) if name.lower() in list(RegionKind) else None
+    )
+    if thing in OTHER_OBJECTS:
+        raise OtherFeature(
+            f"{where} is a {thing}, not an annotation.",
+            name=f"{name} ({thing})",
+            code="region_kind",
+        )
     if kind is None:
-        raise RegionInvalid(
+        raise OtherFeature(
             f"{where} does not say what it is: give it the property `kind`, one of "
             f"{', '.join(RegionKind)}.",
+            name=name,
             code="region_kind",
         )
     return kind
+
+
+def class_of(properties: dict[str, Any]) -> str:
+    """Return what a feature says that it is, cut to what is worth repeating."""
+    said = properties.get("kind") or properties.get("classification")
+    if isinstance(said, dict):
+        # before version 0.4 of QuPath a derived class was a list of names
+        said = said.get("name") or ": ".join(map(str, as_list(said.get("names"))))
+    return str(said or "").strip()[:MOST_NAME] or UNCLASSIFIED
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def name_of(properties: dict[str, Any]) -> str:

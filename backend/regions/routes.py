@@ -48,7 +48,10 @@ def add_regions(
     response: Response,
     if_match: IfMatch = None,
 ) -> RegionsOut:
-    """Add regions (property `kind`: tumour, exclude or artefact); others' stay as they are."""
+    """Add regions (property `kind`: tumour, exclude or artefact); others' stay as they are.
+
+    An export of QuPath is taken too (Tumor, Ignore*); what it holds besides is listed as left.
+    """
     base = None if if_match is None else conditional.base_revision(if_match)
     added = service.add(session, blobs, slide_id, content, base_revision=base, by=user)
     return answer(response, added)

@@ -53,7 +53,10 @@ class RegionFeature(BaseModel):
 
 
 class RegionsOut(BaseModel):
-    """A GeoJSON FeatureCollection; revision, sha256 and author are of the whole set."""
+    """A GeoJSON FeatureCollection; revision, sha256 and author are of the whole set.
+
+    features_left: of what was sent, how many features of each other class were not taken.
+    """
 
     type: Literal["FeatureCollection"] = "FeatureCollection"
     features: list[RegionFeature]
@@ -61,6 +64,7 @@ class RegionsOut(BaseModel):
     sha256: str
     author: Author | None
     changed_at: datetime | None
+    features_left: dict[str, int]
 
     @classmethod
     def of(cls, found: Regions) -> "RegionsOut":
@@ -71,6 +75,7 @@ class RegionsOut(BaseModel):
             sha256=found.sha256,
             author=row and Author(id=row.author.id, username=row.author.name),
             changed_at=row and row.created_at,
+            features_left=dict(found.left),
         )
 
 

@@ -4,8 +4,9 @@ A score is made from one set, which it names by its sha256.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from dataclasses import replace as with_other
 from hashlib import sha256 as hashed
 from typing import Any
@@ -44,6 +45,8 @@ class Regions:
     sha256: str
     regions: list[Region]
     row: RegionSet | None
+    left: Mapping[str, int] = field(default_factory=dict)
+    """What of a body that was sent is no region, by its class: it was left."""
 
     @property
     def etag(self) -> str:
@@ -89,13 +92,14 @@ def add(
     by: User,
 ) -> Regions:
     """Add regions to those that are there. Without a base it loses nothing of anybody's."""
-    before, new = prepared(session, blobs, slide_id, content, base_revision)
+    before, new, left = prepared(session, blobs, slide_id, content, base_revision)
     known = {region.id for region in before.regions}
     if taken := [region.id for region in new if region.id in known]:
         raise RegionInvalid(
             f"A region {taken[0]} is there already: change it with PUT.", code="region_exists"
         )
-    return write(session, blobs, before, [*before.regions, *new], change="added", by=by)
+    added = write(session, blobs, before, [*before.regions, *new], change="added", by=by)
+    return with_other(added, left=left)
 
 
 def replace(
@@ -108,8 +112,9 @@ def replace(
     by: User,
 ) -> Regions:
     """Put a whole set in the place of the present one."""
-    before, new = prepared(session, blobs, slide_id, content, base_revision)
-    return write(session, blobs, before, new, change="replaced", by=by)
+    before, new, left = prepared(session, blobs, slide_id, content, base_revision)
+    replaced = write(session, blobs, before, new, change="replaced", by=by)
+    return with_other(replaced, left=left)
 
 
 def change(
@@ -123,8 +128,8 @@ def change(
     by: User,
 ) -> Regions:
     """Put another shape, kind or name in the place of one region."""
-    before, new = prepared(session, blobs, slide_id, content, base_revision)
-    if len(new) != 1:
+    before, new, left = prepared(session, blobs, slide_id, content, base_revision)
+    if len(new) != 1 or left:
         raise RegionInvalid("Send one GeoJSON Feature.", code="not_geojson")
     rest = without(before, region_id)
     changed = with_other(new[0], id=region_id)
@@ -141,17 +146,17 @@ def remove(
     by: User,
 ) -> Regions:
     """Take one region away; the revisions before keep it."""
-    before, _ = prepared(session, blobs, slide_id, [], base_revision)
+    before, _, _ = prepared(session, blobs, slide_id, [], base_revision)
     rest = without(before, region_id)
     return write(session, blobs, before, rest, change="removed", by=by)
 
 
 def prepared(
     session: Session, blobs: Blobs, slide_id: str, content: Any, base_revision: int | None
-) -> tuple[Regions, list[Region]]:
-    """Return the present set, held against other writers, and the checked regions of a body."""
+) -> tuple[Regions, list[Region], Counter[str]]:
+    """Return the present set, held against other writers, a body's regions, and what it leaves."""
     slide, width, height = slides.visible(session, slide_id)
-    new = geojson.parse(content, width=width, height=height)
+    new, left = geojson.parse(content, width=width, height=height)
     ids = [region.id for region in new]
     if len(set(ids)) != len(ids):
         raise RegionInvalid("Two regions have the same id.", code="region_exists")
@@ -170,7 +175,7 @@ def prepared(
                 **json.loads(geojson.document(before.regions)),
             },
         )
-    return before, new
+    return before, new, left
 
 
 def without(before: Regions, region_id: str) -> list[Region]:

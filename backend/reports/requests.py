@@ -1,6 +1,7 @@
 """What a report is computed from, frozen when it is asked for: the same inputs, the same report."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def freeze(
     slide, width, height = slides.visible(session, slide_id)
     prediction = prediction_for(session, slide_id, wanted.model_version)
     version = model_versions.get(session, prediction.model_version_id)
-    used, revision = chosen_regions(session, blobs, slide_id, wanted.regions)
+    used, revision, left = chosen_regions(session, blobs, slide_id, wanted.regions)
     masks = masks_of(session, slide_id)
     decided = decisions.frozen(decisions.standing(session, slide_id))
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
@@ -96,7 +97,11 @@ def freeze(
         },
         "detector": mounted(Path(detector)).frozen() if detector else None,
         "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},
-        "regions": {"sha256": blobs.put(geojson.document(used)), "revision": revision},
+        "regions": {
+            "sha256": blobs.put(geojson.document(used)),
+            "revision": revision,
+            **({"features_left": dict(left)} if left else {}),
+        },
         "decisions": {"sha256": blobs.put(canonical(decided)), "count": len(decided)},
     }
 
@@ -182,14 +187,15 @@ def masks_of(session: Session, slide_id: str) -> list[list[Any]]:
 
 def chosen_regions(
     session: Session, blobs: Blobs, slide_id: str, wanted: Any
-) -> tuple[list[Region], int]:
-    """Return the regions to score in, and the revision they are of."""
+) -> tuple[list[Region], int, Counter[str]]:
+    """Return the regions to score in, the revision they are of, and what of GeoJSON was left."""
     now = regions.current(session, blobs, slide_id)
     if wanted is None:
-        return now.regions, now.revision
+        return now.regions, now.revision, Counter()
     if isinstance(wanted, dict):
         _, width, height = slides.visible(session, slide_id)
-        return geojson.parse(wanted, width=width, height=height), now.revision
+        drawn, left = geojson.parse(wanted, width=width, height=height)
+        return drawn, now.revision, left
     unknown = set(wanted) - {region.id for region in now.regions}
     if unknown:
         raise RegionUnknown(f"This slide has no region {min(unknown)}.")
@@ -197,4 +203,4 @@ def chosen_regions(
     kept = [
         region for region in now.regions if region.id in wanted or region.kind != RegionKind.TUMOUR
     ]
-    return kept, now.revision
+    return kept, now.revision, Counter()

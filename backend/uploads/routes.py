@@ -28,7 +28,7 @@ from backend.uploads.receiving import (
     receive,
     upload_path,
 )
-from backend.uploads.schemas import UploadOut
+from backend.uploads.schemas import UploadedSlide, UploadOut
 from backend.uploads.tables import Upload, UploadState
 
 router = APIRouter(tags=["uploads"])
@@ -93,6 +93,7 @@ async def create_upload(
     user: Pathologist, request: Request, database: CurrentDatabase, settings: CurrentSettings
 ) -> Response:
     """Announce a file; its first bytes may come with the request."""
+    tus.check_extensions(request.headers)
     length = tus.whole_number(request.headers, "upload-length")
     said = tus.metadata(request.headers)
     about = words(said)
@@ -186,13 +187,19 @@ def stand(database: Database, settings: Settings, upload_id: str, user: User) ->
         "Upload-Expires": tus.expires(upload.expires_at),
     }
     if upload.state == UploadState.COMPLETE:
-        slide_id, known = service.finish(database, settings, upload)
+        slide_id, duplicate = service.finish(database, settings, upload)
         headers["Slide-Id"] = slide_id
-        if known:
+        if duplicate:
             headers["Slide-Duplicate"] = "true"
     elif upload.slide_id:
-        headers["Slide-Id"] = upload.slide_id
+        headers |= slide_headers(upload)
     return headers
+
+
+def slide_headers(upload: Upload) -> dict[str, str]:
+    """Name the slide of an upload that is over; GET says what a duplicate's words came to."""
+    known = {"Slide-Duplicate": "true"} if upload.duplicate else {}
+    return {"Slide-Id": upload.slide_id or "", **known}
 
 
 @protocol.head("/uploads/{upload_id}", response_class=Response)
@@ -212,7 +219,7 @@ def offset(
         with exclusive(upload_path(settings, upload_id)):
             headers |= stand(database, settings, upload_id, user)
     elif upload.slide_id:
-        headers["Slide-Id"] = upload.slide_id
+        headers |= slide_headers(upload)
     return Response(status_code=200, headers=headers)
 
 
@@ -234,7 +241,12 @@ def read_upload(user: Pathologist, session: ReadSession, upload_id: str) -> Uplo
 @router.post(
     "/slides",
     status_code=201,
-    responses={200: {"model": SlideOut, "description": "The file is known already."}},
+    responses={
+        200: {
+            "model": UploadedSlide,
+            "description": "The file is known already; `duplicate` says what came of its words.",
+        }
+    },
     tags=["slides"],
     openapi_extra=FORM,
 )
@@ -244,7 +256,7 @@ async def upload_slide(
     response: Response,
     database: CurrentDatabase,
     settings: CurrentSettings,
-) -> SlideOut:
+) -> UploadedSlide:
     """Take a slide in one request: 201, or 200 with the slide that has the same bytes."""
     if "content-length" in request.headers:
         announced = tus.whole_number(request.headers, "content-length")
@@ -265,16 +277,17 @@ async def upload_slide(
         facts = service.Received(
             filename=form.filename or "", created_by=user.id, **about.model_dump()
         )
-        slide_id, known = await run_in_threadpool(
+        slide_id, duplicate = await run_in_threadpool(
             service.make_slide, database, settings, path, facts
         )
     finally:
         service.forget(path)
     response.headers["Location"] = f"{request.url.path.rstrip('/')}/{slide_id}"
-    if known:
+    if duplicate:
         response.status_code = 200
         response.headers["Slide-Duplicate"] = "true"
-    return await run_in_threadpool(show, database, slide_id)
+    slide = await run_in_threadpool(show, database, slide_id)
+    return UploadedSlide(**dict(slide), duplicate=duplicate)
 
 
 def show(database: Database, slide_id: str) -> SlideOut:

@@ -23,7 +23,9 @@ from backend.slides import service as slides
 from backend.slides.formats import refuse_empty, sniff
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs, file_sha256
+from backend.uploads import duplicates
 from backend.uploads.receiving import check_space, upload_path
+from backend.uploads.schemas import Duplicate
 from backend.uploads.tables import Upload, UploadState
 from backend.uploads.tus import OffsetConflict, UploadGone, UploadTooLarge
 
@@ -131,15 +133,16 @@ def terminate(session: Session, settings: Settings, upload_id: str, *, by: User)
     after_commit(session, partial(forget, upload_path(settings, upload.id)))
 
 
-def finish(database: Database, settings: Settings, upload: Upload) -> tuple[str, bool]:
-    """Make the slide of a complete upload; return its id and whether it was known.
+def finish(database: Database, settings: Settings, upload: Upload) -> tuple[str, Duplicate | None]:
+    """Make the slide of a complete upload; return its id and, if it was known, what that means.
 
     May be repeated after a crash at any point: the bytes go away only when the row is written.
     """
     path = upload_path(settings, upload.id)
 
-    def settle(session: Session, slide: Slide) -> None:
-        move(session, Upload, upload.id, UploadState.CONSUMED, slide_id=slide.id)
+    def settle(session: Session, slide: Slide, duplicate: Duplicate | None) -> None:
+        told = duplicate and duplicate.model_dump()
+        move(session, Upload, upload.id, UploadState.CONSUMED, slide_id=slide.id, duplicate=told)
 
     def refuse() -> None:
         with database.writing() as session:
@@ -158,8 +161,8 @@ def make_slide(
     settings: Settings,
     path: Path,
     facts: Upload | Received,
-    settle: Callable[[Session, Slide], None] = lambda _session, _slide: None,
-) -> tuple[str, bool]:
+    settle: Callable[[Session, Slide, Duplicate | None], None] = lambda *_: None,
+) -> tuple[str, Duplicate | None]:
     """Sniff, hash and keep a received file, then write its slide."""
     content = sniff(path, name=facts.filename, settings=settings)
     sha256 = file_sha256(path)
@@ -181,10 +184,21 @@ def make_slide(
             mpp=facts.mpp,
             created_by=facts.created_by,
         )
-        settle(session, slide)
+        duplicate = settled(session, slide, facts) if known else None
+        settle(session, slide, duplicate)
     forget(path)
     log.info("slide %s received: %s, %d bytes, known: %s", slide.id, content, byte_size, known)
-    return slide.id, known
+    return slide.id, duplicate
+
+
+def settled(session: Session, slide: Slide, facts: Upload | Received) -> Duplicate:
+    said = {
+        "name": facts.filename,
+        "stain": facts.stain,
+        "case_id": facts.case_id,
+        "mpp": facts.mpp,
+    }
+    return duplicates.settle(session, slide, said, by=session.get(User, facts.created_by))
 
 
 def keep_blob(blobs: Blobs, path: Path, sha256: str) -> None:

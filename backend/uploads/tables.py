@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -41,3 +41,6 @@ class Upload(Identified, Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
     slide_id: Mapped[str | None] = mapped_column(ForeignKey("slides.id", ondelete="SET NULL"))
+    duplicate: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="What became of its words if its bytes were a slide already (duplicates.py)."
+    )

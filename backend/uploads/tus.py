@@ -25,12 +25,29 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
 ALGORITHMS = ("sha1", "sha256", "md5")
 BODY_TYPE = "application/offset+octet-stream"
+ASKED = (
+    (
+        "Upload-Concat",
+        "concatenation",
+        "send the file as one upload, in as many pieces as you like, without parallel uploads.",
+    ),
+    (
+        "Upload-Defer-Length",
+        "creation-defer-length",
+        "say with Upload-Length how many bytes the file has.",
+    ),
+)
+"""Headers of extensions that change what a creation means."""
 MOST_METADATA = 8192
 MOST_VALUE = 255
 
 
 class VersionUnknown(PreconditionFailed):
     code, title = "tus_version", "This version of tus is not spoken here"
+
+
+class ExtensionUnknown(BadRequest):
+    code, title = "tus_extension", "This extension of tus is not spoken here"
 
 
 class OffsetConflict(Conflict):
@@ -83,6 +100,18 @@ def check_version(headers: Mapping[str, str]) -> None:
         raise VersionUnknown(
             f"Send the header Tus-Resumable: {VERSION}.", headers={"Tus-Version": VERSION}
         )
+
+
+def check_extensions(headers: Mapping[str, str]) -> None:
+    """Refuse what asks for more of tus than is spoken here, before anything is made of it.
+
+    A part of a file that is to be joined later would otherwise be taken for the whole.
+    """
+    for header, extension, instead in ASKED:
+        if header in headers:
+            raise ExtensionUnknown(
+                f"The tus extension {extension} ({header}) is not spoken here: {instead}"
+            )
 
 
 def whole_number(headers: Mapping[str, str], name: str) -> int:

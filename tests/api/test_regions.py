@@ -186,3 +186,86 @@ def test_viewers_read_and_do_not_draw(service: Service) -> None:
     refused = viewer.post(f"/slides/{slide_id}/regions", json=feature())
     assert code(refused) == (403, "not_allowed")
     assert code(service.client.get("/slides/none/regions")) == (404, "slide_not_found")
+
+
+def of_qupath(name: str | None, geometry: Any = None, **properties: Any) -> dict[str, Any]:
+    """A feature as QuPath writes it, with the class of that name or none."""
+    said = {"classification": {"name": name, "color": [1, 2, 3]}} if name else {}
+    return {
+        "type": "Feature",
+        "geometry": geometry or {"type": "Polygon", "coordinates": [SQUARE]},
+        "properties": {"objectType": "annotation", **said, **properties},
+    }
+
+
+LINE = {"type": "LineString", "coordinates": [[0, 0], [9, 9]]}
+PARTS = {"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE], [[[9, 9], [20, 9], [9, 20]]]]}
+WHOLE_EXPORT = [
+    of_qupath("Stroma"),
+    of_qupath("Tumor"),
+    of_qupath(None),
+    of_qupath(None),
+    of_qupath("Tumor: Positive"),
+    of_qupath("Necrosis"),
+    of_qupath("Ignore*", PARTS),
+    of_qupath("Tumor", LINE),
+    of_qupath("Tumor", {"type": "Polygon", "coordinates": [HOLE], "isEllipse": True}),
+    of_qupath(None, {"type": "Point", "coordinates": [1, 2]}),
+    of_qupath("Tumor", objectType="cell", nucleusGeometry=LINE),
+    of_qupath("Tumor", {"type": "GeometryCollection", "geometries": []}),
+]
+LEFT = {
+    "Stroma": 1,
+    "(unclassified)": 2,
+    "(unclassified) (Point)": 1,
+    "Tumor: Positive": 1,
+    "Necrosis": 1,
+    "Tumor (LineString)": 1,
+    "Tumor (cell)": 1,
+    "Tumor (GeometryCollection)": 1,
+}
+
+
+@pytest.mark.parametrize("shape", ["list", "collection"])
+def test_a_whole_export_of_qupath_gives_its_tumour_and_names_the_rest(
+    service: Service, shape: str
+) -> None:
+    slide_id = ready_slide(service)
+    many = [of_qupath("Positive", objectType="detection")] * 600
+    sent: Any = [*WHOLE_EXPORT, *many]
+    if shape == "collection":
+        sent = {"type": "FeatureCollection", "features": sent}
+    made = post(service, slide_id, sent)
+    assert made.status_code == 201, made.text
+    kinds = sorted(each["properties"]["kind"] for each in made.json()["features"])
+    assert kinds == ["exclude", "tumour", "tumour"]
+    assert made.json()["features_left"] == {**LEFT, "Positive (detection)": 600}
+    [excluded] = [
+        each for each in made.json()["features"] if each["properties"]["kind"] == "exclude"
+    ]
+    assert [len(rings) for rings in excluded["geometry"]["coordinates"]] == [2, 1]
+    place = f"/slides/{slide_id}/regions"
+    there = service.client.get(place)
+    assert there.json()["features_left"] == {}
+    replaced = service.client.put(
+        place, json=[WHOLE_EXPORT[0], WHOLE_EXPORT[1]], headers={"If-Match": there.headers["ETag"]}
+    )
+    assert len(replaced.json()["features"]) == 1
+    assert replaced.json()["features_left"] == {"Stroma": 1}
+
+
+def test_an_export_without_any_region_is_refused_and_replaces_nothing(service: Service) -> None:
+    slide_id = ready_slide(service)
+    post(service, slide_id, feature())
+    assert code(post(service, slide_id, [of_qupath("Stroma"), of_qupath("Necrosis")])) == (
+        422,
+        "region_kind",
+    )
+    answer = service.client.put(
+        f"/slides/{slide_id}/regions", json=[of_qupath("Stroma")], headers={"If-Match": '"r1"'}
+    )
+    assert code(answer) == (422, "region_kind")
+    crossing = [[0, 0], [100, 100], [100, 0], [0, 100], [0, 0]]
+    faulty = of_qupath("Tumor", {"type": "Polygon", "coordinates": [crossing]})
+    assert code(post(service, slide_id, [of_qupath("Tumor"), faulty])) == (422, "self_intersection")
+    assert len(service.client.get(f"/slides/{slide_id}/regions").json()["features"]) == 1

@@ -222,3 +222,22 @@ def test_a_crash_before_the_slide_was_written_is_made_good(service: Service, sma
     assert answer.headers["Upload-Offset"] == str(len(small))
     slide_id = answer.headers["Slide-Id"]
     assert service.client.get(f"/slides/{slide_id}").json()["state"] == "uploaded"
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"Upload-Concat": "partial", "Upload-Length": "10"}, "concatenation"),
+        ({"Upload-Concat": "final;/api/v1/uploads/a /api/v1/uploads/b"}, "concatenation"),
+        ({"Upload-Defer-Length": "1"}, "creation-defer-length"),
+    ],
+)
+def test_an_extension_that_is_not_spoken_is_refused_at_creation(
+    service: Service, asked: dict[str, str], named: str
+) -> None:
+    """A part must not become a slide of its own."""
+    answer = service.client.post("/uploads", headers={**TUS, **asked})
+    assert (answer.status_code, answer.json()["code"]) == (400, "tus_extension")
+    assert named in answer.json()["detail"]
+    assert answer.headers["Tus-Resumable"] == "1.0.0"
+    assert part_files(service) == []

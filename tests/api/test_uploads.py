@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from backend.auth.tables import Role
 from backend.settings import Settings
 from backend.uploads import multipart, routes
-from tests.api.tus import TUS, announce, app_of, begin, offset, part_files, send
+from tests.api.tus import TUS, announce, app_of, begin, encoded, offset, part_files, send
 from tests.backend.test_hostile_zips import packed
 from tests.conftest import Service
 
@@ -237,3 +237,44 @@ def test_a_damaged_zip_is_refused_by_tus_and_forgotten(service: Service) -> None
     assert (answer.status_code, answer.json()["code"]) == (422, "archive_unreadable")
     assert service.client.head(place, headers=TUS).status_code == 410
     assert part_files(service) == []
+
+
+def test_a_duplicate_says_what_became_of_its_words(service: Service, small: bytes) -> None:
+    """Nobody's case or stain is changed by another upload, and none is dropped in silence."""
+    first = service.client.post("/slides", files={"file": ("a.svs", small)}).json()
+    assert first["duplicate"] is None
+    other = service.client_of(Role.PATHOLOGIST)
+    form = {"case_id": "K-7", "stain": "ER", "mpp": "0.5"}
+    answer = other.post("/slides", files={"file": ("b.svs", small)}, data=form)
+    assert (answer.status_code, answer.json()["id"]) == (200, first["id"])
+    assert (answer.json()["case_id"], answer.json()["stain"]) == ("K-7", "HER2")
+    told = answer.json()["duplicate"]
+    assert told["taken"] == [{"field": "case_id", "sent": "K-7", "slide": "K-7"}]
+    assert told["kept"] == [
+        {"field": "name", "sent": "b.svs", "slide": "a.svs"},
+        {"field": "stain", "sent": "ER", "slide": "HER2"},
+        {"field": "mpp", "sent": 0.5, "slide": None},
+    ]
+    assert "here already, as “a.svs”" in told["detail"]
+    assert "stain stays “HER2”; “ER” was not taken" in told["detail"]
+    assert "case is now “K-7”" in told["detail"]
+    place = begin(service.client, len(small), **{"Upload-Metadata": encoded(case_id="K-8")})
+    ended = send(service.client, place, 0, small)
+    assert ended.headers["Slide-Duplicate"] == "true"
+    upload = service.client.get(place).json()
+    assert upload["duplicate"]["taken"] == []
+    assert "case stays “K-7”; “K-8” was not taken" in upload["duplicate"]["detail"]
+    asked_again = service.client.head(place, headers=TUS)
+    assert asked_again.headers["Slide-Duplicate"] == "true"
+    assert service.client.get(f"/slides/{first['id']}").json()["case_id"] == "K-7"
+    entries = service.client_of(Role.ADMIN).get("/audit").json()["items"]
+    changed = [each for each in entries if each["action"] == "slide.changed"]
+    assert [each["details"]["fields"] for each in changed] == [["case_id"]]
+
+
+def test_the_same_words_again_are_not_told_as_dropped(service: Service, small: bytes) -> None:
+    form = {"case_id": "K-7"}
+    for _ in range(2):
+        answer = service.client.post("/slides", files={"file": ("a.svs", small)}, data=form)
+    told = answer.json()["duplicate"]
+    assert (told["kept"], told["taken"]) == ([], [])

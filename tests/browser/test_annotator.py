@@ -61,6 +61,16 @@ def test_upload_shows_progress_and_ends_ready(page: Page, slide_file: Path) -> N
     expect(card.first.get_by_test_id("slide-synthetic")).to_be_visible()
 
 
+def test_a_known_file_says_what_became_of_its_case(
+    page: Page, slide_id: str, slide_file: Path
+) -> None:
+    page.get_by_test_id("upload-stain").fill("ER")
+    page.get_by_test_id("upload-input").set_input_files(slide_file)
+    told = page.get_by_test_id("notices")
+    expect(told).to_contain_text("no second slide was made", timeout=PATIENCE)
+    expect(told).to_contain_text("stain stays “HER2”; “ER” was not taken")
+
+
 def test_a_file_that_is_no_slide_is_refused_in_words(page: Page, tmp_path: Path) -> None:
     wrong = tmp_path / "letter.svs"
     wrong.write_text("Dear colleague, this is not a slide.\n" * 50)

@@ -55,6 +55,18 @@ def test_tumour_less_exclusions_less_a_rim(tmp_path):
     assert regions.holds(x, y).tolist() == [False, False, True, False]
 
 
+def test_what_is_no_region_beside_the_tumour_is_named(tmp_path, capsys):
+    path = written(
+        tmp_path / "regions.geojson",
+        of_qupath(0, 0, 300, SIDE, "Tumor"),
+        of_qupath(0, 0, 300, SIDE, "Stroma"),
+        of_qupath(0, 0, 9, 9, "Tumor: Positive"),
+    )
+    assert not regions_in(picture(), path)[0].empty
+    said = "regions.geojson: no regions, and left: Stroma (1), Tumor: Positive (1)"
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["case.ome.tif.geojson", "case.ome.geojson", "case.json"])
 def test_a_folder_is_searched_by_the_pictures_name(tmp_path, name):
     with pytest.raises(Refused, match="no regions for case") as refused:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import openslide
 import shapely
 
+from backend.cli import complain
 from backend.regions import geojson
 from backend.regions.geojson import RegionInvalid
 from backend.slides import pixel_kinds
@@ -182,7 +183,7 @@ def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
     try:
         content = found.read_bytes()
         height, width = picture.pixels.shape[:2]
-        drawn = geojson.parse(json.loads(content), width=width, height=height)
+        drawn, left = geojson.parse(json.loads(content), width=width, height=height)
     except OSError as error:
         raise Refused(
             f"{found} can't be read: {error.strerror}.", code="regions_missing"
@@ -191,6 +192,9 @@ def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
         raise Refused(f"{found.name} is no GeoJSON: {error}.", code="not_geojson") from error
     except RegionInvalid as error:
         raise Refused(f"{found.name}: {error.detail}", code=error.problem_code) from error
+    if left:
+        listed = ", ".join(f"{name} ({number})" for name, number in left.items())
+        complain(f"{found.name}: no regions, and left: {listed}")
     assert picture.mpp is not None, "what has no pixel size is not measured"
     field = Field(picture.pixels, picture.mpp)
     return regions_of(drawn, field), hashlib.sha256(content).hexdigest()

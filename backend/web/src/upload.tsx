@@ -2,7 +2,8 @@
 
 import { useRef, useState } from "preact/hooks";
 import { DetailedError, Upload } from "tus-js-client";
-import { apiUrl, csrfHeaders, sentence } from "./api";
+import { apiUrl, csrfHeaders, json, sentence } from "./api";
+import { notify } from "./notices";
 import type { Problem } from "./types";
 
 const CHUNK_BYTES = 8 * 1024 * 1024;
@@ -17,6 +18,11 @@ interface Item {
   /** Sending it again may help: the content itself was not refused. */
   retry: boolean;
   upload: Upload;
+}
+
+interface Duplicate {
+  detail: string;
+  kept: unknown[];
 }
 
 let number = 0;
@@ -40,6 +46,15 @@ function whyFailed(error: Error): string {
   return "The service can't be reached. The upload goes on from where it stopped.";
 }
 
+/** Says what came of the words of a file that was here already, if the service can be asked. */
+async function tellDuplicate(upload: Upload): Promise<void> {
+  const id = upload.url?.split("/").pop() ?? "";
+  const found = await json<{ duplicate: Duplicate | null }>(`uploads/${id}`).catch(() => undefined);
+  const said = "This file is here already: no second slide was made.";
+  const lost = found?.duplicate?.kept.length !== 0;
+  notify(found?.duplicate?.detail ?? said, lost ? "bad" : "info");
+}
+
 /** `onSlide` gets the new slide's id, or "" when the service did not say it (a resumed end). */
 export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
   const [items, setItems] = useState<Item[]>([]);
@@ -54,6 +69,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
   async function add(file: File): Promise<void> {
     const id = (number += 1);
     let slide = "";
+    let known = false;
     const upload = new Upload(file, {
       endpoint: apiUrl("uploads"),
       chunkSize: CHUNK_BYTES,
@@ -65,11 +81,14 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
       },
       onAfterResponse: (_request, response) => {
         slide = response.getHeader("Slide-Id") ?? slide;
+        known ||= response.getHeader("Slide-Duplicate") === "true";
       },
       onShouldRetry: (error) => passing(statusOf(error)),
       onProgress: (sent) => change(id, { sent }),
       onSuccess: () => {
-        change(id, { state: "done", sent: file.size, message: "Received" });
+        const message = known ? "Here already" : "Received";
+        change(id, { state: "done", sent: file.size, message });
+        if (known) void tellDuplicate(upload);
         onSlide(slide);
         setTimeout(() => setItems((old) => old.filter((item) => item.id !== id)), 4000);
       },
