@@ -131,6 +131,10 @@ class Settings(BaseSettings):
         return self.data / "broker"
 
     @property
+    def message_folder(self) -> Path:
+        return self.broker_folder / "messages"
+
+    @property
     def blob_folder(self) -> Path:
         return self.data / "blobs"
 

@@ -6,7 +6,6 @@ with the first job: it is a tenth of what the API needs to start.
 
 import logging
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.jobs.tables import HOURS, QUEUE_OF, JobKind, Queue
@@ -16,13 +15,17 @@ if TYPE_CHECKING:
     from celery import Celery
 
 TASK = "membrana.run_job"
+FILES = "backend.jobs.files:Transport"
+"""What stands behind filesystem://, by name: loaded when it is first used."""
 log = logging.getLogger(__name__)
 
 
 def celery_app(settings: Settings) -> "Celery":
     """Make the Celery application that API and workers share; tasks are known by name."""
     from celery import Celery
+    from kombu.transport import TRANSPORT_ALIASES
 
+    TRANSPORT_ALIASES["filesystem"] = FILES
     app = Celery("membrana", broker=settings.celery_broker)
     app.conf.update(
         task_default_queue=Queue.CPU,
@@ -36,13 +39,14 @@ def celery_app(settings: Settings) -> "Celery":
         broker_connection_timeout=2,
     )
     if settings.celery_broker.startswith("filesystem"):
-        app.conf.broker_transport_options = filesystem_folders(settings.broker_folder.resolve())
+        app.conf.broker_transport_options = filesystem_folders(settings)
     return app
 
 
-def filesystem_folders(folder: Path) -> dict[str, Any]:
+def filesystem_folders(settings: Settings) -> dict[str, Any]:
     """Make the folders of Celery's filesystem transport and return its options."""
-    messages, control = folder / "messages", folder / "control"
+    messages = settings.message_folder.resolve()
+    control = settings.broker_folder.resolve() / "control"
     for path in (messages, control):
         path.mkdir(parents=True, exist_ok=True)
     return {

@@ -36,7 +36,8 @@ def sweep_files(context: JobContext) -> None:
     """Delete old files that no row stands for."""
     settings, before = context.settings, now() - DRAFTS_KEPT
     pyramids.forget_drafts(settings.pyramid_folder, before)
-    for folder in (settings.slide_folder, settings.pyramid_folder, settings.blob_folder):
+    folders = (settings.slide_folder, settings.pyramid_folder, settings.blob_folder)
+    for folder in (*folders, settings.message_folder):
         sweeping.forget_hidden(folder, before)
     context.check()
     for sha256 in leftovers.unknown(context.database, settings, before):
