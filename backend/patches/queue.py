@@ -1,9 +1,10 @@
 """The queue: who gets which patch next. A patch is in one person's hands at a time."""
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.auth.tables import User
@@ -21,6 +22,8 @@ from backend.slides.tables import Slide, SlideState
 
 Strategy = Literal["uncertainty", "entropy", "random", "clinical"]
 FREE = (PatchState.UNREVIEWED, PatchState.PROPOSED, PatchState.RETURNED)
+WAITS = (Patch.state.in_(FREE), Patch.problem.is_(None))
+AMONG_EQUALS = (-PatchPrediction.score, Patch.row.expression, Patch.column.expression)
 
 
 class NotSkippable(Conflict):
@@ -51,9 +54,7 @@ def take_next(
     free_expired(session)
     left = leave(session, after, user) if after else None
     until = now() + timedelta(minutes=settings.patch_lease_minutes)
-    if held := held_by(session, user, slide_id):
-        held.lease_until = until
-        session.flush()
+    if (held := held_by(session, user, slide_id)) and extend(session, held, user, until):
         return service.view(session, held)
     patch_id = first_waiting(session, slide_id, left, strategy)
     lease = {"lease_user_id": user.id, "lease_until": until}
@@ -65,10 +66,29 @@ def take_next(
 
 
 def free_expired(session: Session) -> None:
-    """Give back what people leased and forgot."""
+    """Give back what people leased and forgot; what somebody else gives back now is theirs."""
     over = (Patch.state == PatchState.IN_ANNOTATION, Patch.lease_until < now())
-    for patch in session.scalars(select(Patch).where(*over)).all():
+    # two who wait for each other's rows would both fail
+    expired = select(Patch).where(*over).with_for_update(skip_locked=True)
+    for patch in session.scalars(expired).all():
         move(session, Patch, patch.id, waiting(patch), *over, **released())
+
+
+def extend(session: Session, patch: Patch, user: User, until: datetime) -> bool:
+    """Lengthen a lease; False if the person has saved or left the patch in this moment."""
+    still = session.scalar(
+        update(Patch)
+        .where(
+            Patch.id == patch.id,
+            Patch.state == PatchState.IN_ANNOTATION,
+            Patch.lease_user_id == user.id,
+        )
+        .values(lease_until=until)
+        .returning(Patch.id)
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(patch)
+    return still is not None
 
 
 def waiting(patch: Patch) -> PatchState:
@@ -129,33 +149,104 @@ def first_waiting(
     if slide_id is not None:
         readable = readable.where(Slide.id == slide_id)
     shown = predictions.shown_of(session, session.scalars(readable).all())
+    prediction_ids = [each.id for each in shown.values()]
+    if strategy == "random":
+        return session.scalar(free(prediction_ids, strategy).order_by(func.random()))
+    place = rank_of(session, left, shown.get(left.slide_id), strategy) if left else None
+    for stretch in stretches(strategy, left, place):
+        passed = [left.id] if left else []
+        while best := best_of_slides(session, prediction_ids, strategy, stretch, passed):
+            statement = free(prediction_ids, strategy).where(Patch.id.in_(best))
+            if found := session.scalar(statement.order_by(*order_of(strategy))):
+                return found
+            passed += best
+    return None
+
+
+def free(prediction_ids: Sequence[str], strategy: Strategy) -> Select[str]:
+    """Select one patch that waits, and hold its row."""
     statement = (
         select(Patch.id)
         .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
-        .where(
-            PatchPrediction.prediction_id.in_([each.id for each in shown.values()]),
-            Patch.state.in_(FREE),
-            Patch.problem.is_(None),
-        )
+        .where(PatchPrediction.prediction_id.in_(prediction_ids), *WAITS)
         .with_for_update(of=Patch, skip_locked=True)
         .limit(1)
     )
-    rank: ColumnElement[Any] = func.coalesce(PatchPrediction.rank, UNRANKED)
+    return by_influence(statement) if strategy == "clinical" else statement
+
+
+def by_influence(statement: Select[Any]) -> Select[Any]:
+    return statement.join(PatchInfluence, influence.OF_PATCH)
+
+
+def key_of(strategy: Strategy) -> ColumnElement[Any]:
+    """Return what a strategy goes by; the least comes first."""
     if strategy == "clinical":
-        statement = statement.join(PatchInfluence, influence.OF_PATCH)
-        rank = PatchInfluence.rank.expression
+        return PatchInfluence.rank.expression
+    return -PatchPrediction.entropy if strategy == "entropy" else PatchPrediction.rank.expression
+
+
+def order_of(strategy: Strategy) -> list[ColumnElement[Any]]:
+    key = func.coalesce(key_of(strategy), UNRANKED)
+    return [key, Patch.slide_id.expression, *AMONG_EQUALS]
+
+
+def stretches(
+    strategy: Strategy, left: Patch | None, place: float | None
+) -> Iterator[Sequence[ColumnElement[bool]]]:
+    """Yield the parts of the queue in turn: after the patch that was left, then from its start.
+
+    What has no rank comes after all that has.
+    """
+    key = key_of(strategy)
+    ranked = [key.is_not(None)]
+    if left is not None and place is not None:
+        yield [*ranked, or_(key > place, and_(key == place, Prediction.slide_id > left.slide_id))]
+        if strategy == "uncertainty":
+            yield [key.is_(None)]
+        yield ranked
+        return
+    yield ranked
+    if strategy == "uncertainty":
+        yield [key.is_(None)]
+
+
+def best_of_slides(
+    session: Session,
+    prediction_ids: Sequence[str],
+    strategy: Strategy,
+    stretch: Sequence[ColumnElement[bool]],
+    passed: Sequence[str],
+) -> list[str]:
+    """Return each slide's first free patch in a stretch of the queue, but those passed over.
+
+    Found by an index that is in a strategy's order, so that only what is done already is walked
+    past, and not a slide's every patch.
+    """
+    first = (
+        select(PatchPrediction.patch_id)
+        .join(Patch, PatchPrediction.patch_id == Patch.id)
+        .where(
+            PatchPrediction.prediction_id == Prediction.id,
+            Patch.id.not_in(passed),
+            *WAITS,
+            *stretch,
+        )
+    )
+    key = key_of(strategy)
+    if strategy == "clinical":
+        first = by_influence(first).where(PatchInfluence.slide_id == Prediction.slide_id)
     elif strategy == "entropy":
-        rank = -PatchPrediction.entropy
-    elif strategy == "random":
-        rank = func.random()
-    order: list[ColumnElement[Any]] = [rank, Patch.slide_id.expression, -PatchPrediction.score]
-    order += [Patch.row.expression, Patch.column.expression]
-    if left is not None:
-        statement = statement.where(Patch.id != left.id)
-        if (place := rank_of(session, left, shown.get(left.slide_id), strategy)) is not None:
-            further = or_(rank > place, and_(rank == place, Patch.slide_id > left.slide_id))
-            order.insert(0, case((further, 0), else_=1))
-    return session.scalar(statement.order_by(*order))
+        # as the index has it
+        key = PatchPrediction.entropy.desc()
+    of_slide = first.order_by(key, *AMONG_EQUALS).limit(1).correlate(Prediction).scalar_subquery()
+    waits = (
+        select(Patch.id).where(Patch.slide_id == Prediction.slide_id, *WAITS).correlate(Prediction)
+    )
+    found = session.scalars(
+        select(of_slide).where(Prediction.id.in_(prediction_ids), waits.exists())
+    )
+    return [each for each in found if each is not None]
 
 
 def rank_of(

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db.base import Base, EnumText, Identified, UtcDateTime, one_of
@@ -26,6 +26,12 @@ class PatchRole(StrEnum):
 
     TRAINING = "training"
     GOLD = "gold"
+
+
+def some(name: str, column: str, *more: str) -> Index:
+    """Return an index of the rows that have a value in its first column."""
+    there = text(f"{column} IS NOT NULL")
+    return Index(name, column, *more, sqlite_where=there, postgresql_where=there)
 
 
 class Patch(Identified, Base):
@@ -63,6 +69,10 @@ class Patch(Identified, Base):
             "(lease_user_id IS NULL) = (lease_until IS NULL)", name="lease_has_owner_and_end"
         ),
         Index("ix_patches_slide_state", "slide_id", "state"),
+        # few patches of many are in somebody's hands or annotated: each asks for these alone
+        some("ix_patches_lease_until", "lease_until"),
+        some("ix_patches_lease_user_id", "lease_user_id"),
+        some("ix_patches_role", "role", "slide_id"),
     )
 
     slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id", ondelete="CASCADE"))
@@ -104,7 +114,10 @@ class PatchInfluence(Base):
     """
 
     __tablename__ = "patch_influences"
-    __table_args__ = (CheckConstraint("rank >= 1", name="rank_from_one"),)
+    __table_args__ = (
+        CheckConstraint("rank >= 1", name="rank_from_one"),
+        Index("ix_patch_influences_rank", "slide_id", "rank"),
+    )
 
     slide_id: Mapped[str] = mapped_column(
         ForeignKey("slides.id", ondelete="CASCADE"), primary_key=True

@@ -41,7 +41,10 @@ class PatchPrediction(Base):
     """What a model version thinks of a patch, and where the selector puts it in the queue."""
 
     __tablename__ = "patch_predictions"
-    __table_args__ = (Index("ix_patch_predictions_rank", "prediction_id", "rank"),)
+    __table_args__ = (
+        Index("ix_patch_predictions_rank", "prediction_id", "rank"),
+        Index("ix_patch_predictions_entropy", "prediction_id", "entropy"),
+    )
 
     prediction_id: Mapped[str] = mapped_column(
         ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
-from backend.auth.tables import Role
+from backend.auth.tables import Role, User
 from backend.db.base import now
-from backend.patches.tables import Patch
+from backend.patches import queue
+from backend.patches.tables import Patch, PatchState
 from backend.predictions.tables import PatchPrediction
 from tests.conftest import Service
 from tests.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
@@ -34,7 +35,8 @@ def ranked(service: Service, slide_id: str) -> list[str]:
 def expire(service: Service, patch_id: str) -> None:
     with service.database.writing() as session:
         past = now() - timedelta(seconds=1)
-        session.execute(update(Patch).where(Patch.id == patch_id).values(lease_until=past))
+        leased = (Patch.id == patch_id, Patch.lease_until.is_not(None))
+        session.execute(update(Patch).where(*leased).values(lease_until=past))
 
 
 def test_the_most_uncertain_patch_comes_first_with_its_stored_reason(service: Service) -> None:
@@ -130,6 +132,63 @@ def test_people_at_once_never_get_the_same_patch(service: Service) -> None:
     assert len(got) == 8
     handed_out = [patch_id for patch_id in got if patch_id]
     assert len(set(handed_out)) == len(handed_out) == 6
+
+
+def test_a_lease_that_ended_in_this_moment_is_not_lengthened(service: Service) -> None:
+    """Two tabs of one person: one saves while the other asks. It was an error of the server."""
+    slide_id = predicted_slide(service)
+    patch_id = taken(service.client, slide_id=slide_id)
+    with service.database.reading() as session:
+        lease = session.get_one(Patch, patch_id)
+        user = session.get_one(User, lease.lease_user_id)
+    with service.database.writing() as session:
+        held = queue.held_by(session, user, slide_id)
+        assert held is not None
+        assert held.id == patch_id
+        # as another transaction leaves it, which PostgreSQL lets in between
+        gone = {"lease_user_id": None, "lease_until": None, "state": PatchState.ANNOTATED}
+        session.connection().execute(update(Patch).where(Patch.id == patch_id).values(**gone))
+        assert not queue.extend(session, held, user, now() + timedelta(minutes=15))
+    assert service.client.get(f"/patches/{patch_id}").json()["state"] == "annotated"
+
+
+def test_tabs_that_ask_and_save_at_once_are_all_answered(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    patch_ids = ranked(service, slide_id)
+    mine, other = service.client, service.client_of(Role.PATHOLOGIST)
+    answers: list[int] = []
+
+    def ask_on(client: TestClient, strategy: str) -> None:
+        for number in range(8):
+            if number % 3 == 0:
+                expire(service, patch_ids[number % len(patch_ids)])
+            answer = client.get("/queue/next", params={"slide_id": slide_id, "strategy": strategy})
+            answers.append(answer.status_code)
+
+    def save_on() -> None:
+        answers.extend(put(mine, each, some_mask()).status_code for each in patch_ids[:4])
+
+    works = [(ask_on, (mine, "uncertainty")), (ask_on, (mine, "entropy"))]
+    works += [(ask_on, (other, "random")), (save_on, ())]
+    threads = [threading.Thread(target=work, args=arguments) for work, arguments in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 28, "a thread that raised has fewer"
+    assert set(answers) <= {200, 201, 204}
+
+
+def test_a_patch_that_is_held_this_moment_is_passed_over(service: Service) -> None:
+    """On PostgreSQL nobody waits for another person's transaction."""
+    slide_id = predicted_slide(service)
+    order = ranked(service, slide_id)
+    if service.database.engine.dialect.name == "sqlite":
+        assert taken(service.client, slide_id=slide_id) == order[0]
+        return
+    with service.database.writing() as session:
+        session.execute(select(Patch.id).where(Patch.id.in_(order[:2])).with_for_update())
+        assert taken(service.client, slide_id=slide_id) == order[2]
 
 
 def test_a_forgotten_lease_is_free_again(service: Service) -> None:
