@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from models.architectures.weights import State, fill, with_positions
-from models.networks import NetworkError
+from models.networks.config import NetworkError
 
 SIDE = 256
 """Side of the images, px, that position tables are made for; other sides are resampled."""

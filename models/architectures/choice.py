@@ -8,7 +8,7 @@ from models.architectures.fafuse import FAFuse
 from models.architectures.swin_unet import SwinUnet
 from models.architectures.transfuse import TransFuse
 from models.architectures.transunet import TransUNet
-from models.networks import PAPER, SMALL, NetworkConfig, NetworkError
+from models.networks.config import PAPER, SMALL, NetworkConfig, NetworkError
 
 
 @dataclass(frozen=True)

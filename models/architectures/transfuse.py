@@ -15,7 +15,8 @@ from models.acceleration import ExactConv2d
 from models.architectures.branches import Convolutional, check_size, transformer, two_parts
 from models.architectures.fusion import Attended, BiFusion, doubled
 from models.architectures.weights import states
-from models.networks import CLASSES, Block, NetworkConfig
+from models.networks.config import CLASSES, NetworkConfig
+from models.networks.small_unet import Block
 
 BLOCKS = 8
 """The transformer's blocks that are kept."""

@@ -26,7 +26,8 @@ from models.architectures.branches import (
     unknown_encoder,
 )
 from models.architectures.weights import fill, states, with_positions
-from models.networks import CLASSES, Block, NetworkConfig
+from models.networks.config import CLASSES, NetworkConfig
+from models.networks.small_unet import Block
 
 LAST = 16
 """Channels at full resolution."""

@@ -5,7 +5,8 @@ from pathlib import Path
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from models.networks import SCRATCH, NetworkError, check_encoder_weights, read_weights, weights_file
+from models.networks.config import SCRATCH, NetworkError
+from models.networks.weights import check_encoder_weights, read_weights, weights_file
 
 State = dict[str, Tensor]
 

@@ -1,0 +1,43 @@
+"""Networks: built by name, saved as one safetensors file that says what it is."""
+
+from models.networks.build import build, classify, decode, encode, merge, place
+from models.networks.config import (
+    ARCHITECTURES,
+    CLASSES,
+    OF_THE_PAPER,
+    PACKAGED,
+    PAPER,
+    SCRATCH,
+    SMALL,
+    NetworkConfig,
+    NetworkError,
+)
+from models.networks.ensemble import Ensemble, load_ensemble, save_ensemble
+from models.networks.small_unet import Block, SmallUNet
+from models.networks.weights import check_encoder_weights, read_weights, weights_file
+
+__all__ = [
+    "ARCHITECTURES",
+    "CLASSES",
+    "OF_THE_PAPER",
+    "PACKAGED",
+    "PAPER",
+    "SCRATCH",
+    "SMALL",
+    "Block",
+    "Ensemble",
+    "NetworkConfig",
+    "NetworkError",
+    "SmallUNet",
+    "build",
+    "check_encoder_weights",
+    "classify",
+    "decode",
+    "encode",
+    "load_ensemble",
+    "merge",
+    "place",
+    "read_weights",
+    "save_ensemble",
+    "weights_file",
+]
