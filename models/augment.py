@@ -90,7 +90,7 @@ def colour_jitter(images: Tensor, generator: Generator) -> Tensor:
             for change, chosen in zip(changes, choices, strict=True):
                 eight_bit = change(eight_bit) if chosen else eight_bit
             view.copy_(eight_bit).div_(255)
-    return soften(views, generator)
+    return soften(views, generator, most=2.0)
 
 
 def luminance(images: Tensor) -> Tensor:
@@ -120,16 +120,20 @@ def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
     return value.unsqueeze(1) - chroma.unsqueeze(1) * share
 
 
-def soften(images: Tensor, generator: Generator) -> Tensor:
-    """Blur each image by a 3 px Gaussian of its own width, sigma 0.1 to 1.2 px."""
-    sigma = uniform(generator, 0.1, 1.2, len(images), 1)
-    edge = torch.exp(-0.5 / sigma**2)
-    line = torch.cat([edge, torch.ones_like(edge), edge], 1)
+def soften(images: Tensor, generator: Generator, most: float = 1.2) -> Tensor:
+    """Blur each image by a Gaussian of its own width, sigma 0.1 to `most` px.
+
+    Thin membranes are gone beyond 1.2; UCMT's code goes to 2.
+    """
+    sigma = uniform(generator, 0.1, most, len(images), 1)
+    reach = 1 if most <= 1.2 else math.ceil(2 * most)
+    offsets = torch.arange(-reach, reach + 1)
+    line = torch.exp(-0.5 * (offsets / sigma) ** 2)
     line = line / line.sum(1, keepdim=True)
     kernels = torch.einsum("bi,bj->bij", line, line).unsqueeze(1).repeat_interleave(3, 0)
     batch, channels, height, width = images.shape
-    stacked = F.pad(images, (1, 1, 1, 1), mode="replicate").reshape(
-        1, batch * channels, height + 2, width + 2
+    stacked = F.pad(images, (reach,) * 4, mode="replicate").reshape(
+        1, batch * channels, height + 2 * reach, width + 2 * reach
     )
     return F.conv2d(stacked, kernels, groups=batch * channels).view(images.shape)
 

@@ -65,11 +65,15 @@ class TrainingDiverged(TrainingDataError):
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the weights' file, its sha256, the steps it took, and how."""
+    """A finished training: the weights' file, its sha256, the steps it took, and how.
+
+    updates: of the weights; a step of some methods makes two.
+    """
 
     path: Path
     sha256: str
     iterations: int
+    updates: int
     compiled: bool
 
 
@@ -139,7 +143,7 @@ def train(
     path = workdir / "model.safetensors"
     ensemble = Ensemble(config.network, run.method.teacher, tuple(run.method.students))
     sha256 = save_ensemble(ensemble, path) if group.leads else ""
-    return Trained(path, group.of_leader(sha256), run.step, run.compiled)
+    return Trained(path, group.of_leader(sha256), run.step, run.updates, run.compiled)
 
 
 class Run:
@@ -151,6 +155,7 @@ class Run:
         self.config = config
         self.group = group or Group(torch.device(config.device))
         self.step = 0
+        self.updates = 0
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.method = make_method(config, initial, self.group.device)
@@ -188,6 +193,7 @@ class Run:
         values = torch.stack([loss.detach() for loss in losses.values()])
         self.group.average([*self.gradients(), *self.statistics(), values])
         self.optimiser.step()
+        self.updates += 1
         self.method.after_update(self.step)
         for name, value in zip(losses, values.unbind(), strict=True):
             self.sums[name] = self.sums.get(name, 0) + value
@@ -221,6 +227,7 @@ class Run:
             "fingerprint": fingerprint,
             "compiled": self.compiled,
             "step": self.step,
+            "updates": self.updates,
             "networks": self.networks().state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "sums": self.sums,
@@ -253,6 +260,8 @@ class Run:
                 "other weights. Bring back what was there, or delete the folder to begin anew."
             )
         self.step = state["step"]
+        # a checkpoint of before counted steps alone
+        self.updates = state.get("updates", self.step)
         self.networks().load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.sums, self.counts = state["sums"], state["counts"]
@@ -267,8 +276,9 @@ def make_method(
     def grow(number: int) -> nn.Module:
         torch.manual_seed(step_seed(config.seed, number, stream=NETWORKS))
         network = build(config.network)
-        if number < len(start):
-            network.load_state_dict(start[number].state_dict())
+        if start:
+            # of a model with fewer networks every other goes on from its last one
+            network.load_state_dict(start[min(number, len(start) - 1)].state_dict())
         if config.precision != "float32":
             acceleration.exact_at_the_end(network)
         return place(network, str(device or config.device)).train()

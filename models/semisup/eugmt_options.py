@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from models.semisup.mixing import MIXTURES
 from models.semisup.selector import SelectorOptions
 
+ALONE = 0.1
+"""A student with less than this share of the teacher's target leaves it the other's average."""
+
 
 @dataclass(frozen=True)
 class MeanTeacherOptions(SelectorOptions):
@@ -62,6 +65,13 @@ class MeanTeacherOptions(SelectorOptions):
                 raise ValueError(f"{switch} can't be {value!r}; choose one of {known}.")
         if not 0 <= self.settled <= 1:
             raise ValueError(f"settled is a share from 0 to 1, not {self.settled!r}.")
+        mixed = self.alternating or not (self.student_mix < ALONE or self.student_mix > 1 - ALONE)
+        if mixed and not (self.fork and self.labelled_share):
+            raise ValueError(
+                "a teacher that is the average of two students of different origin finds nothing: "
+                "let them come from one (fork, with a labelled_share above 0), or follow one "
+                f"(student_mix above {1 - ALONE:g})."
+            )
 
 
 CHOICES = {

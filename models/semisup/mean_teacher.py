@@ -22,6 +22,9 @@ class ConsistencyOptions(TaughtOptions):
 
     labelled_share: float = 1 / 30
     """The consistency began after 1,000 of 30,000 steps."""
+    steady_teacher: bool = True
+    """In training mode its statistics would be those of the noisy images that it alone sees, and
+    it is clean ones that it is asked about in the end."""
 
 
 class ConsistentStudent(TaughtStudent):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from models.networks import OF_THE_PAPER, PAPER, SCRATCH, SMALL, NetworkConfig
+from models.pixel_classifier import KINDS
 from models.presets import PRESETS, TrainingConfig
+from models.semisup.method import Options
 from models.semisup.methods import METHODS
 from models.study.dataset import DatasetError
 from models.study.protocol import Protocol
@@ -32,6 +34,14 @@ SHOWN_ON = ("deeplabv3plus", "unet")
 """Architectures on which the paper shows EUGMT: contenders of their own beside the protocol's."""
 
 
+STRONG = "-strong"
+"""End of the names of methods that see the strong view of labelled images where their authors show
+the weak one: the view that supervised learning has here, so that only the method differs."""
+CELL_PX = 16
+"""Side of the cells that are exchanged: the paper's, at its crops of 256 px in 16 x 16 cells."""
+PIXEL_CLASSIFIER = "pixel-classifier"
+
+
 SIMPLE = re.compile(r"[\w][\w.+-]*")
 NOT_TURNED = {"preset", "method", "options", "network", "iterations", "seed", "device", "threads"}
 """Fields of TrainingConfig that a study needs for itself."""
@@ -41,8 +51,9 @@ NOT_TURNED = {"preset", "method", "options", "network", "iterations", "seed", "d
 class Contender:
     """A row of a table: a method with its options, on the protocol's network or its own.
 
-    options: the method's; what the protocol shares takes their place. switches: options that a
-    variant turns against the protocol, changes: fields of TrainingConfig that it sets against it.
+    options: the method's; what the protocol shares takes their place. pixels: the kind of a pixel
+    classifier, which is no network. switches: options that a variant turns against the protocol,
+    changes: fields of TrainingConfig that it sets against it.
     """
 
     name: str
@@ -50,14 +61,21 @@ class Contender:
     options: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""
     all_labels: bool = False
+    pixels: str = ""
     switches: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, protocol: Protocol, *, steps: int, seed: int, threads: int) -> TrainingConfig:
         """Return the training of this contender under a protocol."""
-        options = {**self.options, "strong_labelled": protocol.strong_labelled}
+        if self.pixels:
+            return TrainingConfig(
+                self.name, self.method, Options(), iterations=0, seed=seed, threads=threads
+            )
+        options = dict(self.options)
         if protocol.loss != "own":
             options["loss"] = protocol.loss
+        if "grid" in options:
+            options["grid"] = max(1, protocol.crop // CELL_PX)
         network = protocol.network
         if self.architecture:
             network = of_architecture(self.architecture, protocol)
@@ -107,18 +125,50 @@ def of_preset(name: str, *, called: str = "", architecture: str = "") -> Contend
 
 def contenders() -> dict[str, Contender]:
     """Every name that `--methods` takes."""
-    named = {name: Contender(name, name) for name in METHODS if name != "eugmt"}
+    named = {name: Contender(name, name) for name in METHODS if name not in {"eugmt", "supervised"}}
     named |= {name: of_preset(name) for name in ("ucmt", "eugmt-paper", "eugmt-plus")}
+    named |= {f"{name}{STRONG}": seeing_strong(each) for name, each in named.items()}
+    # labels alone, in the view that suits them better, are nobody's method
+    del named[f"eugmt-plus{STRONG}"]
+    learning = {"strong_labelled": True}
+    named["supervised"] = Contender("supervised", "supervised", learning)
+    named["supervised-weak"] = Contender("supervised-weak", "supervised")
+    named["supervised-settled"] = settled_alone()
+    for kind in KINDS:
+        name = f"{PIXEL_CLASSIFIER}-{kind}"
+        named[name] = Contender(name, PIXEL_CLASSIFIER, pixels=kind)
     for architecture in SHOWN_ON:
         name = f"eugmt-{architecture}"
         named[name] = of_preset("eugmt-paper", called=name, architecture=architecture)
-    named["supervised-100"] = Contender("supervised-100", "supervised", all_labels=True)
+    named["supervised-100"] = Contender("supervised-100", "supervised", learning, all_labels=True)
     named["deeplabv3plus-100"] = Contender(
-        "deeplabv3plus-100", "supervised", architecture="deeplabv3plus", all_labels=True
+        *("deeplabv3plus-100", "supervised", learning),
+        architecture="deeplabv3plus",
+        all_labels=True,
     )
     for name, (method, options) in FULLY_SUPERVISED.items():
-        named[name] = Contender(name, method, options, architecture=name, all_labels=True)
+        named[name] = Contender(
+            name, method, {**options, **learning}, architecture=name, all_labels=True
+        )
     return named
+
+
+def seeing_strong(contender: Contender) -> Contender:
+    """Return a method in the strong view; its teacher's statistics are then its students'.
+
+    In training mode a teacher would know weak views only, and its students' weights fit others.
+    """
+    options = {**contender.options, "strong_labelled": True}
+    if "steady_teacher" in {each.name for each in fields(METHODS[contender.method].options)}:
+        options["steady_teacher"] = True
+    return replace(contender, name=f"{contender.name}{STRONG}", options=options)
+
+
+def settled_alone() -> Contender:
+    """Return what `eugmt-plus` is without its pseudo-labels: labels, average, whole images."""
+    plus = of_preset("eugmt-plus", called="supervised-settled")
+    nothing = {"unsupervised_weight": 0.0, "consistency_weight": 0.0}
+    return replace(plus, options={**plus.options, **nothing})
 
 
 def chosen(names: Iterable[str], variants: Path | None = None) -> list[Contender]:
@@ -148,7 +198,7 @@ def chosen(names: Iterable[str], variants: Path | None = None) -> list[Contender
 
 def varied(name: str, table: Mapping[str, Any], known: Mapping[str, Contender]) -> Contender:
     base = known.get(table.get("base", "")) if isinstance(table, dict) else None
-    if base is None:
+    if base is None or base.pixels:
         raise DatasetError("variants_unreadable", f"The variant {name} has no known `base`.")
     if name in known or not SIMPLE.fullmatch(name):
         raise DatasetError(

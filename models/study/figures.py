@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.metrics import IGNORE
-from models.networks import load_ensemble
 from models.study.all_figures import of
 from models.study.dataset import Dataset, split
-from models.study.runs import TEST, predict
+from models.study.runs import TEST, WEIGHTS, predictor_of
 from models.study.table import ordered
 
 MISSED, INVENTED, FOUND, UNKNOWN = (0, 114, 178), (213, 94, 0), (255, 255, 255), (110, 110, 110)
@@ -26,7 +25,7 @@ SHOWN = 4
 def curves(results: Mapping[str, Any], path: Path) -> None:
     """Draw validation Dice against the share of the budget: a panel for each set and share.
 
-    A line is the mean over the seeds; validation patches choose nothing.
+    A line is the mean over the seeds.
     """
     panels = [
         (name, share)
@@ -69,10 +68,10 @@ def gallery(
     patches = examples(data, part.test if judge == TEST else part.validation, SHOWN)
     found = {}
     for method in ordered({run["method"] for run in runs}):
-        weights = work / data.name / f"{method}-{share:g}-{first}" / "model.safetensors"
-        if weights.exists():
-            teacher = load_ensemble(weights).teacher
-            found[method] = predict(teacher, data.images[patches]) >= 0.5
+        weights = work / data.name / f"{method}-{share:g}-{first}" / WEIGHTS
+        rows = [run for run in of(runs, method) if (run["labelled"], run["seed"]) == (share, first)]
+        if rows and weights.exists():
+            found[method] = predictor_of(weights)(data.images[patches]) >= rows[0]["threshold"]
     if found:
         qualitative(data.images[patches], data.truth(np.asarray(patches)), found, path)
     return bool(found)

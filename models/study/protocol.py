@@ -9,6 +9,7 @@ from models.networks import PAPER, SMALL, NetworkConfig
 from models.presets import PRESETS
 from models.semisup.schedules import DECAYS
 from models.study.budget import passes_per_step
+from models.study.stopping import LAST, VALIDATION
 
 LOSSES = ("dice", "dice+ce", "own")
 SCHEDULES = ("constant", *DECAYS)
@@ -20,10 +21,11 @@ class Protocol:
 
     passes: image passes of a training. A student's forward and backward of one image is one
     pass, a forward without gradient a third of one.
-    strong_labelled: students see the strong view of labelled images, too.
     loss: of labels and pseudo-labels, for every method (`dice`, `dice+ce`), or `own` for what each
     method's defaults say.
     transformers: encoder of the paper's fully supervised networks, where `network` is another.
+    stopping: what decides which weights of a training are judged, and at which threshold:
+    `validation`, or the `last` ones at 0.5.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -35,9 +37,9 @@ class Protocol:
     schedule: str = "cosine"
     warm_up: int = 10
     strong: str = "stain"
-    strong_labelled: bool = True
     loss: str = "dice+ce"
     transformers: str = SMALL
+    stopping: str = VALIDATION
     split_seed: int = 0
     device: str = "cpu"
     compile: bool = False
@@ -59,7 +61,6 @@ def of_the_paper() -> Protocol:
         schedule=config.schedule,
         warm_up=config.warm_up,
         strong=config.strong,
-        strong_labelled=config.options.strong_labelled,
         loss=config.options.loss,
         transformers=PAPER,
     )
@@ -71,6 +72,6 @@ PROTOCOLS: dict[str, Callable[[], Protocol]] = {"small": Protocol, "paper": of_t
 
 def whole(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a protocol's document with what it had no word for: files older than a field."""
-    standard = Protocol().document()
+    standard = Protocol().document() | {"stopping": LAST}
     network = standard["network"] | document.get("network", {})
     return standard | dict(document) | {"network": network}

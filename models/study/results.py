@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 from models.presets import TrainingConfig
+from models.semisup.method import Options
 from models.semisup.methods import METHODS
 from models.study import runs
 from models.study.dataset import Dataset, DatasetError, labelled, split
@@ -44,7 +45,8 @@ def same(stored: Mapping[str, Any], config: TrainingConfig) -> bool:
     What the row has no word for is newer than it, and stood as it does when nobody turns it.
     """
     today = runs.meaning(config.document())
-    untouched = TrainingConfig(options=METHODS[config.method].options())
+    known = METHODS.get(config.method)
+    untouched = TrainingConfig(options=known.options() if known else Options())
     newer = runs.meaning(untouched.document())
     then = newer | runs.meaning(stored)
     for part in ("options", "network"):

@@ -1,17 +1,18 @@
 """One training of a table: from a dataset, a contender and a seed to figures on held-out groups.
 
-Everything it leaves lies in its own folder: killed, it goes on from there. No choice is made in a
-training, on the test patches nor on the validation patches: the weights of the last step are
-judged. People choose between methods by the validation part of the rows.
+Everything it leaves lies in its own folder: killed, it goes on from there. The validation patches
+decide which moment's weights are judged and at which threshold (`stopping`), and people choose
+between methods by that part of the rows. The test patches decide nothing.
 """
 
 import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from models import distributed
+from models import distributed, pixel_classifier
 from models.augment import normalise
 from models.metrics import Counts, compare
 from models.metrics.evaluation import evaluate
 from models.networks import load_ensemble, place
-from models.study import dataset
+from models.study import dataset, stopping
 from models.study.budget import steps_for
 from models.study.contenders import Contender
 from models.study.dataset import Dataset, DatasetError, Split
@@ -40,13 +41,16 @@ from models.training import (
     unwatched,
 )
 
-CURVE_POINTS = 10
-CURVE_PATCHES = 24
 BATCH = 8
 CHECKPOINT = "checkpoint.pt"
+CHECKPOINTS = 10
+WEIGHTS = "judged.safetensors"
+"""The weights that are judged, of the moment that the validation patches chose."""
 RESOURCES = ("checkpoint_every", "device", "threads")
 """Of a configuration: what it takes to train, not what comes of it."""
 VALIDATION, TEST = "validation", "test"
+Predictor = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""Membrane probabilities (N, H, W) of RGB images (N, H, W, 3)."""
 """What a row is judged on: choices are made on the first, so that the second stays unseen."""
 
 
@@ -99,23 +103,11 @@ def run(
     chosen = dataset.labelled(part, cell.labelled, seed=cell.seed)
     config = configured(cell, protocol, threads)
     log = Log.of(folder, fingerprint(config, data, chosen))
-
-    def watch(step: int, teacher: nn.Module) -> None:
-        if step * CURVE_POINTS // config.iterations <= log.points:
-            return
-        few = part.validation[:: max(1, len(part.validation) // CURVE_PATCHES)]
-        found = predict(teacher, data.images[few])
-        log.add(step / config.iterations, pooled_dice(found, data.truth(few)))
-
-    trained = fit(config, data, part, chosen, folder, progress=progress, watch=watch)
-    if not distributed.joined(protocol.device).leads:
+    teach = teach_pixels if cell.contender.pixels else teach_network
+    learned = teach(cell, config, data, part, chosen, protocol, folder, log, progress)
+    if learned is None:
         return {}
-    teacher = place(load_ensemble(trained.path).teacher, protocol.device)
-    judged = {VALIDATION: judged_on(teacher, data, part.validation)}
-    if judge == TEST:
-        judged[TEST] = judged_on(teacher, data, part.test)
-    log.add(1.0, None)
-    return {
+    row = {
         "set": data.name,
         "method": cell.contender.name,
         "labelled": cell.labelled,
@@ -123,32 +115,106 @@ def run(
         "seed": cell.seed,
         "steps": config.iterations,
         "config": config.document(),
-        "compiled": trained.compiled,
-        "weights_sha256": trained.sha256,
-        "seconds": round(log.seconds, 1),
+        "weights_sha256": stopping.sha256_of(folder / WEIGHTS),
+        **learned,
         "curve": log.curve,
-        **judged,
     }
+    predictor = predictor_of(folder / WEIGHTS, protocol.device)
+    for part_name in (VALIDATION, TEST) if judge == TEST else (VALIDATION,):
+        patches = part.test if part_name == TEST else part.validation
+        row[part_name] = judged_on(predictor, row["threshold"], data, patches)
+    log.add(1.0, None)
+    return row | {"seconds": round(log.seconds, 1)}
+
+
+def teach_network(
+    cell: Cell,
+    config: TrainingConfig,
+    data: Dataset,
+    part: Split,
+    chosen: npt.NDArray[np.intp],
+    protocol: Protocol,
+    folder: Path,
+    log: "Log",
+    progress: Progress,
+) -> dict[str, Any] | None:
+    """Train networks; keep the teacher of the best moment. None in a process that only helps."""
+    asked = stopping.asked(part.validation)
+    images, truth = data.images[asked], data.truth(asked)
+
+    def watch(step: int, teacher: nn.Module) -> None:
+        if step * stopping.MOMENTS // config.iterations <= log.points:
+            return
+        threshold, dice = stopping.judge(teacher, predict, images, truth, protocol.stopping)
+        last = protocol.stopping == stopping.LAST
+        if last or not log.curve or dice > max(point["dice"] for point in log.curve):
+            stopping.keep(teacher, config.network, folder / WEIGHTS)
+        log.add(step / config.iterations, dice, threshold)
+
+    trained = fit(config, data, part, chosen, folder, progress=progress, watch=watch)
+    if not distributed.joined(protocol.device).leads:
+        return None
+    best = max(log.curve, key=lambda point: point["dice"])
+    if protocol.stopping == stopping.LAST:
+        best = log.curve[-1]
+    return {
+        "updates": trained.updates,
+        "compiled": trained.compiled,
+        "stopped": best["share"],
+        "threshold": best["threshold"],
+    }
+
+
+def teach_pixels(
+    cell: Cell,
+    config: TrainingConfig,
+    data: Dataset,
+    part: Split,
+    chosen: npt.NDArray[np.intp],
+    protocol: Protocol,
+    folder: Path,
+    log: "Log",
+    progress: Progress,
+) -> dict[str, Any]:
+    """Fit a pixel classifier; the validation patches choose its threshold as for every method."""
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier = pixel_classifier.fit(
+        cell.contender.pixels, data.images[chosen], data.masks[chosen], seed=cell.seed
+    )
+    pixel_classifier.save_classifier(classifier, folder / WEIGHTS)
+    asked = stopping.asked(part.validation)
+    threshold, dice = stopping.cut(
+        classifier.predict(data.images[asked]), data.truth(asked), protocol.stopping
+    )
+    log.add(1.0, dice, threshold)
+    return {"updates": 0, "compiled": False, "stopped": 1.0, "threshold": threshold}
+
+
+def predictor_of(path: Path, device: str = "cpu") -> Predictor:
+    """Return what a finished training left in a file, as something that predicts."""
+    if pixel_classifier.holds_classifier(path):
+        return pixel_classifier.load_classifier(path).predict
+    return partial(predict, place(load_ensemble(path).teacher, device))
 
 
 def judged_again(
     row: Mapping[str, Any], data: Dataset, protocol: Protocol, folder: Path, judge: str
 ) -> dict[str, Any] | None:
     """Return a row judged on other patches, too, by the weights left of it; None without them."""
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        return None
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != row["weights_sha256"]:
+    weights = folder / WEIGHTS
+    if not weights.is_file() or stopping.sha256_of(weights) != row["weights_sha256"]:
         return None
     part = dataset.split(data, seed=protocol.split_seed)
-    teacher = place(load_ensemble(weights).teacher, protocol.device)
     patches = part.test if judge == TEST else part.validation
-    return {**row, judge: judged_on(teacher, data, patches)}
+    predictor = predictor_of(folder / WEIGHTS, protocol.device)
+    return {**row, judge: judged_on(predictor, row["threshold"], data, patches)}
 
 
-def judged_on(teacher: nn.Module, data: Dataset, patches: npt.NDArray[np.intp]) -> dict[str, Any]:
-    """Return all figures of what a network proposes for some patches."""
-    proposals = predict(teacher, data.images[patches]) >= 0.5
+def judged_on(
+    predictor: Predictor, threshold: float, data: Dataset, patches: npt.NDArray[np.intp]
+) -> dict[str, Any]:
+    """Return all figures of what is proposed for some patches."""
+    proposals = predictor(data.images[patches]) >= threshold
     groups = [data.groups[index] for index in patches]
     return evaluate(proposals, data.truth(patches), groups, mpp=data.mpp).document()
 
@@ -157,8 +223,10 @@ def configured(cell: Cell, protocol: Protocol, threads: int) -> TrainingConfig:
     """Return the training of a cell, as long as the budget lasts."""
     config = cell.contender.config(protocol, steps=1, seed=cell.seed, threads=threads)
     torch.set_num_threads(threads)
+    if cell.contender.pixels:
+        return config
     steps = steps_for(protocol.passes, config)
-    return replace(config, iterations=steps, checkpoint_every=max(25, steps // CURVE_POINTS))
+    return replace(config, iterations=steps, checkpoint_every=max(25, steps // CHECKPOINTS))
 
 
 def meaning(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,10 +334,11 @@ class Log:
         """Processor seconds up to now."""
         return self.before + time.process_time() - self.began
 
-    def add(self, share: float, dice: float | None) -> None:
+    def add(self, share: float, dice: float | None, threshold: float = 0.5) -> None:
         """Keep a point of the curve (None: only the time), whole or not at all."""
         if dice is not None:
-            self.curve.append({"share": round(share, 3), "dice": round(dice, 4)})
+            point = {"share": round(share, 3), "dice": round(dice, 4), "threshold": threshold}
+            self.curve.append(point)
         kept = {"fingerprint": self.fingerprint, "curve": self.curve, "seconds": self.seconds}
         fresh = self.path.with_suffix(".new")
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -154,13 +154,22 @@ def test_a_pixel_to_ignore_teaches_nothing(batch):
 
 
 def test_the_teacher_follows_after_an_update():
-    learner = method(replace(OPTIONS, ema_limit=0.9, student_mix=0.75))
+    mixed = replace(OPTIONS, ema_limit=0.9, student_mix=0.75, fork=True, labelled_share=0.1)
+    learner = method(mixed)
     before = [w.clone() for w in learner.teacher.parameters()]
     learner.after_update(50)
     students = zip(*(student.parameters() for student in learner.students), strict=True)
     moved = zip(before, learner.teacher.parameters(), students, strict=True)
     for old, new, (one, two) in moved:
         torch.testing.assert_close(new, 0.9 * old + 0.1 * (0.75 * one + 0.25 * two).detach())
+
+
+@pytest.mark.parametrize("choice", [{"student_mix": 0.5}, {"alternating": True}])
+def test_no_teacher_is_the_average_of_students_of_different_origin(choice):
+    for alone in ({}, {"fork": True}, {"labelled_share": 0.5}):
+        with pytest.raises(ValueError, match="different origin"):
+            replace(OPTIONS, **choice, **alone)
+    replace(OPTIONS, **choice, fork=True, labelled_share=0.5)
 
 
 @pytest.mark.parametrize("steady", [False, True])

@@ -111,7 +111,7 @@ def test_thin_structures_are_asked_for_beside_the_supervised_loss(batch):
 
 
 def test_the_teacher_may_follow_the_students_by_turns():
-    learner = method(alternating=True, ema_limit=0.9)
+    learner = method(alternating=True, ema_limit=0.9, fork=True, labelled_share=0.1)
     for step, which in ((50, 0), (51, 1)):
         before = [weight.clone() for weight in learner.teacher.parameters()]
         learner.after_update(step)

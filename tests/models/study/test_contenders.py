@@ -24,20 +24,41 @@ def training(name, **choices):
 
 def test_every_method_has_a_contender_and_shares_the_protocol():
     names = contenders()
-    assert {contender.method for contender in names.values()} == METHODS.keys()
-    for contender in names.values():
+    networks = [contender for contender in names.values() if not contender.pixels]
+    assert {contender.method for contender in networks} == METHODS.keys()
+    for contender in networks:
         config = contender.config(PROTOCOL, steps=9, seed=5, threads=1)
         assert (config.crop, config.iterations, config.seed) == (64, 9, 5)
         assert config.learning_rate == PROTOCOL.learning_rate
 
 
-@pytest.mark.parametrize("name", contenders())
-@pytest.mark.parametrize("strong_labelled", [True, False])
+def options_of(name, protocol=PROTOCOL):
+    return contenders()[name].config(protocol, steps=9, seed=0, threads=1).options
+
+
+@pytest.mark.parametrize("name", [n for n, each in contenders().items() if not each.pixels])
 @pytest.mark.parametrize("loss", ["dice", "dice+ce"])
-def test_no_contender_has_another_loss_or_view_of_the_labels(name, loss, strong_labelled):
-    protocol = replace(PROTOCOL, loss=loss, strong_labelled=strong_labelled)
-    options = contenders()[name].config(protocol, steps=9, seed=0, threads=1).options
-    assert (options.loss, options.strong_labelled) == (loss, strong_labelled)
+def test_no_contender_has_another_loss(name, loss):
+    assert options_of(name, replace(PROTOCOL, loss=loss)).loss == loss
+
+
+def test_labelled_images_are_seen_as_the_authors_have_it_and_as_supervised_learning_does():
+    names = contenders()
+    twins = {name for name in names if f"{name}-strong" in names}
+    assert {"mean-teacher", "cps", "ucmt", "eugmt-paper", "unimatch", "bcp"} <= twins
+    for name in twins:
+        weak, strong = options_of(name), options_of(f"{name}-strong")
+        assert (weak.strong_labelled, strong.strong_labelled) == (False, True)
+        # a teacher in training mode would know weak views alone, and its students' weights others
+        assert getattr(strong, "steady_teacher", True)
+    for name in ("supervised", "supervised-settled", "eugmt-plus", "supervised-100"):
+        assert options_of(name).strong_labelled
+    assert not options_of("supervised-weak").strong_labelled
+
+
+def test_exchanged_cells_are_as_large_as_the_papers():
+    for crop, grid in ((64, 4), (128, 8), (256, 16)):
+        assert options_of("eugmt-paper", replace(PROTOCOL, crop=crop)).grid == grid
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def test_it_learns_and_says_what_it_did(data, tmp_path):
     assert [point["share"] for point in row["curve"]] == sorted(
         {point["share"] for point in row["curve"]}
     )
-    assert 8 <= len(row["curve"]) <= 10
+    assert 16 <= len(row["curve"]) <= 20
+    assert (row["updates"], row["stopped"] in {p["share"] for p in row["curve"]}) == (60, True)
     part = dataset.split(data)
     assert row["labelled_patches"] == round(0.5 * len(part.train))
     assert row["config"]["network"]["architecture"] == "unet-small"
@@ -105,7 +106,7 @@ def test_what_was_judged_on_validation_is_judged_on_test_when_that_is_asked_for(
     # what is there on both is not run again
     assert row_of(runs.VALIDATION) == row
     # without weights, or with others, it is trained anew
-    (weights,) = tmp_path.rglob("model.safetensors")
+    (weights,) = tmp_path.rglob("judged.safetensors")
     content = json.loads(path.read_text())
     del content["runs"][0]["test"]
     for left in (None, b"other weights"):
@@ -151,12 +152,12 @@ def test_a_row_that_would_be_trained_otherwise_today_is_run_again(data, tmp_path
     for row in second:
         row["config"] |= {"threads": 8, "device": "cuda:1", "checkpoint_every": 7}
         del row["config"]["compile"], row["config"]["network"]["plain_aspp"]
-    second[0]["config"]["options"].pop("strong_labelled", None)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"runs": second}))
-    assert Results(path, protocol).outdated(data, protocol, [cps]) == [cps]
-    second[0]["config"]["options"]["strong_labelled"] = True
+        row["config"]["options"].pop("strong_labelled", None)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"runs": second}))
     assert Results(path, protocol).outdated(data, protocol, [cps]) == []
+    second[0]["config"]["options"]["strong_labelled"] = True
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"runs": second}))
+    assert Results(path, protocol).outdated(data, protocol, [cps]) == [cps]
 
 
 def test_gpus_take_turns(monkeypatch):
@@ -170,11 +171,12 @@ def test_gpus_take_turns(monkeypatch):
 
 def test_a_file_from_before_a_field_of_the_protocol_is_of_the_same_protocol(tmp_path):
     path, document = tmp_path / "results.json", PROTOCOL.document()
-    del document["strong_labelled"], document["network"]["plain_aspp"]
+    del document["stopping"], document["network"]["plain_aspp"]
     path.write_text(json.dumps({"protocol": document, "sets": {}, "runs": []}))
-    Results(path, PROTOCOL)
+    # then the last weights were judged, cut at 0.5
+    Results(path, replace(PROTOCOL, stopping="last"))
     with pytest.raises(DatasetError, match="another protocol"):
-        Results(path, replace(PROTOCOL, strong_labelled=False))
+        Results(path, PROTOCOL)
 
 
 def test_stopped_it_goes_on_to_the_same_row(data, tmp_path):
@@ -260,3 +262,32 @@ def test_what_stands_in_the_results_is_not_run_again(data, tmp_path):
     changed = replace(data, masks=255 - data.masks)
     with pytest.raises(DatasetError, match="another set"):
         study(path, changed, protocol, cells)
+
+
+def test_the_validation_patches_choose_the_moment_and_the_threshold(data, tmp_path):
+    # labels are known for one image alone, and a wild rate: the last weights are not the best
+    protocol = replace(PROTOCOL, learning_rate=0.05, schedule="constant", passes=400)
+    row = runs.run(cell(share=0.1), data, protocol, tmp_path / "chosen")
+    best = max(point["dice"] for point in row["curve"])
+    assert row["stopped"] == next(p["share"] for p in row["curve"] if p["dice"] == best)
+    assert row["validation"]["pooled"]["dice"] == pytest.approx(best, abs=2e-4)
+    last = runs.run(cell(share=0.1), data, replace(protocol, stopping="last"), tmp_path / "last")
+    assert (last["stopped"], last["threshold"]) == (1.0, 0.5)
+    assert row["validation"]["pooled"]["dice"] >= last["validation"]["pooled"]["dice"]
+
+
+@pytest.mark.parametrize("kind", ["filters", "features"])
+def test_a_pixel_classifier_stands_in_the_same_table(data, tmp_path, kind):
+    path, name = tmp_path / "results.json", f"pixel-classifier-{kind}"
+    small = replace(data, images=data.images.copy())
+    part = dataset.split(data)
+    chosen_patches = dataset.labelled(part, 0.5, seed=0)
+    # nothing that has no label is looked at
+    small.images[np.setdiff1d(part.train, chosen_patches)] = 0
+    (row,) = study(path, small, PROTOCOL, [cell(name)])["runs"]
+    assert row["test"]["pooled"]["dice"] > 0.8
+    assert (row["steps"], row["updates"]) == (0, 0)
+    assert 0 < row["threshold"] < 1
+    assert Results(path, PROTOCOL).outdated(small, PROTOCOL, [cell(name)]) == []
+    again = runs.run(cell(name), data, PROTOCOL, tmp_path / "again")
+    assert again["weights_sha256"] == row["weights_sha256"]
