@@ -7,6 +7,7 @@ unlabelled image and is what a user would take instead of ours.
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,10 @@ CURVED = (1.0, 2.0, 4.0)
 ENCODER = "tu-tf_efficientnet_lite0"
 FINE = 3
 """Levels of the encoder that are read: strides of 2, 4 and 8; coarser ones know no pixel."""
-HIDDEN = (64, 32)
+HIDDEN = (32,)
+DECAY, EPOCHS = 0.1, 10
+"""A wider or longer one knows its few images by heart: on validation patches of DSB, two labelled
+images, 64 + 32 units and 60 epochs have Dice 0.850, these 0.876, a linear one 0.867."""
 SAMPLED = 80_000
 """Labelled pixels that are learned from: more cost time and change nothing in QuPath's way."""
 MEMBRANE, IGNORE = 255, 127
@@ -62,6 +66,7 @@ def fit(kind: str, images: Images, masks: Images, *, seed: int) -> PixelClassifi
     As many membrane as other pixels are drawn, where there are as many. Raises ValueError where
     the masks show only one of both.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
     generator = np.random.default_rng(seed)
@@ -79,9 +84,12 @@ def fit(kind: str, images: Images, masks: Images, *, seed: int) -> PixelClassifi
         raise ValueError("A pixel classifier needs membrane and background among its labels.")
     mean, scale = features.mean(0), features.std(0) + 1e-6
     perceptron = MLPClassifier(
-        HIDDEN, alpha=1e-3, batch_size=512, max_iter=60, early_stopping=True, random_state=seed
+        HIDDEN, alpha=DECAY, batch_size=512, max_iter=EPOCHS, random_state=seed
     )
-    perceptron.fit((features - mean) / scale, labels)
+    with warnings.catch_warnings():
+        # it is stopped early on purpose
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        perceptron.fit((features - mean) / scale, labels)
     pairs = zip(perceptron.coefs_, perceptron.intercepts_, strict=True)
     layers = tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in pairs)
     return PixelClassifier(kind, mean, scale, layers)

@@ -1,5 +1,6 @@
 """What a training depends on besides its images, and the named choices (eugmt.md §1.5)."""
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -37,7 +38,8 @@ class TrainingConfig:
 
     def document(self) -> dict[str, Any]:
         """Return the configuration as JSON types."""
-        return asdict(self)
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return document
 
 
 AS_UCMT = NetworkConfig("deeplabv3plus", "resnet50", output_stride=8, plain_aspp=True)

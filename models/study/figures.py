@@ -71,7 +71,9 @@ def gallery(
         weights = work / data.name / f"{method}-{share:g}-{first}" / WEIGHTS
         rows = [run for run in of(runs, method) if (run["labelled"], run["seed"]) == (share, first)]
         if rows and weights.exists():
-            found[method] = predictor_of(weights)(data.images[patches]) >= rows[0]["threshold"]
+            found[method] = predictor_of(weights)(data.images[patches]) >= rows[0].get(
+                "threshold", 0.5
+            )
     if found:
         qualitative(data.images[patches], data.truth(np.asarray(patches)), found, path)
     return bool(found)

@@ -1,5 +1,6 @@
 """What all methods of a table share, so that only the method differs."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -45,7 +46,8 @@ class Protocol:
     compile: bool = False
 
     def document(self) -> dict[str, Any]:
-        return asdict(self)
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return document
 
 
 def of_the_paper() -> Protocol:

@@ -222,7 +222,11 @@ def test_what_was_begun_without_a_compiler_is_not_gone_on_with_by_one(tmp_path):
 
 def test_what_a_selector_remembers_outlives_a_kill(tmp_path):
     config = switched(
-        threshold_memory=0.9, labelled_share=0.0, consistency_weight=1.0, mixing="cut-mix"
+        threshold_memory=0.9,
+        labelled_share=0.0,
+        student_mix=0.99,
+        consistency_weight=1.0,
+        mixing="cut-mix",
     )
     whole = train(config, *samples(), workdir=tmp_path / "whole")
     asked = iter([False] * 3 + [True])
@@ -235,10 +239,11 @@ def test_what_a_selector_remembers_outlives_a_kill(tmp_path):
 
 def test_labelled_images_are_unlabelled_ones_as_well_if_asked(tmp_path):
     images, masks, unlabelled = samples()
-    config = switched(unlabelled_includes_labelled=True, labelled_share=0.0)
+    alone = {"labelled_share": 0.0, "student_mix": 0.99}
+    config = switched(unlabelled_includes_labelled=True, **alone)
     asked = train(config, images, masks, unlabelled, workdir=tmp_path / "asked")
     both = np.concatenate([unlabelled, images])
-    config = switched(labelled_share=0.0)
+    config = switched(**alone)
     given = train(config, images, masks, both, workdir=tmp_path / "given")
     without = train(config, images, masks, unlabelled, workdir=tmp_path / "without")
     assert asked.sha256 == given.sha256 != without.sha256

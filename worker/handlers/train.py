@@ -5,7 +5,7 @@ training goes on from its checkpoint, and the verdict is one transaction.
 """
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from backend.rounds import service as rounds
 from backend.rounds.snapshot import Snapshot
 from backend.rounds.tables import LIVE, RoundState
 from models import training
-from models.networks import SCRATCH, NetworkError
+from models.networks import SCRATCH, NetworkConfig, NetworkError
 from models.training import Stopped, Trained, TrainingConfig, TrainingDataError
 from worker.context import JobContext
 from worker.data import (
@@ -140,7 +140,8 @@ def weights_to_go_on_from(
         return None
     # where the encoder once began makes no difference to weights that are trained
     same = replace(config.network, encoder_weights=SCRATCH)
-    if before.get("network", {}) | {"encoder_weights": SCRATCH} != asdict(same):
+    known = NetworkConfig(**before["network"])
+    if replace(known, encoder_weights=SCRATCH) != same:
         return None
     return context.blobs.path(parent.weights_sha256)
 

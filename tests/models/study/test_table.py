@@ -232,7 +232,7 @@ def test_the_gallery_shows_whose_weights_are_left(data, tmp_path):
     config = NetworkConfig("unet-small")
     (tmp_path / "lines" / "cps-0.05-0").mkdir(parents=True)
     save_ensemble(
-        Ensemble(config, build(config), ()), tmp_path / "lines/cps-0.05-0/model.safetensors"
+        Ensemble(config, build(config), ()), tmp_path / "lines/cps-0.05-0/judged.safetensors"
     )
     assert figures.gallery(results(*rows), data, tmp_path, tmp_path / "one.png")
     wide = Image.open(tmp_path / "one.png").size
