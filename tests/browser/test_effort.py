@@ -5,7 +5,8 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_annotator import PATIENCE, open_next, open_slide, stroke
+from tests.browser.drawing import PATIENCE, stroke
+from tests.browser.test_annotator import open_next, open_slide
 from tests.e2e.installation import Installation
 
 pytestmark = pytest.mark.slow

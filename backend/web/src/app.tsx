@@ -14,6 +14,7 @@ import { useRoute } from "./route";
 import { SignIn } from "./sign_in";
 import { useSlideList } from "./slide_list";
 import { SlidesPage } from "./slides";
+import { useTakenOver } from "./taken_over";
 import type { Session } from "./types";
 import { patchCount, UnsavedButton, useUnsaved, type Unsaved } from "./unsaved";
 import { Workbench } from "./workbench";
@@ -92,6 +93,7 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
   const route = useRoute();
   const learning = useLearning();
   const list = useSlideList();
+  useTakenOver(user.id, route.patch);
   const unsaved = useUnsaved(user.id) ?? NONE;
   const unsavedHere = useMemo(
     () => unsaved.filter(({ slideId }) => slideId === route.slide),

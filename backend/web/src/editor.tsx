@@ -7,11 +7,13 @@ import type { Tool } from "./painting";
 import { Outlines, Saving, Tools } from "./patch_panel";
 import type { Preferences } from "./preferences";
 import { RoundsPanel } from "./rounds";
-import { ago, revisionOf } from "./saving";
+import { RevisionsPanel } from "./revisions_panel";
+import { revisionOf } from "./saving";
 import { StrategyChoice } from "./strategy_choice";
 import type { Patch } from "./types";
 import { BesideNote, UnsavedHere, type Unsaved } from "./unsaved";
 import type { Queue } from "./use_queue";
+import type { Revisions } from "./use_revisions";
 
 interface EditorProps {
   editing: Editing | null;
@@ -22,6 +24,7 @@ interface EditorProps {
   preferences: Preferences;
   actions: BenchActions;
   learning: Learning;
+  revisions: Revisions;
   unsaved: Unsaved[];
   /** Open the patch anew with another of its drafts. */
   reopen: (draft: string) => void;
@@ -110,8 +113,16 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
         )}
         <p class="facts">{facts(editing.patch)}</p>
         {lease?.mine === false && (
-          <p class="note" data-testid="leased-by-other">
-            Somebody else has this patch open until {clock(lease.expires_at)}.
+          <p class="note" role="status" data-testid="leased-by-other">
+            <strong>{lease.username}</strong> has this patch in hand until{" "}
+            {clock(lease.expires_at)}.
+            {mayEdit &&
+              ` If you accept or save it, ${lease.username} is told at once, and their strokes stay.`}
+          </p>
+        )}
+        {editing.patch.state === "approved" && mayEdit && (
+          <p class="note" role="status" data-testid="approved">
+            A second person has approved this mask: it stays, and strokes on it can't be saved.
           </p>
         )}
         {offer?.lease && editing.state !== "saved" && (
@@ -139,19 +150,7 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
       {mayEdit && <Tools {...props} />}
       <Outlines {...props} />
       {mayEdit && <Saving {...props} />}
-      {editing.revisions.length > 0 && (
-        <ol class="revisions" aria-label="Revisions">
-          {editing.revisions.slice(0, 5).map((annotation) => (
-            <li key={annotation.id}>
-              <span>r{annotation.revision}</span>
-              <span>{annotation.author?.username ?? "unknown"}</span>
-              <span class="quiet">
-                {annotation.source} · {ago(annotation.created_at, new Date())}
-              </span>
-            </li>
-          ))}
-        </ol>
-      )}
+      <RevisionsPanel editing={editing} revisions={props.revisions} mayEdit={mayEdit} />
     </>
   );
 }

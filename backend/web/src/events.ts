@@ -1,6 +1,12 @@
 /** The service's event stream: one connection a page, listeners by topic. */
 
 import { apiUrl } from "./api";
+import type { Source } from "./types";
+
+interface Person {
+  id: string;
+  username: string;
+}
 
 export interface ServerEvent {
   id: string;
@@ -10,6 +16,12 @@ export interface ServerEvent {
   state?: string;
   progress?: number | null;
   message?: string | null;
+  /** Of an annotation: what was saved, by whom, and who else had the patch in hand. */
+  revision?: number;
+  author?: Person;
+  source?: Source;
+  restores?: number | null;
+  taken_from?: Person | null;
 }
 
 export const TOPICS = [

@@ -3,6 +3,7 @@ import { App } from "./app";
 import "./styles/base.css";
 import "./styles/slides.css";
 import "./styles/workbench.css";
+import "./styles/revisions.css";
 import "./styles/unsaved.css";
 import "./styles/her2.css";
 import "./styles/report.css";

@@ -9,6 +9,10 @@ import type { SlideViewer } from "./viewer";
 
 const FILL_MEMBRANE = rgba(0, 214, 178);
 const FILL_IGNORE = rgba(150, 160, 170);
+const FILL_ONLY_LOOKED = rgba(255, 122, 217);
+const FILL_ONLY_BESIDE = rgba(255, 157, 61);
+/** Differences are seen even where the mask itself is set to be faint. */
+const LEAST_OPACITY_LOOKED = 0.6;
 const LINE_MEMBRANE = "#00f0c8";
 const LINE_IGNORE = "#dfe5ea";
 const LINE_UNCERTAIN = "#ffe14a";
@@ -38,6 +42,8 @@ export interface Scene {
     mask: Mask;
     uncertain: Mask | null;
     theirs: Mask | null;
+    /** A revision that is looked at beside the mask: where they differ is filled. */
+    looked: Mask | null;
     opacity: number;
     hidden: boolean;
   } | null;
@@ -77,20 +83,20 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
   }
 
   function prepare(open: NonNullable<Scene["open"]>): void {
-    const { mask } = open;
+    const { mask, looked } = open;
     fill.width = mask.width;
     fill.height = mask.height;
     const pixels = new ImageData(mask.width, mask.height);
     const words = new Uint32Array(pixels.data.buffer);
     mask.data.forEach((value, i) => {
-      if (value !== 0) words[i] = value === MEMBRANE ? FILL_MEMBRANE : FILL_IGNORE;
+      words[i] = colourOf(value, looked ? looked.data[i]! : value);
     });
     fill.getContext("2d")!.putImageData(pixels, 0, 0);
     lines = {
       membrane: path(outline(mask, (value) => value === MEMBRANE)),
       ignore: path(outline(mask, (value) => value === IGNORE)),
-      uncertain: still(open.uncertain),
-      theirs: still(open.theirs),
+      uncertain: looked ? null : still(open.uncertain),
+      theirs: still(looked ?? open.theirs),
     };
     stale = false;
   }
@@ -142,7 +148,8 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     context.imageSmoothingEnabled = scale < 1;
     if (open.image) context.drawImage(open.image, x, y, size, size);
     if (!open.hidden) {
-      context.globalAlpha = open.opacity;
+      const least = open.looked ? LEAST_OPACITY_LOOKED : 0;
+      context.globalAlpha = Math.max(open.opacity, least);
       context.drawImage(fill, x, y, size, size);
       context.globalAlpha = 1;
       const stroke = (
@@ -235,6 +242,14 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
   };
   viewer.onMove(() => layer.redraw());
   return layer;
+}
+
+/** What fills a pixel of a mask that has `there` in the revision beside it. */
+function colourOf(here: number, there: number): number {
+  if (there === MEMBRANE && here !== MEMBRANE) return FILL_ONLY_LOOKED;
+  if (here === MEMBRANE && there !== MEMBRANE) return FILL_ONLY_BESIDE;
+  if (here === MEMBRANE) return FILL_MEMBRANE;
+  return here === IGNORE || there === IGNORE ? FILL_IGNORE : 0;
 }
 
 /** An opaque colour as a word of ImageData, in this machine's byte order. */

@@ -55,12 +55,22 @@ export async function attempt(
 
 /** Say what happened in a conflict, for the person whose save was not taken. */
 export function conflictSentence(current: Current, now: Date, userId?: string): string {
-  const author = current.annotation?.author;
+  const said = savedSentence(current.annotation ?? current, userId);
+  const since = current.annotation ? ago(current.annotation.created_at, now) : "meanwhile";
+  return `${said} ${since}. Your pixels are kept here.`;
+}
+
+type Saved = Pick<Annotation, "revision"> & Partial<Annotation>;
+
+/** Who saved a revision of the open patch and how, up to the time. */
+export function savedSentence(saved: Saved, userId?: string): string {
+  const { author, revision, restores, source } = saved;
   // one's own save, but not this tab's: from another tab, or another browser
   const mine = author != null && author.id === userId;
   const who = mine ? "You, elsewhere," : (author?.username ?? "Somebody else");
-  const since = current.annotation ? ago(current.annotation.created_at, now) : "meanwhile";
-  return `${who} saved revision ${current.revision} of this patch ${since}. Your pixels are kept here.`;
+  if (restores) return `${who} restored revision ${restores} of this patch as revision ${revision}`;
+  if (source === "proposal") return `${who} accepted the proposal of this patch as revision ${revision}`;
+  return `${who} saved revision ${revision} of this patch`;
 }
 
 export function ago(time: string, now: Date): string {

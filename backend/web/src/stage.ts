@@ -10,6 +10,7 @@ import { createPainting, type Hand, type Painting } from "./painting";
 import type { Preferences } from "./preferences";
 import { scaleBar, type ScaleBar } from "./scale_bar";
 import type { Patch, Slide } from "./types";
+import type { Looked } from "./use_revisions";
 import { createViewer, type Box0, type SlideViewer } from "./viewer";
 
 export interface StageState {
@@ -19,6 +20,8 @@ export interface StageState {
   /** Patches that hold unsaved strokes. */
   drafted: { patchId: string }[];
   editing: Editing | null;
+  /** A revision of the open patch that is shown beside its mask, or beside another. */
+  looked: Looked | null;
   hand: Hand;
   peeking: boolean;
   onPick: (patch: Patch) => void;
@@ -149,7 +152,8 @@ export function useStage(
     layer.scene.open = editing && {
       patch: editing.patch,
       image: editing.image.naturalWidth > 0 ? editing.image : null,
-      mask: editing.mask,
+      mask: state.looked?.against?.mask ?? editing.mask,
+      looked: state.looked?.mask ?? null,
       uncertain: preferences.uncertain ? editing.uncertain : null,
       theirs: editing.theirs,
       opacity: preferences.maskOpacity,
@@ -157,7 +161,7 @@ export function useStage(
     };
     layer.redraw("mask");
     parts.current?.painting.refresh();
-  }, [state.editing, state.editing?.theirs, state.patches, state.drafted, state.preferences, state.peeking]);
+  }, [state.editing, state.editing?.theirs, state.looked, state.patches, state.drafted, state.preferences, state.peeking]);
   useEffect(() => parts.current?.painting.refresh(), [state.hand.tool, state.hand.panning]);
 
   const bar = slide.mpp ? scaleBar(slide.mpp, scale) : null;

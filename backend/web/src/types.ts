@@ -71,7 +71,7 @@ export interface Patch {
   role?: "training" | "gold" | null;
   revision: number;
   reason?: Reason | null;
-  lease?: { expires_at: string; mine: boolean } | null;
+  lease?: { username: string; expires_at: string; mine: boolean } | null;
 }
 
 export interface Reason {
@@ -98,6 +98,8 @@ export interface Annotation {
   author?: { id: string; username: string } | null;
   source: Source;
   seconds_spent?: number | null;
+  /** The earlier revision whose mask this is again. */
+  restores?: number | null;
   created_at: string;
 }
 

@@ -2,10 +2,11 @@
 
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { openEditing, type Changed, type Editing } from "./editing";
-import { subscribe } from "./events";
+import { subscribe, type ServerEvent } from "./events";
 import { guardLeaving, type LeftBehind } from "./leaving";
 import { notify } from "./notices";
 import { onDelivered } from "./outbox";
+import { overtakenSentence, useFreshPatch } from "./taken_over";
 
 export interface OpenPatch {
   editing: Editing | null;
@@ -50,17 +51,22 @@ export function useEditing(
   }, [patchId, userId, wanted, changed]);
 
   const catchUp = useCallback(
-    (open: Editing): void => {
+    (open: Editing, event?: ServerEvent): void => {
+      const before = open.message;
       open.catchUp().then(
         (overtaken) => {
-          if (!overtaken) return;
-          notify("This patch has a newer revision; it is shown now.");
-          reopen();
+          if (overtaken) {
+            notify(overtakenSentence(event, userId));
+            reopen();
+          } else if (open.state === "conflict" && open.message !== before) {
+            // whatever panel is in front
+            notify(open.message, "bad");
+          }
         },
         () => undefined, // the line is down again: the next beginning asks again
       );
     },
-    [reopen],
+    [reopen, userId],
   );
 
   useEffect(() => {
@@ -73,7 +79,7 @@ export function useEditing(
       }),
       subscribe(
         (topic, event) => {
-          if (topic === "annotation" && event.id === editing.patch.id) catchUp(editing);
+          if (topic === "annotation" && event.id === editing.patch.id) catchUp(editing, event);
         },
         () => catchUp(editing),
       ),
@@ -97,6 +103,8 @@ export function useEditing(
       document.removeEventListener("visibilitychange", visibility);
     };
   }, [editing]);
+
+  useFreshPatch(editing, changed);
 
   useEffect(() => {
     if (!editing || !mayEdit) return undefined;

@@ -28,6 +28,7 @@ import { useStage, type Stage } from "./stage";
 import type { Unsaved } from "./unsaved";
 import { useEditing } from "./use_editing";
 import { useQueue } from "./use_queue";
+import { revisionShortcuts, useRevisions } from "./use_revisions";
 import { ViewerControls } from "./viewer_controls";
 import { OVERLAYS } from "./viewer";
 
@@ -67,6 +68,10 @@ export function Workbench({ slide, patchId, user, learning, unsaved }: Workbench
   const [tab, setTab] = useState<Tab>("patch");
   // in the other tabs an open patch waits: clicks and keys are about something else there
   const inHand = tab === "patch" ? editing : null;
+  const revisions = useRevisions(editing, reopen);
+  const looked = inHand && revisions.looked;
+  // beside another revision there is no mask in hand to draw on
+  const brushed = looked?.against ? null : inHand;
   useActivity(inHand);
   const pointed = useRef<(at: Point) => void>(() => undefined);
   const { stage, ...view } = useStage(host, map, canvas, slide, {
@@ -74,7 +79,8 @@ export function Workbench({ slide, patchId, user, learning, unsaved }: Workbench
     preferences,
     patches,
     editing: inHand,
-    hand: { editing: inHand, tool, diameter: preferences.diameter, panning, mayEdit },
+    looked,
+    hand: { editing: brushed, tool, diameter: preferences.diameter, panning, mayEdit },
     peeking,
     drafted: unsaved,
     onPick: (patch) => void go(slide.id, patch.id),
@@ -202,6 +208,7 @@ export function Workbench({ slide, patchId, user, learning, unsaved }: Workbench
   const shortcuts = [
     ...(tab === "regions" && mayEdit ? regionShortcuts(her2.regions) : []),
     ...(tab === "score" ? cellShortcuts(her2.cells) : []),
+    ...(inHand ? revisionShortcuts(revisions) : []),
     ...benchShortcuts({ editing: inHand, mayEdit, preferences, ...actions }),
     ...tabShortcuts(setTab),
   ];
@@ -241,6 +248,7 @@ export function Workbench({ slide, patchId, user, learning, unsaved }: Workbench
             mayEdit={mayEdit}
             busy={opening ? "Opening the patch…" : busy}
             unsaved={unsaved}
+            revisions={revisions}
             reopen={reopen}
             queue={queue}
             tool={tool}
