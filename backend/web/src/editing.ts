@@ -289,6 +289,7 @@ export async function openEditing(
     close: own.release,
     touch: clock.touch,
     pause: clock.pause,
+    seconds: clock.seconds,
   };
   own.watch(() => void look());
   void look();

@@ -64,5 +64,7 @@ export interface Editing {
   /** The patch is shown and somebody is there; time counts until `pause`. */
   touch(): void;
   pause(): void;
+  /** Of work since the last save. */
+  seconds(): number;
 }
 

@@ -141,55 +141,60 @@ export function Outlines({ editing, preferences, actions }: PatchProps) {
   );
 }
 
+function ConflictBox({ editing }: { editing: Editing }) {
+  return (
+    <div class="conflict-box" role="alert" data-testid="conflict">
+      <p>{editing.message}</p>
+      <p class="quiet">Theirs is the dashed pink outline. Both stay in the history.</p>
+      <div class="button-row">
+        <button
+          type="button"
+          data-testid="conflict-theirs"
+          disabled={!editing.theirs}
+          onClick={editing.takeTheirs}
+        >
+          Use theirs
+        </button>
+        <button
+          type="button"
+          class="primary"
+          data-testid="conflict-mine"
+          onClick={() => void editing.keepMine()}
+        >
+          Save mine on top
+        </button>
+      </div>
+    </div>
+  );
+}
+
 export function Saving({ editing, actions, preferences }: PatchProps) {
   const saving = editing.state === "saving";
+  const conflict = editing.state === "conflict";
   return (
     <section class="saving" aria-label="Save">
-      {editing.state === "conflict" ? (
-        <div class="conflict-box" role="alert" data-testid="conflict">
-          <p>{editing.message}</p>
-          <p class="quiet">Theirs is the dashed pink outline. Both stay in the history.</p>
-          <div class="button-row">
-            <button
-              type="button"
-              data-testid="conflict-theirs"
-              disabled={!editing.theirs}
-              onClick={editing.takeTheirs}
-            >
-              Use theirs
-            </button>
-            <button
-              type="button"
-              class="primary"
-              data-testid="conflict-mine"
-              onClick={() => void editing.keepMine()}
-            >
-              Save mine on top
-            </button>
-          </div>
-        </div>
-      ) : (
-        <div class="button-row main-row">
-          <button
-            type="button"
-            data-testid="accept"
-            disabled={saving || !editing.isProposal()}
-            title={editing.isProposal() ? "" : "Only an unchanged proposal can be accepted"}
-            onClick={actions.accept}
-          >
-            Accept <kbd>A</kbd>
-          </button>
-          <button
-            type="button"
-            class="primary"
-            data-testid="save"
-            disabled={saving}
-            onClick={actions.save}
-          >
-            Save <kbd>S</kbd>
-          </button>
-        </div>
-      )}
+      {conflict && <ConflictBox editing={editing} />}
+      <div class="button-row main-row">
+        <button
+          type="button"
+          data-testid="accept"
+          disabled={saving || conflict || !editing.isProposal()}
+          title={editing.isProposal() ? "" : "Only an unchanged proposal can be accepted"}
+          onClick={actions.accept}
+        >
+          Accept <kbd>A</kbd>
+        </button>
+        {/* it stays where it was when a conflict comes up: a click that was on its way asks first */}
+        <button
+          type="button"
+          class={conflict ? "" : "primary"}
+          data-testid="save"
+          disabled={saving}
+          onClick={actions.save}
+        >
+          Save <kbd>S</kbd>
+        </button>
+      </div>
       <p
         class={`save-state ${editing.state}`}
         data-testid="save-state"

@@ -174,6 +174,10 @@ export function Workbench({ slide, patchId, user, learning, unsaved }: Workbench
 
   const save = useCallback(async () => {
     if (!editing) return;
+    if (editing.state === "conflict") {
+      notify("First say what becomes of your strokes: use theirs, or save mine on top.");
+      return;
+    }
     await editing.save();
     if (editing.state === "saved" && preferences.advance) await next();
   }, [editing, next, preferences.advance]);
