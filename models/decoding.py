@@ -18,6 +18,10 @@ LOGGER = logging.getLogger("pyvips")
 """Where pyvips hands on what libvips and the libraries below it warn of."""
 TURN = threading.RLock()
 """libvips has one error buffer a process: one strict decoding at a time."""
+# a file is decoded once: remembered operations would only hold memory and open files, and would
+# answer for another file of the same name
+pyvips.cache_set_max(0)
+
 QUIET_ABOUT = ("error in tile", "read gave")
 """How libvips says where it happened: never the reason."""
 

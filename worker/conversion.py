@@ -10,9 +10,8 @@ import select
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyvips
@@ -21,7 +20,10 @@ from backend.slides.geometry import Region0, SizePx
 from backend.slides.overview import read_over_gaps
 from backend.slides.reader import SlideReader
 from backend.storage.blobs import sync_folder
+from worker.layout import Layout
 from worker.plain_pictures import broken, decoded_strictly
+from worker.upright import needs_scratch, turned
+from worker.watched import Watch, part_of, watched
 
 TILE_PX = 256
 LOSSLESS_PIXELS = 100_000_000
@@ -37,13 +39,6 @@ UNKNOWN_RESOLUTION = 1.0
 
 POLL_SECONDS = 0.2
 
-Watch = Callable[[float], bool]
-"""Told how far it is, 0 to 1; says whether to go on."""
-
-
-class ConversionStopped(Exception):
-    """The watch said stop; the draft is gone."""
-
 
 def has_usable_levels(levels: Sequence[SizePx]) -> bool:
     """Say whether tiles of every zoom can be read quickly from these level sizes."""
@@ -52,20 +47,33 @@ def has_usable_levels(levels: Sequence[SizePx]) -> bool:
     return longest[-1] <= COARSEST_PX and all(gap <= LARGEST_GAP for gap in gaps)
 
 
-def convert_picture(path: Path, target: Path, *, most_pixels: int, watch: Watch) -> None:
-    """Write a picture as a pyramid. Its resolution and description go with it.
+def convert_picture(
+    path: Path, target: Path, *, layout: Layout, mpp: float | None, most_pixels: int, watch: Watch
+) -> None:
+    """Write a picture as a pyramid, upright, with this resolution. Its description goes with it.
 
     What a decoder complains of ends it: a pyramid has only pixels that the file has.
     """
+    orientation = layout.shown.orientation
+    half = 0.5 if needs_scratch(orientation) else 0.0
+    target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.unchecked")
     try:
-        with decoded_strictly(path, most_pixels=most_pixels) as image:
-            lossless = image.width * image.height <= LOSSLESS_PIXELS
-            write_pyramid(image, draft, lossless=lossless, watch=watch)
+        with (
+            decoded_strictly(path, layout, most_pixels=most_pixels) as stored,
+            turned(stored, orientation, target.parent, part_of(watch, 0, half)) as image,
+        ):
+            write_pyramid(with_size(image, mpp), draft, watch=part_of(watch, half, 1))
         draft.replace(target)
         sync_folder(target.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def with_size(image: pyvips.Image, mpp: float | None) -> pyvips.Image:
+    """Return a picture that says this pixel size, or none: what its file said is judged before."""
+    per_mm = 1000 / mpp if mpp else UNKNOWN_RESOLUTION
+    return image.copy(xres=per_mm, yres=per_mm)
 
 
 def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch: Watch) -> None:
@@ -77,8 +85,7 @@ def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch
         source = pyvips.Source.new_from_descriptor(read_end)
         os.close(read_end)
         image = pyvips.Image.pngload_source(source, access="sequential", fail_on="error")
-        per_mm = 1000 / mpp if mpp else UNKNOWN_RESOLUTION
-        image = image.copy(xres=per_mm, yres=per_mm, interpretation="srgb")
+        image = with_size(image.copy(interpretation="srgb"), mpp)
         write_pyramid(image, target, lossless=False, watch=watch)
     finally:
         feeder.stop()
@@ -145,44 +152,39 @@ class Feeder(threading.Thread):
                 left = left[os.write(self._descriptor, left) :]
 
 
-def write_pyramid(image: pyvips.Image, target: Path, *, lossless: bool, watch: Watch) -> None:
-    """Write beside the target and rename: a pyramid is there whole or not at all."""
+def write_pyramid(
+    image: pyvips.Image, target: Path, *, watch: Watch, lossless: bool | None = None
+) -> None:
+    """Write beside the target and rename: a pyramid is there whole or not at all.
+
+    lossless: by its size, if left out.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    stopped = False
-
-    def told(_image: pyvips.Image, progress: Any) -> None:
-        nonlocal stopped
-        if not watch(progress.percent / 100):
-            stopped = True
-            image.set_kill(True)
-
-    image = image.copy()
-    image.set_progress(True)
-    image.signal_connect("eval", told)
+    if lossless is None:
+        lossless = image.width * image.height <= LOSSLESS_PIXELS
     how = (
         {"compression": "lzw", "predictor": "horizontal"}
         if lossless
         else {"compression": "jpeg", "Q": 95}
     )
     try:
-        image.tiffsave(
-            str(draft),
-            tile=True,
-            tile_width=TILE_PX,
-            tile_height=TILE_PX,
-            pyramid=True,
-            bigtiff=True,
-            resunit="cm",
-            **how,
-        )
+        with watched(image, watch) as followed:
+            followed.tiffsave(
+                str(draft),
+                tile=True,
+                tile_width=TILE_PX,
+                tile_height=TILE_PX,
+                pyramid=True,
+                bigtiff=True,
+                resunit="cm",
+                **how,
+            )
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(target)
         sync_folder(target.parent)
     except pyvips.Error as error:
-        if stopped:
-            raise ConversionStopped from None
         raise broken(error) from error
     finally:
         draft.unlink(missing_ok=True)

@@ -5,11 +5,10 @@ try finds it and does not make it again.
 """
 
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import openslide
@@ -19,49 +18,32 @@ from backend.settings import Settings
 from backend.slides import pixel_kinds
 from backend.slides.formats import TIFF, Content, sniff
 from backend.slides.geometry import SizePx
+from backend.slides.leftovers import pyramid_key
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
-from backend.slides.schemas import plausible
 from backend.slides.tables import Slide
 from backend.storage.blobs import BlobMissing
 from worker.context import JobContext
 from worker.conversion import (
-    ConversionStopped,
-    Watch,
     convert_picture,
     convert_slide,
     has_usable_levels,
 )
+from worker.facts import Facts, Opened, as_before, facts_of, work_rests_on
+from worker.layout import Layout, is_plain, look_at, shown_by
+from worker.pixel_size import pixel_size
+from worker.plain_pictures import look_into
 from worker.silent_damage import check_tiles
 from worker.unpacking import unpacked
+from worker.upright import needs_scratch
+from worker.watched import ConversionStopped, Watch
 
-MOST_SKEW = 1.05
-"""Pixels may be this much wider than high and still have one size."""
-OME_PIXEL = re.compile(r'PhysicalSizeX="([0-9.eE+-]+)"(?!.*PhysicalSizeXUnit="(?!µm|um|&#181;))')
 NAME_IN_FOLDER = "slide.dcm"
 CONVERSION_SHARE = 0.7
 """How much of an ingest a conversion is, for the progress shown."""
 SPACE_FACTOR = 2
 """A pyramid may be this much larger than the file it is made of."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a slide file says of itself. qc: flags for what of it could not be taken."""
-
-    width: int
-    height: int
-    vendor: str | None
-    mpp: float | None
-    objective_power: float | None
-    synthetic: bool
-    qc: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Opened:
-    reader: OpenSlideReader
-    facts: Facts
-    derived_key: str | None
+SCRATCH_BYTES = 3
+"""Of a pixel, while a picture is turned."""
 
 
 @contextmanager
@@ -78,6 +60,8 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     blob = ctx.blobs.path(slide.sha256)
     if not blob.is_file():
         raise BlobMissing("The slide's file is gone from the server's disk. Upload it again.")
+    if work_rests_on(ctx, slide):
+        return as_before(ctx, slide)
     content = sniff(blob, name=slide.name, settings=ctx.settings)
     if content is Content.PICTURE or is_deep(blob):
         return open_picture(ctx, slide, blob)
@@ -95,28 +79,45 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
         return open_otherwise(ctx, slide, blob, reason)
     try:
         check_tiles(path, reader.properties.get("openslide.vendor"), ctx.check)
+        layout = look_at(path, reader)
     except BaseException:
         reader.close()
         raise
-    return with_levels(ctx, slide, Opened(reader, facts_of(reader), key))
+    facts = facts_of(reader, layout)
+    if layout is not None and not shown_by(layout, reader):
+        reader.close()
+        return open_picture(ctx, slide, path, None if is_plain(reader) else (layout, facts))
+    return with_levels(ctx, slide, Opened(reader, facts, key))
 
 
 def is_deep(blob: Path) -> bool:
     return pixel_kinds.is_deep(blob, openslide.OpenSlide.detect_format(blob))
 
 
-def open_picture(ctx: JobContext, slide: Slide, blob: Path) -> Opened:
-    """Convert a plain picture, once, and open the pyramid."""
-    key = f"{slide.sha256}.tif"
+def open_picture(
+    ctx: JobContext, slide: Slide, path: Path, known: tuple[Layout, Facts] | None = None
+) -> Opened:
+    """Convert a plain picture, once, and open the pyramid.
+
+    known: which picture it is and what it says of itself, if a scanner has signed the file.
+    """
+    most = ctx.settings.max_image_pixels
+    layout = known[0] if known else look_into(path, most_pixels=most)
+    mpp = known[1].mpp if known else pixel_size(None, layout.shown, layout.description).mpp
+    key = pyramid_key(slide.sha256)
     target = ctx.settings.slide_folder / key
     if not target.is_file():
-        check_space(ctx.settings, blob)
+        turned = needs_scratch(layout.shown.orientation)
+        scratch = SCRATCH_BYTES * layout.shown.pixels if turned else 0
+        check_space(ctx.settings, path, scratch=scratch)
         with stoppable(ctx):
             convert_picture(
-                blob, target, most_pixels=ctx.settings.max_image_pixels, watch=watch_of(ctx)
+                path, target, layout=layout, mpp=mpp, most_pixels=most, watch=watch_of(ctx)
             )
     reader = OpenSlideReader(target)
-    return Opened(reader, facts_of(reader, vendor=None), key)
+    facts = known[1] if known else replace(facts_of(reader, layout), vendor=None, mpp=mpp)
+    width, height = reader.dimensions
+    return Opened(reader, replace(facts, width=width, height=height), key)
 
 
 def open_otherwise(ctx: JobContext, slide: Slide, blob: Path, reason: SlideUnreadable) -> Opened:
@@ -131,7 +132,7 @@ def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:
     """Give a slide without usable levels a pyramid of its own; its facts stay the file's."""
     if has_usable_levels(found.reader.level_dimensions):
         return found
-    key = f"{slide.sha256}.tif"
+    key = pyramid_key(slide.sha256)
     target = ctx.settings.slide_folder / key
     with_reader = found.reader
     try:
@@ -163,47 +164,10 @@ def alone(settings: Settings, slide: Slide, blob: Path) -> str:
     return str(target.relative_to(settings.slide_folder))
 
 
-def facts_of(reader: OpenSlideReader, *, vendor: str | None = "file") -> Facts:
-    """Read a slide's facts; a pixel size that can't be one is left out, never guessed."""
-    properties = reader.properties
-    description = properties.get("tiff.ImageDescription", "")
-    width, height = reader.dimensions
-    return Facts(
-        width=width,
-        height=height,
-        vendor=properties.get("openslide.vendor") if vendor == "file" else vendor,
-        mpp=pixel_size(properties),
-        objective_power=number(properties.get("openslide.objective-power")),
-        synthetic="synthetic" in description.lower(),
-        qc=("bounds_ignored",) if reader.bounds.ignored else (),
-    )
-
-
-def pixel_size(properties: Mapping[str, str]) -> float | None:
-    """Return the file's µm per pixel, if it says one that a microscope can have."""
-    across = number(properties.get("openslide.mpp-x"))
-    down = number(properties.get("openslide.mpp-y")) or across
-    if across and down and max(across, down) <= MOST_SKEW * min(across, down):
-        mean = (across + down) / 2
-        if plausible(mean):
-            return mean
-    ome = OME_PIXEL.search(properties.get("tiff.ImageDescription", ""))
-    said = number(ome.group(1)) if ome else None
-    return said if said and plausible(said) else None
-
-
-def number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if 0 < value < float("inf") else None
-
-
-def check_space(settings: Settings, blob: Path) -> None:
+def check_space(settings: Settings, blob: Path, *, scratch: int = 0) -> None:
     settings.slide_folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.slide_folder).free - settings.free_space_reserve_bytes
-    if SPACE_FACTOR * blob.stat().st_size > free:
+    if SPACE_FACTOR * blob.stat().st_size + scratch > free:
         raise NoSpace("There is no room on the server's disk to convert this file.")
 
 

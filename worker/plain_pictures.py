@@ -6,20 +6,22 @@ pixels or the same refusal.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyvips
 
 from backend.errors import Unprocessable
 from backend.slides import pixel_kinds, tiff
 from backend.slides.formats import SlideTruncated, UnsupportedFormat
 from backend.slides.pixel_kinds import UnsupportedPixels
-from backend.slides.reader import SlideUnreadable
+from backend.slides.reader import Rgb, SlideUnreadable
 from models import decoding
 from models.decoding import PictureDamaged
+from models.pictures.turning import upright
 from worker import chunks
+from worker.layout import Layout, layout_of
 
 WHOLE_PIXELS = 60_000_000
 """Pixels of a kind of file that a decoder holds whole: about 360 MB of coefficients."""
@@ -36,17 +38,26 @@ class ImageTooLarge(Unprocessable):
 
 
 @contextmanager
-def decoded_strictly(path: Path, *, most_pixels: int) -> Iterator[pyvips.Image]:
-    """Yield a picture as 8-bit RGB over white glass; decode it before the block ends.
+def decoded_strictly(path: Path, layout: Layout, *, most_pixels: int) -> Iterator[pyvips.Image]:
+    """Yield a file's picture as 8-bit RGB over white glass; decode it before the block ends.
 
-    Raise what is wrong with it, also after the block: every complaint of a decoder is an error.
+    It is as stored: not yet turned. Raise what is wrong with it, also after the block: every
+    complaint of a decoder is an error.
     """
+    with in_words(path), decoding.strictly() as complaints:
+        image = open_picture(path, layout, most_pixels=most_pixels)
+        check_ends(path, layout)
+        complaints.head_is_read()
+        bits = bits_of(path, layout, image)
+        if layout.drops_channel:
+            image = image.extract_band(0, n=image.bands - 1)
+        yield as_rgb(image, bits=bits)
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
     try:
-        with decoding.strictly() as complaints:
-            image = open_picture(path, most_pixels=most_pixels)
-            check_ends(path)
-            complaints.head_is_read()
-            yield as_rgb(image, bits=bits_of(path, image))
+        yield
     except PictureDamaged as damage:
         raise SlideUnreadable(
             f"The picture's pixels are damaged and can't be decoded: {compression_of(path)} says "
@@ -56,21 +67,44 @@ def decoded_strictly(path: Path, *, most_pixels: int) -> Iterator[pyvips.Image]:
         raise broken(error) from error
 
 
-def rgb_of(path: Path, *, most_pixels: int) -> npt.NDArray[np.uint8]:
-    """Return a picture's pixels, uint8 (H, W, 3). Raise what is wrong with it."""
-    with decoded_strictly(path, most_pixels=most_pixels) as image:
-        pixels: npt.NDArray[np.uint8] = image.numpy()
-    return pixels
+def look_into(path: Path, *, most_pixels: int) -> Layout:
+    """Return which picture of a file is shown, and how. Raise what is wrong with it.
+
+    Transparency that hides all of a picture is none: some programs leave a channel of zeros.
+    """
+    layout = layout_of(path)
+    with in_words(path), decoding.strictly() as complaints:
+        image = open_picture(path, layout, most_pixels=most_pixels)
+        complaints.head_is_read()
+        hidden = (
+            not layout.drops_channel
+            and image.hasalpha()
+            and image.extract_band(image.bands - 1).max() == 0
+        )
+    return replace(layout, hidden=hidden)
 
 
-def open_picture(path: Path, *, most_pixels: int) -> pyvips.Image:
-    """Open a PNG, JPEG or TIFF by its content; only its head is read. Raise what is wrong."""
+def rgb_of(path: Path, layout: Layout | None = None, *, most_pixels: int) -> Rgb:
+    """Return a picture's pixels upright, uint8 (H, W, 3). Raise what is wrong with it.
+
+    layout: if it was looked into before.
+    """
+    layout = layout or look_into(path, most_pixels=most_pixels)
+    with decoded_strictly(path, layout, most_pixels=most_pixels) as image:
+        stored: Rgb = image.numpy()
+    return np.ascontiguousarray(upright(stored, layout.shown.orientation))
+
+
+def open_picture(path: Path, layout: Layout, *, most_pixels: int) -> pyvips.Image:
+    """Open a picture of a PNG, JPEG or TIFF; only its head is read. Raise what is wrong."""
     pixel_kinds.check(path)
     check_png(path)
     try:
-        image = decoding.opened(path)
+        image = decoding.opened(path, **layout.place)
     except pyvips.Error as error:
         raise SlideUnreadable(f"The picture can't be opened: {first_line(error)}") from error
+    if (image.width, image.height) != (layout.shown.width, layout.shown.height):
+        raise SlideUnreadable("The picture can't be opened: it contradicts itself about its size.")
     pixels = image.width * image.height
     whole = "interlaced" in image.get_fields() and image.get("interlaced") == 1
     if pixels > (min(WHOLE_PIXELS, most_pixels) if whole else most_pixels):
@@ -81,11 +115,12 @@ def open_picture(path: Path, *, most_pixels: int) -> pyvips.Image:
     return image
 
 
-def check_ends(path: Path) -> None:
+def check_ends(path: Path, layout: Layout) -> None:
     """Hold what is compressed to its end. Raises PictureDamaged."""
     decoding.check_jpeg_file(path)
-    for page in tiff.pages(path)[:1]:
-        chunks.check(path, page)
+    if layout.in_directories:
+        page, below = tiff.trees(path, with_places=True)[layout.shown.page]
+        chunks.check(path, page if layout.shown.sub is None else below[layout.shown.sub])
 
 
 def check_png(path: Path) -> None:
@@ -97,13 +132,16 @@ def check_png(path: Path) -> None:
         raise UnsupportedPixels(pixel_kinds.ONE_BIT)
 
 
-def bits_of(path: Path, image: pyvips.Image) -> int:
+def bits_of(path: Path, layout: Layout, image: pyvips.Image) -> int:
     """Return how many bits of its samples a picture uses. Raise where that can't be known."""
     if image.format != "ushort":
         return pixel_kinds.BYTE
     declared = pixel_kinds.declared_bits(path)
     # a stream is read once: its brightest value takes a reading of its own
-    needed = int(decoding.opened(path).max()).bit_length()
+    again = decoding.opened(path, **layout.place)
+    if layout.drops_channel or again.hasalpha():
+        again = again.extract_band(0, n=again.bands - 1)
+    needed = int(again.max()).bit_length()
     if declared is None and needed < FEWEST_BITS:
         raise UnsupportedPixels(
             f"The file has 16 bits a channel, but no value above {2**needed - 1} of 65535: it "

@@ -15,7 +15,15 @@ from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
 from backend.storage.sweeping import is_older
 
-OF_A_SLIDE = re.compile(r"([0-9a-f]{64})(\.tif)?")
+OF_A_SLIDE = re.compile(r"([0-9a-f]{64})(\.\d+)?(\.tif)?")
+CONVERSION = 2
+"""Counted up when the same file would be converted to other pixels: what was made before stays
+with the slides that were read so. 2: upright, the largest picture, without a channel of zeros."""
+
+
+def pyramid_key(sha256: str) -> str:
+    """Return the name of a file's pyramid in the slide folder, as it is made today."""
+    return f"{sha256}.{CONVERSION}.tif"
 
 
 def set_aside(session: Session, sha256: str, settings: Settings) -> list[Path]:
@@ -28,8 +36,7 @@ def set_aside(session: Session, sha256: str, settings: Settings) -> list[Path]:
         return []
     gone = []
     for path in (
-        settings.slide_folder / f"{sha256}.tif",
-        settings.slide_folder / sha256,
+        *settings.slide_folder.glob(f"{sha256}*"),
         settings.pyramid_folder / sha256,
     ):
         if path.exists():

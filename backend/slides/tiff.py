@@ -21,12 +21,17 @@ FORMS = {1: "B", 2: "s", 3: "H", 4: "I", 6: "b", 7: "s", 8: "h", 9: "i", 11: "f"
     17: "q",
     18: "Q",
 }
-"""Letters of `struct` for the types of values; a rational is none of what is asked here."""
+"""Letters of `struct` for the types of values."""
+RATIONALS = {5: "I", 10: "i"}
+"""Of a rational: two numbers each."""
 
+BYTES = range(256)
 Value = bytes | tuple[int | float, ...]
 
 
 class Tag(IntEnum):
+    KIND = 254
+    OLD_KIND = 255
     WIDTH = 256
     HEIGHT = 257
     BITS = 258
@@ -34,18 +39,31 @@ class Tag(IntEnum):
     PHOTOMETRIC = 262
     DESCRIPTION = 270
     STRIP_OFFSETS = 273
+    ORIENTATION = 274
     SAMPLES = 277
     STRIP_COUNTS = 279
     MAX_SAMPLE = 281
+    X_RESOLUTION = 282
+    Y_RESOLUTION = 283
     PLANAR = 284
+    RESOLUTION_UNIT = 296
     SOFTWARE = 305
     TILE_WIDTH = 322
     TILE_HEIGHT = 323
     TILE_OFFSETS = 324
     TILE_COUNTS = 325
+    SUB_DIRECTORIES = 330
+    EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
     SMAX_SAMPLE = 341
     JPEG_TABLES = 347
+    XMP = 700
+
+
+PLACES = frozenset(
+    {Tag.STRIP_OFFSETS, Tag.STRIP_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_COUNTS, Tag.JPEG_TABLES}
+)
+"""Of pixels in the file: many numbers, that only reading them needs."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +108,19 @@ class Page:
         return tuple(each for each in value if isinstance(each, int))
 
     def text(self, tag: Tag) -> str:
+        content = self.content(tag).rstrip(b"\0")
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            # programs that know one byte a letter: their µ is one
+            return content.decode("latin-1")
+
+    def content(self, tag: Tag) -> bytes:
+        """Return a tag's bytes, whichever of TIFF's types for bytes it has."""
         value = self.tags.get(tag, b"")
-        return value.rstrip(b"\0").decode(errors="replace") if isinstance(value, bytes) else ""
+        if isinstance(value, bytes):
+            return value
+        return bytes(each for each in value if isinstance(each, int) and each in BYTES)
 
     @property
     def pixels(self) -> int:
@@ -159,6 +188,28 @@ def pages(path: Path, *, wanted: frozenset[int] = frozenset(Tag)) -> list[Page]:
         return [page_at(file, layout, each, size, wanted) for each in found if each is not None]
 
 
+def trees(path: Path, *, with_places: bool = False) -> list[tuple[Page, list[Page]]]:
+    """Return a TIFF's pages in their order, each with its sub-directories (SubIFDs).
+
+    with_places: also where their pixels stand in the file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        layout = layout_of(file)
+        if layout is None:
+            return []
+        wanted = frozenset(Tag) - (frozenset() if with_places else PLACES)
+        found: list[tuple[Page, list[Page]]] = []
+        left = MANY_PAGES
+        for offset in [each for each in directories(file, size) if each is not None]:
+            page = page_at(file, layout, offset, size, wanted)
+            below = page.numbers(Tag.SUB_DIRECTORIES)[:left]
+            left -= len(below)
+            inside = [page_at(file, layout, each, size, wanted) for each in below if each < size]
+            found.append((page, inside))
+        return found
+
+
 def page_at(file: BinaryIO, layout: Layout, offset: int, size: int, wanted: frozenset[int]) -> Page:
     file.seek(offset)
     count = number(file, layout.number) or 0
@@ -167,7 +218,7 @@ def page_at(file: BinaryIO, layout: Layout, offset: int, size: int, wanted: froz
     for start in range(0, len(table) - layout.entry + 1, layout.entry):
         entry = table[start : start + layout.entry]
         tag, kind = struct.unpack_from(f"{layout.order}HH", entry)
-        if tag not in wanted or kind not in FORMS:
+        if tag not in wanted or kind not in FORMS | RATIONALS:
             continue
         value = value_of(file, layout, kind, entry[4:], size)
         if value is not None:
@@ -180,7 +231,8 @@ def value_of(file: BinaryIO, layout: Layout, kind: int, entry: bytes, size: int)
     (many,) = struct.unpack_from(layout.offset, entry)
     many = min(many, MANY_VALUES)
     inline = entry[struct.calcsize(layout.offset) :]
-    form = f"{layout.order}{many}{FORMS[kind]}"
+    per_value, letter = (2, RATIONALS[kind]) if kind in RATIONALS else (1, FORMS[kind])
+    form = f"{layout.order}{many * per_value}{letter}"
     length = struct.calcsize(form)
     data = inline[:length]
     if length > len(inline):
@@ -189,6 +241,10 @@ def value_of(file: BinaryIO, layout: Layout, kind: int, entry: bytes, size: int)
             return None
         file.seek(where)
         data = file.read(length)
-    if FORMS[kind] == "s":
+    if letter == "s":
         return data
-    return struct.unpack(form, data)
+    numbers = struct.unpack(form, data)
+    if per_value == 1:
+        return numbers
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return tuple(above / below if below else 0.0 for above, below in pairs)

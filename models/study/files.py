@@ -1,6 +1,7 @@
 """Folders of images and masks as they come: what can be read one way only is read."""
 
 import csv
+import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,11 +20,14 @@ LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "WEBP"}
 CHECKED = {"JPEG", "MPO", "PNG", "TIFF"}
 PLAIN_MODES = {"L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La"}
 """Pillow's names of greys, palettes and RGB. Inks, Lab and one bit are no stain's colours."""
+STRAIGHT = {"RGBa": "RGBA", "La": "LA"}
+"""Transparency that colours are already multiplied by, and that which is beside them."""
+SEE_THROUGH = {"LA", "PA", "RGBA", *STRAIGHT}
 DEEP = "{} has more than 8 bits a channel: convert it."
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError),
-    # a TIFF whose directory was cut off
-    *(TypeError, KeyError, IndexError),
+    # a TIFF whose directory was cut off, or another note that is damaged
+    *(TypeError, KeyError, IndexError, struct.error),
 )
 """What Pillow raises over a file that is none."""
 NEAR, NEARLY_ALL = 64, 0.95
@@ -61,18 +65,23 @@ def pictures(folder: Path) -> dict[str, Path]:
 
 
 def frames(path: Path) -> list[Image.Image]:
-    """Read every page of a TIFF, or the one picture of another file. Raises DatasetError."""
+    """Read every page of a TIFF, or the one picture of another file, upright.
+
+    As the service and viewers show it: turned as the file says it was held. Raises DatasetError.
+    """
     try:
-        picture = Image.open(path)
-        count = getattr(picture, "n_frames", 1)
-        check_depth(picture, path)
-        found: list[Image.Image] = [picture]
-        if isinstance(picture, TiffImageFile):
-            found = list(pages(picture, path))
-        picture.load()
-        check_whole(picture, path)
-        # a camera's note on how it was held, which viewers follow
-        ImageOps.exif_transpose(picture, in_place=True)
+        # not by its name: Pillow would map the pixels, and then turn them wrongly
+        with path.open("rb") as file:
+            picture = Image.open(file)
+            count = getattr(picture, "n_frames", 1)
+            check_depth(picture, path)
+            found: list[Image.Image] = [picture]
+            if isinstance(picture, TiffImageFile):
+                found = list(pages(picture, path))
+            picture.load()
+            check_whole(picture, path)
+            if not isinstance(picture, TiffImageFile):
+                ImageOps.exif_transpose(picture, in_place=True)
     except DatasetError:
         raise
     except UNREADABLE as error:
@@ -90,10 +99,11 @@ def frames(path: Path) -> list[Image.Image]:
 def pages(picture: TiffImageFile, path: Path) -> Iterator[Image.Image]:
     for number in range(picture.n_frames):
         picture.seek(number)
-        # Pillow 13 turns compressed files and leaves others as they lie
+        page = picture.copy()
+        # Pillow turns pages as it reads them, and takes the note away; older ones do not
         if picture.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
             raise DatasetError("image_turned", f"{path} is stored turned: save it upright.")
-        yield picture.copy()
+        yield page
 
 
 def check_whole(picture: ImageFile, path: Path) -> None:
@@ -137,7 +147,18 @@ def as_pixels(picture: Image.Image, path: Path) -> Pixels:
             "image_colours",
             f"{path} has the colours {picture.mode}, not a microscope's: save it as RGB.",
         )
+    if picture.mode in SEE_THROUGH or "transparency" in picture.info:
+        return over_glass(picture)
     return np.asarray(picture.convert("RGB"), np.uint8)
+
+
+def over_glass(picture: Image.Image) -> Pixels:
+    """Lay a picture over white, as the service does; transparency that hides all of it is none."""
+    straight = picture.convert(STRAIGHT.get(picture.mode, picture.mode)).convert("RGBA")
+    if not np.asarray(straight)[..., 3].any():
+        return np.asarray(straight, np.uint8)[..., :3]
+    white = Image.new("RGBA", straight.size, "white")
+    return np.asarray(Image.alpha_composite(white, straight).convert("RGB"), np.uint8)
 
 
 def mask_of(picture: Image.Image, positive: str, path: Path, *, binary: bool = False) -> Pixels:

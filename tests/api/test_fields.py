@@ -53,10 +53,13 @@ def test_grey_and_transparent_pictures_are_shown_over_glass(
     pixels = np.full(shape, 100, np.uint8)
     if len(shape) == 3:
         pixels[..., 3] = 0
+        pixels[0, :, 3] = 255
     slide = ingested(service, encoded(pixels, "PNG"), mpp="0.25")
     tile = decoded(service.client.get(f"/slides/{slide['id']}_files/6/0_0.png"))
     assert tile.shape == (40, 50, 3)
-    assert set(np.unique(tile)) == ({255} if len(shape) == 3 else {100})
+    assert set(np.unique(tile[1:])) == ({255} if len(shape) == 3 else {100})
+    assert set(np.unique(tile[0])) == {100}
+    assert "channel_left_out" not in slide["qc"]
     # smaller than a patch, it still is one
     assert slide["patch_count"] == 1
 

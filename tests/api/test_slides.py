@@ -11,6 +11,7 @@ from backend.audit.tables import AuditEntry
 from backend.auth.tables import Role
 from backend.events.tables import Event
 from backend.patches.tables import Patch
+from backend.slides.leftovers import pyramid_key
 from backend.slides.tables import Slide
 from tests.api.intake import INGEST, core, decoded, encoded, ingested, patches_of, upload
 from tests.conftest import Service
@@ -143,7 +144,7 @@ def test_a_deleted_slide_leaves_no_file_and_can_come_again(
 ) -> None:
     content = encoded(field, "PNG")
     slide = ingested(service, content, mpp="0.25")
-    derived = service.settings.slide_folder / f"{slide['sha256']}.tif"
+    derived = service.settings.slide_folder / pyramid_key(slide["sha256"])
     assert derived.is_file()
     assert service.client.delete(f"/slides/{slide['id']}").status_code == 204
     assert service.client.get(f"/slides/{slide['id']}").status_code == 404

@@ -12,15 +12,17 @@ from PIL import Image
 from backend.errors import MembranaError
 from backend.slides.geometry import Region0
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
-from worker import plain_pictures
-from worker.conversion import (
-    ConversionStopped,
-    convert_picture,
-    convert_slide,
-    has_usable_levels,
-)
-from worker.opening import pixel_size
-from worker.plain_pictures import ImageTooLarge
+from worker.conversion import convert_picture, convert_slide, has_usable_levels
+from worker.layout import layout_of
+from worker.plain_pictures import ImageTooLarge, look_into
+from worker.watched import ConversionStopped, Watch
+
+MOST = 4_000_000_000
+
+
+def converted(path: Path, target: Path, watch: Watch = lambda _: True) -> None:
+    layout = layout_of(path)
+    convert_picture(path, target, layout=layout, mpp=None, most_pixels=MOST, watch=watch)
 
 
 def bomb(width: int, height: int, *, interlaced: bool = False) -> bytes:
@@ -40,7 +42,7 @@ def test_an_interlaced_picture_has_a_lower_bound(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(10_000, 10_000, interlaced=True))
     with pytest.raises(ImageTooLarge, match="interlaced"):
-        plain_pictures.open_picture(path, most_pixels=4_000_000_000)
+        look_into(path, most_pixels=MOST)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
@@ -51,7 +53,7 @@ def test_a_picture_cut_short_is_said_to_be(tmp_path: Path, kind: str) -> None:
     path, target = tmp_path / "half", tmp_path / "out.tif"
     path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
     with pytest.raises(MembranaError) as refused:
-        convert_picture(path, target, most_pixels=10**9, watch=lambda _: True)
+        converted(path, target)
     assert refused.value.problem_code in {"slide_truncated", "slide_unreadable"}
     assert list(tmp_path.glob(".*")) == []
     assert not target.exists()
@@ -61,7 +63,7 @@ def test_a_conversion_stops_when_told_and_leaves_no_draft(tmp_path: Path) -> Non
     path = tmp_path / "a.tif"
     pyvips.Image.black(6000, 6000, bands=3).cast("uchar").tiffsave(str(path))
     with pytest.raises(ConversionStopped):
-        convert_picture(path, tmp_path / "out.tif", most_pixels=10**9, watch=lambda _: False)
+        converted(path, tmp_path / "out.tif", watch=lambda _: False)
     assert [each.name for each in tmp_path.iterdir()] == ["a.tif"]
 
 
@@ -73,7 +75,7 @@ def test_a_slide_without_levels_gets_them_and_keeps_its_pixels(
     made = OpenSlideReader(tmp_path / "out.tif")
     assert made.dimensions == reader.dimensions
     assert len(made.level_downsamples) >= 4
-    assert pixel_size(made.properties) == pytest.approx(0.499, rel=1e-4)
+    assert float(made.properties["openslide.mpp-x"]) == pytest.approx(0.499, rel=1e-4)
     box = Region0(700, 1100, 512, 512)
     difference = made.read(box, (512, 512)).astype(int) - reader.read(box, (512, 512))
     assert np.abs(difference).mean() < 2
@@ -102,33 +104,6 @@ def test_which_levels_are_enough(levels: list[tuple[int, int]], *, usable: bool)
     assert has_usable_levels(levels) is usable
 
 
-@pytest.mark.parametrize(
-    ("across", "down", "size"),
-    [
-        ("0.25", "0.25", 0.25),
-        ("0.2528", "0.2526", 0.2527),
-        ("0.25", "0.5", None),
-        ("0.0001", "0.0001", None),
-        ("1000", "1000", None),
-        ("352.7777", "352.7777", None),
-        ("21.1666", "21.1666", None),
-        ("nan", "nan", None),
-        ("-0.25", "-0.25", None),
-        ("0,25", "0,25", None),
-        (None, None, None),
-    ],
-)
-def test_only_a_microscopes_pixel_size_is_believed(
-    across: str | None, down: str | None, size: float | None
-) -> None:
-    said = {"openslide.mpp-x": across, "openslide.mpp-y": down}
-    found = pixel_size({key: value for key, value in said.items() if value is not None})
-    assert found == (pytest.approx(size) if size else None)
-
-
-def test_ome_tiff_says_its_pixel_size_in_words() -> None:
-    about = '<Pixels PhysicalSizeX="0.325" PhysicalSizeXUnit="{}" PhysicalSizeY="0.325"/>'
-    assert pixel_size({"tiff.ImageDescription": about.format("µm")}) == 0.325
-    assert pixel_size({"tiff.ImageDescription": about.format("mm")}) is None
+def test_a_file_that_is_not_there_is_unreadable() -> None:
     with pytest.raises(SlideUnreadable):
         OpenSlideReader(Path("/nowhere"))

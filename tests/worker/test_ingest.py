@@ -11,6 +11,7 @@ from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind, JobState
 from backend.patches.tables import Patch
 from backend.slides import service as slides
+from backend.slides.leftovers import pyramid_key
 from backend.slides.tables import Slide, SlideState
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service
@@ -170,7 +171,7 @@ def test_a_lost_pyramid_is_made_again(service: Service, tmp_path: Path) -> None:
     Image.fromarray(np.full((300, 300, 3), 90, np.uint8)).save(path)
     slide_id = uploaded(service, path)
     service.run_jobs((JobKind.INGEST,))
-    derived = service.settings.slide_folder / f"{row(service, slide_id).sha256}.tif"
+    derived = service.settings.slide_folder / pyramid_key(row(service, slide_id).sha256)
     derived.unlink()
     service.client.patch(f"/slides/{slide_id}", json={"mpp": 0.25})
     service.run_jobs((JobKind.INGEST,))

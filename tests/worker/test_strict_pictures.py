@@ -12,6 +12,7 @@ from backend.errors import MembranaError
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
 from tests import odd_tiffs
 from worker.conversion import convert_picture
+from worker.layout import layout_of
 from worker.plain_pictures import rgb_of
 from worker.silent_damage import check_tiles
 
@@ -22,7 +23,14 @@ def refused(path: Path) -> MembranaError:
     """Convert and read a picture; both must refuse it alike and leave nothing."""
     target = path.with_name("out.tif")
     with pytest.raises(MembranaError) as conversion:
-        convert_picture(path, target, most_pixels=MOST, watch=lambda _: True)
+        convert_picture(
+            path,
+            target,
+            layout=layout_of(path),
+            mpp=None,
+            most_pixels=MOST,
+            watch=lambda _: True,
+        )
     assert [each for each in path.parent.iterdir() if each != path] == []
     with pytest.raises(MembranaError) as reading:
         rgb_of(path, most_pixels=MOST)

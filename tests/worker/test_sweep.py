@@ -14,6 +14,7 @@ from backend.db.blob_names import SILENT
 from backend.db.tables import Base
 from backend.jobs.tables import JobKind, JobState
 from backend.slides import service as slides
+from backend.slides.leftovers import pyramid_key
 from backend.slides.tables import Slide
 from backend.uploads import service as uploads
 from tests.api.intake import encoded, ingested
@@ -136,7 +137,7 @@ def test_a_file_that_comes_again_while_it_is_deleted_stays(
     again = ingested(service, content, mpp="0.25")
     slides.remove_files(first, service.settings)
     assert service.blobs.has(sha256)
-    assert (service.settings.slide_folder / f"{sha256}.tif").is_file()
+    assert (service.settings.slide_folder / pyramid_key(sha256)).is_file()
     look(service, f"/slides/{again['id']}/thumbnail.jpeg")
 
 
@@ -174,7 +175,8 @@ def test_what_a_killed_process_left_of_a_slide_goes(service: Service, field: np.
     for unpacked in (folder / ".abc", folder / lost, service.settings.pyramid_folder / lost):
         unpacked.mkdir(parents=True)
         (unpacked / "file").write_bytes(b"x")
-    (folder / f"{lost}.tif").write_bytes(b"x")
+    for key in (f"{lost}.tif", pyramid_key(lost)):
+        (folder / key).write_bytes(b"x")
     swept(service)
-    assert {path.name for path in folder.iterdir()} == {f"{sha256}.tif"}
+    assert {path.name for path in folder.iterdir()} == {pyramid_key(sha256)}
     assert not (service.settings.pyramid_folder / lost).exists()

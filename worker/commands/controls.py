@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.commands.fields import Source, check_names, measured, prepared
 from worker.commands.options import Refused
-from worker.commands.pictures import Picture, read_picture
+from worker.commands.pictures import Picture, read_picture, remark_on
 
 STANDARD_VECTORS = (
     "The stain vectors could not be measured on the 3+ control (too little brown, or too little "
@@ -46,6 +46,7 @@ def calibration_of(
     for name, some in paths.items():
         for path in some:
             picture = read_picture(path, mpp)
+            remark_on(picture)
             check_new(picture, seen, blank=name == "blank")
             ready = prepared(picture, source)
             found = measured(ready, rules, vectors or StainVectors())

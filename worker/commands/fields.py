@@ -317,6 +317,7 @@ def provenance_of(picture: Picture, source: Source, seed: int) -> dict[str, Any]
         **of_detector(source.frozen_detector),
         "seed": seed,
         "software": software(),
+        **({"qc": list(picture.qc)} if picture.qc else {}),
     }
 
 

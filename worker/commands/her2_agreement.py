@@ -23,7 +23,7 @@ from worker.commands.fields import (
 )
 from worker.commands.her2_table import PERCENTAGES, Row, rows_of
 from worker.commands.options import folder_of
-from worker.commands.pictures import read_picture
+from worker.commands.pictures import read_picture, remark_on
 
 UNMERGED = (
     "No given category is 0+, some computed ones are: if the readers' guideline has no 0+, "
@@ -104,6 +104,7 @@ def of_row(
 ) -> dict[str, Any]:
     """Return the score document of a row's image; draw it if it is not what was given."""
     picture = read_picture(folder / row.image, row.mpp)
+    remark_on(picture)
     result = judged(picture, rules, source)
     document = {"image": row.image, **result.document}
     if into is not None and differs(row.given, document["score"], merge=merge):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,15 @@ from backend.regions import geojson
 from backend.regions.geojson import RegionInvalid
 from backend.slides import pixel_kinds
 from backend.slides.geometry import Region0
-from backend.slides.reader import OpenSlideReader
+from backend.slides.reader import OpenSlideReader, SlideUnreadable
 from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, Regions, scaled
 from models.prediction import Predictor
 from models.study import files
 from models.study.files import DEEP, as_pixels, opened
 from worker.commands.options import Refused
+from worker.layout import CODES, TURNED_UPRIGHT, Layout, is_plain, layout_of, look_at, shown_by
+from worker.pixel_size import PixelSize, pixel_size
+from worker.plain_pictures import look_into, rgb_of
 from worker.silent_damage import check_tiles
 
 if TYPE_CHECKING:
@@ -38,9 +41,10 @@ GEOJSON = (".geojson", ".json")
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file: RGB (H, W, 3), µm per pixel if known, and the file's sha256.
+    """An image file: RGB (H, W, 3) upright, µm per pixel if known, and the file's sha256.
 
-    `doubt` says why the file's own pixel size was not taken; empty where it says none.
+    `doubt` says why the file's own pixel size was not taken; empty where it says none. `qc`: the
+    service's flags for how the file was read.
     """
 
     path: Path
@@ -48,6 +52,7 @@ class Picture:
     mpp: float | None
     sha256: str
     doubt: str = ""
+    qc: tuple[str, ...] = ()
 
 
 def stated_size(mpp: float | None, said_by: str) -> float | None:
@@ -64,9 +69,10 @@ def stated_size(mpp: float | None, said_by: str) -> float | None:
 
 
 def read_picture(path: Path, mpp: float | None) -> Picture:
-    """Read a field or a small slide. `mpp` is the person's word and goes before the file's.
+    """Read a field or a small slide as the service shows it: that picture, upright, that size.
 
-    Raises Refused for what is no picture or too large, also once drawn at the working resolution.
+    `mpp` is the person's word and goes before the file's. Raises Refused for what is no picture or
+    too large, also once drawn at the working resolution.
     """
     stated_size(mpp, path.name)
     if not path.is_file():
@@ -75,37 +81,77 @@ def read_picture(path: Path, mpp: float | None) -> Picture:
     vendor = openslide.OpenSlide.detect_format(path)
     pixel_kinds.check(path, vendor)
     if vendor is None:
-        pixels = as_pixels(opened(path), path)
-        check_size(path, pixels.shape[1], pixels.shape[0], mpp)
-        return Picture(path, pixels, mpp, sha256)
+        return read_plain(path, mpp, sha256)
     check_tiles(path, vendor)
     if pixel_kinds.is_deep(path, vendor):
         raise Refused(DEEP.format(path), code="image_depth")
     reader = OpenSlideReader(path)
     try:
+        layout = look_at(path, reader)
+        size = size_for(path, mpp, reader, layout)
         width, height = reader.dimensions
-        doubt = ""
-        if mpp is None:
-            mpp, doubt = size_in(reader.properties)
-        check_size(path, width, height, mpp)
-        pixels = reader.read(Region0(0, 0, width, height), (width, height))
+        if layout and not shown_by(layout, reader):
+            known = None if is_plain(reader) else layout
+            layout, pixels = decoded(path, size, known)
+        else:
+            check_size(path, width, height, size.mpp)
+            pixels = reader.read(Region0(0, 0, width, height), (width, height))
     finally:
         reader.close()
-    return Picture(path, np.ascontiguousarray(pixels), mpp, sha256, doubt)
+    qc = layout.qc if layout else ()
+    return Picture(path, np.ascontiguousarray(pixels), size.mpp, sha256, size.doubt, qc)
 
 
-def size_in(properties: Mapping[str, str]) -> tuple[float | None, str]:
-    """Return a slide file's µm per pixel by the rule of ingest, or why it is not to be believed."""
-    from worker.opening import pixel_size
+def read_plain(path: Path, mpp: float | None, sha256: str) -> Picture:
+    """Read what OpenSlide does not open: a field.
 
-    found = pixel_size(properties)
-    across, down = (properties.get(f"openslide.mpp-{axis}") for axis in "xy")
-    if found is not None or across is None:
-        return found, ""
-    return None, (
-        f"The file says that a pixel is {across} µm wide and {down or across} µm high: no square "
-        "pixel of a microscope. Give --mpp."
-    )
+    Where there is a choice, of several pictures or of what transparency means, as ingest chooses.
+    """
+    layout = look_at_plain(path)
+    size = size_for(path, mpp, None, layout)
+    if layout is not None and (layout.count > 1 or layout.shown.spare):
+        layout, pixels = decoded(path, size)
+    else:
+        pixels = as_pixels(opened(path), path)
+        check_size(path, pixels.shape[1], pixels.shape[0], size.mpp)
+    qc = layout.qc if layout else ()
+    return Picture(path, pixels, size.mpp, sha256, size.doubt, qc)
+
+
+def remark_on(picture: Picture) -> None:
+    """Say how a picture was read, where that is more than its file's pixels as they lie."""
+    for code in picture.qc:
+        complain(f"{picture.path.name}: {CODES[code]}. ({code})")
+
+
+def look_at_plain(path: Path) -> Layout | None:
+    """Look into a plain picture; None for what the service does not take, which Pillow may."""
+    try:
+        return layout_of(path)
+    except SlideUnreadable:
+        return None
+
+
+def decoded(path: Path, size: PixelSize, known: Layout | None = None) -> tuple[Layout, Rgb]:
+    """Read a picture as the service converts it, upright, in this size of pixels.
+
+    known: which picture it is, if a scanner has signed the file.
+    """
+    layout = known or look_into(path, most_pixels=MOST_PIXELS)
+    check_size(path, *layout.size, size.mpp)
+    return layout, rgb_of(path, layout, most_pixels=MOST_PIXELS)
+
+
+def size_for(
+    path: Path, mpp: float | None, reader: OpenSlideReader | None, layout: Layout | None
+) -> PixelSize:
+    """Return the person's pixel size; else the file's by the rule of ingest, or why not."""
+    if mpp is not None:
+        return PixelSize(mpp)
+    properties = reader.properties if reader else None
+    shown, description = (layout.shown, layout.description) if layout else (None, "")
+    size = pixel_size(properties, shown, description)
+    return replace(size, doubt=f"{path.name}: {size.doubt} Give --mpp." if size.doubt else "")
 
 
 def check_size(path: Path, width: int, height: int, mpp: float | None) -> None:
@@ -155,10 +201,12 @@ def mask_of(picture: Picture, masks: Mapping[str, Path], positive: str) -> Mask:
     if found is None:
         raise Refused(f"There is no mask for {picture.path.name}.", code="mask_missing")
     mask = files.mask_of(opened(found), positive, found, binary=True)
-    if mask.shape != picture.pixels.shape[:2]:
+    height, width = picture.pixels.shape[:2]
+    if mask.shape != (height, width):
+        turned = ". The image is stored turned: masks fit it as it is shown, upright"
         raise Refused(
-            f"{found.name} is {mask.shape[1]} × {mask.shape[0]} px, its image "
-            f"{picture.pixels.shape[1]} × {picture.pixels.shape[0]}.",
+            f"{found.name} is {mask.shape[1]} × {mask.shape[0]} px, its image {width} × {height}"
+            f"{turned if TURNED_UPRIGHT in picture.qc else ''}.",
             code="mask_mismatch",
         )
     return Mask(mask == files.MEMBRANE, mask == files.IGNORE, sha256_of(found))

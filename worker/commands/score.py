@@ -21,7 +21,7 @@ from worker.commands.fields import (
     source_of,
 )
 from worker.commands.options import Refused, folder_of, in_words
-from worker.commands.pictures import read_picture, stated_size
+from worker.commands.pictures import read_picture, remark_on, stated_size
 from worker.commands.score_files import ScoreFiles
 
 Images = Annotated[list[Path], typer.Argument(help="Images, small slides, or folders of them.")]
@@ -109,6 +109,7 @@ def score(
         for done, path in enumerate(paths, start=1):
             with going_on(path.name, failed.append):
                 picture = read_picture(path, mpp)
+                remark_on(picture)
                 found = judged(picture, rules, source)
                 document = {"image": path.name, **found.document}
                 if files:

@@ -27,6 +27,7 @@ from worker.commands.pictures import (
     predicted,
     predictor_of,
     read_picture,
+    remark_on,
     sha256_of,
     stated_size,
 )
@@ -150,6 +151,7 @@ def segmented(
 ) -> dict[str, Any]:
     """Write an image's mask, and its probability if wished; return what is told of it."""
     picture = read_picture(path, mpp)
+    remark_on(picture)
     if picture.mpp is None:
         raise Refused(
             picture.doubt or f"{path.name} does not say how many µm a pixel has: give --mpp.",
@@ -171,6 +173,7 @@ def segmented(
         "mpp": picture.mpp,
         "membrane_fraction": round(float((mask > 0).mean()), 6),
         "image_sha256": picture.sha256,
+        **({"qc": list(picture.qc)} if picture.qc else {}),
     }
 
 

@@ -4,10 +4,13 @@ Every step may be repeated: a worker that dies leaves whole files and whole batc
 the next one goes on from there to the same end.
 """
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
 
+from backend.db.outbox import after_commit
 from backend.db.states import move, move_or_conflict
 from backend.patches import installed_grid
 from backend.patches.tables import Patch
@@ -15,7 +18,8 @@ from backend.predictions import service as predictions
 from backend.slides import service as slides
 from backend.slides.tables import Slide, SlideState
 from worker.context import JobContext
-from worker.opening import Facts, Opened, opened
+from worker.facts import Facts, Opened
+from worker.opening import opened
 from worker.survey import Survey, survey
 
 BATCH = 1000
@@ -56,10 +60,16 @@ def begin(ctx: JobContext) -> Slide | None:
 
 
 def record(ctx: JobContext, found: Opened) -> Slide:
-    """Write what the file says of itself; a pixel size that a person gave stays."""
+    """Write what the file says of itself; a pixel size that a person gave stays.
+
+    If it is read otherwise than before, what was computed on the former pixels goes.
+    """
     facts = found.facts
     with ctx.writing() as session:
         slide = slides.get(session, ctx.subject)
+        before = slide.derived_key, slide.width, slide.height
+        if slide.width and before != (found.derived_key, facts.width, facts.height):
+            forget_reading(ctx, session, slide, found.derived_key)
         values: dict[str, Any] = {
             "width": facts.width,
             "height": facts.height,
@@ -73,6 +83,15 @@ def record(ctx: JobContext, found: Opened) -> Slide:
         session.execute(update(Slide).where(Slide.id == slide.id).values(**values))
         session.refresh(slide)
         return slide
+
+
+def forget_reading(ctx: JobContext, session: Session, slide: Slide, key: str | None) -> None:
+    predictions.forget(session, slide, ctx.settings)
+    session.execute(delete(Patch).where(Patch.slide_id == slide.id))
+    former = slide.derived_key
+    if former and former != key and former.endswith(".tif"):
+        path = ctx.settings.slide_folder / former
+        after_commit(session, partial(path.unlink, missing_ok=True))
 
 
 def ask_pixel_size(ctx: JobContext) -> None:

@@ -1,0 +1,79 @@
+"""Pictures that are stored turned, sent to the service: shown upright, wherever they are shown."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.api.intake import decoded, ingested
+from tests.conftest import Service
+from tests.turned import HEIGHT, LOSSY, SURE, WIDTH, file_of, picture
+
+
+def shown(service: Service, slide: dict) -> np.ndarray:
+    """Return the finest level of a slide of two tiles."""
+    tiles = (
+        service.client.get(f"/slides/{slide['id']}_files/9/{column}_0.png") for column in (0, 1)
+    )
+    return np.concatenate([decoded(tile) for tile in tiles], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("container", "orientation"),
+    [
+        *(("png", 5), ("jpeg", 6), ("strips", 3), ("bigtiff", 8), ("big_motorola", 7)),
+        *(("tiles", 2), ("pyramid", 4), ("pyramid", 8), ("jpeg_pyramid", 6)),
+        *(("big_pyramid", 3), ("motorola_pyramid", 5)),
+    ],
+)
+def test_tiles_and_thumbnails_are_upright(
+    service: Service, container: str, orientation: int
+) -> None:
+    upright = picture()
+    slide = ingested(service, file_of(upright, orientation, container), mpp="0.25")
+    assert (slide["state"], slide["width"], slide["height"]) == ("ready", WIDTH, HEIGHT)
+    assert "turned_upright" in slide["qc"]
+    difference = np.abs(shown(service, slide).astype(int) - upright).max()
+    assert difference <= (SURE if container in LOSSY else 0)
+    small = decoded(service.client.get(f"/slides/{slide['id']}/thumbnail.jpeg"))
+    wanted = np.asarray(Image.fromarray(upright).resize(small.shape[1::-1]))
+    assert np.abs(small.astype(int) - wanted).mean() < 4
+
+
+def test_the_laboratorys_turned_files(service: Service, shared_data: Path) -> None:
+    field = ingested(service, (shared_data / "intake" / "field_exif6.jpg").read_bytes(), mpp="0.25")
+    assert (field["width"], field["height"]) == (768, 1024)
+    mirrored = ingested(
+        service, (shared_data / "intake" / "orient4_tiled_jpeg.tif").read_bytes(), mpp="0.25"
+    )
+    assert (mirrored["width"], mirrored["height"]) == (1024, 768)
+    for slide in (field, mirrored):
+        assert (slide["state"], "turned_upright" in slide["qc"]) == ("ready", True)
+
+
+def test_a_scanners_slide_that_is_stored_turned_is_shown_upright(service: Service) -> None:
+    """The scanner's words stay its words; its label is nothing to show."""
+    upright = np.asarray(Image.fromarray(picture()).resize((512, 384)))
+    note = "Aperio Image Library v1\n512x384 [0,0 512x384] |AppMag = 40|MPP = 0.2500"
+    content = file_of(upright, 3, "tiles", description=note)
+    slide = ingested(service, content, "case.svs")
+    assert (slide["state"], slide["vendor"], slide["mpp"]) == ("ready", "aperio", 0.25)
+    assert (slide["objective_power"], slide["width"], slide["height"]) == (40, 512, 384)
+    assert np.array_equal(
+        decoded(service.client.get(f"/slides/{slide['id']}_files/9/0_0.png")),
+        upright[:256, :256],
+    )
+
+
+def test_which_pixel_size_counts_is_one_rule(service: Service, shared_data: Path) -> None:
+    bare = (shared_data / "intake" / "exif_unit_none_300.jpg").read_bytes()
+    assert ingested(service, bare)["state"] == "needs_mpp"
+    rows = picture()
+    for unit, state in ((1, "needs_mpp"), (3, "ready")):
+        for tile in (None, (64, 64)):
+            content = file_of(
+                rows, 6, "tiles" if tile else "strips", resolution=(4e4, 4e4), resolutionunit=unit
+            )
+            slide = ingested(service, content)
+            assert (slide["state"], slide["mpp"]) == (state, None if unit == 1 else 0.25)

@@ -1,0 +1,86 @@
+"""What a slide's file says of itself, and what a slide that people worked on is read by."""
+
+from dataclasses import dataclass
+
+from backend.regions import service as regions
+from backend.slides import service as slides
+from backend.slides.reader import OpenSlideReader, open_slide, slide_path
+from backend.slides.tables import Slide
+from worker.context import JobContext
+from worker.layout import CODES, Layout
+from worker.pixel_size import PixelSize, pixel_size, positive
+
+BOUNDS_IGNORED = "bounds_ignored"
+AT_THE_DOOR = frozenset({BOUNDS_IGNORED, *CODES})
+"""Flags of how a file was read; others are of its tissue."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a slide file says of itself. qc: flags for what of it could not be taken."""
+
+    width: int
+    height: int
+    vendor: str | None
+    mpp: float | None
+    objective_power: float | None
+    synthetic: bool
+    qc: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opened:
+    reader: OpenSlideReader
+    facts: Facts
+    derived_key: str | None
+
+
+def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
+    """Read a slide's facts; a pixel size that can't be one is left out, never guessed.
+
+    layout: of what is a JPEG, PNG or TIFF.
+    """
+    properties = reader.properties
+    description = properties.get("tiff.ImageDescription", "")
+    width, height = reader.dimensions
+    ignored = (BOUNDS_IGNORED,) if reader.bounds.ignored else ()
+    return Facts(
+        width=width,
+        height=height,
+        vendor=properties.get("openslide.vendor"),
+        mpp=size_of(reader, layout).mpp,
+        objective_power=positive(properties.get("openslide.objective-power")),
+        synthetic="synthetic" in description.lower(),
+        qc=ignored + (layout.qc if layout else ()),
+    )
+
+
+def size_of(reader: OpenSlideReader, layout: Layout | None) -> PixelSize:
+    if layout is None:
+        return pixel_size(reader.properties, None)
+    return pixel_size(reader.properties, layout.shown, layout.description)
+
+
+def work_rests_on(ctx: JobContext, slide: Slide) -> bool:
+    """Say whether people drew on this slide as it is stored: then it is not read otherwise."""
+    if not slide.width or not slide_path(slide, ctx.settings).is_file():
+        return False
+    with ctx.reading() as session:
+        drawn = session.scalar(regions.revisions(slide.id).limit(1))
+        return drawn is not None or slides.is_annotated(session, slide.id)
+
+
+def as_before(ctx: JobContext, slide: Slide) -> Opened:
+    """Open a slide by the file and the facts that its row has."""
+    reader = open_slide(slide, ctx.settings)
+    width, height = reader.dimensions
+    facts = Facts(
+        width=width,
+        height=height,
+        vendor=slide.vendor,
+        mpp=slide.mpp,
+        objective_power=slide.objective_power,
+        synthetic=slide.synthetic,
+        qc=tuple(code for code in slide.qc if code in AT_THE_DOOR),
+    )
+    return Opened(reader, facts, slide.derived_key)
