@@ -157,7 +157,7 @@ def test_revisions_are_opened_compared_and_restored_by_keyboard(
     draw_row(page, 200)
     page.get_by_test_id("revision").filter(has_text="1").last.press("Enter")
     restore = page.get_by_test_id("restore")
-    expect(restore).to_contain_text("Save mine, then restore 1")
+    expect(restore).to_contain_text("Save mine, then restore revision 1")
     restore.press("Enter")
     editor = page.get_by_test_id("editor")
     expect(editor).to_have_attribute("data-revision", "4", timeout=PATIENCE)
@@ -169,3 +169,25 @@ def test_revisions_are_opened_compared_and_restored_by_keyboard(
         third = client.get(f"/patches/{patch_id}/annotations/3.png").raise_for_status()
     expect(page.get_by_test_id("revision").first).to_contain_text("restored 1")
     assert third.headers["Cache-Control"].endswith("immutable")
+
+
+def test_an_approval_is_heard_at_once_and_the_mask_stays(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    open_slide(page, slide_id)
+    [patch_id] = untouched(installation, slide_id)
+    open_patch(page, slide_id, patch_id)
+    page.keyboard.press("a")
+    expect_state(page, "saved")
+    draw_row(page, 100)
+    with installation.client() as client:
+        verdict = {"verdict": "approved", "comment": ""}
+        client.post(f"/patches/{patch_id}/review", json=verdict).raise_for_status()
+    expect(page.get_by_test_id("approved")).to_be_visible(timeout=PATIENCE)
+    page.keyboard.press("r")
+    expect(page.get_by_test_id("restore")).to_be_disabled()
+    page.keyboard.press("Escape")
+    page.get_by_test_id("save").click()
+    expect_state(page, "refused")
+    assert drawn_px(page) > 0
+    assert [each["source"] for each in revisions(installation, patch_id)] == ["proposal"]

@@ -112,7 +112,7 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
           </p>
         )}
         <p class="facts">{facts(editing.patch)}</p>
-        {lease?.mine === false && (
+        {lease?.mine === false && Date.parse(lease.expires_at) > Date.now() && (
           <p class="note" role="status" data-testid="leased-by-other">
             <strong>{lease.username}</strong> has this patch in hand until{" "}
             {clock(lease.expires_at)}.

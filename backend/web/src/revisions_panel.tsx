@@ -1,6 +1,6 @@
 /** The panel's list of revisions: each can be opened, compared and restored. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Editing } from "./editing";
 import { difference, differenceSentence, revisionWords } from "./revisions";
 import type { Looked, Revisions } from "./use_revisions";
@@ -68,11 +68,14 @@ function Comparison(props: RevisionsProps & { looked: Looked }) {
   const { editing, revisions, looked, mayEdit } = props;
   const here = `revision ${looked.revision}`;
   const there = looked.against ? `revision ${looked.against.revision}` : "the mask in hand";
+  const box = useRef<HTMLDivElement>(null);
+  // opened by a key, it may lie below what the panel shows
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [looked.revision]);
   const found = difference(looked.mask, looked.against?.mask ?? editing.mask);
   return (
-    <div class="comparison" data-testid="comparison">
+    <div class="comparison" data-testid="comparison" ref={box}>
       <label class="compare-with">
-        <span>Revision {looked.revision} beside</span>
+        <span>Compare revision {looked.revision} with</span>
         <select
           data-testid="compare-with"
           value={looked.against?.revision ?? ""}
@@ -125,7 +128,7 @@ function RestoreButton(props: { editing: Editing; revisions: Revisions; looked: 
         disabled={refused !== "" || revisions.restoring}
         onClick={() => void revisions.restore()}
       >
-        {editing.isUnsaved() ? "Save mine, then restore" : "Restore"} {looked.revision}
+        {editing.isUnsaved() ? "Save mine, then restore" : "Restore"} revision {looked.revision}
       </button>
       <p class="quiet restore-note">
         {refused ||

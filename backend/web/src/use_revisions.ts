@@ -129,7 +129,7 @@ async function restored(editing: Editing, revision: number): Promise<boolean> {
 export function revisionShortcuts(revisions: Revisions): Shortcut[] {
   if (revisions.list.length === 0) return [];
   const stepping: Shortcut[] = [
-    { keys: ["r"], label: "Look at the revision, then at older ones", run: () => revisions.step(1) },
+    { keys: ["r"], label: "Look at the revisions, from the newest back", run: () => revisions.step(1) },
     { keys: ["shift+r"], label: "Back to newer revisions", run: () => revisions.step(-1) },
   ];
   if (!revisions.looked) return stepping;
