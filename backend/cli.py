@@ -149,6 +149,9 @@ def add_user(
     password: Annotated[
         str, typer.Option(envvar="MEMBRANA_NEW_PASSWORD", help="Empty: a one-time link is made.")
     ] = "",
+    full_name: Annotated[
+        str, typer.Option(help="As it is printed under what the person signs.")
+    ] = "",
 ) -> None:
     """Add a person; without a password print the link that signs them in once."""
     from backend.auth import service as auth
@@ -158,7 +161,11 @@ def add_user(
     settings = get_settings()
     with get_database(settings.sqlalchemy_url).writing() as session:
         user = auth.create_user(
-            session, name=name, role=known_role(role), password=password or None
+            session,
+            name=name,
+            role=known_role(role),
+            password=password or None,
+            full_name=full_name.strip() or None,
         )
         link = None if password else auth.create_sign_in_link(session, user)
     if link is not None:

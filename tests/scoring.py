@@ -15,6 +15,8 @@ SIDE = 1024
 PASSWORD = "correct horse battery"
 REPORT = (JobKind.REPORT, JobKind.VERIFY_REPORT)
 
+NAMED = {"case_id": "24-H-1187", "block": "A3"}
+"""What a signed report has to name of its slide."""
 ISH = {
     "method": "dual probe",
     "result": "positive",
@@ -38,6 +40,7 @@ def box(left: float, top: float, right: float, bottom: float, kind: str = "tumou
 def slide_with_tumour(service: Service, seed: int = 3) -> str:
     """Add a predicted phantom of a 3+ tumour whose left three quarters are marked."""
     slide_id = predicted_slide(service, width=SIDE, height=SIDE, seed=seed)
+    service.client.patch(f"/slides/{slide_id}", json=NAMED).raise_for_status()
     answer = service.client.post(f"/slides/{slide_id}/regions", json=box(0, 0, 768, SIDE))
     assert answer.status_code == 201, answer.text
     return slide_id
@@ -61,11 +64,17 @@ def report_of(service: Service, report_id: str) -> dict[str, Any]:
     return answer.json()
 
 
-def pathologist(service: Service, password: str | None = PASSWORD) -> Any:
+def pathologist(
+    service: Service, password: str | None = PASSWORD, full_name: str | None = "Dr. Ana Osei"
+) -> Any:
     """Return the client of a person who has a password."""
     with service.database.writing() as session:
         user = auth.create_user(
-            session, name=f"dr-{new_id()[-8:]}", role=Role.PATHOLOGIST, password=password
+            session,
+            name=f"dr-{new_id()[-8:]}",
+            role=Role.PATHOLOGIST,
+            password=password,
+            full_name=full_name,
         )
         token = auth.create_token(session, user, name="test")
     client = service.client_of(Role.VIEWER)
@@ -74,5 +83,6 @@ def pathologist(service: Service, password: str | None = PASSWORD) -> Any:
 
 
 def sign(client: Any, report_id: str, **what: Any) -> Response:
-    said = {"score": "3+", "password": PASSWORD, "comment": "", "reason": "by eye", **what}
+    said = {"score": "3+", "password": PASSWORD, "comment": "", "reason": "by eye"}
+    said |= {"without_review": True, **what}
     return client.post(f"/reports/{report_id}/sign", json=said)

@@ -13,6 +13,7 @@ from backend.auth.schemas import (
     Credentials,
     NewToken,
     NewUser,
+    OwnProfile,
     Person,
     SignedIn,
     Token,
@@ -102,10 +103,32 @@ def users(
 
 @router.post("/users", status_code=status.HTTP_201_CREATED)
 def add_user(new: NewUser, session: WriteSession, admin: Admin, response: Response) -> Person:
-    user = auth.create_user(session, name=new.username, role=new.role, password=new.password)
+    user = auth.create_user(
+        session,
+        name=new.username,
+        role=new.role,
+        password=new.password,
+        full_name=new.full_name,
+    )
     audit.record(session, admin, "added_user", "user", user.id, role=str(user.role))
     response.headers["ETag"] = auth.etag(user)
     return Person.of(user)
+
+
+@router.get("/users/me")
+def read_own_profile(user: Viewer) -> Person:
+    """Show the caller's own row."""
+    return Person.of(user)
+
+
+@router.patch("/users/me")
+def change_own_profile(profile: OwnProfile, session: WriteSession, user: Viewer) -> Person:
+    """Say one's full name, as it is printed under what one signs from now on."""
+    own = auth.get_user(session, user.id, held=True)
+    own.full_name = profile.full_name
+    session.flush()
+    audit.record(session, user, "changed_user", "user", user.id, changed=["full_name"])
+    return Person.of(own)
 
 
 @router.get("/users/{user_id}")
@@ -125,7 +148,10 @@ def change_user(
     response: Response,
     if_match: Annotated[str | None, Header()] = None,
 ) -> Person:
-    """Change a role or a password, lock out or let in; with If-Match only what was seen."""
+    """Change a role, a password or a full name, lock out or let in.
+
+    With If-Match: only what was seen.
+    """
     seen = auth.get_user(session, user_id, held=True)
     if conditional.is_stale(if_match, auth.etag(seen)):
         raise PreconditionFailed(
@@ -134,7 +160,12 @@ def change_user(
             current=Person.of(seen).model_dump(mode="json"),
         )
     user = auth.change_user(
-        session, user_id, role=change.role, active=change.active, password=change.password
+        session,
+        user_id,
+        role=change.role,
+        active=change.active,
+        password=change.password,
+        full_name=change.full_name,
     )
     changed = sorted(change.model_dump(exclude_none=True))
     audit.record(session, admin, "changed_user", "user", user.id, changed=changed)

@@ -13,6 +13,13 @@ Name = Annotated[
         strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"
     ),
 ]
+FullName = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+    Field(description="As it is printed under a signature: with title, first and last name."),
+]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
@@ -33,6 +40,7 @@ class Credentials(BaseModel, extra="forbid"):
 class Person(BaseModel):
     id: str
     username: str
+    full_name: str | None
     role: Role
     active: bool
     created_at: datetime
@@ -42,6 +50,7 @@ class Person(BaseModel):
         return cls(
             id=user.id,
             username=user.name,
+            full_name=user.full_name,
             role=user.role,
             active=user.active,
             created_at=user.created_at,
@@ -61,12 +70,20 @@ class NewUser(BaseModel, extra="forbid"):
     username: Name
     role: Role
     password: Password
+    full_name: FullName | None = None
+
+
+class OwnProfile(BaseModel, extra="forbid"):
+    """What people say of themselves."""
+
+    full_name: FullName
 
 
 class UserChange(BaseModel, extra="forbid"):
     role: Role | None = None
     active: bool | None = None
     password: Password | None = None
+    full_name: FullName | None = None
 
 
 class NewToken(BaseModel, extra="forbid"):

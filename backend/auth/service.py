@@ -37,9 +37,18 @@ def sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def create_user(session: Session, *, name: str, role: Role, password: str | None = None) -> User:
+def create_user(
+    session: Session,
+    *,
+    name: str,
+    role: Role,
+    password: str | None = None,
+    full_name: str | None = None,
+) -> User:
     """Add a person; without a password they can only use a link or tokens."""
-    user = User(name=name, role=role, password_hash=password and hashed(password))
+    user = User(
+        name=name, full_name=full_name, role=role, password_hash=password and hashed(password)
+    )
     try:
         with session.begin_nested():
             session.add(user)
@@ -67,7 +76,7 @@ def get_user(session: Session, user_id: str, *, held: bool = False) -> User:
 
 def etag(user: User) -> str:
     """Return the ETag of what admins change of a person."""
-    return state_etag(user.role, user.active, user.password_hash)
+    return state_etag(user.role, user.active, user.password_hash, user.full_name)
 
 
 def change_user(
@@ -77,6 +86,7 @@ def change_user(
     role: Role | None,
     active: bool | None,
     password: str | None,
+    full_name: str | None = None,
 ) -> User:
     """Change a person. The last active admin stays one.
 
@@ -88,6 +98,8 @@ def change_user(
         raise Conflict("The last admin can't be removed.", code="last_admin")
     if role is not None:
         user.role = role
+    if full_name is not None:
+        user.full_name = full_name
     if password is not None:
         user.password_hash = hashed(password)
     if active is not None:

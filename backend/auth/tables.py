@@ -20,6 +20,9 @@ class User(Identified, Base):
     __table_args__ = (one_of("role", Role),)
 
     name: Mapped[str] = mapped_column(String(100), unique=True)
+    full_name: Mapped[str | None] = mapped_column(
+        String(200), doc="As it is printed under what the person signs."
+    )
     role: Mapped[Role] = mapped_column(EnumText(Role))
     password_hash: Mapped[str | None] = mapped_column(String(200))
     active: Mapped[bool] = mapped_column(default=True)

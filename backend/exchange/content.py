@@ -9,11 +9,15 @@ from backend.exchange.drawings import Picture
 
 Document = Mapping[str, Any]
 NOT_STATED = "not stated"
+FIRST_SCHEMA = "membrana.her2/1"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A person's own category, with what they signed it as; `reason` why it differs, if it does."""
+    """A person's own category, with what they signed it as; `reason` why it differs, if it does.
+
+    `facts`: what was frozen with it (backend.reports.signing); None in what older versions signed.
+    """
 
     name: str
     at: datetime
@@ -22,6 +26,21 @@ class Signature:
     comment: str
     reason: str
     sha256: str
+    facts: Mapping[str, Any] | None = None
+
+    @property
+    def full_name(self) -> str:
+        """The signer as people know them; the account's name where that is all there is."""
+        return str(self.facts["signer"]["full_name"]) if self.facts else self.name
+
+    @property
+    def role(self) -> str:
+        return str(self.facts["signer"]["role"]) if self.facts else ""
+
+    @property
+    def without_review(self) -> bool:
+        """Whether nobody had seen anything of the report here, by the signer's own word."""
+        return bool(self.facts and not self.facts["seen"]["anything"])
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,15 @@ class Content:
     @property
     def dated(self) -> datetime:
         return self.signature.at if self.signature else self.made_at
+
+    @property
+    def first_schema(self) -> bool:
+        """Whether the document is of a version before, whose report is worded as it was then."""
+        return bool(self.document["schema"] == FIRST_SCHEMA)
+
+    @property
+    def block(self) -> str:
+        return self.slide.get("block") or self.assay.get("block") or NOT_STATED
 
     @property
     def case(self) -> str:

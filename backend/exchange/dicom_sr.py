@@ -97,7 +97,7 @@ def observers(content: Content, identity: Identity) -> ObservationContext:
     person = ObserverContext(
         observer_type=codes.DCM.Person,
         observer_identifying_attributes=PersonObserverIdentifyingAttributes(
-            name=person_name(content.signature.name)
+            name=person_name(content.signature.full_name)
         ),
     )
     return ObservationContext(observer_device_context=device, observer_person_context=person)
@@ -144,12 +144,28 @@ def evaluations(content: Content) -> Iterator[QualitativeEvaluation]:
     )
     if content.signature:
         yield evaluation(SIGNED_SCORE, answer(content.signature.score))
+    yield from named(content)
     if content.ish:
         said = f"{content.ish['result']}, {content.ish['method']}"
         yield evaluation(ISH, coded("ish-entered", said))
     for flag in document["flags"]:
         said = words.plain(flag["code"], words.FLAGS)
         yield evaluation(local("remark", "Remark"), coded(flag["code"], said))
+
+
+def named(content: Content) -> Iterator[QualitativeEvaluation]:
+    """What the slide is called, and who signed as what, as far as that is known and frozen."""
+    signed = content.signature
+    rows = []
+    if "name" in content.slide:
+        rows += [("case", "Case", content.case), ("block", "Block", content.block)]
+        rows.append(("slide", "Slide", content.slide["name"]))
+    if signed and signed.facts:
+        rows.append(("role", "Role of the signer", words.plain(signed.role, words.ROLES)))
+        if signed.without_review:
+            rows.append(("review", "Review", "Signed without a review in Membrana"))
+    for code, name, said in rows:
+        yield evaluation(local(code, name), coded(f"{code}-stated", said))
 
 
 def evaluation(name: Code, value: Code) -> QualitativeEvaluation:

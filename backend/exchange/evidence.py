@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from backend.exchange import words
-from backend.exchange.content import Content, Document
+from backend.exchange.content import FIRST_SCHEMA, Content, Document
 from backend.exchange.quantities import area, area_as_before, count, day, interval, percent
 
 Row = tuple[str, str]
@@ -58,9 +58,11 @@ def test_rows(document: Document) -> Iterator[dict[str, str]]:
 
 
 def flag_rows(document: Document) -> Iterator[dict[str, str]]:
+    first = document["schema"] == FIRST_SCHEMA
     for flag in document["flags"]:
         yield {
             "severity": flag["severity"],
+            "grade": flag["severity"] if first else words.SEVERITIES[flag["severity"]],
             "said": words.plain(flag["code"], words.FLAGS),
             "detail": flag["detail"],
         }
@@ -70,10 +72,18 @@ def secondary(document: Document) -> Iterator[Row]:
     h = document["h_score"]
     value = "–" if h["value"] is None else f"{h['value']:.0f} ({h['low']:.0f} – {h['high']:.0f})"
     yield "H-score, 0–300", value
+    first = document["schema"] == FIRST_SCHEMA
     connected = document["connectivity"]
-    yield "Connectivity", "–" if connected is None else f"{connected:.2f}"
+    said = "Connectivity" if first else "Membrane in long connected lines, 0–1"
+    yield said, "–" if connected is None else f"{connected:.2f}"
     density = document["membrane_od"]
-    yield "Mean membrane density", "–" if density is None else f"{density:.2f} log10 OD"
+    if first:
+        yield "Mean membrane density", "–" if density is None else f"{density:.2f} log10 OD"
+    else:
+        yield (
+            "Mean optical density of stained membrane",
+            "–" if density is None else f"{density:.2f}",
+        )
 
 
 def heterogeneity(document: Document) -> Iterator[Row]:
@@ -86,13 +96,22 @@ def heterogeneity(document: Document) -> Iterator[Row]:
     if found["mean_h"] is not None:
         yield "H-score of fields", f"{found['mean_h']:.0f} ± {found['sd_h']:.0f}"
     if found["moran"] is not None:
-        yield "Moran's I of fields", f"{found['moran']:.2f}".replace("-", "−")
+        alike = f"{found['moran']:.2f}".replace("-", "−")
+        if document["schema"] == FIRST_SCHEMA:
+            yield "Moran's I of fields", alike
+        else:
+            yield (
+                "Neighbouring fields alike (Moran's I)",
+                f"{alike}; 0: no more than chance, 1: very",
+            )
 
 
 def region_rows(document: Document) -> Iterator[dict[str, str]]:
     for region in document["regions"]:
         yield {
-            "kind": region["kind"],
+            "kind": region["kind"]
+            if document["schema"] == FIRST_SCHEMA
+            else words.plain(region["kind"], words.REGIONS),
             "name": region["name"],
             "area": area(region["area_mm2"])
             if "area_mm2" in region

@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from backend.exchange import words
-from backend.exchange.content import Content
+from backend.exchange.content import Content, Signature
 from backend.exchange.fhir_ish import hybridised
 from backend.exchange.fhir_resources import (
     BREAST,
@@ -93,9 +93,17 @@ def report(content: Content, results: list[dict[str, str]], pdf: bytes, pdf_url:
     }
     if content.slide["case_id"]:
         said["subject"] = {"identifier": {"value": content.slide["case_id"]}, "display": "Case"}
+    if "name" in content.slide:
+        said["specimen"] = [{"display": f"Block {content.block}, slide {content.slide['name']}"}]
     if signed:
-        said["resultsInterpreter"] = [{"display": signed.name}]
+        said["resultsInterpreter"] = [{"display": person(signed)}]
     return said
+
+
+def person(signed: Signature) -> str:
+    """Name a signer with their role, where the signature has frozen it."""
+    role = words.plain(signed.role, words.ROLES) if signed.facts else ""
+    return f"{signed.full_name}, {role}" if role else signed.full_name
 
 
 def observed(content: Content) -> Iterator[Resource]:
@@ -116,9 +124,10 @@ def observed(content: Content) -> Iterator[Resource]:
     if signed := content.signature:
         final = observation(content, "signed-category", category)
         final["valueCodeableConcept"] = answer(signed.score, signed.score)
-        final["performer"] = [{"display": signed.name}]
+        final["performer"] = [{"display": person(signed)}]
         final["derivedFrom"] = [{"reference": address(computed)}]
-        comments = [each for each in (signed.reason, signed.comment) if each]
+        review = words.WITHOUT_REVIEW if signed.without_review else ""
+        comments = [each for each in (review, signed.reason, signed.comment) if each]
         if comments:
             final["note"] = [{"text": each} for each in comments]
         yield final
@@ -180,7 +189,7 @@ def provenance(content: Content, target: Resource, device: Resource) -> Resource
         made["entity"].append({"role": "revision", "what": old})
         made["reason"] = [{"text": content.amendment_reason}]
     if signed := content.signature:
-        who = {"display": signed.name}
+        who = {"display": person(signed)}
         made["agent"].append({"who": who})
         kind = {"system": SIGNED_AS, "code": SIGNATURES[signed.meaning]}
         made["signature"] = [{"type": [kind], "when": instant(content), "who": who}]
@@ -212,6 +221,8 @@ def answer(score: str, printed: str) -> Resource:
 def conclusion(content: Content) -> str:
     document, signed = content.document, content.signature
     final = f" Signed category: {signed.score}." if signed else " Not signed."
+    if signed and signed.without_review:
+        final = f"{final} {words.WITHOUT_REVIEW}"
     return (
         f"HER2 category computed by image analysis: {document['printed_score']}. "
         f"{document['reason_text']}{final} {words.RESEARCH_USE_ONLY}"

@@ -59,7 +59,7 @@ def html(content: Content) -> bytes:
             heading("Provenance"),
             pairs(said["provenance"]),
             tables_of_people(said),
-            signature(said["final"]),
+            signature(said["signature"]),
             f'<p class="ruo">{warning}</p>',
         ]
     )
@@ -73,7 +73,8 @@ def html(content: Content) -> bytes:
 
 
 def caption(said: Mapping[str, Any]) -> str:
-    line = f"Case {said['case']} · version {said['version']} · {said['dated']}"
+    block = f" · block {said['block']}" if said["block"] else ""
+    line = f"Case {said['case']}{block} · version {said['version']} · {said['dated']}"
     return paragraph(line, "note")
 
 
@@ -126,7 +127,7 @@ def verdicts(said: Mapping[str, Any]) -> str:
     if final:
         differs = f"Differs because: {final['reason']}" if final["reason"] else ""
         by = f"{final['name']}, {final['at']}"
-        words = [by, final["meaning"], differs, final["comment"]]
+        words = [by, final["meaning"], final["review"], differs, final["comment"]]
         parts.append(verdict("Pathologist's category", final, words))
     return "".join(parts)
 
@@ -143,10 +144,14 @@ def remarks(flags: Sequence[Mapping[str, str]]) -> str:
     if not flags:
         return ""
     return heading("What to look at") + "".join(
-        f'<p class="flag {flag["severity"]}"><b>{escape(flag["said"])}</b> '
-        f"({flag['severity']}). {escape(flag['detail'])}</p>"
+        f'<p class="flag {flag["severity"]}"><b>{escape(flag["said"])}</b>'
+        f"{grade(flag)}. {escape(flag['detail'])}</p>"
         for flag in flags
     )
+
+
+def grade(flag: Mapping[str, str]) -> str:
+    return f" ({flag['grade']})" if flag["grade"] else ""
 
 
 def classes(said: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
@@ -235,14 +240,7 @@ def tables_of_people(said: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def signature(final: Mapping[str, str] | None) -> str:
-    if final is None:
+def signature(rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
         return heading("Signature") + paragraph("Not signed.")
-    rows = (
-        ("Signed by", final["name"]),
-        ("At", final["at"]),
-        ("Category", final["score"]),
-        ("Meaning", final["meaning"]),
-        ("Signature sha256", final["sha256"]),
-    )
     return heading("Signature") + pairs(rows)

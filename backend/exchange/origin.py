@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from backend.exchange import words
-from backend.exchange.content import NOT_STATED, Content, Document, Edit, Version
+from backend.exchange.content import (
+    NOT_STATED,
+    Content,
+    Document,
+    Edit,
+    Signature,
+    Version,
+)
 from backend.exchange.quantities import area, area_as_before, count, day
 
 Row = tuple[str, str]
@@ -27,7 +34,12 @@ def facts(content: Content) -> Iterator[Row]:
     document = content.document
     yield "Case", content.case
     scanned, scanner = document["provenance"]["slide"], content.slide.get("vendor")
-    yield "Slide", f"{scanned['sha256'][:12]}…, {scanned['mpp']:g} µm per px"
+    if "name" in content.slide:
+        yield "Block", content.block
+        yield "Slide", content.slide["name"]
+        yield "Pixel size", f"{scanned['mpp']:g} µm"
+    else:
+        yield "Slide", f"{scanned['sha256'][:12]}…, {scanned['mpp']:g} µm per px"
     yield "Scanner", scanner or NOT_STATED
     yield "Stain", content.slide["stain"]
     yield "Antibody", content.assay.get("antibody") or NOT_STATED
@@ -35,8 +47,12 @@ def facts(content: Content) -> Iterator[Row]:
     yield "Tumour cells", f"{count(document['cells'])} in {count(document['tiles'])} fields"
     yield from areas(document)
     reviewed = document["reviewed_share"]
-    share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the outline of the cells"
-    yield "Seen by a person", share
+    if content.first_schema:
+        share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the outline of the cells"
+        yield "Seen by a person", share
+    else:
+        share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the cells' membranes"
+        yield "Reviewed by a person", share
     touched = document["edited_cells"]
     said = f"{count(touched)} ({100 * touched / max(1, document['cells']):.2f} %)"
     lost = document.get("decisions", {}).get("without_cell", 0)
@@ -60,6 +76,19 @@ def assay_rows(content: Content) -> Iterator[Row]:
             yield said, f"{value:g} {unit}" if unit else value
         elif not unit and code not in {"specimen", "block"}:
             yield said, NOT_STATED
+
+
+def signature_rows(signature: Signature) -> Iterator[Row]:
+    who = signature.full_name
+    if signature.facts is not None:
+        who = f"{who}, {words.plain(signature.role, words.ROLES)} (user {signature.name})"
+    yield "Signed by", who
+    yield "At", day(signature.at)
+    yield "Category", signature.score
+    yield "Meaning", words.MEANINGS[signature.meaning]
+    if signature.without_review:
+        yield "Review", words.WITHOUT_REVIEW
+    yield "Signature sha256", signature.sha256
 
 
 def threshold_rows(document: Document) -> Iterator[Row]:
@@ -101,7 +130,8 @@ def provenance_rows(content: Content) -> Iterator[Row]:
     yield "Protocol", f"{protocol['name']} {protocol['version']}, {protocol['sha256']}"
     if protocol["calibrated"]:
         yield "Calibration", protocol["calibrated"]["sha256"]
-    yield "Nuclei found by", source["detector"]
+    built_in = source["detector"] == "log" and not content.first_schema
+    yield "Nuclei found by", "the built-in rule" if built_in else source["detector"]
     software = source["software"]
     commit = f", commit {software['commit']}" if software["commit"] else ""
     yield "Software", f"{words.PRODUCT} {software['version']}{commit}"

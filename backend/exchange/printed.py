@@ -16,6 +16,7 @@ def printed(content: Content) -> dict[str, Any]:
         "urn": content.urn,
         "title": "HER2 immunohistochemistry: image analysis report",
         "case": content.case,
+        "block": content.block if "name" in content.slide else "",
         "dated": day(content.dated),
         "version": content.version,
         "status": status(content),
@@ -26,6 +27,7 @@ def printed(content: Content) -> dict[str, Any]:
             "reason": evidence.reason(document),
         },
         "final": final(content.signature),
+        "signature": list(origin.signature_rows(content.signature)) if content.signature else [],
         "facts": list(origin.facts(content)),
         "ish": evidence.ish(content),
         "probability_note": evidence.probability_note(document),
@@ -62,7 +64,9 @@ def printed(content: Content) -> dict[str, Any]:
 def status(content: Content) -> str:
     if content.signature is None:
         return "DRAFT: computed, not reviewed, not signed"
-    said = f"Signed by {content.signature.name}, {day(content.signature.at)}"
+    said = f"Signed by {content.signature.full_name}, {day(content.signature.at)}"
+    if content.signature.without_review:
+        said = f"{said}, without a review"
     if content.state == "superseded":
         return f"SUPERSEDED by a newer version. {said}"
     return said
@@ -74,7 +78,10 @@ def final(signature: Signature | None) -> dict[str, str] | None:
     return {
         "score": signature.score,
         "colour": words.SCORE_COLOURS[signature.score],
-        "name": signature.name,
+        "name": signature.full_name
+        if signature.facts is None
+        else f"{signature.full_name}, {words.plain(signature.role, words.ROLES)}",
+        "review": words.WITHOUT_REVIEW if signature.without_review else "",
         "at": day(signature.at),
         "meaning": words.MEANINGS[signature.meaning],
         "comment": signature.comment,

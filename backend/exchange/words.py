@@ -1,6 +1,6 @@
 """How a report says what the score document codes: names, colours, remarks in plain words.
 
-Keys are the codes of the document's schema "membrana.her2/1"; a code that is new here is printed
+Keys are the codes of the document's schema "membrana.her2/2"; a code that is new here is printed
 with its underscores as spaces.
 """
 
@@ -135,6 +135,20 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "reviewer": "I reviewed this report and agree with its category.",
         "approver": "I approve this report for release within the research project.",
     }
+)
+
+ROLES: Mapping[str, str] = MappingProxyType(
+    {"pathologist": "pathologist", "admin": "administrator", "viewer": "viewer"}
+)
+SEVERITIES: Mapping[str, str] = MappingProxyType(
+    {"fatal": "no category", "limiting": "limits the category", "warning": ""}
+)
+REGIONS: Mapping[str, str] = MappingProxyType(
+    {"tumour": "tumour", "exclude": "left out", "artefact": "artefact, left out"}
+)
+WITHOUT_REVIEW = (
+    "Signed without a review in Membrana: nobody had reviewed a patch or decided on a cell of this "
+    "report, and the signer confirmed that."
 )
 
 

@@ -70,6 +70,7 @@ def signature_of(report: Report) -> Signature | None:
         comment=report.signed_comment,
         reason=report.signed_reason,
         sha256=str(report.signature_sha256),
+        facts=report.signed_facts,
     )
 
 
@@ -170,6 +171,18 @@ def edits_of(session: Session, report: Report) -> list[dict[str, Any]]:
     ]
 
 
+def of_facts(signed: Signature) -> dict[str, Any]:
+    """Return what the JSON export says of a signer, where the signature has frozen it."""
+    if signed.facts is None:
+        return {}
+    return {
+        "full_name": signed.full_name,
+        "role": signed.role,
+        "seen": signed.facts["seen"],
+        "without_review": signed.without_review,
+    }
+
+
 def json_of(session: Session, blobs: Blobs, report: Report, content: Content) -> bytes:
     """Return the export that all others can be made from, as canonical JSON."""
     signed = content.signature
@@ -200,6 +213,7 @@ def json_of(session: Session, blobs: Blobs, report: Report, content: Content) ->
             "reason": signed.reason,
             "sha256": signed.sha256,
             "pdf_sha256": report.pdf_sha256,
+            **of_facts(signed),
         },
     }
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

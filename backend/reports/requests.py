@@ -108,13 +108,29 @@ def freeze(
 
 def labelled(slide: Slide) -> dict[str, Any]:
     """Return what a slide is called by: a report keeps that, whatever it is called later."""
-    return {"case_id": slide.case_id, "stain": slide.stain, "vendor": slide.vendor}
+    return {
+        "name": slide.name,
+        "case_id": slide.case_id,
+        "block": slide.block,
+        "stain": slide.stain,
+        "vendor": slide.vendor,
+    }
+
+
+OF_OLD = ("case_id", "stain", "vendor")
+"""All that signatures without facts have bound and printed."""
 
 
 def labels_of(session: Session, report: Report) -> dict[str, Any]:
-    """Return a report's case_id, stain and vendor: frozen, or today's where it is older."""
-    frozen: dict[str, Any] | None = report.inputs.get("labels")
-    return frozen or labelled(slides.get(session, report.slide_id))
+    """Return what a report's slide is called: as it was signed, a draft's as it is today."""
+    if report.signed_facts is not None:
+        signed: dict[str, Any] = report.signed_facts["slide"]
+        return signed
+    today = labelled(slides.get(session, report.slide_id))
+    if report.signed_at is not None:
+        frozen = report.inputs.get("labels") or today
+        return {name: frozen[name] for name in OF_OLD}
+    return today | {"block": today["block"] or report.assay.get("block")}
 
 
 def canonical(value: Any) -> bytes:

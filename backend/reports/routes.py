@@ -23,7 +23,7 @@ from backend.exchange.html import html
 from backend.jobs.idempotency import KeyOfRequest
 from backend.jobs.schemas import JobOut
 from backend.paging import Cursor, Limit, Page, paginate
-from backend.reports import dicom_exports, exports, service, signing
+from backend.reports import dicom_exports, exports, requests, service, signing
 from backend.reports.schemas import (
     AmendmentIn,
     DecisionsIn,
@@ -216,6 +216,8 @@ def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
     return ReportOut(
         **summary.model_dump(),
         amended_by=exports.successor_of(session, report),
+        slide=requests.labels_of(session, report),
+        seen=signing.seen_of(report),
         inputs=report.inputs,
         assay=report.assay,
         ish=report.ish,

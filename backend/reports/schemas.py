@@ -144,10 +144,16 @@ class SignIn(BaseModel, extra="forbid"):
     meaning: Meaning = Meaning.AUTHOR
     reason: Words = Field("", description="Needed where the category is not the computed one.")
     ish: IshIn | None = Field(None, description="Takes the place of what was entered before.")
+    without_review: bool = Field(
+        default=False,
+        description="Sign although nobody has reviewed a patch or decided on a cell of it here.",
+    )
 
     def verdict(self) -> Verdict:
         ish = self.ish.made() if self.ish else None
-        return Verdict(self.score, self.meaning, self.comment, self.reason, ish)
+        return Verdict(
+            self.score, self.meaning, self.comment, self.reason, ish, self.without_review
+        )
 
 
 class DecisionIn(BaseModel, extra="forbid"):
@@ -210,6 +216,9 @@ class EditOut(BaseModel):
 
 class SignatureOut(BaseModel):
     by: Author
+    full_name: str | None
+    role: str | None
+    without_review: bool | None = Field(description="Null: signed by a version that kept none.")
     at: datetime
     meaning: Meaning
     score: str
@@ -222,8 +231,12 @@ class SignatureOut(BaseModel):
     def of(cls, report: Report) -> "SignatureOut | None":
         if not (report.signer and report.signed_at and report.signed_meaning):
             return None
+        facts = report.signed_facts
         return cls(
             by=Author(id=report.signer.id, username=report.signer.name),
+            full_name=facts and facts["signer"]["full_name"],
+            role=facts and facts["signer"]["role"],
+            without_review=None if facts is None else not facts["seen"]["anything"],
             at=report.signed_at,
             meaning=report.signed_meaning,
             score=str(report.signed_score),
@@ -284,6 +297,8 @@ class ReportOut(ReportSummary):
     """A report with its evidence: `document` is the score document with its provenance."""
 
     amended_by: str | None
+    slide: dict[str, Any] = Field(description="What it is called: name, case_id, block, stain, …")
+    seen: dict[str, Any] = Field(description="What people have reviewed of it here.")
     inputs: dict[str, Any]
     assay: dict[str, Any]
     ish: dict[str, Any] | None

@@ -18,7 +18,7 @@ from backend.db.states import move
 from backend.errors import Unprocessable
 from backend.exchange.content import Signature
 from backend.exchange.pdf import pdf
-from backend.reports import exports, service
+from backend.reports import exports, requests, service
 from backend.reports.ish import Ish
 from backend.reports.service import ReportNotDraft
 from backend.reports.tables import Meaning, Report, ReportState
@@ -27,6 +27,22 @@ from backend.storage.blobs import Blobs
 
 class ReasonMissing(Unprocessable):
     code, title = "reason_missing", "Say why"
+
+
+class ReportIncomplete(Unprocessable):
+    code, title = "report_incomplete", "Something is missing before this can be signed"
+
+
+class NothingSeen(Unprocessable):
+    code, title = "nothing_seen", "Nobody has looked at anything of this report"
+
+
+MISSING = {
+    "case_id": ("slide.case_id", "Say which case the slide is of."),
+    "block": ("slide.block", "Say which block the slide was cut from; “none” if there is none."),
+    "full_name": ("signer.full_name", "Say your full name, as it is to be printed."),
+}
+"""What a signed report must name: where it is said, and in which words it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class Verdict:
     comment: str = ""
     reason: str = ""
     ish: Ish | None = None
+    without_review: bool = False
+    """The signer's word that they sign although nobody has seen anything of it here."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +82,28 @@ def prepare(
             "give the reason."
         )
     at = now().replace(microsecond=0)
+    facts = facts_of(session, report, by)
+    require_complete(facts)
+    if not facts["seen"]["anything"] and not verdict.without_review:
+        raise NothingSeen(
+            "Nobody has reviewed a patch or decided on a cell of this report here: all of its "
+            "membranes are as the model found them. If you have judged the slide otherwise, "
+            "confirm that you sign without a review; the report will say so."
+        )
     plain = Signature(
-        by.name, at, str(verdict.meaning), verdict.score, verdict.comment, verdict.reason, ""
+        by.name,
+        at,
+        str(verdict.meaning),
+        verdict.score,
+        verdict.comment,
+        verdict.reason,
+        "",
+        facts,
     )
     ish = verdict.ish.entered(by) if verdict.ish else report.ish
     signature = replace(plain, sha256=bound(session, report, plain, by.id, ish))
     content = exports.content_of(session, blobs, report, signature)
-    content = replace(content, state="signed", ish=ish)
+    content = replace(content, state="signed", ish=ish, slide={**content.slide, **facts["slide"]})
     history = [
         replace(each, state=after_signing(each.id, report), score=score_of(each, report, verdict))
         for each in content.history
@@ -78,6 +111,38 @@ def prepare(
     signed_pdf = blobs.put(pdf(replace(content, history=history)))
     seen = report.document_sha256, report.edit_count
     return Prepared(report.id, seen, signature, signed_pdf, ish)
+
+
+def facts_of(session: Session, report: Report, by: User) -> dict[str, Any]:
+    """Return what a signature freezes: what the slide is called, who signs, what people saw."""
+    return {
+        "slide": requests.labels_of(session, report),
+        "signer": {"full_name": by.full_name, "role": str(by.role)},
+        "seen": seen_of(report),
+    }
+
+
+def seen_of(report: Report) -> dict[str, Any]:
+    """Say what people have seen of what a report was computed from.
+
+    Seen is what the service knows that somebody judged at the membrane: a patch with its accepted
+    mask, or a cell that was decided on. A tumour region only says where to look, and a field that
+    was opened leaves no trace.
+    """
+    patches = report.inputs["masks"]["patches"]
+    cells = report.inputs.get("decisions", {}).get("count", 0) + report.edit_count
+    return {"patches": patches, "cell_decisions": cells, "anything": patches + cells > 0}
+
+
+def require_complete(facts: dict[str, Any]) -> None:
+    """Raise ReportIncomplete with all that a signed report would lack."""
+    known = facts["slide"] | facts["signer"]
+    missing = [name for name in MISSING if not (known.get(name) or "").strip()]
+    if missing:
+        errors = [dict(zip(("where", "message"), MISSING[name], strict=True)) for name in missing]
+        raise ReportIncomplete(
+            " ".join(each["message"] for each in errors), missing=missing, errors=errors
+        )
 
 
 def after_signing(report_id: str, report: Report) -> str:
@@ -119,6 +184,8 @@ def bound(
         "comment": signature.comment,
         "reason": signature.reason,
     }
+    if signature.facts is not None:
+        whole["facts"] = dict(signature.facts)
     return sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -143,6 +210,7 @@ def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
         signature_sha256=signature.sha256,
         pdf_sha256=prepared.pdf_sha256,
         ish=prepared.ish,
+        signed_facts=signature.facts,
     )
     session.refresh(report)
     if not won:
@@ -159,6 +227,7 @@ def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
         computed=report.score,
         signed=report.signed_score,
         meaning=signature.meaning,
+        without_review=signature.without_review,
         document_sha256=report.document_sha256,
         signature_sha256=report.signature_sha256,
         pdf_sha256=report.pdf_sha256,

@@ -85,6 +85,10 @@ class Report(Identified, Base):
     signed_score: Mapped[str | None] = mapped_column(String(32))
     signed_comment: Mapped[str] = mapped_column(Text, default="")
     signed_reason: Mapped[str] = mapped_column(Text, default="")
+    signed_facts: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="What the signature froze: names of slide and case, the signer's name and role, what "
+        "people had seen. Null: unsigned, or signed by a version that froze none of it."
+    )
     signature_sha256: Mapped[str | None] = mapped_column(String(64))
     pdf_sha256: Mapped[str | None] = mapped_column(String(64), doc="The PDF that was signed.")
     requester: Mapped[User] = relationship(foreign_keys=[requested_by], lazy="joined")

@@ -15,7 +15,7 @@ class SlideStale(PreconditionFailed):
 
 def etag(slide: Slide) -> str:
     """Return the ETag of what people change of a slide; progress and counts are not in it."""
-    return conditional.state_etag(slide.mpp, slide.case_id, slide.stain, slide.state)
+    return conditional.state_etag(slide.mpp, slide.case_id, slide.block, slide.stain, slide.state)
 
 
 def require_seen(session: Session, slide_id: str, if_match: str | None) -> None:

@@ -102,7 +102,7 @@ def change_slide(
     response: Response,
     if_match: Annotated[str | None, Header()] = None,
 ) -> SlideOut:
-    """Set the pixel size, case, stain or archive flag; a pixel size makes ingest go on.
+    """Set the pixel size, case, block, stain or archive flag; a pixel size makes ingest go on.
 
     With If-Match: only if nobody changed the slide meanwhile.
     """

@@ -64,6 +64,7 @@ class SlideOut(BaseModel):
     state: SlideState
     stain: str
     case_id: str | None
+    block: str | None
     width: int | None
     height: int | None
     mpp: float | None
@@ -85,12 +86,13 @@ class SlideOut(BaseModel):
 
 
 class SlideChange(BaseModel):
-    """Only what is named changes; `case_id: null` takes the case away."""
+    """Only what is named changes; null takes a case or a block away."""
 
     model_config = ConfigDict(extra="forbid")
 
     mpp: PixelSize | None = None
     case_id: CaseId | None = None
+    block: CaseId | None = None
     stain: Stain | None = None
     archived: bool | None = None
 

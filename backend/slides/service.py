@@ -151,8 +151,8 @@ def ingest_again(session: Session, slide: Slide, *, mpp: float | None) -> None:
 def change(session: Session, slide_id: str, changes: dict[str, Any], *, by: User) -> Slide:
     """Apply what a person named; a pixel size makes a waiting or failed slide go on."""
     slide = get(session, slide_id)
-    for field in ("case_id", "stain"):
-        if field in changes and (field == "case_id" or changes[field] is not None):
+    for field in ("case_id", "block", "stain"):
+        if field in changes and (field != "stain" or changes[field] is not None):
             setattr(slide, field, changes[field])
     session.flush()
     if changes.get("mpp") is not None:

@@ -62,6 +62,7 @@ class Slide(Identified, Base):
     byte_size: Mapped[int] = mapped_column(BigInteger)
     stain: Mapped[str] = mapped_column(String(64), default="HER2")
     case_id: Mapped[str | None] = mapped_column(String(100))
+    block: Mapped[str | None] = mapped_column(String(100), doc="Paraffin block of the case.")
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     synthetic: Mapped[bool] = mapped_column(default=False)
 
