@@ -278,7 +278,10 @@ def main() -> None:
         name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title
         if error.title == "Settings":
             name = f"MEMBRANA_{str(first['loc'][0]).upper()}"
-        complain(f"{name}: {first['msg']}. (wrong_setting)")
+        from backend.plain_words import described
+
+        said = described([{**first, "loc": (name,)}])[0]["message"]
+        complain(f"{said if name in said else f'{name}: {said}'} (wrong_setting)")
         sys.exit(WRONG_USE)
     except Exception as error:
         if os.environ.get("MEMBRANA_TRACE"):

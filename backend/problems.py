@@ -14,6 +14,7 @@ from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
 from backend.errors import MembranaError, NoSpace, NotFound, Unprocessable
+from backend.plain_words import described
 from backend.security import HEADERS
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,8 @@ def known(_: Request, error: Exception) -> JSONResponse:
 
 def invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    where = [
-        {"where": ".".join(map(str, each["loc"])), "message": each["msg"]}
-        for each in error.errors()
-    ]
-    detail = "; ".join(f"{each['where']}: {each['message']}" for each in where)
-    return problem(Unprocessable(detail, errors=where))
+    found = described(error.errors())
+    return problem(Unprocessable(" ".join(each["message"] for each in found), errors=found))
 
 
 def http(request: Request, error: Exception) -> JSONResponse:

@@ -229,12 +229,9 @@ def spread_out(
 
 
 def reason(patch: Scored, novelty: float) -> dict[str, Any]:
-    """Say why a patch is shown, in figures and in a sentence."""
-    unlike = " and is unlike the patches before it" if novelty >= 0.5 else ""
+    """Say why a patch is shown, in figures; the service puts them into a sentence."""
     return {
         "flagged_fraction": round(patch.flagged_fraction, 6),
         "entropy": round(patch.entropy, 6),
         "diversity": round(novelty, 6),
-        "text": f"{patch.flagged_fraction:.1%} of this patch is doubtful "
-        f"(mean entropy {patch.entropy:.2f} nats){unlike}.",
     }

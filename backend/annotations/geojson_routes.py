@@ -14,6 +14,7 @@ from backend.annotations.imports import Imported, Outcome, Told
 from backend.annotations.schemas import Author
 from backend.auth.guards import Pathologist, Viewer
 from backend.dependencies import BlobStore, CurrentDatabase, CurrentSettings
+from backend.downloads import disposition, file_name
 from backend.errors import TooLarge
 from backend.security import check_text
 from backend.slides import service as slides
@@ -90,13 +91,15 @@ def export_annotations(
     with database.reading() as session:
         slide, _width, _height = slides.visible(session, slide_id)
         etag = drawn.state_of(session, slide_id)
+        called = {"name": slide.name, "case_id": slide.case_id, "block": slide.block}
+        name = file_name(called, "masks", "geojson")
     return StreamingResponse(
         geojson.pieces(slide, drawn.of_slide(database, slide_id), blobs),
         media_type="application/geo+json",
         headers={
             "ETag": f'"{etag}"',
             "Cache-Control": "private, no-cache",
-            "Content-Disposition": f'attachment; filename="annotations-{slide_id}.geojson"',
+            "Content-Disposition": disposition(name),
         },
     )
 

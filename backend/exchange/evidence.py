@@ -44,11 +44,16 @@ def test_rows(document: Document) -> Iterator[dict[str, str]]:
         decided = test["test"] == document["reason"]
         sign = comparator if test["test"].endswith("10") and "_le" not in test["test"] else "≥"
         flips = test["cells_to_flip"]
+        clustered = test["test"].endswith("_cluster") and document["schema"] != FIRST_SCHEMA
         yield {
             "said": words.plain(test["test"], words.TESTS),
             "score": test["score"],
-            "now": percent(test["percent_now"]),
-            "asked": f"{sign.replace('>=', '≥')} {round(test['threshold'], 2):g} %",
+            "now": f"{count(test['cells_now'])} cells"
+            if clustered
+            else percent(test["percent_now"]),
+            "asked": f"≥ {test['cells_needed']} cells"
+            if clustered
+            else f"{sign.replace('>=', '≥')} {round(test['threshold'], 2):g} %",
             "met": "met" if test["passed"] else "not met",
             "decided": "yes" if decided else "",
             "flips": f"{count(flips)} fewer" if test["passed"] else f"{count(flips)} more",

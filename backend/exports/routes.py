@@ -7,9 +7,12 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from backend.auth.guards import Viewer
 from backend.dependencies import BlobStore, CurrentDatabase, CurrentSettings
+from backend.downloads import disposition, file_name
 from backend.exports import contents, service
 from backend.exports.service import Format
 from backend.jobs.schemas import JobOut
+from backend.reports.requests import labelled
+from backend.slides.tables import Slide
 
 router = APIRouter(prefix="/slides/{slide_id}/export", tags=["exports"])
 Proposals = Annotated[
@@ -46,12 +49,12 @@ def export_masks(
         return StreamingResponse(
             service.archive(found, format, database, blobs, settings),
             media_type="application/zip",
-            headers=as_file(f"masks-{slide_id}-{format}.zip"),
+            headers=as_file(found.slide, f"masks-{format}", "zip"),
         )
     service.require_dicom(found.slide)
     made = service.dicom_file(found, settings)
     if made.is_file():
-        headers = as_file(f"masks-{slide_id}.dcm")
+        headers = as_file(found.slide, "masks", "dcm")
         return FileResponse(made, media_type="application/dicom", headers=headers)
     with database.writing() as session:
         job = service.request_dicom(session, found, requested_by=user.id)
@@ -78,12 +81,12 @@ def export_manifest(
     return StreamingResponse(
         service.listing(found, database, blobs, settings),
         media_type="application/json",
-        headers=as_file(f"masks-{slide_id}-manifest.json"),
+        headers=as_file(found.slide, "masks-manifest", "json"),
     )
 
 
-def as_file(name: str) -> dict[str, str]:
+def as_file(slide: Slide, what: str, ending: str) -> dict[str, str]:
     return {
-        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Disposition": disposition(file_name(labelled(slide), what, ending)),
         "Cache-Control": "private, no-cache",
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from math import log
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
@@ -21,6 +22,8 @@ from backend.slides import service as slides
 from backend.slides.tables import Slide, SlideState
 
 Strategy = Literal["uncertainty", "entropy", "random", "clinical"]
+MOST_DOUBT = log(2)
+"""Entropy of even odds, nats."""
 FREE = (PatchState.UNREVIEWED, PatchState.PROPOSED, PatchState.RETURNED)
 WAITS = (Patch.state.in_(FREE), Patch.problem.is_(None))
 AMONG_EQUALS = (-PatchPrediction.score, Patch.row.expression, Patch.column.expression)
@@ -271,9 +274,12 @@ def reason_of(session: Session, view: PatchView, strategy: Strategy) -> dict[str
     if strategy == "random":
         told = {"text": "This patch was drawn at random among those that wait."}
     elif strategy == "entropy" and view.scored:
-        nats = view.scored.entropy
-        text = f"The model is unsure of its pixels: {nats:.3f} nats on average."
-        told = {"text": text, "entropy": nats}
+        doubt = view.scored.entropy
+        text = (
+            "The model is unsure of its pixels: on average "
+            f"{100 * doubt / MOST_DOUBT:.0f} % of the greatest doubt, which is even odds."
+        )
+        told = {"text": text, "entropy": doubt}
     elif told is None and view.scored:
         told = service.reason_of(view.scored)
     return told or {"text": "You have this patch open."}

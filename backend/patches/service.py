@@ -172,13 +172,20 @@ def propose(session: Session, patch_ids: Sequence[str]) -> None:
     )
 
 
+UNLIKE = 0.5
+"""Distance to the patches shown before, 0 to 1, from which a patch is said to be unlike them."""
+
+
 def reason_of(scored: PatchPrediction) -> dict[str, Any]:
     """Return why a patch is shown: the selector's reason, or its figures before the ranking."""
+    share = f"{100 * scored.flagged_fraction:.1f} %"
     if scored.reason is not None:
-        return scored.reason
+        unlike = scored.reason.get("diversity", 0) >= UNLIKE
+        ending = ", and it is unlike the patches before it" if unlike else ""
+        return scored.reason | {"text": f"The model is in doubt about {share} of it{ending}."}
     return {
         "text": (
-            f"The model's networks disagree on {scored.flagged_fraction:.1%} of its pixels. "
+            f"The model's networks disagree on {share} of its pixels. "
             "The slide is still being read, so the order may change."
         ),
         "flagged_fraction": scored.flagged_fraction,

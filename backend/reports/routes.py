@@ -18,6 +18,7 @@ from backend.dependencies import (
     ReadSession,
     WriteSession,
 )
+from backend.downloads import disposition, file_name
 from backend.errors import Forbidden, Unauthenticated
 from backend.exchange.html import html
 from backend.jobs.idempotency import KeyOfRequest
@@ -82,9 +83,19 @@ def list_reports(
     return Page(items=[ReportSummary.of(row) for row in rows], next_cursor=more)
 
 
-def download(content: bytes, media_type: str, report_id: str, ending: str) -> Response:
+def name_of(session: ReadSession, report: Report, ending: str) -> str:
+    """Return what a report's file is called: after its slide, and which version it is."""
+    draft = "" if report.signed_at else "-draft"
+    what = f"HER2-v{report.version}{draft}"
+    return file_name(requests.labels_of(session, report), what, ending)
+
+
+def download(
+    session: ReadSession, content: bytes, media_type: str, report_id: str, ending: str
+) -> Response:
+    name = name_of(session, service.get(session, report_id), ending)
     headers = {
-        "Content-Disposition": f'inline; filename="her2-{report_id}.{ending}"',
+        "Content-Disposition": disposition(name, inline=True),
         "Cache-Control": "private, no-cache",
     }
     return Response(content, media_type=media_type, headers=headers)
@@ -95,14 +106,16 @@ def get_pdf(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -
     """Return the PDF; of a signed report the very bytes that were signed."""
     report = service.computed(session, report_id)
     content = exports.content_of(session, blobs, report)
-    return download(exports.pdf_of(blobs, report, content), "application/pdf", report_id, "pdf")
+    return download(
+        session, exports.pdf_of(blobs, report, content), "application/pdf", report_id, "pdf"
+    )
 
 
 @router.get("/reports/{report_id}.html", response_class=Response)
 def get_html(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
     report = service.computed(session, report_id)
     page = html(exports.content_of(session, blobs, report))
-    return download(page, "text/html; charset=utf-8", report_id, "html")
+    return download(session, page, "text/html; charset=utf-8", report_id, "html")
 
 
 @router.get("/reports/{report_id}.fhir.json", response_class=Response)
@@ -110,21 +123,21 @@ def get_fhir(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) 
     """Return a FHIR R4B Bundle: DiagnosticReport, Observations, Device, Provenance."""
     report = service.computed(session, report_id)
     bundle = exports.fhir_of(blobs, report, exports.content_of(session, blobs, report))
-    return download(bundle, "application/fhir+json", report_id, "fhir.json")
+    return download(session, bundle, "application/fhir+json", report_id, "fhir.json")
 
 
 @router.get("/reports/{report_id}.seg.dcm", response_class=Response)
 def get_dicom_seg(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
     """Return the membrane mask of the scored area as DICOM Segmentation; of DICOM slides only."""
     content = dicom_exports.stored(session, blobs, report_id, "seg")
-    return download(content, DICOM_TYPE, report_id, "seg.dcm")
+    return download(session, content, DICOM_TYPE, report_id, "seg.dcm")
 
 
 @router.get("/reports/{report_id}.ann.dcm", response_class=Response)
 def get_dicom_ann(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> Response:
     """Return the cells as DICOM Microscopy Bulk Simple Annotations; of DICOM slides only."""
     content = dicom_exports.stored(session, blobs, report_id, "ann")
-    return download(content, DICOM_TYPE, report_id, "ann.dcm")
+    return download(session, content, DICOM_TYPE, report_id, "ann.dcm")
 
 
 @router.get("/reports/{report_id}.sr.dcm", response_class=Response)
@@ -137,7 +150,7 @@ def get_dicom_sr(
 ) -> Response:
     """Return the score as DICOM Structured Report (TID 1500); of DICOM slides only."""
     content = dicom_exports.structured_report(session, blobs, settings, report_id)
-    return download(content, DICOM_TYPE, report_id, "sr.dcm")
+    return download(session, content, DICOM_TYPE, report_id, "sr.dcm")
 
 
 @router.get("/reports/{report_id}.json", response_class=Response)
@@ -146,7 +159,7 @@ def get_json(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) 
     report = service.computed(session, report_id)
     content = exports.content_of(session, blobs, report)
     whole = exports.json_of(session, blobs, report, content)
-    return download(whole, "application/json", report_id, "json")
+    return download(session, whole, "application/json", report_id, "json")
 
 
 @router.get("/reports/{report_id}.tiles.csv", response_class=Response)
@@ -155,8 +168,8 @@ def get_tiles_csv(
 ) -> Response:
     """Return the counts of each tile as CSV: what the intervals are drawn from."""
     report = service.computed(session, report_id)
-    path, name = blobs.path(exports.tiles_of(report)), f"her2-{report_id}.tiles.csv"
-    return packed(request, path, "text/csv", name)
+    path = blobs.path(exports.tiles_of(report))
+    return packed(request, path, "text/csv", name_of(session, report, "tiles.csv"))
 
 
 @router.get("/reports/{report_id}.csv", response_class=Response)
@@ -165,7 +178,8 @@ def get_csv(
 ) -> Response:
     """Return the cells as CSV, a row each."""
     report = service.computed(session, report_id)
-    return packed(request, blobs.path(report.files["csv"]), "text/csv", f"her2-{report_id}.csv")
+    path = blobs.path(report.files["csv"])
+    return packed(request, path, "text/csv", name_of(session, report, "cells.csv"))
 
 
 @router.get("/reports/{report_id}.geojson", response_class=Response)
@@ -180,16 +194,17 @@ def get_geojson(
 ) -> Response:
     """Return regions and cells as GeoJSON that QuPath opens."""
     report = service.computed(session, report_id)
-    path, name = blobs.path(report.files["geojson"]), f"her2-{report_id}.geojson"
+    path, name = blobs.path(report.files["geojson"]), name_of(session, report, "geojson")
     if gzipped:
-        return FileResponse(path, media_type="application/gzip", filename=f"{name}.gz")
+        headers = {"Content-Disposition": disposition(f"{name}.gz")}
+        return FileResponse(path, media_type="application/gzip", headers=headers)
     return packed(request, path, "application/geo+json", name)
 
 
 def packed(request: Request, path: Path, media_type: str, name: str) -> Response:
     """Answer with a file that is kept gzipped: as it is if the client takes it so."""
     headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Disposition": disposition(name),
         "Vary": "Accept-Encoding",
     }
     if "gzip" in request.headers.get("Accept-Encoding", ""):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.errors import Unavailable
+from backend.plain_words import described
 from backend.storage.blobs import file_sha256
 
 CARD = "detector.json"
@@ -92,9 +93,8 @@ def read_card(path: Path) -> Card:
             code="detector_missing",
         ) from error
     except ValidationError as error:
-        wrong = error.errors()[0]
-        place = ".".join(map(str, wrong["loc"])) or "the file"
-        raise DetectorUnusable(f"{path.name}: {place}: {wrong['msg']}.") from error
+        said = " ".join(each["message"] for each in described(error.errors()))
+        raise DetectorUnusable(f"{path.name}: {said}") from error
 
 
 def inside(folder: Path, card: Card) -> Path:

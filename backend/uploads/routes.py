@@ -13,6 +13,7 @@ from backend.db.base import new_id
 from backend.db.session import Database
 from backend.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
 from backend.errors import Unprocessable
+from backend.plain_words import described
 from backend.settings import Settings
 from backend.slides import service as slides
 from backend.slides.description import describe
@@ -69,8 +70,8 @@ def words(said: dict[str, str]) -> Words:
     try:
         return Words.model_validate({key: value for key, value in said.items() if value})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Unprocessable(f"{first['loc'][0]}: {first['msg']}") from None
+        found = described(error.errors())
+        raise Unprocessable(" ".join(each["message"] for each in found), errors=found) from None
 
 
 @protocol.options("/uploads", status_code=204)

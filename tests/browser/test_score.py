@@ -126,7 +126,9 @@ def test_a_report_is_asked_for_read_signed_and_amended(
     for ending, start in (("pdf", b"%PDF"), ("fhir.json", b"{"), ("geojson", b"{")):
         with page.expect_download() as download:
             page.get_by_test_id(f"download-{ending}").click()
-        assert download.value.suggested_filename == f"her2-{report_id}.{ending}"
+        name = download.value.suggested_filename
+        assert name.endswith(f"_HER2-v1-draft.{ending}")
+        assert report_id not in name
         assert download.value.path().read_bytes().startswith(start)
 
     own = "3+" if computed["score"] != "3+" else "2+"
@@ -134,6 +136,14 @@ def test_a_report_is_asked_for_read_signed_and_amended(
     page.get_by_test_id("sign-reason").fill("Judged at 40×.")
     page.get_by_test_id("sign-comment").fill("Lateral staining.")
     page.get_by_test_id("sign-password").fill("not my password")
+    # what is missing is asked for in place: nothing is signed before it is said
+    page.get_by_test_id("sign-case-id").fill("24-H-1187")
+    page.get_by_test_id("sign-block").fill("A3")
+    page.get_by_test_id("sign-full-name").fill("Dr. Ana Osei")
+    page.get_by_test_id("sign-submit").click()
+    expect(page.get_by_test_id("sign-without-review")).not_to_be_checked()
+    expect(report).to_have_attribute("data-state", "draft")
+    page.get_by_test_id("sign-without-review").check()
     page.get_by_test_id("sign-submit").click()
     expect(page.get_by_test_id("sign-error")).to_contain_text("password")
     expect(page.get_by_test_id("sign-password")).to_have_value("")
@@ -142,6 +152,9 @@ def test_a_report_is_asked_for_read_signed_and_amended(
     expect(report).to_have_attribute("data-state", "signed", timeout=PATIENCE)
     expect(page.get_by_test_id("signature")).to_have_attribute("data-score", own)
     expect(page.get_by_test_id("sign-form")).to_have_count(0)
+    expect(page.get_by_test_id("signature")).to_contain_text("Dr. Ana Osei, administrator")
+    expect(page.get_by_test_id("signed-without-review")).to_be_visible()
+    expect(page.get_by_test_id("report-slide")).to_contain_text("case 24-H-1187 · block A3")
 
     page.get_by_test_id("amend").locator("summary").click()
     page.get_by_test_id("amend-reason").fill("The region held DCIS.")

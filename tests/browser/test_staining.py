@@ -130,6 +130,12 @@ def test_a_hybridisation_is_entered_where_the_category_asks_for_it(
     form.get_by_test_id("sign-comment").fill("With the hybridisation.")
     if form.get_by_test_id("sign-reason").count():
         form.get_by_test_id("sign-reason").fill("Judged at 40×.")
+    for name, said in (("case-id", "24-H-1187"), ("block", "A3"), ("full-name", "Dr. Ana Osei")):
+        field = form.get_by_test_id(f"sign-{name}")
+        if field.count():
+            field.fill(said)
+    if form.get_by_test_id("sign-without-review").count():
+        form.get_by_test_id("sign-without-review").check()
     form.get_by_label("Nuclei counted").fill("20.5")
     form.get_by_test_id("sign-password").fill(PASSWORD)
     form.get_by_test_id("sign-submit").click()

@@ -63,13 +63,15 @@ def reason(
 ) -> dict[str, Any]:
     """Say which threshold, how many doubtful cells lie here, and how many flips would do."""
     now = document["printed_score"]
-    cells = "1 doubtful cell" if doubtful == 1 else f"{doubtful} doubtful cells"
-    flips = "1 flip" if way.flips == 1 else f"{way.flips} flips"
+    cells = "The class of 1 cell" if doubtful == 1 else f"The classes of {doubtful} cells"
+    verb = "is" if doubtful == 1 else "are"
+    flips = "1 cell" if way.flips == 1 else f"{way.flips} cells"
     test = protocol.words[way.test].removesuffix(".")
     return {
         "text": (
-            f"{cells} here; {flips} would do to turn {now} into {way.score}. In question: "
-            f"“{test}”, now {way.percent_now:.1f} %."
+            f"{cells} here {verb} in doubt. Were {flips} of the slide in another class, the "
+            f"category would be {way.score} and not {now}. In question: “{test}”; now it is "
+            f"{way.percent_now:.1f} %."
         ),
         "strategy": "clinical",
         "test": way.test,

@@ -138,7 +138,19 @@ export const signInByLink = (link: string): Promise<Session> =>
   json("session", sending("POST", { link }));
 export const signOut = (): Promise<Response> => request("session", { method: "DELETE" });
 
+/** What of people the page shows: here of oneself. */
+export interface Profile {
+  full_name: string | null;
+}
+export const readProfile = (): Promise<Profile> => json("users/me");
+export const sayFullName = (full_name: string): Promise<Profile> =>
+  json("users/me", sending("PATCH", { full_name }));
+
 // --- slides
+export const nameSlide = (
+  id: string,
+  names: { case_id?: string; block?: string },
+): Promise<Slide> => json(`slides/${id}`, sending("PATCH", names));
 export const listSlides = (): Promise<Slide[]> => all("slides?limit=100");
 export const readSlide = (id: string): Promise<Slide> => json(`slides/${id}`);
 export const setPixelSize = (id: string, mpp: number): Promise<Slide> =>

@@ -18,7 +18,7 @@ export function MaskDownloads({ slideId }: { slideId: string }) {
         <a
           key={word}
           href={apiUrl(`slides/${slideId}/${place}`)}
-          download={`masks-${slideId}.${ending}`}
+          download
           data-testid={`masks-${ending}`}
         >
           {word}

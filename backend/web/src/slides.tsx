@@ -183,6 +183,7 @@ function facts(slide: Slide): string {
   return [
     slide.stain,
     slide.case_id && `case ${slide.case_id}`,
+    slide.block && `block ${slide.block}`,
     slide.width &&
       slide.height &&
       `${slide.width.toLocaleString("en")} × ${slide.height.toLocaleString("en")} px`,

@@ -17,7 +17,7 @@ export interface Problem {
 export type UserRole = "viewer" | "pathologist" | "admin";
 
 export interface Session {
-  user: { id: string; username: string; role: UserRole };
+  user: { id: string; username: string; full_name?: string | null; role: UserRole };
   csrf_token: string;
 }
 
@@ -40,6 +40,7 @@ export interface Slide {
   state: SlideState;
   stain: string;
   case_id?: string | null;
+  block?: string | null;
   width?: number | null;
   height?: number | null;
   mpp?: number | null;

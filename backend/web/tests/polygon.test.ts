@@ -66,5 +66,5 @@ test("of regions over each other the smallest is the one that is meant", () => {
 
 test("areas are said in the unit that is read at a glance", () => {
   expect(areaText(1_234_000)).toBe("1.23 mm²");
-  expect(areaText(2_688.4)).toBe("2,688 µm²");
+  expect(areaText(2_688.4)).toBe("0.0027 mm²");
 });

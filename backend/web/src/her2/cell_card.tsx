@@ -42,7 +42,8 @@ export function CellCard({ cells }: { cells: Cells }) {
         </button>
       </div>
       <p class="quiet">
-        {cell.intensity.toFixed(2)} OD, {Math.round(100 * cell.completeness)} % of the contour
+        {Math.round(100 * cell.completeness)} % of its membrane is stained, with an optical density
+        of {cell.intensity.toFixed(2)}
         {cell.edited && ` · measured: ${LABEL_WORDS[cell.measured].toLowerCase()}`}
       </p>
       <label class="field">

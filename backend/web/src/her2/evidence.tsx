@@ -8,6 +8,7 @@ import {
   isPartial,
   LABEL_WORDS,
   LABELS,
+  mm2,
   percent,
   scoreColour,
   TEST_WORDS,
@@ -131,17 +132,28 @@ export function Probability({ document: found }: { document: ScoreDocument }) {
 }
 
 /** For each test of the decision table how far it is from turning over. */
-export function Distances({ distances }: { distances: Distance[] }) {
+export function Distances({ distances, cut }: { distances: Distance[]; cut: string }) {
   return (
     <ol class="distances" data-testid="distances">
       {distances.map((distance, number) => (
-        <DistanceItem key={`${distance.test}-${number}`} distance={distance} />
+        <DistanceItem key={`${distance.test}-${number}`} distance={distance} cut={cut} />
       ))}
     </ol>
   );
 }
 
-function DistanceItem({ distance }: { distance: Distance }) {
+const isClustered = ({ test }: Distance): boolean => test.endsWith("_cluster");
+
+/** What a test asks for, in words: the cut, cells in clusters, or more than chance. */
+export function asked(distance: Distance, cut: string): string {
+  const { test, threshold, cells_needed: needed } = distance;
+  if (isClustered(distance)) return `at least ${needed} cells`;
+  const over = /[gl][te]10$/.test(test) && !test.includes("_le") && cut.startsWith("> ");
+  return `${over ? "more than" : "at least"} ${percent(threshold)} %`;
+}
+
+function DistanceItem({ distance, cut }: { distance: Distance; cut: string }) {
+  const inClusters = isClustered(distance);
   const { percent_now: now, threshold, passed, cells_to_flip: flips } = distance;
   // the cut stands in the middle unless the share is far beyond it
   const most = Math.min(100, Math.max(2 * threshold, 1.1 * now));
@@ -154,7 +166,8 @@ function DistanceItem({ distance }: { distance: Distance }) {
           {score}
         </span>
         <span class="number">
-          {percent(now)} <span class="quiet">of {percent(threshold)} %</span>
+          {inClusters ? `${distance.cells_now} cells` : `${percent(now)} %`}{" "}
+          <span class="quiet">asked: {asked(distance, cut)}</span>
         </span>
       </div>
       <div class="track" aria-hidden="true">
@@ -173,6 +186,7 @@ function DistanceItem({ distance }: { distance: Distance }) {
 export function Grounds({ document: found }: { document: ScoreDocument }) {
   const facts: [string, string | null][] = [
     ["Tumour cells", found.cells.toLocaleString("en")],
+    ["Tissue evaluated", found.evaluated_area_mm2 == null ? null : mm2(found.evaluated_area_mm2)],
     ["Fields", found.tiles.toLocaleString("en")],
     ["H-score", found.h_score.value === null ? null : found.h_score.value.toFixed(0)],
     [
@@ -214,7 +228,10 @@ export function Evidence({ document: found }: { document: ScoreDocument }) {
           <summary>
             <h3>Distance to each threshold</h3>
           </summary>
-          <Distances distances={found.distance} />
+          <Distances
+            distances={found.distance}
+            cut={String(found.protocol.thresholds.cut ?? "")}
+          />
         </details>
         <details class="fold">
           <summary>

@@ -3,6 +3,7 @@
 import type { Point } from "../mask";
 import type { Box0 } from "../viewer";
 import type { RegionFeature, Ring } from "./types";
+import { mm2 } from "./words";
 
 /** A click this near to the first corner closes the outline; CSS px. */
 export const CLOSES_PX = 12;
@@ -77,8 +78,4 @@ export function boundsOf(region: RegionFeature): Box0 {
   return { x, y, width: Math.max(...xs) - x, height: Math.max(...ys) - y };
 }
 
-export function areaText(um2: number): string {
-  const mm2 = um2 / 1e6;
-  if (mm2 >= 0.01) return `${mm2.toFixed(2)} mm²`;
-  return `${Math.round(um2).toLocaleString("en")} µm²`;
-}
+export const areaText = (um2: number): string => mm2(um2 / 1e6);

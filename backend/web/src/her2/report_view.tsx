@@ -33,6 +33,13 @@ export function ReportView(props: {
         </button>
       </div>
       {report && (
+        <p class="quiet" data-testid="report-slide">
+          {report.slide.name}
+          {report.slide.case_id && ` · case ${report.slide.case_id}`}
+          {report.slide.block && ` · block ${report.slide.block}`}
+        </p>
+      )}
+      {report && (
         <p class="research" data-testid="report-research-use">
           {report.research_use_only}
         </p>
@@ -87,7 +94,7 @@ function Computing({ progress }: { progress: Progress | null }) {
 }
 
 function Signed({ signature }: { signature: Signature }) {
-  const { score, by, at, comment, reason } = signature;
+  const { score, by, full_name, role, at, comment, reason, without_review } = signature;
   return (
     <section
       class="signature"
@@ -99,13 +106,19 @@ function Signed({ signature }: { signature: Signature }) {
       <p>
         <strong>{score}</strong>
         <span>
-          signed by {by.username}
+          signed by {full_name ?? by.username}
+          {role && `, ${role === "admin" ? "administrator" : role}`}
           <br />
           <time class="quiet" dateTime={at}>
             {new Date(at).toLocaleString()}
           </time>
         </span>
       </p>
+      {without_review && (
+        <p class="quiet" data-testid="signed-without-review">
+          Signed without a review: nobody had reviewed a patch or decided on a cell of it here.
+        </p>
+      )}
       {comment && <blockquote>{comment}</blockquote>}
       {reason && <p class="quiet">Not the computed category: {reason}</p>}
     </section>
@@ -121,7 +134,7 @@ function Downloads({ report }: { report: Report }) {
           <a
             key={ending}
             href={reportUrl(report.id, ending)}
-            download={`her2-${report.id}.${ending}`}
+            download
             data-testid={`download-${ending}`}
           >
             {word}

@@ -6,6 +6,7 @@ import { signReport } from "./api";
 import { draftOf, wishOf, type IshDraft } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";
 import { IshFold } from "./ish_panel";
+import { MissingFields, useMissing } from "./missing_fields";
 import type { EnteredIsh, Report, ScoreName } from "./types";
 import { scoreColour } from "./words";
 
@@ -26,6 +27,8 @@ export function SignForm(props: {
   const [wrong, setWrong] = useState<Wrong>({});
   const [said, setSaid] = useState("");
   const [busy, setBusy] = useState(false);
+  const [unreviewed, setUnreviewed] = useState(false);
+  const missing = useMissing(report);
   const differs = score !== null && score !== report.score;
 
   async function sign(event: Event): Promise<void> {
@@ -42,7 +45,9 @@ export function SignForm(props: {
       // what the report has already stays as it was entered
       const entered = typed ?? (report.ish ? null : known && draftOf(known));
       const ish = entered ? { ish: wishOf(entered) } : {};
-      onSigned(await signReport(report.id, { score, password, comment, reason: why, ...ish }));
+      await missing.keep();
+      const verdict = { score, password, comment, reason: why, without_review: unreviewed, ...ish };
+      onSigned(await signReport(report.id, verdict));
     } catch (error) {
       const { fields = {}, message } = error as ApiError;
       const inFields = Object.keys(fields).some((name) => name in draftOf(null));
@@ -110,6 +115,26 @@ export function SignForm(props: {
           onInput={(event) => setComment(event.currentTarget.value)}
         />
       </label>
+      <MissingFields
+        names={missing.names}
+        typed={missing.typed}
+        onTyped={missing.setTyped}
+      />
+      {!report.seen.anything && (
+        <label class="check" data-testid="sign-nothing-seen">
+          <input
+            type="checkbox"
+            required
+            checked={unreviewed}
+            data-testid="sign-without-review"
+            onChange={({ currentTarget }) => setUnreviewed(currentTarget.checked)}
+          />
+          <span>
+            Nobody has reviewed a patch or decided on a cell of this report here. I have judged the
+            slide otherwise and sign without a review; the report will say so.
+          </span>
+        </label>
+      )}
       <label class="field">
         <span>Your password, once more</span>
         <input

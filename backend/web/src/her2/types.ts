@@ -57,7 +57,7 @@ export interface Thresholds {
   c_full: number;
 }
 
-/** Schema "membrana.her2/1": everything that is shown of a score. */
+/** Schema "membrana.her2/2": everything that is shown of a score. */
 export interface ScoreDocument {
   protocol: {
     name: string;
@@ -80,6 +80,8 @@ export interface ScoreDocument {
   probability: Record<string, number>;
   distance: Distance[];
   h_score: Estimate;
+  /** Of tissue; what an earlier version computed has none. */
+  evaluated_area_mm2?: number;
   reviewed_share: number | null;
   edited_cells: number | null;
 }
@@ -135,6 +137,9 @@ export type CellAction = "exclude" | "include" | "class";
 
 export interface Signature {
   by: { id: string; username: string };
+  full_name: string | null;
+  role: string | null;
+  without_review: boolean | null;
   at: string;
   meaning: string;
   score: string;
@@ -166,6 +171,10 @@ export interface ReportSummary {
 
 export interface Report extends ReportSummary {
   amended_by: string | null;
+  /** What the slide is called: a draft follows it, a signature freezes it. */
+  slide: { name?: string; case_id: string | null; block?: string | null };
+  /** What people have reviewed of the report here. */
+  seen: { patches: number; cell_decisions: number; anything: boolean };
   inputs: { gap?: Gap | null; merge_zero_plus?: boolean };
   assay: Assay;
   ish: EnteredIsh | null;
@@ -191,6 +200,8 @@ export interface Verdict {
   password: string;
   comment: string;
   reason: string;
+  /** The signer's word where nobody has seen anything of it here. */
+  without_review: boolean;
   /** Takes the place of what was entered before. */
   ish?: Record<keyof Ish, unknown>;
 }

@@ -139,6 +139,12 @@ export function percent(value: number | null | undefined): string {
   return value !== 0 && value < 9.95 ? value.toFixed(1) : String(Math.round(value));
 }
 
+/** An area in mm², always: a small one with as many digits as it takes to be one. */
+export function mm2(value: number): string {
+  if (value >= 0.1 || value === 0) return `${value.toFixed(2)} mm²`;
+  return `${value.toLocaleString("en", { maximumSignificantDigits: 2, useGrouping: false })} mm²`;
+}
+
 const SCORE_COLOURS: Record<string, string> = {
   "0": "#7f95ac",
   "0+": "#cfcfa0",
