@@ -1,11 +1,14 @@
 """What a slide's file says of itself, and what a slide that people worked on is read by."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from backend.regions import service as regions
 from backend.slides import service as slides
+from backend.slides import tiff
 from backend.slides.reader import OpenSlideReader, open_slide, slide_path
 from backend.slides.tables import Slide
+from models.phantom.mark import is_marked
 from worker.context import JobContext
 from worker.layout import CODES, Layout
 from worker.pixel_size import PixelSize, pixel_size, positive
@@ -50,9 +53,17 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
         vendor=properties.get("openslide.vendor"),
         mpp=size_of(reader, layout).mpp,
         objective_power=positive(properties.get("openslide.objective-power")),
-        synthetic="synthetic" in description.lower(),
+        synthetic=is_marked(xmp_of(reader.path), description),
         qc=ignored + (layout.qc if layout else ()),
     )
+
+
+def xmp_of(path: Path) -> bytes:
+    """Return the XMP of a TIFF's first page; none of another file."""
+    for page in tiff.pages(path)[:1]:
+        found = page.tags.get(tiff.Tag.XMP, b"")
+        return found if isinstance(found, bytes) else b""
+    return b""
 
 
 def size_of(reader: OpenSlideReader, layout: Layout | None) -> PixelSize:

@@ -63,6 +63,7 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     if work_rests_on(ctx, slide):
         return as_before(ctx, slide)
     content = sniff(blob, name=slide.name, settings=ctx.settings)
+    pixel_kinds.check_brightfield(blob)
     if content is Content.PICTURE or is_deep(blob):
         return open_picture(ctx, slide, blob)
     key = None

@@ -12,6 +12,7 @@ from backend.errors import Unprocessable
 from backend.patches.grid import PATCH_PX, Measured, grid_shape, measures, patch_region
 from backend.slides.geometry import Region0
 from backend.slides.overview import Overview, read_overview
+from backend.slides.pixel_kinds import NotBrightfield
 from backend.slides.reader import RegionUnreadable, Rgb, SlideReader, SlideUnreadable
 from models.stain import white_point
 from models.tissue import quality, tissue_mask
@@ -29,6 +30,7 @@ UNREADABLE = {
     "code": RegionUnreadable.code,
     "detail": "The slide's file is damaged here; its pixels can't be read.",
 }
+NO_TISSUE = "no_tissue"
 MOST_PATCHES = 1_000_000
 """Twice what a glass slide of 25×75 mm has at the finest grid: more is a wrong pixel size."""
 Fractions = npt.NDArray[np.float64]
@@ -76,6 +78,15 @@ def survey(
     rows = list(patch_rows(slide, overview, mask, analysis_mpp, min_tissue_fraction))
     sampled = sample(reader, slide, rows, analysis_mpp)
     flags = list(quality(overview.image, mask, sampled).flags)
+    if "fluorescence" in flags:
+        raise NotBrightfield(
+            "The slide is dark where glass would be: a fluorescence image. Taken are brightfield "
+            "slides; HER2 is read from its brown stain."
+        )
+    # the one says that there is nothing to look at, the others are what is looked at
+    flags = [flag for flag in flags if flag != NO_TISSUE]
+    if not rows:
+        flags.insert(0, NO_TISSUE)
     if mpp > UPSAMPLED * analysis_mpp:
         flags.append("upsampled")
     if overview.unreadable.any():

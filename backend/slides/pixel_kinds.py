@@ -71,6 +71,7 @@ COLOURS = {
 }
 READ_COLOURS = frozenset({0, 1, 2, 3, 6})
 """Greys either way up, RGB, palettes, YCbCr."""
+GREYS = frozenset({0, 1})
 RGB, PALETTE, YCBCR = 2, 3, 6
 JPEG = 7
 YCBCR_DECODED = frozenset({7, 33003})
@@ -87,6 +88,10 @@ class UnsupportedCompression(Unprocessable):
 
 class UnsupportedPixels(Unprocessable):
     code, title = "unsupported_pixels", "The file's pixels are of a kind that can't be read here"
+
+
+class NotBrightfield(Unprocessable):
+    code, title = "fluorescence", "This is no brightfield slide"
 
 
 def check(path: Path, vendor: str | None = None) -> None:
@@ -155,6 +160,23 @@ def check_colours(page: Page) -> None:
         raise UnsupportedPixels(
             "The file's colours are 16-bit numbers of a palette or of YCbCr. Export it as RGB."
         )
+
+
+def check_brightfield(path: Path) -> None:
+    """Raise NotBrightfield for a TIFF that holds one grey picture a channel."""
+    pages = tiff.pages(path)
+    largest = max((page.pixels for page in pages), default=0)
+    alike = [page for page in pages if page.pixels == largest > 0 and is_grey(page)]
+    if len(alike) > 1:
+        raise NotBrightfield(
+            f"The file holds {len(alike)} grey pictures of one size: the channels of a "
+            "fluorescence stack, or colours taken apart. Taken are brightfield slides in colour; "
+            "export such a slide as one RGB picture."
+        )
+
+
+def is_grey(page: Page) -> bool:
+    return page.whole(Tag.SAMPLES, 1) == 1 and page.whole(Tag.PHOTOMETRIC, 1) in GREYS
 
 
 def is_deep(path: Path, vendor: str | None = None) -> bool:

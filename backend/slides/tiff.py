@@ -15,7 +15,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MANY_PAGES = 10_000
 MANY_VALUES = 16_000_000
 """Most values of one tag: tiles of 64 px on the largest slide there is."""
-FORMS = {1: "B", 2: "s", 3: "H", 4: "I", 6: "b", 7: "s", 8: "h", 9: "i", 11: "f", 12: "d"} | {
+FORMS = {1: "s", 2: "s", 3: "H", 4: "I", 6: "b", 7: "s", 8: "h", 9: "i", 11: "f", 12: "d"} | {
     13: "I",
     16: "Q",
     17: "q",

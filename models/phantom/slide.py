@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pyvips
 
 from models.phantom.cells import cells_in
+from models.phantom.mark import LABEL
 from models.phantom.render import pixels
 from models.phantom.spec import CLASSES, PhantomSpec, score
 from models.phantom.spool import Spool
 
 _TILE_PX = 512
 _BAND_PX = 512
-LABEL = "Synthetic HER2 phantom by Membrana: not a patient's tissue"
 
 
 @dataclass(frozen=True)

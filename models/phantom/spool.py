@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
+from models.phantom.mark import XMP
+
 _ROWS_PER_STRIP = 32
 _SHORT, _LONG8 = 3, 16
 
@@ -61,6 +63,7 @@ class Spool:
         self._file.close()
         image = pyvips.Image.new_from_file(str(self._raw), access="sequential").copy()
         image.set_type(pyvips.GValue.gstr_type, "image-description", json.dumps(note))
+        image.set_type(pyvips.GValue.blob_type, "xmp-data", XMP)
         image.tiffsave(
             str(self._path),
             tile=True,

@@ -80,6 +80,7 @@ def read_picture(path: Path, mpp: float | None) -> Picture:
     sha256 = sha256_of(path)
     vendor = openslide.OpenSlide.detect_format(path)
     pixel_kinds.check(path, vendor)
+    pixel_kinds.check_brightfield(path)
     if vendor is None:
         return read_plain(path, mpp, sha256)
     check_tiles(path, vendor)
