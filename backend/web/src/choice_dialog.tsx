@@ -48,8 +48,6 @@ export function ChoiceDialog() {
         event.preventDefault();
         answer(asked.otherwise);
       }}
-      // letters are the editor's keys, which waits
-      onKeyDown={(event) => event.stopPropagation()}
     >
       <h2 id="choice-title">{asked.title}</h2>
       <p id="choice-text">{asked.text}</p>

@@ -60,7 +60,8 @@ export function listenToKeys(shortcuts: () => Shortcut[]): () => void {
   const held = new Map<string, Shortcut>();
 
   function down(event: KeyboardEvent): void {
-    if (typing(event.target)) return;
+    // behind a question the page waits, wherever the focus is
+    if (typing(event.target) || document.querySelector("dialog:modal")) return;
     const name = keyName(event);
     const shortcut = shortcuts().find((candidate) => candidate.keys.includes(name));
     if (!shortcut || (name === "space" && pressable(event.target))) return;
