@@ -98,7 +98,7 @@ def test_both_draw_one_saves_offline_then_the_other_is_asked(
     assert [each["base_revision"] for each in revisions(installation, patch_id)] == [0, 1]
     # the first tab has nothing unsaved: it shows the newest revision, and says that it does
     expect(faster.get_by_test_id("editor")).to_have_attribute("data-revision", "2")
-    expect(faster.get_by_test_id("notices")).to_contain_text("newer revision")
+    expect(faster.get_by_test_id("notices")).to_contain_text("it is shown")
 
 
 def gone(tab: Page) -> None:
