@@ -29,6 +29,18 @@ RED_CORNERS = """() => {
 NOTHING_KEPT = """indexedDB.__proto__.open = () => {
   throw new DOMException("not in a private window", "InvalidStateError");
 }"""
+OF_A_DELETED_SLIDE = """() => new Promise((resolve) => {
+  const asked = indexedDB.open("membrana-drafts", 1);
+  asked.onsuccess = () => {
+    const writing = asked.result.transaction("drafts", "readwrite");
+    const all = writing.objectStore("drafts");
+    all.getAll().onsuccess = ({target}) => {
+      const [draft] = target.result;
+      all.put({...draft, id: "left", patchId: "gone", slideId: "gone", pending: true});
+    };
+    writing.oncomplete = () => { asked.result.close(); resolve(); };
+  };
+})"""
 COUNTED = """
   navigator.storage.__proto__.persisted = async () => false;
   navigator.storage.__proto__.persist = async () => {
@@ -179,6 +191,23 @@ def test_a_save_that_waits_lets_the_person_go_on_and_is_sent_from_wherever_they_
     page.context.set_offline(False)
     expect(item).to_have_count(0, timeout=PATIENCE)
     assert rows_of(newest(installation, patch)) == {40}
+
+
+def test_strokes_of_a_slide_that_is_gone_are_said_and_can_be_thrown_away(
+    page: Page, patch: str
+) -> None:
+    page.evaluate(OF_A_DELETED_SLIDE)
+    page.get_by_test_id("save").click()
+    expect_state(page, "saved")
+    page.get_by_test_id("back-to-slides").click()
+    page.reload()
+    item = page.get_by_test_id("unsaved-item")
+    expect(item).to_contain_text("A slide that is not here any more")
+    # the service has refused it in words: nothing is sent for ever, nothing goes without a word
+    expect(item).to_have_attribute("data-pending", "false", timeout=PATIENCE)
+    page.once("dialog", lambda dialog: dialog.accept())
+    item.get_by_test_id("draft-discard").click()
+    expect(item).to_have_count(0)
 
 
 def test_a_browser_that_keeps_nothing_saves_and_says_so(

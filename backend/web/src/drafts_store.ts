@@ -86,10 +86,25 @@ function ended(transaction: IDBTransaction): Promise<void> {
   });
 }
 
-function inTime<T>(work: Promise<T>): Promise<T> {
+/** Requests that got no answer in time: while there is one, nobody waits for the next. */
+let hanging = 0;
+
+function inTime<T>(begin: () => Promise<T>): Promise<T> {
+  const silent = new Error("IndexedDB does not answer");
+  if (hanging > 0) return Promise.reject(silent);
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error("IndexedDB does not answer")), PATIENCE_MS);
-    work.then(resolve, reject).finally(() => clearTimeout(late));
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      hanging += 1;
+      reject(silent);
+    }, PATIENCE_MS);
+    begin()
+      .then(resolve, reject)
+      .finally(() => {
+        clearTimeout(late);
+        if (isLate) hanging -= 1;
+      });
   });
 }
 
@@ -123,5 +138,5 @@ export function within<T>(
     const [result] = await Promise.all([act(stores), done]);
     return result;
   };
-  return inTime(work());
+  return inTime(work);
 }

@@ -127,7 +127,7 @@ function UnsavedItem({ each, slide }: { each: Unsaved; slide: Slide | undefined 
         {each.pending && ", saved by you, waiting for the service"}
         {!each.kept && ", kept by this open page only"}
       </span>
-      {!slide && <ThrowAway onSure={() => void forgetDraft(each)} />}
+      <ThrowAway onSure={() => void forgetDraft(each)} />
     </li>
   );
 }

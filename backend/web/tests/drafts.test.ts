@@ -107,6 +107,23 @@ describe("a browser that keeps nothing", () => {
   });
 });
 
+test("a database that never answers keeps nobody waiting twice", async () => {
+  vi.spyOn(factory, "open").mockImplementation(() => ({}) as never);
+  vi.useFakeTimers();
+  const tab = await newTab();
+  const first = tab.draftsOf("me");
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(await first).toEqual([]);
+  vi.useRealTimers();
+  const editing = await tab.openEditing("p", "me", () => undefined);
+  editing.stroke("brush", { x: 30, y: 40.5 }, { x: 200, y: 40.5 }, 1);
+  editing.endStroke();
+  await vi.waitFor(() => expect(editing.message).toContain("keeps no copy"));
+  await editing.save();
+  expect(editing.state).toBe("saved");
+  editing.close();
+});
+
 test("a disk that runs full keeps the newest strokes in the page, and empties itself later", async () => {
   const tab = await newTab();
   const editing = await tab.openEditing("p", "me", () => undefined);
