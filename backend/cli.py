@@ -281,7 +281,9 @@ def main() -> None:
         from backend.plain_words import described
 
         said = described([{**first, "loc": (name,)}])[0]["message"]
-        complain(f"{said if name in said else f'{name}: {said}'} (wrong_setting)")
+        for beginning in (f"“{name}”: ", f"“{name}” "):
+            said = said.removeprefix(beginning)
+        complain(f"{name}: {said} (wrong_setting)")
         sys.exit(WRONG_USE)
     except Exception as error:
         if os.environ.get("MEMBRANA_TRACE"):

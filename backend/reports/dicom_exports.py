@@ -59,8 +59,10 @@ def structured_report(session: Session, blobs: Blobs, settings: Settings, report
         width=report.inputs["slide"]["width"],
         height=report.inputs["slide"]["height"],
     )
+    # a draft says what the slide is called today: called otherwise, it is another object
+    called = requests.canonical(dict(content.slide)).decode()
     identity = dicom.Identity(
-        report.id, f"sr {report.document_sha256} {signed.sha256 if signed else ''}"
+        report.id, f"sr {report.document_sha256} {signed.sha256 if signed else called}"
     )
     regions = geojson.from_document(blobs.read(report.inputs["regions"]["sha256"]))
     made = dicom_sr.structured_report(content, regions, source, identity)

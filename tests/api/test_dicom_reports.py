@@ -16,7 +16,16 @@ from tests.api.intake import ingested
 from tests.conftest import Service
 from tests.dicom_slide import UID, dicom_file
 from tests.ready import PREDICT, code, request
-from tests.scoring import REPORT, box, computed, pathologist, report_of, sign, slide_with_tumour
+from tests.scoring import (
+    NAMED,
+    REPORT,
+    box,
+    computed,
+    pathologist,
+    report_of,
+    sign,
+    slide_with_tumour,
+)
 
 WIDTH, HEIGHT = 768, 640
 
@@ -79,11 +88,17 @@ def test_a_dicom_slide_has_a_report_in_dicom(service: Service) -> None:
 
     draft = fetched(service, report_id, "sr")
     assert draft == fetched(service, report_id, "sr")
+    service.client.patch(f"/slides/{slide_id}", json=NAMED).raise_for_status()
+    named = pydicom.dcmread(io.BytesIO(fetched(service, report_id, "sr")))
+    assert named.SOPInstanceUID != pydicom.dcmread(io.BytesIO(draft)).SOPInstanceUID
     assert sign(pathologist(service), report_id).status_code == 200
     signed = ComprehensiveSR.from_dataset(
         pydicom.dcmread(io.BytesIO(fetched(service, report_id, "sr")))
     )
     assert signed.PreliminaryFlag == "FINAL"
+    said = signed.to_json()
+    for word in ("24-H-1187", "A3", "slide.dcm", "Dr. Ana Osei", "pathologist"):
+        assert word in said, word
     assert signed.SOPInstanceUID != pydicom.dcmread(io.BytesIO(draft)).SOPInstanceUID
     job = service.client.post(f"/reports/{report_id}/verify").json()
     service.run_jobs(REPORT)

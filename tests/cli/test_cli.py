@@ -7,8 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
-from backend.settings import Settings
+from backend.auth.tables import User
+from backend.db.session import get_database
+from backend.settings import Settings, get_settings
 from tests.cli.conftest import Membrana
 from tests.e2e.installation import Installation
 
@@ -34,7 +37,7 @@ def test_a_wrong_setting_is_named(membrana: Membrana, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MEMBRANA_PORT", "eighty")
     said = membrana("settings")
     assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("MEMBRANA_PORT: ")
+    assert said.err.startswith("MEMBRANA_PORT: must be a whole number. ")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,11 @@ def test_a_person_is_added_once(membrana: Membrana) -> None:
     assert short.code == 1
     assert "(password_too_short)" in short.err
     assert "/?sign_in=" in membrana("users", "add", "cy").out
+    named = membrana("users", "add", "osei", "--password", password, "--full-name", "Dr. A. Osei")
+    assert (named.code, named.out) == (0, "")
+    with get_database(get_settings().sqlalchemy_url).reading() as session:
+        names = {user.name: user.full_name for user in session.scalars(select(User))}
+    assert (names["osei"], names["ada"]) == ("Dr. A. Osei", None)
 
 
 def test_a_program_keeps_its_role(membrana: Membrana) -> None:

@@ -96,9 +96,16 @@ def test_a_folder_of_images_is_scored_into_a_table_documents_and_figures(folder,
     }
     flags = {flag["code"] for flag in documents["case.png"]["flags"]}
     assert "uncalibrated" not in flags
+    # no region was given, and that stands on the face of every score
+    for document in documents.values():
+        said = {flag["code"]: flag["detail"] for flag in document["flags"]}
+        assert "every nucleus that was found counts" in said["whole_as_tumour"]
+        assert document["tumour"] == said["whole_as_tumour"]
+        assert 0 < document["evaluated_area_mm2"] <= document["region_area_mm2"] + 1e-6
     with (out / "scores.csv").open() as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     assert rows["case.png"]["score"] == "2+"
+    assert all("whole_as_tumour" in row["flags"].split() for row in rows.values())
     assert float(rows["negative.png"]["N"]) == 100
     with (out / "case.png.cells.csv").open() as file:
         cells = list(csv.DictReader(file))

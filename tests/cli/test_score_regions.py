@@ -139,6 +139,8 @@ def test_only_cells_in_the_drawn_tumour_are_scored(tmp_path):
     [document] = json.loads(done.stdout)
     assert document["score"] == "0"
     assert document["percent"]["N"]["value"] == 100
+    assert "whole_as_tumour" not in {flag["code"] for flag in document["flags"]}
+    assert "not counted" in document["tumour"]
     assert document["provenance"]["regions_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     area = (768 - RIM - half - 40) * (768 - 2 * RIM) * MPP**2
     assert document["region_area_mm2"] == pytest.approx(area / 1e6, abs=1e-7)
