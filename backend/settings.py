@@ -37,6 +37,12 @@ class Settings(BaseSettings):
         4_000_000_000, description="Largest plain image (PNG, JPEG, TIFF) converted to a pyramid."
     )
 
+    tile_cache_bytes: int = Field(
+        256 * 1024**2,
+        ge=0,
+        description="Memory for decoded tiles of slides, in each process that reads them.",
+    )
+
     analysis_mpp: float = Field(0.25, description="Micrometres per pixel of the analysis grid.")
     min_tissue_fraction: float = Field(0.1, description="Patches with less tissue are not made.")
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.regions import service as regions
+from backend.slides import colour, tiff
 from backend.slides import service as slides
-from backend.slides import tiff
 from backend.slides.reader import OpenSlideReader, open_slide, slide_path
 from backend.slides.tables import Slide
 from models.phantom.mark import is_marked
@@ -14,7 +14,7 @@ from worker.layout import CODES, Layout
 from worker.pixel_size import PixelSize, pixel_size, positive
 
 BOUNDS_IGNORED = "bounds_ignored"
-AT_THE_DOOR = frozenset({BOUNDS_IGNORED, *CODES})
+AT_THE_DOOR = frozenset({BOUNDS_IGNORED, colour.UNUSABLE, *CODES})
 """Flags of how a file was read; others are of its tissue."""
 
 
@@ -47,6 +47,8 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
     description = properties.get("tiff.ImageDescription", "")
     width, height = reader.dimensions
     ignored = (BOUNDS_IGNORED,) if reader.bounds.ignored else ()
+    if reader.has_odd_profile:
+        ignored += (colour.UNUSABLE,)
     return Facts(
         width=width,
         height=height,

@@ -19,7 +19,7 @@ from backend.slides import pixel_kinds
 from backend.slides.formats import TIFF, Content, sniff
 from backend.slides.geometry import SizePx
 from backend.slides.leftovers import pyramid_key
-from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from backend.slides.reader import OpenSlideReader, SlideUnreadable, manner
 from backend.slides.tables import Slide
 from backend.storage.blobs import BlobMissing
 from worker.context import JobContext
@@ -75,7 +75,7 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     if key is not None:
         path = ctx.settings.slide_folder / key
     try:
-        reader = OpenSlideReader(path, bounded=slide.counts_from_bounds)
+        reader = OpenSlideReader(path, **manner(slide))
     except SlideUnreadable as reason:
         return open_otherwise(ctx, slide, blob, reason)
     try:
@@ -115,7 +115,7 @@ def open_picture(
             convert_picture(
                 path, target, layout=layout, mpp=mpp, most_pixels=most, watch=watch_of(ctx)
             )
-    reader = OpenSlideReader(target)
+    reader = OpenSlideReader(target, srgb=slide.colours_are_srgb)
     facts = known[1] if known else replace(facts_of(reader, layout), vendor=None, mpp=mpp)
     width, height = reader.dimensions
     return Opened(reader, replace(facts, width=width, height=height), key)

@@ -14,6 +14,7 @@ import pyvips
 
 from backend.errors import Unprocessable
 from backend.slides import pixel_kinds, tiff
+from backend.slides.colour import ProfileUnusable, to_srgb
 from backend.slides.formats import SlideTruncated, UnsupportedFormat
 from backend.slides.pixel_kinds import UnsupportedPixels
 from backend.slides.reader import Rgb, SlideUnreadable
@@ -29,6 +30,7 @@ WORD_BITS = 16
 FEWEST_BITS = 15
 """A picture of 16 bits whose brightest value needs fewer holds 10, 12 or 14 bits: which, is not
 known, and read as 16 it would be black."""
+PROFILE = "icc-profile-data"
 PNG_DEPTH_AT = 24
 MOST_BANDS = 4
 
@@ -92,7 +94,18 @@ def rgb_of(path: Path, layout: Layout | None = None, *, most_pixels: int) -> Rgb
     layout = layout or look_into(path, most_pixels=most_pixels)
     with decoded_strictly(path, layout, most_pixels=most_pixels) as image:
         stored: Rgb = image.numpy()
+        profile = image.get(PROFILE) if PROFILE in image.get_fields() else None
+    stored = in_srgb(stored, profile)
     return np.ascontiguousarray(upright(stored, layout.shown.orientation))
+
+
+def in_srgb(pixels: Rgb, profile: bytes | None) -> Rgb:
+    """Bring a picture's pixels to sRGB by its profile, as a slide's are; an odd one is none."""
+    try:
+        transform = to_srgb(profile)
+    except ProfileUnusable:
+        return pixels
+    return transform(pixels) if transform else pixels
 
 
 def open_picture(path: Path, layout: Layout, *, most_pixels: int) -> pyvips.Image:

@@ -9,17 +9,19 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import openslide
-from PIL import Image
+from PIL import Image, ImageCms
 
 from backend.errors import MembranaError, Unprocessable
-from backend.settings import Settings
+from backend.settings import Settings, get_settings
 from backend.slides.bounds import Bounds, bounds_of
+from backend.slides.colour import ProfileUnusable, ToSrgb, check_size, to_srgb
 from backend.slides.formats import HEAD_BYTES, TIFF, vendor_of
 from backend.slides.geometry import Region0, SizePx, best_level, level_box
 from backend.slides.tables import Slide
@@ -35,6 +37,15 @@ COARSE = 4
 not: its window's edges fall on pixel edges, where rounding decides what counts.)"""
 WHOLE = 1e-9
 MAX_OPEN = 10
+
+
+ICC_SIZE = "openslide.icc-size"
+
+
+@lru_cache(maxsize=1)
+def tile_cache(capacity: int) -> openslide.OpenSlideCache:
+    """Return the decoded tiles of this process, shared by all its slides: bytes in all."""
+    return openslide.OpenSlideCache(capacity)
 
 
 class SlideUnreadable(Unprocessable):
@@ -66,13 +77,16 @@ class OpenSlideReader:
     """OpenSlide behind the protocol. A damaged tile spoils a handle for ever, so it is reopened.
 
     bounded: the scanned part is the slide. Not so for rows that were made when the whole canvas was
-    (Slide.counts_from_bounds).
+    (Slide.counts_from_bounds). srgb: the file's colour profile is followed; not so for rows that
+    were made when it was not (Slide.colours_are_srgb).
     """
 
-    def __init__(self, path: Path, *, bounded: bool = True) -> None:
+    def __init__(self, path: Path, *, bounded: bool = True, srgb: bool = True) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._handle = self._open()
+        self.has_odd_profile = False
+        self._to_srgb: ToSrgb | None = self._colours() if srgb else None
         self.properties: dict[str, str] = dict(self._handle.properties)
         canvas: SizePx = self._handle.dimensions
         self.bounds = bounds_of(self.properties, canvas) if bounded else Bounds(0, 0, *canvas)
@@ -90,13 +104,28 @@ class OpenSlideReader:
             # an unpacked archive may hold what is refused when it comes alone
             if not head.startswith(TIFF):
                 vendor_of(self.path, head)
-            return openslide.OpenSlide(self.path)
+            handle = openslide.OpenSlide(self.path)
+            handle.set_cache(tile_cache(get_settings().tile_cache_bytes))
         except (openslide.OpenSlideError, OSError) as error:
             said = error.strerror if isinstance(error, OSError) else error
             raise SlideUnreadable(
                 f"The slide file can't be opened ({said}). It may be damaged or of a kind that "
                 "is not supported; copy it again from the scanner, or export it anew."
             ) from error
+        return handle
+
+    def _colours(self) -> ToSrgb | None:
+        """Return what brings the file's pixels to sRGB; an odd profile is noted, not followed."""
+        try:
+            check_size(int(self._handle.properties.get(ICC_SIZE, 0)))
+            profile = self._handle.color_profile
+            return to_srgb(profile.tobytes() if profile else None)
+        except (ProfileUnusable, OSError, ValueError, ImageCms.PyCMSError):
+            self.has_odd_profile = True
+        except openslide.OpenSlideError:
+            self.has_odd_profile = True
+            self._handle = self._open()
+        return None
 
     def read(self, region: Region0, size: SizePx) -> Rgb:
         region = region.moved(*self.bounds.corner)
@@ -123,13 +152,14 @@ class OpenSlideReader:
     def _pixels(self, location0: tuple[int, int], level: int, size: SizePx) -> Rgb:
         handle = self._handle
         try:
-            return over_glass(np.asarray(handle.read_region(location0, level, size)))
+            pixels = over_glass(np.asarray(handle.read_region(location0, level, size)))
         except (openslide.OpenSlideError, OSError) as error:
             with self._lock:
                 if self._handle is handle:
                     self._handle = self._open()
             x, y = location0[0] - self.bounds.x, location0[1] - self.bounds.y
             raise RegionUnreadable(f"The file is damaged at x {x}, y {y}: {error}.") from error
+        return self._to_srgb(pixels) if self._to_srgb else pixels
 
     def close(self) -> None:
         self._handle.close()
@@ -166,7 +196,12 @@ def slide_path(slide: Slide, settings: Settings) -> Path:
 
 def open_slide(slide: Slide, settings: Settings) -> OpenSlideReader:
     """Open a slide; the caller closes it. Raise SlideUnreadable."""
-    return OpenSlideReader(slide_path(slide, settings), bounded=slide.counts_from_bounds)
+    return OpenSlideReader(slide_path(slide, settings), **manner(slide))
+
+
+def manner(slide: Slide) -> dict[str, bool]:
+    """Return how a slide's file is read: as it was when it was measured first."""
+    return {"bounded": slide.counts_from_bounds, "srgb": slide.colours_are_srgb}
 
 
 def read_patches(reader: SlideReader, regions: Sequence[Region0], patch_px: int) -> Rgb:
@@ -187,24 +222,24 @@ class OpenSlides:
     def __init__(self, most: int = MAX_OPEN) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, int, int, bool], OpenSlideReader] = OrderedDict()
+        self._open: OrderedDict[tuple[str, int, int, bool, bool], OpenSlideReader] = OrderedDict()
 
     def of(self, slide: Slide, settings: Settings) -> OpenSlideReader:
         """Return a slide, open. Raise SlideUnreadable."""
-        return self.get(slide_path(slide, settings), bounded=slide.counts_from_bounds)
+        return self.get(slide_path(slide, settings), **manner(slide))
 
-    def get(self, path: Path, *, bounded: bool = True) -> OpenSlideReader:
+    def get(self, path: Path, *, bounded: bool = True, srgb: bool = True) -> OpenSlideReader:
         """Return the open slide of a file; a file that was rebuilt is opened anew."""
         try:
             facts = path.stat()
         except FileNotFoundError:
             raise SlideUnreadable("The slide's file is gone from the server's disk.") from None
-        key = (str(path), facts.st_mtime_ns, facts.st_size, bounded)
+        key = (str(path), facts.st_mtime_ns, facts.st_size, bounded, srgb)
         with self._lock:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        reader = OpenSlideReader(path, bounded=bounded)
+        reader = OpenSlideReader(path, bounded=bounded, srgb=srgb)
         with self._lock:
             reader = self._open.setdefault(key, reader)
             while len(self._open) > self._most:

@@ -25,7 +25,7 @@ from models.study.files import DEEP, as_pixels, opened
 from worker.commands.options import Refused
 from worker.layout import CODES, TURNED_UPRIGHT, Layout, is_plain, layout_of, look_at, shown_by
 from worker.pixel_size import PixelSize, pixel_size
-from worker.plain_pictures import look_into, rgb_of
+from worker.plain_pictures import in_srgb, look_into, rgb_of
 from worker.silent_damage import check_tiles
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def read_plain(path: Path, mpp: float | None, sha256: str) -> Picture:
     if layout is not None and (layout.count > 1 or layout.shown.spare):
         layout, pixels = decoded(path, size)
     else:
-        pixels = as_pixels(opened(path), path)
+        picture = opened(path)
+        pixels = in_srgb(as_pixels(picture, path), picture.info.get("icc_profile"))
         check_size(path, pixels.shape[1], pixels.shape[0], size.mpp)
     qc = layout.qc if layout else ()
     return Picture(path, pixels, size.mpp, sha256, size.doubt, qc)
