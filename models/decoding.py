@@ -22,8 +22,9 @@ TURN = threading.RLock()
 # answer for another file of the same name
 pyvips.cache_set_max(0)
 
-QUIET_ABOUT = ("error in tile", "read gave")
-"""How libvips says where it happened: never the reason."""
+QUIET_ABOUT = ("error in tile", "read gave", "VipsIcc:", "icc_import:")
+"""How libvips says where it happened, never the reason; and what it says of a colour profile, which
+is judged elsewhere and damages no pixel."""
 
 
 # a file is decoded once: remembered operations would only hold memory, and files since changed
@@ -66,7 +67,8 @@ class Complaints(logging.Handler):
         """Take what libvips noted as an error and went on."""
         noted = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
         pyvips.vips_lib.vips_error_clear()
-        self.said += [line.strip() for line in noted.splitlines() if line.strip()]
+        lines = (line.strip() for line in noted.splitlines())
+        self.said += [line for line in lines if line and not line.startswith(QUIET_ABOUT)]
 
     @property
     def of_pixels(self) -> list[str]:

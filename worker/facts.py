@@ -46,7 +46,7 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
     properties = reader.properties
     description = properties.get("tiff.ImageDescription", "")
     width, height = reader.dimensions
-    ignored = (BOUNDS_IGNORED,) if reader.bounds.ignored else ()
+    ignored: tuple[str, ...] = (BOUNDS_IGNORED,) if reader.bounds.ignored else ()
     if reader.has_odd_profile:
         ignored += (colour.UNUSABLE,)
     return Facts(

@@ -15,7 +15,7 @@ import openslide
 
 from backend.errors import NoSpace
 from backend.settings import Settings
-from backend.slides import pixel_kinds
+from backend.slides import colour, pixel_kinds
 from backend.slides.formats import TIFF, Content, sniff
 from backend.slides.geometry import SizePx
 from backend.slides.leftovers import pyramid_key
@@ -31,7 +31,7 @@ from worker.conversion import (
 from worker.facts import Facts, Opened, as_before, facts_of, work_rests_on
 from worker.layout import Layout, is_plain, look_at, shown_by
 from worker.pixel_size import pixel_size
-from worker.plain_pictures import look_into
+from worker.plain_pictures import has_odd_profile, look_into
 from worker.silent_damage import check_tiles
 from worker.unpacking import unpacked
 from worker.upright import needs_scratch
@@ -117,6 +117,8 @@ def open_picture(
             )
     reader = OpenSlideReader(target, srgb=slide.colours_are_srgb)
     facts = known[1] if known else replace(facts_of(reader, layout), vendor=None, mpp=mpp)
+    if has_odd_profile(path, layout) and colour.UNUSABLE not in facts.qc:
+        facts = replace(facts, qc=(*facts.qc, colour.UNUSABLE))
     width, height = reader.dimensions
     return Opened(reader, replace(facts, width=width, height=height), key)
 

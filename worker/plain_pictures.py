@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyvips
+from PIL import Image
 
 from backend.errors import Unprocessable
 from backend.slides import pixel_kinds, tiff
@@ -108,6 +109,24 @@ def in_srgb(pixels: Rgb, profile: bytes | None) -> Rgb:
     return transform(pixels) if transform else pixels
 
 
+def has_odd_profile(path: Path, layout: Layout) -> bool:
+    """Say whether a picture has a colour profile that can't be followed: a pyramid loses it."""
+    try:
+        if is_png(path):
+            # libpng keeps no profile that it doubts
+            with Image.open(path) as picture:
+                profile = picture.info.get("icc_profile")
+        else:
+            image = decoding.opened(path, **layout.place)
+            profile = image.get(PROFILE) if PROFILE in image.get_fields() else None
+        to_srgb(profile)
+    except ProfileUnusable:
+        return True
+    except (pyvips.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return False
+
+
 def open_picture(path: Path, layout: Layout, *, most_pixels: int) -> pyvips.Image:
     """Open a picture of a PNG, JPEG or TIFF; only its head is read. Raise what is wrong."""
     pixel_kinds.check(path)
@@ -134,6 +153,11 @@ def check_ends(path: Path, layout: Layout) -> None:
     if layout.in_directories:
         page, below = tiff.trees(path, with_places=True)[layout.shown.page]
         chunks.check(path, page if layout.shown.sub is None else below[layout.shown.sub])
+
+
+def is_png(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"\x89PNG"
 
 
 def check_png(path: Path) -> None:

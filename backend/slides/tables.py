@@ -74,7 +74,7 @@ class Slide(Identified, Base):
     colours_are_srgb: Mapped[bool] = mapped_column(
         default=True,
         doc="Pixels are read by the file's colour profile (colour.py); in rows that were measured "
-        "before 0016, as stored: what was computed on them stays reproducible.",
+        "before 0017, as stored: what was computed on them stays reproducible.",
     )
     vendor: Mapped[str | None] = mapped_column(String(64))
     width: Mapped[int | None]

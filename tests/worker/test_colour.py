@@ -104,9 +104,10 @@ def test_a_fields_tiles_and_the_file_commands_agree(
     assert np.array_equal(read_picture(path, 0.25).pixels, wanted)
 
 
-def test_an_odd_profile_is_named(service: Service) -> None:
-    content = encoded(odd_tiffs.tissue(), "TIFF", icc_profile=WIDE[:200])
-    slide = ingested(service, content, "field.tif", mpp="0.25")
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
+def test_an_odd_profile_is_named(service: Service, kind: str) -> None:
+    content = encoded(odd_tiffs.tissue(), kind, icc_profile=WIDE[:200])
+    slide = ingested(service, content, "field", mpp="0.25")
     assert slide["state"] == "ready"
     assert colour.UNUSABLE in slide["qc"]
 
