@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
+from backend.errors import Unprocessable
 from backend.slides.geometry import Region0, SizePx
 from backend.slides.overview import read_over_gaps
-from backend.slides.reader import SlideReader
+from backend.slides.reader import RegionUnreadable, SlideReader
 from backend.storage.blobs import sync_folder
 from worker.layout import Layout
 from worker.plain_pictures import broken, decoded_strictly
@@ -77,7 +78,10 @@ def with_size(image: pyvips.Image, mpp: float | None) -> pyvips.Image:
 
 
 def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch: Watch) -> None:
-    """Write a slide that has no usable levels as a pyramid; damaged parts become bare glass."""
+    """Write a slide that has no usable levels as a pyramid.
+
+    Raise RegionUnreadable where it is damaged: a pyramid would show glass there as if it were.
+    """
     read_end, write_end = os.pipe()
     feeder = Feeder(reader, write_end)
     feeder.start()
@@ -87,6 +91,11 @@ def convert_slide(reader: SlideReader, target: Path, *, mpp: float | None, watch
         image = pyvips.Image.pngload_source(source, access="sequential", fail_on="error")
         image = with_size(image.copy(interpretation="srgb"), mpp)
         write_pyramid(image, target, lossless=False, watch=watch)
+    except Unprocessable:
+        feeder.stop()
+        # libvips only saw that the strips ended
+        if feeder.failure is None:
+            raise
     finally:
         feeder.stop()
     if feeder.failure is not None:
@@ -131,7 +140,12 @@ class Feeder(threading.Thread):
         stored = zlib.compressobj(0)
         for top in range(0, height, STRIP_PX):
             strip = Region0(0, top, width, min(STRIP_PX, height - top))
-            image, _ = read_over_gaps(self._reader, strip, (width, int(strip.height)))
+            # piece by piece: a strip of a wide slide is too much at once
+            image, unreadable = read_over_gaps(self._reader, strip, (width, int(strip.height)))
+            if unreadable.any():
+                raise RegionUnreadable(
+                    f"The file is damaged between rows {top} and {strip.bottom}."
+                )
             # every row begins with the number of its filter: none
             rows = np.zeros((image.shape[0], 1 + 3 * width), np.uint8)
             rows[:, 1:] = image.reshape(image.shape[0], -1)

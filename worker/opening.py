@@ -19,7 +19,7 @@ from backend.slides import colour, pixel_kinds
 from backend.slides.formats import TIFF, Content, sniff
 from backend.slides.geometry import SizePx
 from backend.slides.leftovers import pyramid_key
-from backend.slides.reader import OpenSlideReader, SlideUnreadable, manner
+from backend.slides.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable, manner
 from backend.slides.tables import Slide
 from backend.storage.blobs import BlobMissing
 from worker.context import JobContext
@@ -132,7 +132,10 @@ def open_otherwise(ctx: JobContext, slide: Slide, blob: Path, reason: SlideUnrea
 
 
 def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:
-    """Give a slide without usable levels a pyramid of its own; its facts stay the file's."""
+    """Give a slide without usable levels a pyramid of its own; its facts stay the file's.
+
+    A damaged one stays as it is, slow but true: its own tiles say where they can't be read.
+    """
     if has_usable_levels(found.reader.level_dimensions):
         return found
     key = pyramid_key(slide.sha256)
@@ -143,6 +146,8 @@ def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:
             check_space(ctx.settings, ctx.blobs.path(slide.sha256))
             with stoppable(ctx):
                 convert_slide(with_reader, target, mpp=found.facts.mpp, watch=watch_of(ctx))
+    except RegionUnreadable:
+        return replace(found, reader=OpenSlideReader(with_reader.path, **manner(slide)))
     finally:
         with_reader.close()
     return Opened(OpenSlideReader(target), found.facts, key)

@@ -7,6 +7,7 @@ import pytest
 
 from backend.jobs.tables import JobKind
 from tests.conftest import Service
+from worker import conversion
 
 INGEST = (JobKind.INGEST,)
 REFUSED = {
@@ -114,3 +115,17 @@ def patches(service: Service, slide_id: str) -> list[dict[str, object]]:
 def is_a_sentence(text: str) -> bool:
     """A technician can act on it: words, an end, and none of this server's paths."""
     return len(text.split()) > 4 and text.rstrip().endswith(".") and "/tmp" not in text
+
+
+def test_a_damaged_slide_without_levels_keeps_its_damage_marked(
+    service: Service, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pyramid would have shown bare glass there, as if it were."""
+    monkeypatch.setattr(conversion, "COARSEST_PX", 1000)
+    content = (shared_data / "wsi_bad" / "tile_garbage.svs").read_bytes()
+    slide_id = service.client.post("/slides", files={"file": ("a.svs", content)}).json()["id"]
+    service.run_jobs(INGEST)
+    slide = service.client.get(f"/slides/{slide_id}").json()
+    assert slide["state"] == "ready"
+    assert "unreadable_regions" in slide["qc"]
+    assert list(service.settings.slide_folder.glob("*.tif")) == []

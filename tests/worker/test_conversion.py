@@ -11,7 +11,7 @@ from PIL import Image
 
 from backend.errors import MembranaError
 from backend.slides.geometry import Region0
-from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from backend.slides.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable
 from worker.conversion import convert_picture, convert_slide, has_usable_levels
 from worker.layout import layout_of
 from worker.plain_pictures import ImageTooLarge, look_into
@@ -107,3 +107,10 @@ def test_which_levels_are_enough(levels: list[tuple[int, int]], *, usable: bool)
 def test_a_file_that_is_not_there_is_unreadable() -> None:
     with pytest.raises(SlideUnreadable):
         OpenSlideReader(Path("/nowhere"))
+
+
+def test_a_damaged_slide_is_not_converted_over_its_gaps(shared_data: Path, tmp_path: Path) -> None:
+    reader = OpenSlideReader(shared_data / "wsi_bad" / "tile_garbage.svs")
+    with pytest.raises(RegionUnreadable):
+        convert_slide(reader, tmp_path / "out.tif", mpp=0.499, watch=lambda _: True)
+    assert list(tmp_path.iterdir()) == []
