@@ -1,7 +1,8 @@
-"""Masks in the COCO format: a patch is an image, its membrane one annotation as uncompressed RLE.
+"""Masks in the COCO format: a patch is an image, and each connected membrane of it an object.
 
-COCO's polygons know no holes, and a membrane is a net of them; run lengths keep every pixel. Such
-annotations have `iscrowd` 1. A patch that somebody found empty is an image without annotations.
+Membrane is polygons with `iscrowd` 0, so that it is trained on; a texture of too many holes is run
+lengths with `iscrowd` 1. So is what is to be ignored, for which that is COCO's word: one annotation
+a patch. A patch that somebody found empty is an image without annotations.
 """
 
 import json
@@ -12,17 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.annotations.geojson import VALUES, Drawing
 from backend.exports.archive import Entry
+from backend.exports.coco_shapes import connected, run_lengths
 from backend.exports.contents import Item
 from backend.exports.manifest import IN_MEMORY, PIECE, Manifest, said_of
 from backend.patches.grid import PATCH_PX
 
 FILE = "annotations.json"
+MEMBRANE, IGNORE = 1, 2
 CATEGORIES = (
-    {"id": 1, "name": "membrane", "supercategory": "cell"},
-    {"id": 2, "name": "ignore", "supercategory": "none"},
+    {"id": MEMBRANE, "name": "membrane", "supercategory": "cell"},
+    {"id": IGNORE, "name": "ignore", "supercategory": "none"},
 )
-VALUES = {1: 255, 2: 127}
 
 
 def entries(items: Iterator[Item], manifest: Manifest) -> Iterator[Entry]:
@@ -39,12 +42,10 @@ def pieces(items: Iterator[Item], manifest: Manifest) -> Iterator[bytes]:
             manifest.note(item, file=FILE, image_id=image_id)
             images.write((b",\n" if image_id > 1 else b"") + compact(image_of(item, image_id)))
             mask = item.mask()
-            for category, value in VALUES.items():
-                inside = mask == value
-                if inside.any():
-                    number += 1
-                    yield comma + compact(annotation_of(inside, number, image_id, category))
-                    comma = b",\n"
+            for annotation in annotations_of(mask):
+                number += 1
+                yield comma + compact({"id": number, "image_id": image_id, **annotation})
+                comma = b",\n"
         yield b'],"images":['
         images.seek(0)
         while piece := images.read(PIECE):
@@ -61,25 +62,25 @@ def image_of(item: Item, image_id: int) -> dict[str, Any]:
     return {"id": image_id, **size, "file_name": f"{item.name}.png", "membrana": said_of(item)}
 
 
-def annotation_of(
-    inside: npt.NDArray[np.bool_], number: int, image_id: int, category: int
-) -> dict[str, Any]:
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    left, top = int(columns[0]), int(rows[0])
-    return {
-        "id": number,
-        "image_id": image_id,
-        "category_id": category,
-        "iscrowd": 1,
-        "area": int(inside.sum()),
-        "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
-        "segmentation": {"size": list(inside.shape), "counts": run_lengths(inside)},
-    }
-
-
-def run_lengths(inside: npt.NDArray[np.bool_]) -> list[int]:
-    """Return how many pixels are out, in, out, … down the columns; the first may be 0."""
-    flat = inside.ravel(order="F")
-    turns = np.flatnonzero(np.diff(flat, prepend=False))
-    counts: list[int] = np.diff(turns, prepend=0, append=flat.size).tolist()
-    return counts
+def annotations_of(mask: npt.NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a patch's mask, and what is to be ignored in it."""
+    for shape in connected(mask == VALUES[Drawing.MEMBRANE]):
+        yield {
+            "category_id": MEMBRANE,
+            # in COCO only polygons are single objects
+            "iscrowd": int(isinstance(shape.segmentation, dict)),
+            "area": shape.area,
+            "bbox": shape.bbox,
+            "segmentation": shape.segmentation,
+        }
+    ignored = mask == VALUES[Drawing.IGNORE]
+    if ignored.any():
+        rows, columns = np.flatnonzero(ignored.any(axis=1)), np.flatnonzero(ignored.any(axis=0))
+        left, top = int(columns[0]), int(rows[0])
+        yield {
+            "category_id": IGNORE,
+            "iscrowd": 1,
+            "area": int(ignored.sum()),
+            "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+            "segmentation": run_lengths(ignored),
+        }

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -12,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 import zarr
+from pycocotools.coco import COCO
 from zarr.storage import ZipStore
 
 from backend.auth.tables import Role
@@ -138,22 +140,20 @@ def test_equal_masks_make_equal_bytes_and_other_masks_another_basis(
     assert read(fetched(service, slide_id, "png"), "manifest.json")["basis"] != before
 
 
-def decoded(segmentation: Json) -> np.ndarray:
-    """Run lengths by COCO's definition: down the columns, out first."""
-    height, width = segmentation["size"]
-    flat: list[int] = []
-    for number, count in enumerate(segmentation["counts"]):
-        flat += [number % 2] * count
-    return np.array(flat, bool).reshape(width, height).T
+def loaded(archive: ZipFile, folder: Path) -> COCO:
+    """Read the annotations as everybody does; pycocotools prints what it does."""
+    with redirect_stdout(io.StringIO()):
+        return COCO(archive.extract("annotations.json", folder))
 
 
 @SQLITE
 def test_coco_keeps_every_pixel_of_membrane_and_of_what_to_ignore(
-    service: Service, slide_id: str
+    service: Service, slide_id: str, tmp_path: Path
 ) -> None:
+    """Membrane are objects of polygons, to be trained on; what to ignore is COCO's crowd."""
     masks = annotated(service, slide_id)
     archive = fetched(service, slide_id, "coco")
-    found = read(archive, "annotations.json")
+    found, coco_set = read(archive, "annotations.json"), loaded(archive, tmp_path)
     images = {each["id"]: each for each in found["images"]}
     assert len(images) == len(masks), "an empty patch is an image too"
     assert len({each["id"] for each in found["annotations"]}) == len(found["annotations"])
@@ -161,13 +161,15 @@ def test_coco_keeps_every_pixel_of_membrane_and_of_what_to_ignore(
     drawn_again = {key: np.zeros((256, 256), np.uint8) for key in masks}
     for each in found["annotations"]:
         image = images[each["image_id"]]
-        inside = decoded(each["segmentation"])
+        inside = coco_set.annToMask(coco_set.anns[each["id"]]).astype(bool)
         assert (image["width"], image["height"]) == inside.shape == (256, 256)
         x, y, width, height = each["bbox"]
         assert each["area"] == inside.sum() == inside[y : y + height, x : x + width].sum()
         for edge in (inside[y], inside[:, x], inside[y + height - 1], inside[:, x + width - 1]):
             assert edge.any()
-        assert each["iscrowd"] == 1
+        membrane = names[each["category_id"]] == "membrane"
+        assert each["iscrowd"] == (0 if membrane else 1)
+        assert isinstance(each["segmentation"], list if membrane else dict)
         at = image["membrana"]["row"], image["membrana"]["column"]
         value = {"membrane": 255, "ignore": 127}[names[each["category_id"]]]
         drawn_again[at][inside] = value
