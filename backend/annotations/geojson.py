@@ -61,8 +61,12 @@ class Shape:
     where: str
 
 
-def pieces(slide: Slide, drawn: Iterable[Drawn], blobs: Blobs) -> Iterator[str]:
+def pieces(
+    slide: Slide, drawn: Iterable[Drawn], blobs: Blobs, corner: tuple[int, int] = (0, 0)
+) -> Iterator[str]:
     """Yield a slide's masks as a FeatureCollection in pieces, one patch in memory at a time.
+
+    corner: where QuPath's origin lies in the slide's own px (slides/frame.py).
 
     A patch is a Feature of its membrane, and one of what is ignored where there is such. One whose
     mask is empty has no outline: it is named in the member `membrana` at the end.
@@ -74,7 +78,9 @@ def pieces(slide: Slide, drawn: Iterable[Drawn], blobs: Blobs) -> Iterator[str]:
         mask = masks.decode(blobs.read(each.mask_sha256))
         made = 0
         for drawing, value in VALUES.items():
-            geometry = geometry_of(mask == value, each.x0, each.y0, each.size0)
+            geometry = geometry_of(
+                mask == value, each.x0 - corner[0], each.y0 - corner[1], each.size0
+            )
             if geometry is not None:
                 yield comma + compact(feature(each, drawing, geometry))
                 comma = ",\n"

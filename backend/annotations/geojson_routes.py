@@ -17,6 +17,7 @@ from backend.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.downloads import disposition, file_name
 from backend.errors import TooLarge
 from backend.security import check_text
+from backend.slides import frame
 from backend.slides import service as slides
 
 router = APIRouter(prefix="/slides/{slide_id}/annotations.geojson", tags=["annotations"])
@@ -81,7 +82,11 @@ class ImportOut(BaseModel):
 
 @router.get("", response_class=StreamingResponse)
 def export_annotations(
-    database: CurrentDatabase, blobs: BlobStore, _: Viewer, slide_id: str
+    database: CurrentDatabase,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    _: Viewer,
+    slide_id: str,
 ) -> StreamingResponse:
     """Return people's masks as GeoJSON that QuPath opens: a Feature an annotated patch.
 
@@ -94,7 +99,9 @@ def export_annotations(
         called = {"name": slide.name, "case_id": slide.case_id, "block": slide.block}
         name = file_name(called, "masks", "geojson")
     return StreamingResponse(
-        geojson.pieces(slide, drawn.of_slide(database, slide_id), blobs),
+        geojson.pieces(
+            slide, drawn.of_slide(database, slide_id), blobs, frame.corner(slide, settings)
+        ),
         media_type="application/geo+json",
         headers={
             "ETag": f'"{etag}"',

@@ -7,7 +7,7 @@ present one if the caller holds the present ETag, else none at all.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +31,7 @@ from backend.patches.service import Holder
 from backend.patches.tables import Patch
 from backend.predictions.service import require_measured
 from backend.settings import Settings
+from backend.slides import frame
 from backend.slides import service as slides
 from backend.storage.blobs import Blobs
 
@@ -138,6 +139,7 @@ def planned(
     rows, columns = grid_shape(slide, settings.analysis_mpp)
     whole = patch_region(slide, rows, columns, settings.analysis_mpp)
     shapes, others = geojson.parse(content, width=int(whole.x) + 1, height=int(whole.y) + 1)
+    shapes = [moved(shape, *frame.corner(slide, settings)) for shape in shapes]
     patches = session.scalars(
         select(Patch).where(Patch.slide_id == slide_id).order_by(Patch.row, Patch.column)
     ).all()
@@ -160,6 +162,15 @@ def planned(
         for patch in wanted
     ]
     return Plan(tasks, sum(id(each) not in reached for each in shapes), others)
+
+
+def moved(shape: Shape, x: int, y: int) -> Shape:
+    """Return an outline of QuPath's in the slide's own px (slides/frame.py)."""
+    if not (x or y):
+        return shape
+    import shapely.affinity
+
+    return replace(shape, outline=shapely.affinity.translate(shape.outline, x, y))
 
 
 def named_patches(shapes: Sequence[Shape], patches: Sequence[Patch]) -> dict[str, int]:

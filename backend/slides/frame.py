@@ -1,0 +1,38 @@
+"""Between a slide's own places and those of QuPath: the one place that converts.
+
+QuPath counts from the scanned part's corner (bounds.py). So do slides, and there is nothing to do;
+but rows that were measured before count from the canvas' corner, and what is exchanged of them with
+QuPath is moved.
+"""
+
+from backend.settings import Settings
+from backend.slides.bounds import Bounds, bounds_of
+from backend.slides.geometry import SizePx
+from backend.slides.reader import SlideUnreadable, open_slides, slide_path
+from backend.slides.tables import Slide
+from backend.storage.blobs import Blobs
+
+Corner = tuple[int, int]
+
+
+def corner(slide: Slide, settings: Settings) -> Corner:
+    """Return where QuPath's origin lies in a slide's own level-0 px. Raise SlideUnreadable."""
+    if slide.counts_from_bounds:
+        return 0, 0
+    return scanned_part(slide, settings).corner
+
+
+def scanned_part(slide: Slide, settings: Settings) -> Bounds:
+    """Read which part a file names; a pyramid made of it does not say it any more."""
+    size: SizePx = slide.width or 0, slide.height or 0
+    blob = Blobs(settings.blob_folder).path(slide.sha256)
+    folder = settings.slide_folder / slide.sha256
+    for path in (slide_path(slide, settings), blob, *sorted(folder.glob("*.mrxs"))):
+        try:
+            reader = open_slides.get(path, bounded=False)
+        except SlideUnreadable:
+            continue
+        found = bounds_of(reader.properties, reader.dimensions)
+        if reader.dimensions == size and found.size != size:
+            return found
+    return Bounds(0, 0, *size)

@@ -1,0 +1,53 @@
+"""Drawings from QuPath, which counts from the scanned part, lie on the same tissue here."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from backend.slides.tables import Slide
+from tests.api.intake import INGEST, upload
+from tests.api.test_vendor_slides import MPP, SIDE, picture
+from tests.conftest import Service
+from tests.ready import patches_of, pixels
+from tests.vendor_slides import leica_scn
+
+LEFT, TOP = 512, 256
+# within the patch at 256, 512 of the scanned part
+SQUARE = [[300, 520], [400, 520], [400, 600], [300, 600], [300, 520]]
+DRAWN: dict[str, Any] = {
+    "type": "Feature",
+    "geometry": {"type": "Polygon", "coordinates": [SQUARE]},
+    "properties": {"objectType": "annotation", "classification": {"name": "Membrane"}},
+}
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("from_bounds", [True, False])
+def test_masks_lie_on_the_tissue_that_qupath_shows(service: Service, *, from_bounds: bool) -> None:
+    """Also of a slide that was measured before the scanned part was the slide."""
+    slide = upload(service, leica_scn(picture(), MPP, left=LEFT, top=TOP), "case.scn")
+    with service.database.writing() as session:
+        session.execute(update(Slide).values(counts_from_bounds=from_bounds))
+    service.run_jobs(INGEST)
+    place = f"/slides/{slide['id']}/annotations.geojson"
+    shown = service.client.get(f"/slides/{slide['id']}").json()
+    assert shown["width"] == (SIDE if from_bounds else 2 * SIDE)
+    told = service.client.post(place, json=DRAWN)
+    assert told.status_code == 200, told.text
+    [item] = told.json()["items"]
+    [patch] = [
+        each for each in patches_of(service.client, slide["id"]) if each["id"] == item["patch_id"]
+    ]
+    corner = (0, 0) if from_bounds else (LEFT, TOP)
+    assert (patch["x"], patch["y"]) == (256 + corner[0], 512 + corner[1])
+    mask = pixels(service.client.get(f"/patches/{patch['id']}/annotation.png"))
+    expected = np.zeros((256, 256), np.uint8)
+    expected[520 - 512 : 600 - 512, 300 - 256 : 400 - 256] = 255
+    np.testing.assert_array_equal(mask, expected)
+    image = pixels(service.client.get(f"/patches/{patch['id']}/image.png"))
+    np.testing.assert_array_equal(image, picture()[512:768, 256:512])
+    [back] = service.client.get(place).json()["features"]
+    ring = np.array(back["geometry"]["coordinates"][0])
+    assert (ring.min(0).tolist(), ring.max(0).tolist()) == ([300, 520], [400, 600])
