@@ -1,6 +1,7 @@
 """Reports over HTTP: asked for, read in every format, corrected, signed, amended, checked."""
 
 import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,8 @@ from backend.reports.schemas import (
     SignIn,
 )
 from backend.reports.tables import Report
+from backend.slides import frame
+from backend.slides import service as slides
 
 router = APIRouter(tags=["her2"])
 throttle = Throttle()
@@ -187,6 +190,7 @@ def get_geojson(
     request: Request,
     session: ReadSession,
     blobs: BlobStore,
+    settings: CurrentSettings,
     _: Viewer,
     report_id: str,
     *,
@@ -195,6 +199,13 @@ def get_geojson(
     """Return regions and cells as GeoJSON that QuPath opens."""
     report = service.computed(session, report_id)
     path, name = blobs.path(report.files["geojson"]), name_of(session, report, "geojson")
+    x, y = frame.corner(slides.get(session, report.slide_id), settings)
+    if x or y:
+        whole = frame.moved(json.loads(gzip.decompress(path.read_bytes())), x, y)
+        content = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+        kind = "application/gzip" if gzipped else "application/geo+json"
+        headers = {"Content-Disposition": disposition(f"{name}.gz" if gzipped else name)}
+        return Response(gzip.compress(content) if gzipped else content, 200, headers, kind)
     if gzipped:
         headers = {"Content-Disposition": disposition(f"{name}.gz")}
         return FileResponse(path, media_type="application/gzip", headers=headers)

@@ -5,6 +5,8 @@ but rows that were measured before count from the canvas' corner, and what is ex
 QuPath is moved.
 """
 
+from typing import Any
+
 from backend.settings import Settings
 from backend.slides.bounds import Bounds, bounds_of
 from backend.slides.geometry import SizePx
@@ -36,3 +38,18 @@ def scanned_part(slide: Slide, settings: Settings) -> Bounds:
         if reader.dimensions == size and found.size != size:
             return found
     return Bounds(0, 0, *size)
+
+
+def moved(document: dict[str, Any], x: int, y: int) -> dict[str, Any]:
+    """Return a FeatureCollection with every outline counted from another origin, at x, y."""
+    for feature in document["features"]:
+        for name in ("geometry", "nucleusGeometry"):
+            if name in feature:
+                feature[name]["coordinates"] = shifted(feature[name]["coordinates"], x, y)
+    return document
+
+
+def shifted(places: Any, x: int, y: int) -> Any:
+    if places and not isinstance(places[0], list):
+        return [round(places[0] - x, 2), round(places[1] - y, 2)]
+    return [shifted(each, x, y) for each in places]

@@ -1,5 +1,7 @@
 """Drawings from QuPath, which counts from the scanned part, lie on the same tissue here."""
 
+import gzip
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,8 @@ from backend.slides.tables import Slide
 from tests.api.intake import INGEST, upload
 from tests.api.test_vendor_slides import MPP, SIDE, picture
 from tests.conftest import Service
-from tests.ready import patches_of, pixels
+from tests.ready import PREDICT, patches_of, pixels
+from tests.scoring import box, computed
 from tests.vendor_slides import leica_scn
 
 LEFT, TOP = 512, 256
@@ -51,3 +54,30 @@ def test_masks_lie_on_the_tissue_that_qupath_shows(service: Service, *, from_bou
     [back] = service.client.get(place).json()["features"]
     ring = np.array(back["geometry"]["coordinates"][0])
     assert (ring.min(0).tolist(), ring.max(0).tolist()) == ([300, 520], [400, 600])
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("from_bounds", [True, False])
+def test_a_reports_outlines_lie_on_the_tissue_that_qupath_shows(
+    service: Service, *, from_bounds: bool
+) -> None:
+    slide = upload(service, leica_scn(picture(), MPP, left=LEFT, top=TOP), "case.scn", case_id="K")
+    with service.database.writing() as session:
+        session.execute(update(Slide).values(counts_from_bounds=from_bounds))
+    service.run_jobs(INGEST)
+    service.run_jobs(PREDICT)
+    x, y = (0, 0) if from_bounds else (LEFT, TOP)
+    tumour = box(x + 100, y + 100, x + 500, y + 500)
+    service.client.post(f"/slides/{slide['id']}/regions", json=tumour).raise_for_status()
+    report_id = computed(service, slide["id"])
+    for query in ({}, {"gzip": "true"}):
+        answer = service.client.get(f"/reports/{report_id}.geojson", params=query)
+        content = gzip.decompress(answer.content) if query else answer.content
+        region, *cells = json.loads(content)["features"]
+        assert (
+            region["geometry"]["coordinates"] == box(100, 100, 500, 500)["geometry"]["coordinates"]
+        )
+        places = np.concatenate([each["nucleusGeometry"]["coordinates"][0] for each in cells])
+        assert len(cells) > 3
+        assert places.min() > 50
+        assert places.max() < 550
