@@ -1,6 +1,6 @@
 """How good a predictor is on people's masks: pooled over all pixels, and slide by slide."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,29 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A predictor on a set of patches, counts by slide (sha256)."""
+    """A predictor on a set of patches: for each its slide (sha256) and its counts, in order."""
 
-    patches: int
-    by_slide: dict[str, Counts]
+    by_patch: tuple[tuple[str, Counts], ...]
+
+    @property
+    def patches(self) -> int:
+        return len(self.by_patch)
+
+    @property
+    def by_slide(self) -> dict[str, Counts]:
+        found: dict[str, Counts] = {}
+        for sha256, counts in self.by_patch:
+            found[sha256] = found.get(sha256, Counts()) + counts
+        return found
 
     @property
     def pooled(self) -> Counts:
-        return sum(self.by_slide.values(), Counts())
+        return sum((counts for _, counts in self.by_patch), Counts())
+
+    def only(self, numbers: Collection[int]) -> "Evaluation":
+        """Return the same of some of the patches, by their numbers from 0."""
+        kept = (each for number, each in enumerate(self.by_patch) if number in numbers)
+        return Evaluation(tuple(kept))
 
     def figures(self) -> dict[str, Any]:
         """Return what a round's metrics show."""
@@ -40,13 +55,12 @@ class Evaluation:
 
 def evaluate(predictor: Predictor, labelled: Labelled, check: Callable[[], None]) -> Evaluation:
     """Compare a predictor's membranes (probability ≥ 0.5) with people's masks."""
-    by_slide: dict[str, Counts] = {}
+    by_patch: list[tuple[str, Counts]] = []
     size = predictor.batch_size
     for start in range(0, len(labelled.images), size):
         check()
         membrane = predictor(labelled.images[start : start + size]).probability >= THRESHOLD
         for offset, proposal in enumerate(membrane):
-            sha256 = labelled.groups[start + offset]
-            counts = compare(proposal, labelled.masks[start + offset])
-            by_slide[sha256] = by_slide.get(sha256, Counts()) + counts
-    return Evaluation(len(labelled.images), by_slide)
+            number = start + offset
+            by_patch.append((labelled.groups[number], compare(proposal, labelled.masks[number])))
+    return Evaluation(tuple(by_patch))

@@ -48,14 +48,14 @@ def begin_evaluation(session: Session, round_id: str) -> None:
 
 
 def close(
-    session: Session, round_id: str, *, promoted: bool, reason: str, metrics: dict[str, Any]
+    session: Session, round_id: str, *, state: RoundState, reason: str, metrics: dict[str, Any]
 ) -> None:
-    """End a round with its verdict."""
+    """End a round with its verdict: promoted, kept back or not judged."""
     move_or_conflict(
         session,
         Round,
         round_id,
-        RoundState.PROMOTED if promoted else RoundState.KEPT_BACK,
+        state,
         "This round is over already.",
         reason=reason,
         metrics=metrics,

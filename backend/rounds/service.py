@@ -205,6 +205,7 @@ def frozen(settings: Settings) -> dict[str, Any]:
         "iterations": settings.round_iterations,
         "unlabelled": settings.round_unlabelled,
         "seed": settings.round_seed,
+        "gold_patches": settings.gold_patches,
         "checkpoint_steps": settings.checkpoint_steps,
         "analysis_mpp": settings.analysis_mpp,
         "min_tissue_fraction": settings.min_tissue_fraction,

@@ -5,11 +5,13 @@ training goes on from its checkpoint, and the verdict is one transaction.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from sqlalchemy.orm import Session
 
 from backend.errors import Unprocessable
 from backend.model_versions import activation
@@ -17,11 +19,13 @@ from backend.model_versions import service as model_versions
 from backend.model_versions.service import ActiveModelChanged
 from backend.model_versions.tables import ModelKind, ModelVersion
 from backend.patches.tables import PatchRole
-from backend.rounds import course
+from backend.rounds import course, gold_masks
 from backend.rounds import service as rounds
-from backend.rounds.snapshot import Snapshot
+from backend.rounds.gold_masks import Counting
+from backend.rounds.snapshot import Snapshot, SnapshotPatch
 from backend.rounds.tables import LIVE, RoundState
 from models import training
+from models.metrics import IGNORE
 from models.networks import SCRATCH, NetworkConfig, NetworkError
 from models.training import Stopped, Trained, TrainingConfig, TrainingDataError
 from worker.context import JobContext
@@ -36,6 +40,7 @@ from worker.data import (
 )
 from worker.evaluation import Evaluation, evaluate
 from worker.predictors import predictor_for, require_precision
+from worker.verdict import Gold, Verdict, judge, too_few
 
 log = logging.getLogger(__name__)
 READ, TRAINED = 0.02, 0.95
@@ -58,6 +63,7 @@ class Plan:
     unlabelled: list[Place]
     config: TrainingConfig
     initial: Path | None
+    gold_needed: int
 
 
 def run(context: JobContext) -> None:
@@ -103,6 +109,8 @@ def open_plan(context: JobContext) -> Plan | None:
         unlabelled=places_from(context.blobs.read(row.config["unlabelled_sha256"])),
         config=config,
         initial=weights_to_go_on_from(context, parent, config),
+        # a round from before this was a setting is judged by today's
+        gold_needed=row.config.get("gold_patches", context.settings.gold_patches),
     )
 
 
@@ -181,16 +189,27 @@ def learn(context: JobContext, plan: Plan) -> Trained:
 
 def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
     """Judge the candidate against the active version on gold, and act on it, all at once."""
+    patches = plan.snapshot.of_role(PatchRole.GOLD)
     gold = labelled_of(context, plan.snapshot, PatchRole.GOLD)
     with context.reading() as session:
         candidate = model_versions.get(session, plan.version_id)
     candidate.weights_sha256 = trained.sha256
-    of_candidate = evaluate(predictor_for(context, candidate), gold, context.check)
+    of_candidate: Evaluation | None = None
     while True:
         with context.reading() as session:
             active = model_versions.active(session)
-        of_active = evaluate(predictor_for(context, active), gold, context.check)
-        verdict = judge(of_candidate, of_active, active.name)
+            counting = gold_masks.counting(
+                session, [each.annotation_id for each in patches], compared(session, plan, active)
+            )
+        numbers, told = those_that_count(plan, patches, gold, counting)
+        if len(numbers) < told.needed:
+            verdict = too_few(told, active.name)
+        else:
+            of_candidate = of_candidate or evaluate(
+                predictor_for(context, candidate), gold, context.check
+            )
+            of_active = evaluate(predictor_for(context, active), gold, context.check)
+            verdict = judge(of_candidate.only(numbers), of_active.only(numbers), active.name, told)
         try:
             settle(context, plan, trained, active, verdict)
         except ActiveModelChanged:
@@ -199,35 +218,28 @@ def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
         return
 
 
-@dataclass(frozen=True)
-class Verdict:
-    promoted: bool
-    reason: str
-    metrics: dict[str, Any]
+def compared(session: Session, plan: Plan, active: ModelVersion) -> list[ModelVersion]:
+    """Return the models by whose proposals nothing may be judged, the candidate's origin too."""
+    if plan.initial is None:
+        return [active]
+    candidate = model_versions.get(session, plan.version_id)
+    return [active, model_versions.get(session, candidate.parent_id or "")]
 
 
-def judge(candidate: Evaluation, active: Evaluation, active_name: str) -> Verdict:
-    """Promote what is not worse on gold; what can't be told is kept back."""
-    metrics = {
-        "gold": {
-            "candidate": candidate.figures(),
-            "active": {**active.figures(), "name": active_name},
-        }
-    }
-    number = f"{candidate.patches} held-out patch{'es' if candidate.patches > 1 else ''}"
-    if not candidate.pooled.membrane:
-        reason = (
-            f"Kept back: no membrane is marked on the {number}, so nothing tells whether this "
-            "model is better. Annotate held-out patches that show membranes."
-        )
-        return Verdict(promoted=False, reason=reason, metrics=metrics)
-    ours, theirs = candidate.pooled.dice, active.pooled.dice
-    promoted = ours >= theirs
-    reason = (
-        f"{'Promoted' if promoted else 'Kept back'}: Dice on {number} is {ours:.4f}, and "
-        f"{theirs:.4f} for {active_name}, the active model."
+def those_that_count(
+    plan: Plan, patches: Sequence[SnapshotPatch], gold: Labelled, counting: Counting
+) -> tuple[set[int], Gold]:
+    """Return the numbers of the held-out patches that may judge, and what is said of the rest."""
+    free = {n for n, each in enumerate(patches) if each.annotation_id in counting.annotation_ids}
+    numbers = {number for number in free if (gold.masks[number] != IGNORE).any()}
+    told = Gold(
+        held_out=len(patches),
+        needed=plan.gold_needed,
+        counted=len(numbers),
+        accepted=counting.accepted,
+        ignored=len(free - numbers),
     )
-    return Verdict(promoted=promoted, reason=reason, metrics=metrics)
+    return numbers, told
 
 
 def provenance(plan: Plan) -> dict[str, Any]:
@@ -258,7 +270,7 @@ def settle(
         course.close(
             session,
             plan.round_id,
-            promoted=verdict.promoted,
+            state=verdict.state,
             reason=verdict.reason,
             metrics=verdict.metrics,
         )
