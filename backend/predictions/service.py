@@ -179,7 +179,9 @@ def of_version(session: Session, slide_id: str, model_version_id: str) -> Predic
 def of_patch(
     session: Session, patch_id: str, model_version_id: str | None = None
 ) -> tuple[PatchPrediction, Prediction] | None:
-    """Return what a model version says of a patch: the active one's word if it has spoken."""
+    """Return what a model version says of a patch; without one, the version whose prediction
+    people see of the slide: a patch shows no other model's word than the overlays and the queue.
+    """
     statement = (
         select(PatchPrediction, Prediction, ModelVersion.state)
         .join(Prediction, PatchPrediction.prediction_id == Prediction.id)
@@ -192,10 +194,27 @@ def of_patch(
     rows = session.execute(statement).all()
     if not rows:
         return None
-    scored, prediction, _ = max(
-        rows, key=lambda row: (row[2] == ModelVersionState.ACTIVE, row[1].id)
-    )
-    return scored, prediction
+    if model_version_id is None:
+        seen = shown(session, rows[0][1].slide_id)
+        rows = [row for row in rows if seen is not None and row[1].id == seen.id]
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def spoken_of(session: Session, patch_id: str, *, first: str | None, most: int) -> list[Prediction]:
+    """Return the predictions that hold a proposal of a patch, at most `most` of them.
+
+    first: a model version whose prediction comes first, then the one that people see by
+    themselves, then the others, newest first.
+    """
+    rows = session.execute(
+        select(Prediction, ModelVersion.state)
+        .join(PatchPrediction, PatchPrediction.prediction_id == Prediction.id)
+        .join(ModelVersion, Prediction.model_version_id == ModelVersion.id)
+        .where(PatchPrediction.patch_id == patch_id)
+    ).all()
+    best = sorted(rows, key=lambda row: best_first(*row), reverse=True)
+    best.sort(key=lambda row: row[0].model_version_id != first)
+    return [prediction for prediction, _ in best[:most]]
 
 
 def scores_of(
