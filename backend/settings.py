@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     )
     encoder: str = Field("", description="Encoder name (segmentation-models-pytorch or timm).")
     encoder_weights: str = Field(
-        "scratch", description="Path to pretrained encoder weights, or the word `scratch`."
+        "scratch",
+        description="File of pretrained encoder weights, folder of such files named after their "
+        "encoders, or the word `scratch`.",
     )
     round_iterations: int = Field(0, description="Training steps of a round; 0: the preset's own.")
     round_unlabelled: int = Field(200, description="Unlabelled patches drawn for a round.")

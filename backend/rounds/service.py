@@ -28,7 +28,10 @@ from backend.rounds.tables import LIVE, Round, RoundPatch
 from backend.settings import Settings
 from backend.storage.blobs import Blobs
 
-SCRATCH = "scratch"
+WEIGHTS_WORDS = ("scratch", "imagenet")
+"""Instead of a file: random weights, or those that an installed package brings."""
+WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+"""Of the files in a folder of encoders' weights, as training looks for them."""
 log = logging.getLogger(__name__)
 
 
@@ -116,7 +119,7 @@ def start(
         return get(session, known.subject), False
     if running := live(session):
         return running, True
-    require_encoder_weights(settings.encoder_weights)
+    require_encoder_weights(settings.encoder_weights, settings.encoder)
     requested_by = by.id if by else None
     snapshot = take(session)
     require_enough(snapshot)
@@ -141,12 +144,27 @@ def start(
     return row, False
 
 
-def require_encoder_weights(encoder_weights: str) -> None:
-    """Refuse at once what training would refuse later."""
-    if encoder_weights != SCRATCH and not Path(encoder_weights).is_file():
+def require_encoder_weights(encoder_weights: str, encoder: str) -> None:
+    """Refuse at once what training would refuse later, and nothing else.
+
+    encoder_weights: the word `scratch` or `imagenet`, a file, or a folder of files named after their encoders.
+    encoder: the one that is trained; empty: the preset's own, whose name only training knows.
+    """
+    path = Path(encoder_weights)
+    if encoder_weights in WEIGHTS_WORDS or path.is_file():
+        return
+    if not path.is_dir() or not encoder_weights:
         raise EncoderWeightsMissing(
-            f"MEMBRANA_ENCODER_WEIGHTS names {encoder_weights}, and there is no such file. Put the "
-            "weights there, or set it to `scratch` to train without pretraining."
+            f"MEMBRANA_ENCODER_WEIGHTS names {encoder_weights!r}, and there is no such file. Put "
+            "the weights there, or set it to `scratch` to train without pretraining."
+        )
+    named = (file for file in path.iterdir() if file.suffix in WEIGHTS_SUFFIXES)
+    if not any(file.stem == encoder or not encoder for file in named):
+        wanted = encoder or "any encoder"
+        raise EncoderWeightsMissing(
+            f"MEMBRANA_ENCODER_WEIGHTS names the folder {encoder_weights}, which holds no weights "
+            f"of {wanted}: put {encoder or 'resnet50'}.safetensors there (or .pt, .pth, .bin), or "
+            "set it to `scratch` to train without pretraining."
         )
 
 

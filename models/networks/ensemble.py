@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -52,17 +52,27 @@ def load_ensemble(path: Path) -> Ensemble:
         with safe_open(path, "pt") as file:
             document = json.loads((file.metadata() or {})["membrana"])
         tensors = load_file(path)
-    except (KeyError, OSError, SafetensorError, ValueError) as error:
+        # what a file says of another file is not read
+        config = replace(NetworkConfig(**document["network"]), encoder_weights=SCRATCH)
+        count = int(document["students"])
+    except (LookupError, OSError, SafetensorError, TypeError, ValueError) as error:
         raise NetworkError("weights_unreadable", f"{path} holds no Membrana weights.") from error
-    config = NetworkConfig(**document["network"])
 
     def filled(name: str) -> nn.Module:
-        network = build(config)
         prefix = f"{name}."
-        network.load_state_dict(
-            {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
-        )
+        own = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+        try:
+            network = build(config)
+            network.load_state_dict(own)
+        except NetworkError:
+            raise
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise NetworkError(
+                "weights_unreadable",
+                f"The weights in {path} are not those of the network that they name "
+                f"({config.architecture}, {config.encoder}): {name} does not fit.",
+            ) from error
         return network
 
-    students = tuple(filled(f"student_{n}") for n in range(1, document["students"] + 1))
+    students = tuple(filled(f"student_{n}") for n in range(1, count + 1))
     return Ensemble(config, filled("teacher"), students)

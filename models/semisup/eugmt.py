@@ -110,8 +110,9 @@ class MeanTeacher:
         if step == self.start:
             for network in (self.teacher, *self.students):
                 settle(network, batch.whole, self.options.settled)
-        # at every step: no checkpoint knows of it
-        fix(self.students)
+        # at every step: no checkpoint knows of it. A teacher that is not steady would learn those
+        # of crops again
+        fix((self.teacher, *self.students))
 
     def looks(self, batch: Batch, seen: Tensor, mixture: Mixture) -> Looks:
         views = mixture.seen(batch.unlabelled_strong)

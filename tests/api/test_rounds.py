@@ -23,6 +23,7 @@ from backend.rounds import service as rounds
 from backend.rounds.tables import Round, RoundPatch, RoundState
 from backend.settings import Settings
 from backend.slides.tables import Slide, Split
+from models import networks
 from tests.conftest import Service
 from tests.learning import add_slide, annotate, annotate_some, png, truth
 
@@ -187,6 +188,32 @@ def test_missing_encoder_weights_are_refused_before_anything_is_made(
         rounds.start(session, absent)
     assert refusal.value.problem_code == "encoder_weights_missing"
     assert count(service, Round) == 0
+
+
+def test_encoder_weights_may_be_a_folder_as_training_takes_it(
+    service: Service, tmp_path: Path
+) -> None:
+    annotated(service)
+    assert rounds.WEIGHTS_SUFFIXES == networks.WEIGHTS_SUFFIXES
+    folder = tmp_path / "encoders"
+    folder.mkdir()
+    wanted = with_settings(service, encoder_weights=str(folder), encoder="resnet18")
+
+    def refuses(settings: Settings, words: str) -> None:
+        with (
+            pytest.raises(rounds.EncoderWeightsMissing, match=words),
+            service.database.writing() as session,
+        ):
+            rounds.start(session, settings)
+
+    refuses(wanted, r"no weights of resnet18: put resnet18\.safetensors there")
+    (folder / "resnet34.pt").touch()
+    refuses(wanted, "no weights of resnet18")
+    refuses(with_settings(service, encoder_weights=""), "no such file")
+    (folder / "resnet18.pth").touch()
+    with service.database.writing() as session:
+        row, _ = rounds.start(session, wanted)
+        assert row.config["encoder_weights"] == str(folder)
 
 
 def consider(service: Service, threshold: int) -> str | None:

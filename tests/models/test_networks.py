@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from models.networks import (
     Ensemble,
@@ -152,3 +152,23 @@ def test_safetensors_of_somebody_else_are_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "x")
     with pytest.raises(NetworkError, match="no Membrana weights"):
         load_ensemble(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "[]",
+        '{"network": {}}',
+        '{"network": {}, "students": "some"}',
+        '{"network": {"a switch of another version": 1}, "students": 0}',
+        '{"network": {"architecture": "unet", "encoder": "none-such"}, "students": 0}',
+        '{"network": {"architecture": "unet", "encoder": "resnet18"}, "students": 0}',
+        '{"network": {}, "students": 1000000000}',
+    ],
+)
+def test_weights_that_contradict_what_they_say_are_refused_in_words(tmp_path, document):
+    tensors = {f"teacher.{key}": t for key, t in build(NetworkConfig()).state_dict().items()}
+    (tmp_path / "x").write_bytes(save(tensors, metadata={"membrana": document}))
+    with pytest.raises(NetworkError, match="weights") as caught:
+        load_ensemble(tmp_path / "x")
+    assert caught.value.code == "weights_unreadable"

@@ -80,6 +80,16 @@ def test_all_networks_are_settled_when_pseudo_labels_begin_and_stay_so(batch):
     assert torch.equal(*means((learner.teacher, again.teacher)))
 
 
+def test_a_teacher_that_normalises_by_its_batch_stays_settled_too(batch):
+    options = replace(OPTIONS, steady_teacher=False)
+    learner = MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+    learn(learner, batch, START - 1)
+    [before] = means([learner.teacher])
+    learn(learner, batch, START, START + 1, START + 2)
+    [after] = means([learner.teacher])
+    torch.testing.assert_close(after, 0.5 * before + 0.5 * batch.whole.mean((0, 2, 3)))
+
+
 def test_networks_that_know_nothing_are_not_settled(batch):
     options = replace(OPTIONS, labelled_share=0.0)
     learner = MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)

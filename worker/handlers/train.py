@@ -91,7 +91,7 @@ def open_plan(context: JobContext) -> Plan | None:
         row = rounds.get(session, context.subject)
         if row.state not in LIVE:
             return None
-        rounds.require_encoder_weights(row.config["encoder_weights"])
+        rounds.require_encoder_weights(row.config["encoder_weights"], row.config["encoder"])
         if row.state == RoundState.OPEN:
             places = choose_unlabelled(
                 session, count=row.config["unlabelled"], seed=row.config["seed"]
