@@ -112,6 +112,8 @@ def settings(
     monkeypatch.setenv("MEMBRANA_DATABASE_URL", "")
     monkeypatch.setenv("MEMBRANA_ROUND_ITERATIONS", "6")
     monkeypatch.setenv("MEMBRANA_ROUND_UNLABELLED", "6")
+    # the least that may judge
+    monkeypatch.setenv("MEMBRANA_GOLD_PATCHES", "3")
     monkeypatch.setenv("MEMBRANA_CHECKPOINT_STEPS", "2")
     monkeypatch.setenv("MEMBRANA_THREADS", "1")
     if request.param == "postgresql":

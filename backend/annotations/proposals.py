@@ -22,7 +22,7 @@ from backend.slides.tables import Slide
 from backend.storage.pyramids import Channel
 
 MOST_VERSIONS = 8
-"""Proposals that a mask is compared with, each a read of a file. First comes the one that was shown,
+"""Proposals that a mask is compared with, each a read of a file: first the one that was shown,
 then the newest: an older one is on nobody's screen."""
 IGNORE, MEMBRANE = 127, 255
 

@@ -54,12 +54,20 @@ def put_annotation(
     body: Annotated[bytes, Depends(body_of)],
     seconds_spent: SecondsSpent = None,
     source: Source = Source.EDITED,
+    model_version: Annotated[
+        str | None,
+        Query(
+            description="Whose proposal was shown, a model version's id; without it the one that "
+            "the patch shows now."
+        ),
+    ] = None,
     if_match: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Saved:
     """Save a mask (PNG body) as the next immutable revision; 412 if somebody was faster."""
     base = conditional.base_revision(if_match, if_none_match)
-    draft = Draft(masks.decode(body), base, source, seconds_spent)
+    mask = masks.decode(body)
+    draft = Draft(mask, base, source, seconds_spent, model_version_id=model_version)
     return saved(database, blobs, settings, patch_id, draft, user, response)
 
 

@@ -4,32 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
-from backend.annotations import effort, gold, masks, telling
+from backend.annotations import effort, gold, masks, proposals, telling
 from backend.annotations.masks import Mask
+from backend.annotations.proposals import Distance
 from backend.annotations.tables import Annotation, Source
 from backend.audit import service as audit
 from backend.auth.tables import User
 from backend.conditional import revision_etag
 from backend.db.states import move
 from backend.errors import Conflict, NotFound, PreconditionFailed
-from backend.patches import pictures
 from backend.patches import service as patches
 from backend.patches.service import Holder
 from backend.patches.tables import Patch, PatchState
 from backend.predictions import service as predictions
-from backend.predictions.service import NoPrediction
 from backend.predictions.tables import Prediction
 from backend.rounds import service as rounds
 from backend.scores import changes as scores
 from backend.settings import Settings
 from backend.slides import service as slides
-from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs
-from backend.storage.pyramids import Channel
 
 
 class NoAnnotation(NotFound):
@@ -56,7 +52,8 @@ class RevisionNotFound(NotFound):
 class Draft:
     """What a person sends: the mask, where they began and how long they took.
 
-    restores: the earlier revision whose mask it is again.
+    restores: the earlier revision whose mask it is again. model_version_id: whose proposal was
+    shown to them; None: the one that the service shows.
     """
 
     mask: Mask
@@ -64,6 +61,7 @@ class Draft:
     source: Source
     seconds_spent: float | None
     restores: Annotation | None = None
+    model_version_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,30 +75,34 @@ class Written:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A draft whose mask is a blob and whose source was compared with what the person was shown."""
+    """A draft whose mask is a blob and was compared with what the person can have been shown."""
 
     draft: Draft
     mask_sha256: str
     source: Source
     model_version_id: str | None
+    distances: Sequence[Distance]
 
 
 def prepare(
     session: Session, blobs: Blobs, settings: Settings, patch_id: str, draft: Draft
 ) -> Prepared:
-    """Store a mask and look at what the model proposed there: all that needs a disk.
+    """Store a mask and compare it with what models proposed there: all that needs a disk.
 
     Done in a session that reads: on SQLite one that writes keeps everybody else waiting.
     """
     patch = patches.get(session, patch_id)
     slide = slides.get(session, patch.slide_id)
-    found = predictions.of_patch(session, patch.id)
-    seen = found[1] if found else None
+    spoken = predictions.spoken_of(
+        session, patch.id, first=draft.model_version_id, most=proposals.MOST_VERSIONS
+    )
+    distances = proposals.measured(slide, patch, spoken, draft.mask, settings)
     return Prepared(
         draft,
         blobs.put(masks.encode(draft.mask)),
-        honest_source(draft, slide, patch, seen, settings),
-        model_version_of(draft, seen),
+        honest_source(draft, distances),
+        model_version_of(draft, spoken, distances),
+        distances,
     )
 
 
@@ -141,6 +143,7 @@ def submit(
     )
     session.add(annotation)
     session.flush()
+    proposals.keep(session, annotation, prepared.distances)
     audit.record(
         session,
         by,
@@ -206,32 +209,27 @@ def stale(session: Session, patch: Patch) -> AnnotationStale:
     )
 
 
-def honest_source(
-    draft: Draft, slide: Slide, patch: Patch, seen: Prediction | None, settings: Settings
-) -> Source:
-    """Return the source; a mask that is not the model's, pixel for pixel, was edited.
+def honest_source(draft: Draft, distances: Sequence[Distance]) -> Source:
+    """Return the source: a mask is a proposal if it is one, pixel for pixel, and else was edited.
 
-    A restored mask came about as it did the first time: restoring draws nothing.
+    Who began with an empty mask keeps that word. A restored mask came about as it did the first
+    time: restoring draws nothing.
     """
     if draft.restores is not None:
         return draft.restores.source
-    if draft.source != Source.PROPOSAL:
-        return draft.source
-    if seen is None:
-        return Source.EDITED
-    try:
-        probability = pictures.channel(slide, patch, seen, Channel.PROBABILITY, settings)
-    except NoPrediction:
-        return Source.EDITED
-    same = np.array_equal(pictures.proposal_of(probability), draft.mask)
-    return Source.PROPOSAL if same else Source.EDITED
+    if draft.source == Source.SCRATCH:
+        return Source.SCRATCH
+    return Source.PROPOSAL if any(each.same for each in distances) else Source.EDITED
 
 
-def model_version_of(draft: Draft, seen: Prediction | None) -> str | None:
-    """Return whose proposal the person saw who drew the mask."""
+def model_version_of(
+    draft: Draft, spoken: Sequence[Prediction], distances: Sequence[Distance]
+) -> str | None:
+    """Return whose proposal the person saw: the one that they took, or that was shown to them."""
     if draft.restores is not None:
         return draft.restores.model_version_id
-    return seen.model_version_id if seen else None
+    same = next((each.model_version_id for each in distances if each.same), None)
+    return same or (spoken[0].model_version_id if spoken else None)
 
 
 def any_revision(session: Session, patch_id: str, revision: int) -> Annotation:

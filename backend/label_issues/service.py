@@ -77,7 +77,7 @@ def request(
     known = same_request(session, idempotency_key)
     if known := known or jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT):
         return known
-    rounds.require_encoder_weights(settings.encoder_weights)
+    rounds.require_encoder_weights(settings.encoder_weights, settings.encoder)
     snapshot = take(session)
     require_enough(snapshot)
     sha256 = Blobs(settings.blob_folder).put(snapshot.document())

@@ -17,7 +17,10 @@ from backend.patches.tables import PatchState
 from backend.slides import service as slides
 
 router = APIRouter(tags=["patches"])
-OF_MODEL = Query(description="A model version's id; without it the active one's word.")
+OF_MODEL = Query(
+    description="A model version's id; without it the one whose prediction the slide shows: the "
+    "active one, once it has seen the whole slide."
+)
 ModelVersionId = Annotated[str | None, OF_MODEL]
 AN_HOUR = "private, max-age=3600"
 

@@ -56,7 +56,7 @@ def get(session: Session, patch_id: str) -> Patch:
 
 
 def view(session: Session, patch: Patch) -> PatchView:
-    """Add to one patch what the active model version says of it, or the newest that did."""
+    """Add to one patch what the model version says of it whose prediction the slide shows."""
     found = predictions.of_patch(session, patch.id)
     holder = holders(session, [patch]).get(patch.id)
     if found is None:

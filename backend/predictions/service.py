@@ -206,6 +206,8 @@ def spoken_of(session: Session, patch_id: str, *, first: str | None, most: int) 
     first: a model version whose prediction comes first, then the one that people see by
     themselves, then the others, newest first.
     """
+    if first is not None:
+        model_versions.get(session, first)
     rows = session.execute(
         select(Prediction, ModelVersion.state)
         .join(PatchPrediction, PatchPrediction.prediction_id == Prediction.id)

@@ -87,7 +87,7 @@ def test_all_that_a_report_a_score_and_a_mask_need_stays(service: Service) -> No
 @SQLITE
 def test_a_round_that_waits_finds_all_it_froze(service: Service) -> None:
     slide_id = add_slide(service.database, service.settings, 1)
-    annotate_some(service.database, service.settings, slide_id, 1, 3, 2)
+    annotate_some(service.database, service.settings, slide_id, 1, 3, 3)
     started = service.client.post("/rounds").raise_for_status().json()["round"]
     swept(service)
     service.run_jobs((JobKind.TRAIN,))

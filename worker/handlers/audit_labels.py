@@ -75,7 +75,7 @@ def open_plan(context: JobContext) -> Plan:
         if audit is None:
             msg = f"job {context.job_id} has no audit"
             raise LookupError(msg)
-        rounds.require_encoder_weights(audit.config["encoder_weights"])
+        rounds.require_encoder_weights(audit.config["encoder_weights"], audit.config["encoder"])
         if "unlabelled_sha256" not in audit.config:
             places = choose_unlabelled(
                 session, count=audit.config["unlabelled"], seed=audit.config["seed"]
