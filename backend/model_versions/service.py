@@ -43,15 +43,20 @@ def get(session: Session, model_version_id: str) -> ModelVersion:
 
 def active(session: Session) -> ModelVersion:
     """Return the version that predicts."""
-    version = session.scalar(
-        select(ModelVersion).where(ModelVersion.state == ModelVersionState.ACTIVE)
-    )
+    version = find_active(session)
     if version is None:
         raise NoActiveModel(
             "No model version is active yet: the first worker that starts registers the cold "
             "start. Start a worker and try again."
         )
     return version
+
+
+def find_active(session: Session) -> ModelVersion | None:
+    """Return the same, or None before the first worker has started."""
+    return session.scalar(
+        select(ModelVersion).where(ModelVersion.state == ModelVersionState.ACTIVE)
+    )
 
 
 def listing(

@@ -44,6 +44,8 @@ def list_rounds(
         next_cursor=next_cursor,
         annotations_since=service.annotations_since(session),
         threshold=settings.round_annotations,
+        gold_counted=service.gold_counted(session),
+        gold_needed=settings.gold_patches,
     )
 
 

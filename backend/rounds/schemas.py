@@ -45,6 +45,7 @@ class RoundOut(BaseModel):
     snapshot_sha256: str | None
     training_count: int
     gold_count: int
+    gold_counted: int | None
     parent_model_version_id: str
     model_version_id: str | None
     config: dict[str, Any]
@@ -66,12 +67,14 @@ class RoundDetail(RoundOut):
 
 
 class RoundList(BaseModel):
-    """A page of rounds, and how near the next one is."""
+    """A page of rounds, and how near the next one is, to its start and to its verdict."""
 
     items: list[RoundOut]
     next_cursor: str | None
     annotations_since: int
     threshold: int
+    gold_counted: int
+    gold_needed: int
 
 
 class RoundStarted(BaseModel):
@@ -86,5 +89,6 @@ def members(view: RoundView) -> dict[str, Any]:
         **{name: getattr(row, name) for name in RoundOut.model_fields if hasattr(row, name)},
         "training_count": view.training_count,
         "gold_count": view.gold_count,
+        "gold_counted": row.metrics.get("gold", {}).get("counted"),
         "job": RoundJob.of(view.job) if view.job else None,
     }

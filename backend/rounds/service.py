@@ -23,6 +23,7 @@ from backend.jobs.tables import Job, JobKind
 from backend.model_versions import service as model_versions
 from backend.paging import paginate
 from backend.patches.tables import Patch, PatchRole
+from backend.rounds import gold_masks
 from backend.rounds.snapshot import ACCEPTED, Snapshot, take
 from backend.rounds.tables import LIVE, Round, RoundPatch
 from backend.settings import Settings
@@ -251,6 +252,15 @@ def annotations_since(session: Session) -> int:
         )
     )
     return count or 0
+
+
+def gold_counted(session: Session) -> int:
+    """Count the held-out masks that could judge a model against the active one today."""
+    ids = [each.annotation_id for each in take(session).of_role(PatchRole.GOLD)]
+    active = model_versions.find_active(session)
+    if active is None:
+        return len(ids)
+    return len(gold_masks.counting(session, ids, [active]).annotation_ids)
 
 
 def consider(session: Session, settings: Settings) -> Round | None:

@@ -5,7 +5,6 @@ training goes on from its checkpoint, and the verdict is one transaction.
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from backend.model_versions.tables import ModelKind, ModelVersion
 from backend.patches.tables import PatchRole
 from backend.rounds import course, gold_masks
 from backend.rounds import service as rounds
-from backend.rounds.gold_masks import Counting
-from backend.rounds.snapshot import Snapshot, SnapshotPatch
+from backend.rounds.snapshot import Snapshot
 from backend.rounds.tables import LIVE, RoundState
 from models import training
 from models.metrics import IGNORE
@@ -189,8 +187,13 @@ def learn(context: JobContext, plan: Plan) -> Trained:
 
 def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
     """Judge the candidate against the active version on gold, and act on it, all at once."""
-    patches = plan.snapshot.of_role(PatchRole.GOLD)
     gold = labelled_of(context, plan.snapshot, PatchRole.GOLD)
+    held_out = plan.snapshot.of_role(PatchRole.GOLD)
+    looked_at = {
+        patch.annotation_id: number
+        for number, patch in enumerate(held_out)
+        if (gold.masks[number] != IGNORE).any()
+    }
     with context.reading() as session:
         candidate = model_versions.get(session, plan.version_id)
     candidate.weights_sha256 = trained.sha256
@@ -198,11 +201,16 @@ def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
     while True:
         with context.reading() as session:
             active = model_versions.active(session)
-            counting = gold_masks.counting(
-                session, [each.annotation_id for each in patches], compared(session, plan, active)
-            )
-        numbers, told = those_that_count(plan, patches, gold, counting)
-        if len(numbers) < told.needed:
+            counting = gold_masks.counting(session, looked_at, compared(session, plan, active))
+        numbers = {looked_at[each] for each in counting.annotation_ids}
+        told = Gold(
+            held_out=len(held_out),
+            needed=plan.gold_needed,
+            counted=len(numbers),
+            accepted=counting.accepted,
+            ignored=len(held_out) - len(looked_at),
+        )
+        if told.counted < told.needed:
             verdict = too_few(told, active.name)
         else:
             of_candidate = of_candidate or evaluate(
@@ -224,22 +232,6 @@ def compared(session: Session, plan: Plan, active: ModelVersion) -> list[ModelVe
         return [active]
     candidate = model_versions.get(session, plan.version_id)
     return [active, model_versions.get(session, candidate.parent_id or "")]
-
-
-def those_that_count(
-    plan: Plan, patches: Sequence[SnapshotPatch], gold: Labelled, counting: Counting
-) -> tuple[set[int], Gold]:
-    """Return the numbers of the held-out patches that may judge, and what is said of the rest."""
-    free = {n for n, each in enumerate(patches) if each.annotation_id in counting.annotation_ids}
-    numbers = {number for number in free if (gold.masks[number] != IGNORE).any()}
-    told = Gold(
-        held_out=len(patches),
-        needed=plan.gold_needed,
-        counted=len(numbers),
-        accepted=counting.accepted,
-        ignored=len(free - numbers),
-    )
-    return numbers, told
 
 
 def provenance(plan: Plan) -> dict[str, Any]:
