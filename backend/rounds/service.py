@@ -148,7 +148,7 @@ def start(
 def require_encoder_weights(encoder_weights: str, encoder: str) -> None:
     """Refuse at once what training would refuse later, and nothing else.
 
-    encoder_weights: the word `scratch` or `imagenet`, a file, or a folder of files named after their encoders.
+    encoder_weights: `scratch` or `imagenet`, a file, or a folder of files named after encoders.
     encoder: the one that is trained; empty: the preset's own, whose name only training knows.
     """
     path = Path(encoder_weights)

@@ -24,6 +24,7 @@ from backend.rounds.tables import Round, RoundPatch, RoundState
 from backend.settings import Settings
 from backend.slides.tables import Slide, Split
 from models import networks
+from models.networks import weights
 from tests.conftest import Service
 from tests.learning import add_slide, annotate, annotate_some, png, truth
 
@@ -194,7 +195,8 @@ def test_encoder_weights_may_be_a_folder_as_training_takes_it(
     service: Service, tmp_path: Path
 ) -> None:
     annotated(service)
-    assert rounds.WEIGHTS_SUFFIXES == networks.WEIGHTS_SUFFIXES
+    assert rounds.WEIGHTS_SUFFIXES == weights.WEIGHTS_SUFFIXES
+    assert set(rounds.WEIGHTS_WORDS) == {networks.SCRATCH, networks.PACKAGED}
     folder = tmp_path / "encoders"
     folder.mkdir()
     wanted = with_settings(service, encoder_weights=str(folder), encoder="resnet18")

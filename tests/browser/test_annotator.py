@@ -226,7 +226,18 @@ def test_a_round_from_the_page(page: Page, slide_id: str, installation: Installa
     expect(item).to_be_visible(timeout=PATIENCE)
     with installation.client() as client:
         newest = client.get("/rounds").json()["items"][0]["id"]
-        end = {"promoted", "kept_back", "abandoned"}
+        end = {"promoted", "kept_back", "not_judged", "abandoned"}
         done = until(finished(client, f"/rounds/{newest}", end), "the round to end")
+        cold = client.get("/model-versions").json()["items"][-1]
     expect(item).to_have_attribute("data-state", done["state"], timeout=PATIENCE)
-    assert done["state"] in {"promoted", "kept_back"}, done
+    # since issue 11 what was accepted as proposed judges no model
+    assert done["state"] == "not_judged", done
+    expect(item).to_contain_text("Not enough to judge")
+    expect(item).to_contain_text("cold-start goes on proposing")
+    assert cold["state"] == "active"
+    # a person may use it all the same
+    item.get_by_test_id("round-activate").click()
+    expect(item.get_by_test_id("round-activate")).to_have_count(0, timeout=PATIENCE)
+    with installation.client() as client:
+        active = client.get(f"/model-versions/{done['model_version_id']}").json()
+    assert active["state"] == "active"

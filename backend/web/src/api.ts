@@ -239,5 +239,7 @@ export async function putAnnotation(
 export const listRounds = (): Promise<RoundPage> => json("rounds?limit=20");
 export const startRound = (): Promise<{ round?: Round; already_running?: boolean }> =>
   json("rounds", sending("POST", {}));
+export const activateModelVersion = (id: string): Promise<ModelVersion> =>
+  json(`model-versions/${id}/activate`, { method: "POST" });
 export const listModelVersions = async (): Promise<ModelVersion[]> =>
   (await json<Page<ModelVersion>>("model-versions?limit=50")).items;

@@ -14,6 +14,7 @@ export const ROUND_WORDS: Record<RoundState, string> = {
   evaluating: "Evaluating",
   promoted: "Promoted",
   kept_back: "Kept back",
+  not_judged: "Not enough to judge",
   abandoned: "Ended early",
 };
 
@@ -23,6 +24,9 @@ export interface Learning {
   rounds: Round[];
   annotationsSince: number;
   threshold: number;
+  /** Held-out masks that could judge a model today, and how many a verdict needs. */
+  goldCounted: number;
+  goldNeeded: number;
   versions: ModelVersion[];
   active: ModelVersion | null;
   reload(): void;
@@ -67,6 +71,8 @@ export function useLearning(): Learning {
     rounds: page?.items ?? [],
     annotationsSince: page?.annotations_since ?? 0,
     threshold: page?.threshold ?? 0,
+    goldCounted: page?.gold_counted ?? 0,
+    goldNeeded: page?.gold_needed ?? 0,
     versions,
     active: versions.find((version) => version.state === "active") ?? null,
     reload,

@@ -1,11 +1,11 @@
 /** The rounds panel: how many corrections wait, what training does, and what came of it. */
 
 import { useState } from "preact/hooks";
-import { startRound } from "./api";
+import { activateModelVersion, startRound } from "./api";
 import { isLive, ROUND_WORDS, type Learning } from "./learning";
 import { notify } from "./notices";
 import { ago } from "./saving";
-import type { Round } from "./types";
+import type { ModelVersion, Round } from "./types";
 
 export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open: boolean }) {
   const { learning, mayStart } = props;
@@ -23,6 +23,16 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
       notify((error as Error).message, "bad");
     } finally {
       setBusy(false);
+    }
+  }
+
+  async function activate(model: ModelVersion): Promise<void> {
+    try {
+      await activateModelVersion(model.id);
+      notify(`${model.name} proposes from now on; the slides are predicted again.`, "good");
+      learning.reload();
+    } catch (error) {
+      notify((error as Error).message, "bad");
     }
   }
 
@@ -67,12 +77,20 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
         </button>
       )}
       <p class="quiet">You can go on correcting while a round trains.</p>
+      {learning.loaded && learning.goldCounted < learning.goldNeeded && (
+        <p class="quiet" data-testid="gold-needed">
+          {learning.goldCounted} of the {learning.goldNeeded} held-out patches that a verdict needs
+          count so far. They count when you draw or correct their masks, not when you accept them as
+          proposed.
+        </p>
+      )}
       <ol class="round-list">
         {rounds.map((round) => (
           <RoundItem
             key={round.id}
             round={round}
-            model={versions.find((version) => version.id === round.model_version_id)?.name}
+            model={versions.find((version) => version.id === round.model_version_id)}
+            activate={mayStart ? activate : null}
           />
         ))}
       </ol>
@@ -81,14 +99,19 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
   );
 }
 
-function RoundItem({ round, model }: { round: Round; model: string | undefined }) {
+function RoundItem(props: {
+  round: Round;
+  model: ModelVersion | undefined;
+  activate: ((model: ModelVersion) => Promise<void>) | null;
+}) {
+  const { round, model, activate } = props;
   const active = round.metrics?.gold?.active?.dice;
   const candidate = round.metrics?.gold?.candidate?.dice;
   return (
     <li data-testid="round-item" data-round-id={round.id} data-state={round.state}>
       <div class="round-head">
         <span class={`tag ${round.state}`}>{ROUND_WORDS[round.state]}</span>
-        {model && <strong>{model}</strong>}
+        {model && <strong>{model.name}</strong>}
         <time class="quiet" dateTime={round.created_at}>
           {ago(round.created_at, new Date())}
         </time>
@@ -106,9 +129,15 @@ function RoundItem({ round, model }: { round: Round; model: string | undefined }
         </dl>
       )}
       {round.reason && <p data-testid="round-reason">{round.reason}</p>}
+      {model?.state === "candidate" && activate && (
+        <button type="button" data-testid="round-activate" onClick={() => void activate(model)}>
+          Use {model.name} all the same
+        </button>
+      )}
       {round.training_count != null && round.gold_count != null && (
         <p class="quiet">
-          {round.training_count} patches to learn from, {round.gold_count} gold
+          {round.training_count} patches to learn from, {round.gold_count} held out
+          {round.gold_counted != null && `, of which ${round.gold_counted} count`}
           {round.held_out && ` (held out by ${round.held_out})`}
         </p>
       )}

@@ -113,7 +113,7 @@ export interface ModelVersion {
 }
 
 export type RoundState =
-  "open" | "training" | "evaluating" | "promoted" | "kept_back" | "abandoned";
+  "open" | "training" | "evaluating" | "promoted" | "kept_back" | "not_judged" | "abandoned";
 
 export interface Round {
   id: string;
@@ -126,6 +126,8 @@ export interface Round {
   job?: Job | null;
   training_count?: number | null;
   gold_count?: number | null;
+  /** Held-out masks that could judge; null before the verdict. */
+  gold_counted?: number | null;
   metrics?: {
     gold?: { active?: { dice?: number | null }; candidate?: { dice?: number | null } } | null;
   } | null;
@@ -134,4 +136,6 @@ export interface Round {
 export interface RoundPage extends Page<Round> {
   annotations_since: number;
   threshold: number;
+  gold_counted: number;
+  gold_needed: number;
 }
