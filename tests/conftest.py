@@ -23,6 +23,7 @@ from backend.db.tables import Base
 from backend.jobs.tables import Job, JobKind, JobState
 from backend.settings import Settings, get_settings
 from backend.storage.blobs import Blobs
+from tests.waiting import Named, watching
 from worker.predictors import register_cold_start
 from worker.run import run_job
 
@@ -121,7 +122,9 @@ def settings(
     (tmp_path / "data").mkdir()
     get_settings.cache_clear()
     upgrade()
-    yield get_settings()
+    with watching(tmp_path / "data") as watch:
+        yield get_settings()
+    watch.check()
     get_database(get_settings().sqlalchemy_url).dispose()
     get_settings.cache_clear()
 
@@ -163,6 +166,7 @@ class Service:
 @pytest.fixture
 def service(settings: Settings, database: Database) -> Iterator[Service]:
     app = create_app(settings)
+    app.add_middleware(Named)
     with database.writing() as session:
         register_cold_start(session, Blobs(settings.blob_folder))
 

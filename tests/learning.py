@@ -74,7 +74,7 @@ def annotate(
     mask: np.ndarray,
 ) -> str:
     """Add a person's mask of a patch, as the next revision; return the annotation's id."""
-    blobs = Blobs(settings.blob_folder)
+    sha256 = Blobs(settings.blob_folder).put(png(mask))
     with database.writing() as session:
         user = session.scalar(select(User).where(User.name == "annotator"))
         if user is None:
@@ -91,7 +91,7 @@ def annotate(
             revision=patch.revision + 1,
             base_revision=patch.revision,
             author_id=user.id,
-            mask_sha256=blobs.put(png(mask)),
+            mask_sha256=sha256,
             source=Source.SCRATCH,
         )
         session.add(annotation)

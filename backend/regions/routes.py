@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Header, Query, Response, status
 
 from backend import conditional
 from backend.auth.guards import Pathologist, Viewer
-from backend.dependencies import BlobStore, ReadSession, WriteSession
+from backend.dependencies import BlobStore, CurrentDatabase, ReadSession
 from backend.paging import Cursor, Limit, Page, paginate
 from backend.regions import service
 from backend.regions.schemas import RegionRevision, RegionsOut
@@ -40,7 +40,7 @@ def list_regions(
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 def add_regions(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     user: Pathologist,
     slide_id: str,
@@ -53,13 +53,13 @@ def add_regions(
     An export of QuPath is taken too (Tumor, Ignore*); what it holds besides is listed as left.
     """
     base = None if if_match is None else conditional.base_revision(if_match)
-    added = service.add(session, blobs, slide_id, content, base_revision=base, by=user)
+    added = service.add(database, blobs, slide_id, content, base_revision=base, by=user)
     return answer(response, added)
 
 
 @router.put("")
 def replace_regions(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     user: Pathologist,
     slide_id: str,
@@ -69,7 +69,7 @@ def replace_regions(
 ) -> RegionsOut:
     """Replace the whole set; needs If-Match, and older revisions stay."""
     base = conditional.base_revision(if_match)
-    replaced = service.replace(session, blobs, slide_id, content, base_revision=base, by=user)
+    replaced = service.replace(database, blobs, slide_id, content, base_revision=base, by=user)
     return answer(response, replaced)
 
 
@@ -92,7 +92,7 @@ def list_revisions(
 
 @router.put("/{region_id}")
 def change_region(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     user: Pathologist,
     slide_id: str,
@@ -104,14 +104,14 @@ def change_region(
     """Change one region's shape, kind or name; needs If-Match."""
     base = conditional.base_revision(if_match)
     changed = service.change(
-        session, blobs, slide_id, region_id, content, base_revision=base, by=user
+        database, blobs, slide_id, region_id, content, base_revision=base, by=user
     )
     return answer(response, changed)
 
 
 @router.delete("/{region_id}")
 def remove_region(
-    session: WriteSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     user: Pathologist,
     slide_id: str,
@@ -121,5 +121,5 @@ def remove_region(
 ) -> RegionsOut:
     """Take one region away; needs If-Match."""
     base = conditional.base_revision(if_match)
-    removed = service.remove(session, blobs, slide_id, region_id, base_revision=base, by=user)
+    removed = service.remove(database, blobs, slide_id, region_id, base_revision=base, by=user)
     return answer(response, removed)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from backend.audit import service as audit
 from backend.auth.tables import User
 from backend.conditional import revision_etag
+from backend.db.session import Database
 from backend.errors import NotFound, PreconditionFailed
 from backend.events.service import announce
 from backend.regions import geojson
@@ -83,7 +84,7 @@ def loaded(blobs: Blobs, slide: Slide, row: RegionSet | None) -> Regions:
 
 
 def add(
-    session: Session,
+    database: Database,
     blobs: Blobs,
     slide_id: str,
     content: Any,
@@ -92,18 +93,22 @@ def add(
     by: User,
 ) -> Regions:
     """Add regions to those that are there. Without a base it loses nothing of anybody's."""
-    before, new, left = prepared(session, blobs, slide_id, content, base_revision)
-    known = {region.id for region in before.regions}
-    if taken := [region.id for region in new if region.id in known]:
-        raise RegionInvalid(
-            f"A region {taken[0]} is there already: change it with PUT.", code="region_exists"
-        )
-    added = write(session, blobs, before, [*before.regions, *new], change="added", by=by)
-    return with_other(added, left=left)
+    slide, new, left = parsed(database, slide_id, content)
+
+    def added(before: Regions) -> list[Region]:
+        known = {region.id for region in before.regions}
+        if taken := [region.id for region in new if region.id in known]:
+            raise RegionInvalid(
+                f"A region {taken[0]} is there already: change it with PUT.", code="region_exists"
+            )
+        return [*before.regions, *new]
+
+    done = write(database, blobs, slide, added, base_revision, change="added", by=by)
+    return with_other(done, left=left)
 
 
 def replace(
-    session: Session,
+    database: Database,
     blobs: Blobs,
     slide_id: str,
     content: Any,
@@ -112,13 +117,13 @@ def replace(
     by: User,
 ) -> Regions:
     """Put a whole set in the place of the present one."""
-    before, new, left = prepared(session, blobs, slide_id, content, base_revision)
-    replaced = write(session, blobs, before, new, change="replaced", by=by)
-    return with_other(replaced, left=left)
+    slide, new, left = parsed(database, slide_id, content)
+    done = write(database, blobs, slide, lambda _: new, base_revision, change="replaced", by=by)
+    return with_other(done, left=left)
 
 
 def change(
-    session: Session,
+    database: Database,
     blobs: Blobs,
     slide_id: str,
     region_id: str,
@@ -128,16 +133,18 @@ def change(
     by: User,
 ) -> Regions:
     """Put another shape, kind or name in the place of one region."""
-    before, new, left = prepared(session, blobs, slide_id, content, base_revision)
-    if len(new) != 1 or left:
-        raise RegionInvalid("Send one GeoJSON Feature.", code="not_geojson")
-    rest = without(before, region_id)
-    changed = with_other(new[0], id=region_id)
-    return write(session, blobs, before, [*rest, changed], change="changed", by=by)
+    slide, new, left = parsed(database, slide_id, content)
+
+    def changed(before: Regions) -> list[Region]:
+        if len(new) != 1 or left:
+            raise RegionInvalid("Send one GeoJSON Feature.", code="not_geojson")
+        return [*without(before, region_id), with_other(new[0], id=region_id)]
+
+    return write(database, blobs, slide, changed, base_revision, change="changed", by=by)
 
 
 def remove(
-    session: Session,
+    database: Database,
     blobs: Blobs,
     slide_id: str,
     region_id: str,
@@ -146,36 +153,42 @@ def remove(
     by: User,
 ) -> Regions:
     """Take one region away; the revisions before keep it."""
-    before, _, _ = prepared(session, blobs, slide_id, [], base_revision)
-    rest = without(before, region_id)
-    return write(session, blobs, before, rest, change="removed", by=by)
+    slide, _, _ = parsed(database, slide_id, [])
+
+    def rest(before: Regions) -> list[Region]:
+        return without(before, region_id)
+
+    return write(database, blobs, slide, rest, base_revision, change="removed", by=by)
 
 
-def prepared(
-    session: Session, blobs: Blobs, slide_id: str, content: Any, base_revision: int | None
-) -> tuple[Regions, list[Region], Counter[str]]:
-    """Return the present set, held against other writers, a body's regions, and what it leaves."""
-    slide, width, height = slides.visible(session, slide_id)
+def parsed(
+    database: Database, slide_id: str, content: Any
+) -> tuple[Slide, list[Region], Counter[str]]:
+    """Return the slide, a body's regions, and what the body holds besides."""
+    with database.reading() as session:
+        slide, width, height = slides.visible(session, slide_id)
     new, left = geojson.parse(content, width=width, height=height)
     ids = [region.id for region in new]
     if len(set(ids)) != len(ids):
         raise RegionInvalid("Two regions have the same id.", code="region_exists")
-    # SQLite has one writer at a time; PostgreSQL lets them queue at the slide's row
-    session.execute(select(Slide.id).where(Slide.id == slide_id).with_for_update())
-    before = loaded(blobs, slide, session.scalar(revisions(slide_id).limit(1)))
-    if base_revision is not None and base_revision != before.revision:
-        raise RegionsStale(
-            f"The regions are at revision {before.revision} now: look at them and try again.",
-            headers={"ETag": before.etag},
-            revision=before.revision,
-            sha256=before.sha256,
-            current={
-                "revision": before.revision,
-                "sha256": before.sha256,
-                **json.loads(geojson.document(before.regions)),
-            },
-        )
-    return before, new, left
+    return slide, new, left
+
+
+def require_seen(before: Regions, base_revision: int | None) -> None:
+    """Raise RegionsStale unless the present set is the one that a person has seen."""
+    if base_revision is None or base_revision == before.revision:
+        return
+    raise RegionsStale(
+        f"The regions are at revision {before.revision} now: look at them and try again.",
+        headers={"ETag": before.etag},
+        revision=before.revision,
+        sha256=before.sha256,
+        current={
+            "revision": before.revision,
+            "sha256": before.sha256,
+            **json.loads(geojson.document(before.regions)),
+        },
+    )
 
 
 def without(before: Regions, region_id: str) -> list[Region]:
@@ -186,23 +199,51 @@ def without(before: Regions, region_id: str) -> list[Region]:
 
 
 def write(
-    session: Session,
+    database: Database,
     blobs: Blobs,
-    before: Regions,
-    regions: Sequence[Region],
+    slide: Slide,
+    made_of: Callable[[Regions], list[Region]],
+    base_revision: int | None,
     *,
     change: str,
     by: User,
 ) -> Regions:
-    """Write the next revision; a set that is the present one already stays as it is."""
-    if len(regions) > MOST_REGIONS:
-        raise RegionInvalid(
-            f"A slide takes {MOST_REGIONS} regions; with these it had {len(regions)}.",
-            code="too_many_regions",
-        )
-    sha256 = blobs.put(geojson.document(regions))
-    if sha256 == before.sha256:
-        return before
+    """Write the next revision; a set that is the present one already stays as it is.
+
+    Blobs are read and stored before the transaction. If somebody else was faster it is made anew
+    of what is there now.
+    """
+    while True:
+        with database.reading() as session:
+            before = current(session, blobs, slide.id)
+        require_seen(before, base_revision)
+        regions = made_of(before)
+        if len(regions) > MOST_REGIONS:
+            raise RegionInvalid(
+                f"A slide takes {MOST_REGIONS} regions; with these it had {len(regions)}.",
+                code="too_many_regions",
+            )
+        sha256 = blobs.put(geojson.document(regions))
+        if sha256 == before.sha256:
+            return before
+        with database.writing() as session:
+            # SQLite has one writer at a time; PostgreSQL lets them queue at the slide's row
+            session.execute(select(Slide.id).where(Slide.id == slide.id).with_for_update())
+            slides.visible(session, slide.id)
+            newest = session.scalar(revisions(slide.id).limit(1))
+            if (newest.revision if newest else 0) == before.revision:
+                return next_revision(session, before, regions, sha256, change=change, by=by)
+
+
+def next_revision(
+    session: Session,
+    before: Regions,
+    regions: Sequence[Region],
+    sha256: str,
+    *,
+    change: str,
+    by: User,
+) -> Regions:
     row = RegionSet(
         slide_id=before.slide.id,
         revision=before.revision + 1,

@@ -4,6 +4,7 @@ The framework's own form parsing would take the whole body first, whatever its s
 system's temporary folder.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -48,6 +49,7 @@ class FileForm:
         self.fields: dict[str, str] = {}
         self.filename: str | None = None
         self.size = 0
+        self.sha256 = hashlib.sha256()
         self.ended = False
         self._sink = sink
         self._most = most_bytes
@@ -113,6 +115,7 @@ class FileForm:
                 self._check_room(max(ROOM_BYTES, end - start))
                 self._room = self.size + ROOM_BYTES
             self._sink.write(memoryview(data)[start:end])
+            self.sha256.update(memoryview(data)[start:end])
             return
         self._part.value += data[start:end]
         if len(self._part.value) > MOST_VALUE_BYTES:

@@ -5,16 +5,18 @@ import fcntl
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from anyio import CancelScope
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from backend.errors import BadRequest, NoSpace
 from backend.settings import Settings
+from backend.uploads.hashing import RunningHash
 from backend.uploads.tus import ChecksumMismatch, Hash, UploadLocked, UploadTooLarge
 
 BUFFER_BYTES = 1 << 20
@@ -75,6 +77,18 @@ def exclusive(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+@asynccontextmanager
+async def held(path: Path) -> AsyncIterator[BinaryIO]:
+    """Be `exclusive` for a request that waits for its bytes: the disk is touched in threads."""
+    locked = exclusive(path)
+    file = await run_in_threadpool(locked.__enter__)
+    try:
+        yield file
+    finally:
+        with CancelScope(shield=True):
+            await run_in_threadpool(locked.__exit__, None, None, None)
+
+
 async def pieces(request: Request) -> AsyncIterator[bytes]:
     """Yield the body in pieces of about a megabyte."""
     held = bytearray()
@@ -100,12 +114,15 @@ async def receive(
     offset: int,
     length: int,
     checksum: tuple[Hash, bytes] | None,
-    advance: Callable[[int, int], None],
+    state: RunningHash,
+    advance: Callable[[int, int, RunningHash], None],
 ) -> int:
     """Append a request's body at `offset`; return the new offset.
 
-    `advance(before, after)` writes the offset to SQL, after the bytes are synced. With a checksum
-    the offset moves only if it holds; without one, whatever came before a broken line counts.
+    `advance(before, after, state)` writes the offset to SQL, after the bytes are synced; `state` is
+    the hash of all up to `after`. With a checksum the offset moves only if it holds; without one,
+    whatever came before a broken line counts. Disk and SQL are touched in threads alone: while one
+    waits, every other request would.
     """
     written = committed = offset
 
@@ -114,7 +131,7 @@ async def receive(
         file.flush()
         os.fsync(file.fileno())
         if written > committed:
-            advance(committed, written)
+            advance(committed, written, state)
             committed = written
 
     def append(piece: bytes) -> None:
@@ -122,6 +139,7 @@ async def receive(
         if checksum:
             checksum[0].update(piece)
         file.write(piece)
+        state.update(piece)
         written += len(piece)
         if checksum is None and written - committed >= CHECKPOINT_BYTES:
             keep()
@@ -138,7 +156,9 @@ async def receive(
             await run_in_threadpool(append, piece)
     except (LineBroken, asyncio.CancelledError):
         if checksum is None:
-            keep()
+            # the request may be over for whoever waits for it: this is still done
+            with CancelScope(shield=True):
+                await run_in_threadpool(keep)
         raise
     if checksum and checksum[0].digest() != checksum[1]:
         raise ChecksumMismatch("The bytes are not those that were sent. Send this part again.")

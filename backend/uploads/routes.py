@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from anyio import CancelScope
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -20,10 +21,12 @@ from backend.slides.description import describe
 from backend.slides.formats import refuse_empty
 from backend.slides.schemas import CaseId, PixelSize, SlideOut, Stain
 from backend.uploads import service, tus
+from backend.uploads.hashing import RunningHash, running
 from backend.uploads.multipart import receive_form
 from backend.uploads.receiving import (
     check_space,
     exclusive,
+    held,
     keep_metadata,
     kept_metadata,
     receive,
@@ -155,23 +158,25 @@ async def take_bytes(
     """Write a request's body to an upload and, if it was the last, make the slide."""
     checksum = tus.checksum(request.headers)
 
-    def advance(before: int, after: int) -> None:
+    def advance(before: int, after: int, state: RunningHash) -> None:
         with database.writing() as session:
             service.advance(session, settings, upload.id, before, after)
+        running.keep(upload.id, after, state)
 
-    with exclusive(upload_path(settings, upload.id)) as file:
+    async with held(upload_path(settings, upload.id)) as file:
         # only who holds the file knows where the upload stands
         now = await run_in_threadpool(find, database, upload.id, user)
         if now.received != upload.received:
             raise tus.OffsetConflict(f"The upload stands at byte {now.received}.")
         if now.state == UploadState.RECEIVING:
-            check_space(settings, now.length - now.received)
+            await run_in_threadpool(check_space, settings, now.length - now.received)
             await receive(
                 request,
                 file,
                 offset=now.received,
                 length=now.length,
                 checksum=checksum,
+                state=running.at(upload.id, now.received),
                 advance=advance,
             )
         return await run_in_threadpool(stand, database, settings, upload.id, user)
@@ -268,7 +273,7 @@ async def upload_slide(
         await run_in_threadpool(check_space, settings, announced)
     path = upload_path(settings, new_id())
     try:
-        with exclusive(path) as file:
+        async with held(path) as file:
             form = await receive_form(
                 request, file, settings.max_upload_bytes, partial(check_space, settings)
             )
@@ -279,10 +284,11 @@ async def upload_slide(
             filename=form.filename or "", created_by=user.id, **about.model_dump()
         )
         slide_id, duplicate = await run_in_threadpool(
-            service.make_slide, database, settings, path, facts
+            service.make_slide, database, settings, path, facts, sha256=form.sha256.hexdigest()
         )
     finally:
-        service.forget(path)
+        with CancelScope(shield=True):
+            await run_in_threadpool(service.forget, path)
     response.headers["Location"] = f"{request.url.path.rstrip('/')}/{slide_id}"
     if duplicate:
         response.status_code = 200

@@ -24,6 +24,7 @@ from backend.slides.formats import refuse_empty, sniff
 from backend.slides.tables import Slide
 from backend.storage.blobs import Blobs, file_sha256
 from backend.uploads import duplicates
+from backend.uploads.hashing import running
 from backend.uploads.receiving import check_space, upload_path
 from backend.uploads.schemas import Duplicate
 from backend.uploads.tables import Upload, UploadState
@@ -139,6 +140,7 @@ def finish(database: Database, settings: Settings, upload: Upload) -> tuple[str,
     May be repeated after a crash at any point: the bytes go away only when the row is written.
     """
     path = upload_path(settings, upload.id)
+    sha256 = running.at(upload.id, upload.length).hexdigest()
 
     def settle(session: Session, slide: Slide, duplicate: Duplicate | None) -> None:
         told = duplicate and duplicate.model_dump()
@@ -149,11 +151,14 @@ def finish(database: Database, settings: Settings, upload: Upload) -> tuple[str,
             move(session, Upload, upload.id, UploadState.EXPIRED)
 
     try:
-        return make_slide(database, settings, path, upload, settle)
+        made = make_slide(database, settings, path, upload, settle, sha256=sha256)
     except Unprocessable:
         refuse()
         forget(path)
+        running.forget(upload.id)
         raise
+    running.forget(upload.id)
+    return made
 
 
 def make_slide(
@@ -162,10 +167,15 @@ def make_slide(
     path: Path,
     facts: Upload | Received,
     settle: Callable[[Session, Slide, Duplicate | None], None] = lambda *_: None,
+    *,
+    sha256: str | None = None,
 ) -> tuple[str, Duplicate | None]:
-    """Sniff, hash and keep a received file, then write its slide."""
+    """Sniff and keep a received file, then write its slide.
+
+    sha256: of the bytes as they came; without it the file is read for it.
+    """
     content = sniff(path, name=facts.filename, settings=settings)
-    sha256 = file_sha256(path)
+    sha256 = sha256 or file_sha256(path)
     byte_size = path.stat().st_size
     blobs = Blobs(settings.blob_folder)
     keep_blob(blobs, path, sha256)

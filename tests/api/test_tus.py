@@ -11,7 +11,9 @@ from sqlalchemy import update
 
 from backend.auth.tables import Role
 from backend.db.base import now
+from backend.storage.blobs import file_sha256
 from backend.uploads import service as uploads
+from backend.uploads.hashing import MOST, RunningHashes, running
 from backend.uploads.receiving import exclusive, upload_path
 from backend.uploads.tables import Upload
 from tests.api.tus import BYTES, TUS, announce, app_of, begin, encoded, offset, part_files, send
@@ -241,3 +243,64 @@ def test_an_extension_that_is_not_spoken_is_refused_at_creation(
     assert named in answer.json()["detail"]
     assert answer.headers["Tus-Resumable"] == "1.0.0"
     assert part_files(service) == []
+
+
+@pytest.fixture
+def read_again(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were read for their hash after they had come."""
+    seen: list[Path] = []
+
+    def told(path: Path) -> str:
+        seen.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr(uploads, "file_sha256", told)
+    return seen
+
+
+def sha256_of(service: Service, slide_id: str) -> str:
+    return str(service.client.get(f"/slides/{slide_id}").json()["sha256"])
+
+
+def test_a_file_is_hashed_while_it_comes(
+    service: Service, small: bytes, read_again: list[Path]
+) -> None:
+    """A whole slide was read a second time at its end, while its sender waited."""
+    place = begin(service.client, len(small))
+    send(service.client, place, 0, small[:900])
+    wrong = base64.b64encode(bytes(20)).decode()
+    refused = send(service.client, place, 900, small[900:], **{"Upload-Checksum": f"sha1 {wrong}"})
+    assert refused.status_code == 460
+    send(service.client, place, 900, small[900:1300])
+    done = send(service.client, place, 1300, small[1300:])
+    assert sha256_of(service, done.headers["Slide-Id"]) == hashlib.sha256(small).hexdigest()
+    form = {"file": ("another.tif", small + b"\0")}
+    slide = service.client.post("/slides", files=form).json()
+    assert slide["sha256"] == hashlib.sha256(small + b"\0").hexdigest()
+    assert read_again == []
+
+
+def test_after_a_restart_the_file_is_read_for_its_hash(
+    service: Service, small: bytes, read_again: list[Path]
+) -> None:
+    """The state of a hash lives in one process; what another took, this one does not know."""
+    place = begin(service.client, len(small))
+    send(service.client, place, 0, small[:900])
+    running.forget()
+    done = send(service.client, place, 900, small[900:])
+    assert sha256_of(service, done.headers["Slide-Id"]) == hashlib.sha256(small).hexdigest()
+    assert len(read_again) == 1
+
+
+def test_the_state_of_a_hash_is_of_an_offset() -> None:
+    states = RunningHashes()
+    first = states.at("a", 0)
+    first.update(b"abc")
+    states.keep("a", 3, first)
+    first.update(b"lost with the line")
+    assert states.at("a", 3).hexdigest() == hashlib.sha256(b"abc").hexdigest()
+    assert states.at("a", 2).hexdigest() is None, "another process came further, or less far"
+    assert states.at("b", 3).hexdigest() is None
+    for number in range(MOST):
+        states.keep(str(number), 1, states.at(str(number), 0))
+    assert states.at("a", 3).hexdigest() is None

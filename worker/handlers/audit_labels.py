@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy.orm import Session
 
 from backend.annotations import masks
 from backend.label_issues import course
 from backend.label_issues.course import Found, Judged
-from backend.label_issues.tables import IssueKind
+from backend.label_issues.tables import IssueKind, LabelAudit
 from backend.patches.grid import PATCH_PX
 from backend.patches.tables import PatchRole
 from backend.rounds import service as rounds
@@ -70,19 +71,19 @@ def run(context: JobContext) -> None:
 
 def open_plan(context: JobContext) -> Plan:
     """Freeze what is still free, or read what an earlier attempt froze."""
-    with context.writing() as session:
-        audit = course.of_job(session, context.job_id)
-        if audit is None:
-            msg = f"job {context.job_id} has no audit"
-            raise LookupError(msg)
+    with context.reading() as session:
+        audit = audit_of(session, context)
         rounds.require_encoder_weights(audit.config["encoder_weights"], audit.config["encoder"])
-        if "unlabelled_sha256" not in audit.config:
-            places = choose_unlabelled(
-                session, count=audit.config["unlabelled"], seed=audit.config["seed"]
-            )
-            drawn = context.blobs.put(places_document(places))
-            course.freeze(session, audit, unlabelled_sha256=drawn, threads=context.settings.threads)
         frozen: dict[str, Any] = audit.config
+        if "unlabelled_sha256" not in frozen:
+            places = choose_unlabelled(session, count=frozen["unlabelled"], seed=frozen["seed"])
+    if "unlabelled_sha256" not in frozen:
+        # stored before the transaction that names it: nobody waits for a disk
+        drawn = context.blobs.put(places_document(places))
+        with context.writing() as session:
+            audit = audit_of(session, context)
+            course.freeze(session, audit, unlabelled_sha256=drawn, threads=context.settings.threads)
+            frozen = audit.config
     return Plan(
         audit_id=audit.id,
         snapshot=Snapshot.from_document(context.blobs.read(audit.snapshot_sha256)),
@@ -90,6 +91,14 @@ def open_plan(context: JobContext) -> Plan:
         config=config_of(frozen),
         folds=frozen["folds"],
     )
+
+
+def audit_of(session: Session, context: JobContext) -> LabelAudit:
+    audit = course.of_job(session, context.job_id)
+    if audit is None:
+        msg = f"job {context.job_id} has no audit"
+        raise LookupError(msg)
+    return audit
 
 
 def deal(plan: Plan, labelled: Labelled) -> Folding:

@@ -61,10 +61,15 @@ def run(context: JobContext) -> None:
     content = made(context, found)
     context.check()
     target = service.dicom_file(found, context.settings)
-    with context.finishing() as session:
-        # a slide that was deleted meanwhile leaves no file behind
-        slides.get(session, slide_id)
-        keep(target, content)
+    draft = drafted(target, content)
+    try:
+        with context.finishing() as session:
+            # a slide that was deleted meanwhile leaves no file behind
+            slides.get(session, slide_id)
+            draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    settle(target)
 
 
 def made(context: JobContext, found: Contents) -> bytes:
@@ -107,14 +112,18 @@ def box_of(patch: Origin) -> shapely.Polygon:
     return shapely.box(patch.x0, patch.y0, patch.x0 + patch.size0, patch.y0 + patch.size0)
 
 
-def keep(target: Path, content: bytes) -> None:
-    """Write the file whole; the slide's older ones, of masks as they were, go."""
+def drafted(target: Path, content: bytes) -> Path:
+    """Write the file whole beside its place, before the transaction that puts it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=target.parent, prefix=DRAFT, delete=False) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    Path(file.name).replace(target)
+    return Path(file.name)
+
+
+def settle(target: Path) -> None:
+    """Make the file's name last; the slide's older ones, of masks as they were, go."""
     sync_folder(target.parent)
     for other in target.parent.glob(f"*{service.ENDING}"):
         if other != target:

@@ -85,19 +85,24 @@ def run(context: JobContext) -> None:
 def open_plan(context: JobContext) -> Plan | None:
     """Freeze what is still free, or read what an earlier attempt froze."""
     require_precision(context.settings)
-    with context.writing() as session:
+    with context.reading() as session:
         row = rounds.get(session, context.subject)
         if row.state not in LIVE:
             return None
         rounds.require_encoder_weights(row.config["encoder_weights"], row.config["encoder"])
+        drawn: dict[str, Any] = {"threads": context.settings.threads}
         if row.state == RoundState.OPEN:
             places = choose_unlabelled(
                 session, count=row.config["unlabelled"], seed=row.config["seed"]
             )
-            drawn = {"unlabelled_sha256": context.blobs.put(places_document(places))}
-            course.begin_training(
-                session, row, config=drawn | {"threads": context.settings.threads}
-            )
+            # stored before the transaction that names it: nobody waits for a disk
+            drawn["unlabelled_sha256"] = context.blobs.put(places_document(places))
+    with context.writing() as session:
+        row = rounds.get(session, context.subject)
+        if row.state not in LIVE:
+            return None
+        if row.state == RoundState.OPEN:
+            course.begin_training(session, row, config=drawn)
         parent = model_versions.get(session, row.parent_model_version_id)
     config = config_of(row.config)
     return Plan(
