@@ -5,7 +5,7 @@ A score is made from one set, which it names by its sha256.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_other
 from hashlib import sha256 as hashed
