@@ -4,11 +4,13 @@ The largest picture is the slide, wherever it stands. Its own smaller copies (le
 that the file calls one) are not content; every other picture is, and is named.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import Unprocessable
 from backend.slides.formats import TIFF
+from backend.slides.pixel_kinds import TRUSTED
 from backend.slides.reader import OpenSlideReader, SlideUnreadable
 from models.pictures import plain
 from models.pictures.inside import Inside
@@ -30,6 +32,11 @@ ROUNDED = 2
 UNSPECIFIED = 0
 PLAIN_TIFF = "generic-tiff"
 """OpenSlide's word for a TIFF that no scanner has signed."""
+IN_PARTS = (
+    "The slide is stored turned, and in parts: it can't be put upright here. Export it upright."
+)
+IMAGEJ_PLANES = re.compile(r"ImageJ=[^\n]*\nimages=(\d{1,9})\n")
+"""Of a stack that ImageJ writes behind one directory, where other programs see one picture."""
 
 
 class SeveralPictures(Unprocessable):
@@ -44,7 +51,7 @@ class ChannelsUnknown(Unprocessable):
 class Layout:
     """The picture of a file that is the slide. `left_out`: how many others it holds.
 
-    `count`: of all that the file holds, levels too.
+    `count`: of all that the file holds, levels too. `uneven`: a level is stored otherwise.
     `in_directories`: it stands in a TIFF's directory of the picture's numbers. `hidden`: its
     transparency would hide all of it, and is not heeded.
     """
@@ -55,6 +62,7 @@ class Layout:
     count: int = 1
     in_directories: bool = False
     hidden: bool = False
+    uneven: bool = False
 
     @property
     def place(self) -> dict[str, int]:
@@ -107,40 +115,51 @@ def look_at(path: Path, reader: OpenSlideReader) -> Layout | None:
     if is_plain(reader):
         return layout_of(path)
     pages = [each for each in tiff_pictures.inside_of(path) if each.sub is None]
-    size = first_level(reader)
+    size = level_size(reader, 0)
     slides = [each for each in pages if (each.width, each.height) == size]
-    turned = (slides or pages)[0].turned if pages else False
-    if turned and (not slides or reader.bounds.size != size):
-        raise SlideUnreadable(
-            "The slide is stored turned, and in parts: it can't be put upright here. Export it "
-            "upright."
-        )
-    return Layout(slides[0], 0, pages[0].description, in_directories=True) if slides else None
+    if not slides:
+        # of the tables of a large NDPI nothing can be read so: its offsets are its own
+        vendor = reader.properties.get("openslide.vendor")
+        if vendor not in TRUSTED and any(each.turned for each in pages):
+            raise SlideUnreadable(IN_PARTS)
+        return None
+    shown = slides[0]
+    uneven = any(shrunk(each, shown) and each.turned for each in pages)
+    if (shown.turned or uneven) and reader.bounds.size != size:
+        raise SlideUnreadable(IN_PARTS)
+    return Layout(shown, 0, pages[0].description, in_directories=True, uneven=uneven)
 
 
 def shown_by(layout: Layout, reader: OpenSlideReader) -> bool:
-    """Say whether OpenSlide shows this picture, upright and in its colours, in the first level.
+    """Say whether OpenSlide shows this picture, upright and in its colours, at every level.
 
     What it does not is for libvips: a picture that is stored turned, of which libtiff turns each
     tile in its place; one beside a smaller tiled one, or in a sub-directory; one with a channel
-    beyond the colours, which is taken for transparency whatever the file says.
+    beyond the colours, which is taken for transparency whatever the file says; one with a tiled
+    picture of another shape beside it (a label), which is taken for a level.
     """
     shown = layout.shown
+    if shown.turned or layout.uneven:
+        return False
     if not is_plain(reader):
-        return not shown.turned
-    stands = shown.sub is None and (shown.width, shown.height) == first_level(reader)
-    return stands and not shown.spare and not shown.turned
+        return True
+    levels = [Inside(*level_size(reader, number)) for number in range(levels_of(reader))]
+    stands = shown.sub is None and (shown.width, shown.height) == level_size(reader, 0)
+    return stands and not shown.spare and all(shrunk(each, shown) for each in levels)
 
 
 def is_plain(reader: OpenSlideReader) -> bool:
     return reader.properties.get("openslide.vendor") == PLAIN_TIFF
 
 
-def first_level(reader: OpenSlideReader) -> tuple[int, int]:
-    """Return the width and height of the whole first level, beyond the scanned part too."""
-    width, height = (
-        reader.properties[f"openslide.level[0].{side}"] for side in ("width", "height")
-    )
+def levels_of(reader: OpenSlideReader) -> int:
+    return len(reader.level_downsamples)
+
+
+def level_size(reader: OpenSlideReader, number: int) -> tuple[int, int]:
+    """Return the width and height of a whole level, beyond the scanned part too."""
+    said = (reader.properties[f"openslide.level[{number}].{side}"] for side in ("width", "height"))
+    width, height = said
     return int(width), int(height)
 
 
@@ -160,13 +179,22 @@ def chosen(inside: list[Inside], *, in_directories: bool) -> Layout:
             f"The picture has {len(shown.spare)} channels beyond its colours; taken are grey and "
             "RGB pictures."
         )
-    others = [each for each in inside if each is not shown and not is_level(each, shown, inside)]
+    planes = IMAGEJ_PLANES.match(inside[0].description)
+    if planes and int(planes[1]) > len(inside):
+        raise SeveralPictures(
+            f"The file is a stack of {planes[1]} pictures (ImageJ): save the one that is meant."
+        )
+    rest = [each for each in inside if each is not shown]
+    others = [each for each in rest if not is_level(each, shown, inside)]
     if others and not in_directories and shown.page:
         raise SeveralPictures(
             f"The file holds {len(inside)} pictures, and the largest is not the first: split them, "
             "and send the one that is meant."
         )
-    return Layout(shown, len(others), inside[0].description, len(inside), in_directories)
+    uneven = any(each.reduced and (each.turned or each.spare) for each in rest)
+    return Layout(
+        shown, len(others), inside[0].description, len(inside), in_directories, uneven=uneven
+    )
 
 
 def is_level(each: Inside, shown: Inside, inside: list[Inside]) -> bool:

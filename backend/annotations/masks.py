@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 from backend.errors import TooLarge, Unprocessable
 from backend.patches.grid import PATCH_PX
@@ -46,12 +46,16 @@ def decode(content: bytes) -> Mask:
             # a second header chunk may contradict the one that was checked
             if image.size != (PATCH_PX, PATCH_PX) or image.mode != "L":
                 raise not_png("The PNG contradicts itself about its size or kind.")
-            mask = np.array(image)
+            image.load()
+            # as every viewer shows it
+            mask = np.array(ImageOps.exif_transpose(image))
     except (
         OSError,
         SyntaxError,
         ValueError,
         EOFError,
+        TypeError,
+        LookupError,
         struct.error,
         zlib.error,
         Image.DecompressionBombError,

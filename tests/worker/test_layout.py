@@ -32,6 +32,7 @@ def tiled(**how: object) -> dict:
 
 
 REDUCED = {"subfiletype": 1}
+TURNED = (274, "H", 1, 3, True)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,20 @@ def test_a_cameras_preview_behind_a_jpeg_is_named(tmp_path: Path) -> None:
         assert refused.value.problem_code == "image_frames"
 
 
+def test_a_stack_behind_one_directory_is_seen(tmp_path: Path) -> None:
+    """ImageJ writes large stacks so; other programs see the first picture alone."""
+    path = tmp_path / "a.tif"
+    for number, refused in ((1, False), (3, True)):
+        note = f"ImageJ=1.53t\nimages={number}\nslices={number}\n".encode()
+        tifffile.imwrite(path, SLIDE, photometric="rgb", description=note, metadata=None)
+        if not refused:
+            assert layout_of(path).qc == ()
+            continue
+        with pytest.raises(MembranaError, match="a stack of 3 pictures") as failure:
+            layout_of(path)
+        assert failure.value.problem_code == "image_frames"
+
+
 def test_a_moving_png_is_refused(tmp_path: Path) -> None:
     more = [Image.fromarray(SLIDE + np.uint8(1))]
     Image.fromarray(SLIDE).save(tmp_path / "a.png", save_all=True, append_images=more)
@@ -124,7 +139,12 @@ def test_channels_beyond_the_colours(tmp_path: Path) -> None:
         ([(THUMBNAIL, tiled()), (SLIDE, {})], False),
         ([(THUMBNAIL, tiled()), (SLIDE, tiled())], False),
         ([(np.dstack([SLIDE, SLIDE[..., 0]]), tiled(extrasamples=[0]))], False),
-        ([(SLIDE, tiled(extratags=[(274, "H", 1, 4, True)]))], False),
+        ([(SLIDE, tiled(extratags=[TURNED]))], False),
+        ([(SLIDE, tiled()), (LABEL, tiled(**REDUCED))], False),
+        (
+            [(SLIDE, tiled()), (SLIDE[::2, ::2], tiled(extratags=[TURNED], **REDUCED))],
+            False,
+        ),
     ],
 )
 def test_what_openslide_shows_otherwise_is_known(
