@@ -1,12 +1,15 @@
 """Masks that are broken, wrong or made to harm: refused with a word, nothing left of them."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 
 from tests.conftest import Service
 from tests.ready import code, patches_of, png, put, ready_slide
+from tests.turned import exif, stored
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -75,3 +78,19 @@ def test_hostile_masks_are_refused_and_leave_nothing(service: Service) -> None:
     if answer.status_code == 201:
         kept = service.blobs.read(answer.json()["annotation"]["mask_sha256"])
         assert b"zTXt" not in kept, "what is kept was encoded by us"
+
+
+def test_a_mask_that_says_it_is_turned_is_kept_upright(service: Service) -> None:
+    patches = patches_of(service.client, ready_slide(service))
+    drawn = np.zeros((256, 256), np.uint8)
+    drawn[10:40, 20:90] = 255
+    rgb = np.dstack([drawn] * 3)
+    for orientation, patch in ((1, patches[0]), (6, patches[1])):
+        content = png(stored(rgb, orientation)[..., 0], exif=exif(orientation))
+        answer = put(service.client, patch["id"], content)
+        assert answer.status_code == 201, answer.text
+        kept = service.blobs.read(answer.json()["annotation"]["mask_sha256"])
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(kept))), drawn)
+    damaged = chunk(b"eXIf", b"II*\0\xff\xff\xff\xff")
+    answer = put(service.client, patches[2]["id"], GOOD[:33] + damaged + GOOD[33:])
+    assert answer.status_code in {201, 422}
