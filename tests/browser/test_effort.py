@@ -10,6 +10,11 @@ from tests.browser.test_annotator import open_next, open_slide
 from tests.e2e.installation import Installation
 
 pytestmark = pytest.mark.slow
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", {get: () => hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""What a page hears when its tab goes behind another: Chromium without a screen hides none."""
 
 
 def seconds(installation: Installation, patch_id: str) -> list[float]:
@@ -58,3 +63,21 @@ def test_a_draft_goes_on_counting_and_a_second_save_begins_anew(
     first, second = seconds(installation, patch_id)
     assert 1.2 <= first <= time.monotonic() - began
     assert 0 < second <= time.monotonic() - before_first
+
+
+def test_a_hidden_page_and_another_panel_do_not_count(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    open_slide(page, slide_id)
+    began = time.monotonic()
+    patch_id = open_next(page)
+    page.keyboard.press("3")
+    page.wait_for_timeout(1500)
+    page.keyboard.press("1")
+    page.evaluate(HIDE, arg=True)
+    page.wait_for_timeout(1500)
+    page.evaluate(HIDE, arg=False)
+    page.keyboard.press("a")
+    expect(page.get_by_test_id("editor")).to_have_attribute("data-revision", "1", timeout=PATIENCE)
+    [spent] = seconds(installation, patch_id)
+    assert 0 < spent <= time.monotonic() - began - 3
