@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.audit import service as audit
@@ -302,5 +302,5 @@ def give_up(session: Session, job: Job, problem: dict[str, Any]) -> None:
     row_id = session.scalar(select(LiveScore.id).where(LiveScore.slide_id == job.subject))
     if row_id is not None:
         kept = {key: problem[key] for key in ("code", "detail") if key in problem}
-        ours = LiveScore.job_id == job.id
+        ours = or_(LiveScore.job_id == job.id, LiveScore.job_id.is_(None))
         move(session, LiveScore, row_id, ScoreState.FAILED, ours, problem=kept)

@@ -120,7 +120,9 @@ def test_a_slide_is_predicted_ranked_and_announced(service: Service) -> None:
     assert [shard[:2] for shard in done["shards"]] == [(0, 0), (0, 1)]
     assert {patch[2] for patch in done["patches"]} == {"proposed"}
     assert sorted(patch[7] for patch in done["patches"]) == list(range(1, 21))
-    assert all(patch[8]["text"] for patch in done["patches"])
+    listed = service.client.get(f"/slides/{slide_id}/patches").json()["items"]
+    assert len(listed) == 20
+    assert all(patch["reason"]["text"] for patch in listed), "the words are made when it is shown"
     with service.database.reading() as session:
         assert jobs.get(session, job_id).state == JobState.SUCCEEDED
         [event] = session.scalars(select(Event).where(Event.topic == "proposals")).all()
