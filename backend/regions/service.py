@@ -255,6 +255,8 @@ def next_revision(
     )
     session.add(row)
     session.flush()
+    # who answers with it has no session any more
+    session.refresh(row, ["author"])
     audit.record(
         session,
         by,
