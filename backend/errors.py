@@ -1,5 +1,6 @@
 """Errors a person can act on: each knows its HTTP status and a stable code (RFC 9457)."""
 
+import errno
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -91,3 +92,18 @@ class Unavailable(MembranaError):
 
 class NoSpace(MembranaError):
     status, code, title = 507, "no_space", "The disk is too full"
+
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+SQLITE_FULL, POSTGRESQL_FULL = 13, "53100"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether a file or a database could not be written for want of room."""
+    if isinstance(error, OSError):
+        return error.errno in DISK_FULL
+    cause = getattr(error, "orig", None)
+    return (
+        getattr(cause, "sqlite_errorcode", None) == SQLITE_FULL
+        or getattr(cause, "sqlstate", None) == POSTGRESQL_FULL
+    )

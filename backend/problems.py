@@ -1,6 +1,5 @@
 """Every error leaves as application/problem+json (RFC 9457), and the contract says so."""
 
-import errno
 import json
 import logging
 from typing import Any
@@ -13,15 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
-from backend.errors import MembranaError, NoSpace, NotFound, Unprocessable
+from backend.errors import MembranaError, NoSpace, NotFound, Unprocessable, is_disk_full
 from backend.plain_words import described
 from backend.security import HEADERS
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-SQLITE_FULL, POSTGRESQL_FULL = 13, "53100"
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "What went wrong (RFC 9457). Some codes add members, such as `current`.",
@@ -109,16 +106,6 @@ def disk(request: Request, error: Exception) -> JSONResponse:
             "The server's disk filled up, so nothing was written. Delete slides that are no "
             "longer needed, or ask the administrator for a larger disk."
         )
-    )
-
-
-def is_disk_full(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in DISK_FULL
-    cause = getattr(error, "orig", None)
-    return (
-        getattr(cause, "sqlite_errorcode", None) == SQLITE_FULL
-        or getattr(cause, "sqlstate", None) == POSTGRESQL_FULL
     )
 
 

@@ -4,7 +4,6 @@ What is derived lies in the slide folder under the file's sha256, whole or not a
 try finds it and does not make it again.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from backend.slides.geometry import SizePx
 from backend.slides.leftovers import pyramid_key
 from backend.slides.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable, manner
 from backend.slides.tables import Slide
-from backend.storage.blobs import BlobMissing
+from backend.storage.blobs import BlobMissing, also_at
 from worker.context import JobContext
 from worker.conversion import (
     convert_picture,
@@ -165,10 +164,7 @@ def alone(settings: Settings, slide: Slide, blob: Path) -> str:
     target = settings.slide_folder / slide.sha256 / NAME_IN_FOLDER
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_file():
-        try:
-            os.link(blob, target)
-        except OSError:
-            shutil.copyfile(blob, target)
+        also_at(blob, target)
     return str(target.relative_to(settings.slide_folder))
 
 

@@ -6,7 +6,7 @@ import socket
 
 from backend.db.base import new_id
 from backend.db.session import get_database
-from backend.errors import MembranaError
+from backend.errors import MembranaError, NoSpace, is_disk_full
 from backend.jobs import service as jobs
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job, JobState
@@ -19,6 +19,13 @@ log = logging.getLogger(__name__)
 STUMBLED = {
     "code": "internal_error",
     "detail": "This failed for a reason that is ours; the server's log has the details.",
+}
+FULL = {
+    "code": NoSpace.code,
+    "detail": (
+        "The server's disk filled up, so this could not be finished. Delete slides that are no "
+        "longer needed, or ask the administrator for a larger disk; then ask for it again."
+    ),
 }
 
 
@@ -51,9 +58,9 @@ def run_job(job_id: str, settings: Settings) -> None:
     except MembranaError as error:
         log.warning("job %s failed: %s", job_id, error.problem_code)
         end(context, error.problem(), JobState.FAILED)
-    except Exception:
+    except Exception as error:
         log.exception("job %s stumbled at attempt %d", job_id, job.attempts)
-        put_back(context, STUMBLED)
+        put_back(context, FULL if is_disk_full(error) else STUMBLED)
 
 
 def put_back(context: JobContext, problem: jobs.Problem) -> None:

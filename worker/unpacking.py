@@ -4,7 +4,6 @@ A zip is one slide, as every file is: a row is known by its file's sha256. Of se
 taken for the others, they are all named; and what can't be read says why.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from backend.slides import archives, dicom, mirax
 from backend.slides.archives import ArchiveWithoutSlide
 from backend.slides.dicom import DicomUnsupported, Instance
 from backend.slides.formats import TIFF
-from backend.storage.blobs import sync_folder
+from backend.storage.blobs import also_at, sync_folder
 from worker.context import JobContext
 
 CONTENTS, GATHERED = "zip", "slide"
@@ -150,8 +149,5 @@ def gathered(slide: Found, folder: Path) -> Path:
     for number, each in enumerate(slide.levels):
         link = target / f"{number:05}.dcm"
         if not link.is_file():
-            try:
-                os.link(each.path, link)
-            except OSError:
-                shutil.copyfile(each.path, link)
+            also_at(each.path, link)
     return target / f"{0:05}.dcm"

@@ -255,7 +255,6 @@ def next_revision(
     )
     session.add(row)
     session.flush()
-    # who answers with it has no session any more
     session.refresh(row, ["author"])
     audit.record(
         session,

@@ -3,7 +3,6 @@
 Whoever made the zip may be hostile: no path leaves the folder, no links, no bombs.
 """
 
-import errno
 import lzma
 import shutil
 import struct
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from backend.errors import NoSpace, Unprocessable
+from backend.errors import NoSpace, Unprocessable, is_disk_full
 from backend.settings import Settings
 from backend.slides import dicom, mirax
 from backend.slides.archive_members import (
@@ -166,7 +165,7 @@ def unpack(path: Path, folder: Path, settings: Settings, *, check: Callable[[], 
                 with archive.open(member) as source, target.open("xb") as sink:
                     copy_at_most(source, sink, member.file_size)
     except (*BROKEN, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if is_disk_full(error):
             raise NoSpace("The server's disk filled up while the zip was unpacked.") from error
         raise ArchiveUnreadable(DAMAGED) from error
 

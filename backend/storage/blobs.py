@@ -5,7 +5,9 @@ Blob first, row second: a crash leaves an orphan to sweep, never a row that poin
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -36,6 +38,25 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def also_at(source: Path, target: Path) -> None:
+    """Give a file a second name; where a file system has no such thing, copy it, whole or not.
+
+    Who dies on the way, or meets a full disk, leaves no half file under the name.
+    """
+    with suppress(OSError):
+        os.link(source, target)
+        return
+    with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as draft:
+        try:
+            with source.open("rb") as content:
+                shutil.copyfileobj(content, draft)
+            draft.flush()
+            os.fsync(draft.fileno())
+            Path(draft.name).replace(target)
+        finally:
+            Path(draft.name).unlink(missing_ok=True)
 
 
 class Blobs:

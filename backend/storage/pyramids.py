@@ -5,6 +5,7 @@ on the live levels it maps onto one whole storage object each, so shards can be 
 order by several workers; levels too coarse for that are built from the last live one at the end.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -150,12 +151,15 @@ def create(folder: Path, size: SizePx, mpp: float) -> Pyramid:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(mkdtemp(dir=folder.parent, prefix=DRAFT))
-        write_empty(draft, size, mpp)
         try:
+            write_empty(draft, size, mpp)
             draft.rename(folder)
-        except OSError:
-            # somebody else was first
-            shutil.rmtree(draft)
+        except OSError as error:
+            # a folder that isn't empty is in the way: somebody else was first
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     return opened(folder)
 
 

@@ -1,5 +1,6 @@
 """Label pyramids: any order of shards, every level, equal bytes, valid OME-Zarr 0.5."""
 
+import errno
 import hashlib
 import threading
 from pathlib import Path
@@ -145,3 +146,21 @@ def test_what_is_not_predicted_reads_as_nothing(tmp_path: Path) -> None:
 )
 def test_levels_end_at_one_chunk(size: tuple[int, int], levels: int) -> None:
     assert pyramids.level_count(size) == levels
+
+
+def test_a_full_disk_is_not_somebody_who_was_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It read so, and what was raised then spoke of a file that is not there."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place, name in ((Path, "rename"), (pyramids, "write_empty")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, full)
+            with pytest.raises(OSError, match="No space") as caught:
+                pyramids.create(tmp_path / "a.zarr", SIZE, MPP)
+        assert caught.value.errno == errno.ENOSPC
+        assert list(tmp_path.iterdir()) == [], "nothing half made stays"
+    assert pyramids.create(tmp_path / "a.zarr", SIZE, MPP).size == SIZE
