@@ -23,6 +23,15 @@ COLUMNS = (
     ("boundary F1", ("shape", "mean", "boundary_f1"), 3),
 )
 """Title, place in a run's evaluation, decimals; shapes are means without penalties."""
+COST = {
+    "steps": ("steps", 0),
+    "updates": ("updates", 0),
+    "best at": ("stopped", 2),
+    "threshold": ("threshold", 2),
+    "CPU s": ("seconds", 0),
+}
+"""Title, name in a run, decimals. Equal passes are unequal steps, and a step of some methods makes
+two updates; `best at` is the share of the training whose weights were judged."""
 
 
 def markdown(results: Mapping[str, Any], judge: str = "test") -> str:
@@ -103,7 +112,7 @@ def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run], judge: str
         f"{facts[judge]} {judge} patches of {len(facts[f'{judge}_groups'])} groups; seeds "
         f"{', '.join(map(str, seeds))}."
     )
-    titles = ["method", *(column[0] for column in COLUMNS), "steps", "CPU s", "Δ Dice (95 %)"]
+    titles = ["method", *(column[0] for column in COLUMNS), *COST, "Δ Dice (95 %)"]
     lines = [title, "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     methods = ordered(methods_of(runs))
     best = max(methods, key=lambda method: mean(dice(run) for run in of(runs, method)))
@@ -115,9 +124,14 @@ def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run], judge: str
 
 def cells(mine: Sequence[Run], runs: Sequence[Run]) -> list[str]:
     figures = [spread(values(mine, *path), digits) for _, path, digits in COLUMNS]
-    steps = f"{mean(run['steps'] for run in mine):.0f}"
-    seconds = f"{mean(run['seconds'] for run in mine):.0f}"
-    return [*figures, steps, seconds, against(mine, of(runs, BASELINE) or of(runs, ALL_LABELS))]
+    cost = [averaged(mine, name, digits) for name, digits in COST.values()]
+    return [*figures, *cost, against(mine, of(runs, BASELINE) or of(runs, ALL_LABELS))]
+
+
+def averaged(runs: Sequence[Run], name: str, digits: int) -> str:
+    """Return the mean over runs of what they cost; a dash where older files have no word for it."""
+    found = [run[name] for run in runs if name in run]
+    return f"{mean(found):.{digits}f}" if found else "–"
 
 
 def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
