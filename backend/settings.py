@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     encoder_weights: str = Field(
         "scratch",
         description="File of pretrained encoder weights, folder of such files named after their "
-        "encoders, or the word `scratch`.",
+        "encoders, or a word: `scratch`; `imagenet`, those that an installed package brings.",
     )
     round_iterations: int = Field(0, description="Training steps of a round; 0: the preset's own.")
     round_unlabelled: int = Field(200, description="Unlabelled patches drawn for a round.")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from backend.events.tables import Event
@@ -15,6 +15,15 @@ Pulse = tuple[int, int, int]
 def announce(session: Session, topic: str, subject_id: str, data: dict[str, Any]) -> None:
     """Add an event to the caller's transaction: seen only if the change itself is."""
     session.add(Event(topic=topic, subject_id=subject_id, data=data))
+
+
+def announce_all(
+    session: Session, topic: str, subjects: Sequence[tuple[str, dict[str, Any]]]
+) -> None:
+    """Add an event for each subject, in one statement."""
+    if subjects:
+        rows = [{"topic": topic, "subject_id": each, "data": data} for each, data in subjects]
+        session.execute(insert(Event), rows)
 
 
 def since(session: Session, last_id: int, *, limit: int = 500) -> Sequence[Event]:

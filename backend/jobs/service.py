@@ -18,7 +18,7 @@ from backend.db.base import now
 from backend.db.outbox import after_commit
 from backend.db.states import move
 from backend.errors import NotFound
-from backend.events.service import announce
+from backend.events.service import announce, announce_all
 from backend.jobs.bell import longest, ring
 from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import ACTIVE, Job, JobKind, JobState
@@ -94,6 +94,37 @@ def enqueue(
     announce_job(session, job)
     after_commit(session, partial(ring, job.id, kind))
     return job
+
+
+def enqueue_all(
+    session: Session, kind: JobKind, subjects: Sequence[str], *, requested_by: str | None = None
+) -> None:
+    """Have an active job of this kind for each subject, in as few statements for all as for one."""
+    there = set(session.scalars(select(Job.subject).where(Job.kind == kind, Job.state.in_(ACTIVE))))
+    most = get_settings().max_attempts
+    new = [
+        Job(
+            kind=kind,
+            subject=subject,
+            params={},
+            max_attempts=most,
+            requested_by=requested_by,
+            rung_at=now(),
+        )
+        for subject in subjects
+        if subject not in there
+    ]
+    try:
+        with session.begin_nested():
+            session.add_all(new)
+    except IntegrityError:
+        # somebody asked for one of them meanwhile
+        for subject in subjects:
+            enqueue(session, kind, subject, requested_by=requested_by)
+        return
+    announce_all(session, Job.TOPIC, [(job.id, told_of(job)) for job in new])
+    for job in new:
+        after_commit(session, partial(ring, job.id, kind))
 
 
 def active_job(session: Session, kind: JobKind, subject: str) -> Job | None:
@@ -244,15 +275,15 @@ def ended() -> dict[str, Any]:
 
 
 def announce_job(session: Session, job: Job) -> None:
-    announce(
-        session,
-        Job.TOPIC,
-        job.id,
-        {
-            "kind": str(job.kind),
-            "subject": job.subject,
-            "state": str(job.state),
-            "progress": job.progress,
-            "message": job.message,
-        },
-    )
+    announce(session, Job.TOPIC, job.id, told_of(job))
+
+
+def told_of(job: Job) -> dict[str, Any]:
+    """Return what an event says of a job."""
+    return {
+        "kind": str(job.kind),
+        "subject": job.subject,
+        "state": str(job.state),
+        "progress": job.progress,
+        "message": job.message,
+    }

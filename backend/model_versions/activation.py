@@ -37,7 +37,6 @@ def switch(session: Session, version: ModelVersion, *, requested_by: str | None)
     """Make a version active and ask for its predictions; people's masks stay as they are."""
     service.make_active(session, version)
     ready = select(Slide.id).where(Slide.state == SlideState.READY).order_by(Slide.id)
-    for slide_id in session.scalars(ready).all():
-        predictions.request(
-            session, slide_id, model_version_id=version.id, requested_by=requested_by
-        )
+    predictions.request_all(
+        session, session.scalars(ready).all(), version, requested_by=requested_by
+    )

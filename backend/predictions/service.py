@@ -86,9 +86,8 @@ def request(
         if model_version_id
         else model_versions.active(session)
     )
-    if version.state in UNTRAINED:
-        raise ModelVersionUntrained(f"{version.name} is {version.state}: it can't predict.")
-    subject = f"{slide_id}:{version.id}"
+    require_trained(version)
+    subject = subject_of(slide_id, version)
     if box is None:
         kind, params = JobKind.PREDICT, {}
     else:
@@ -103,6 +102,24 @@ def request(
         requested_by=requested_by,
         idempotency_key=idempotency_key,
     )
+
+
+def request_all(
+    session: Session, slide_ids: Sequence[str], version: ModelVersion, *, requested_by: str | None
+) -> None:
+    """Ask for many whole slides at once, as `request` does for each."""
+    require_trained(version)
+    subjects = [subject_of(slide_id, version) for slide_id in slide_ids]
+    jobs.enqueue_all(session, JobKind.PREDICT, subjects, requested_by=requested_by)
+
+
+def require_trained(version: ModelVersion) -> None:
+    if version.state in UNTRAINED:
+        raise ModelVersionUntrained(f"{version.name} is {version.state}: it can't predict.")
+
+
+def subject_of(slide_id: str, version: ModelVersion) -> str:
+    return f"{slide_id}:{version.id}"
 
 
 def newest_job(session: Session, slide_id: str, model_version_id: str | None = None) -> Job | None:
