@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from alembic import command
-from sqlalchemy import delete
+from sqlalchemy import MetaData, delete, select
 
 from backend.db.migrate import config
 from backend.embedded import up
@@ -137,25 +137,22 @@ def test_the_migration_keeps_what_the_patches_say(
 def test_the_migration_refuses_slides_of_two_grids(service: Service) -> None:
     ready_slide(service)
     command.downgrade(config(), "0008")
-    with service.database.writing() as session:
-        session.query(Slide).update({"mpp": 0.5})
-        session.flush()
-    ready_slide_of_old(service)
+    add_twin_of_old(service)
     with pytest.raises(Conflict, match=r"0\.25, 0\.5") as refused:
         command.upgrade(config(), "head")
     assert refused.value.problem_code == "analysis_mpp_mixed"
 
 
-def ready_slide_of_old(service: Service) -> None:
-    """Add a slide and a patch as the version before wrote them."""
+def add_twin_of_old(service: Service) -> None:
+    """Add a slide of another grid with a patch, in the tables as they were then."""
     with service.database.writing() as session:
-        old = session.query(Slide).one()
-        values = {"state": "ready", "name": "b", "width": 512, "height": 512, "mpp": 0.25}
-        new = Slide(sha256="b" * 64, byte_size=1, **values)
-        session.add(new)
-        session.flush()
-        assert old.id != new.id
-        from backend.patches.tables import Patch
-
-        place = {"row": 0, "column": 0, "x0": 0, "y0": 0, "size0": 256, "tissue_fraction": 1}
-        session.add(Patch(slide_id=new.id, **place))
+        tables = MetaData()
+        tables.reflect(session.connection(), only=["slides", "patches"])
+        slides, patches = tables.tables["slides"], tables.tables["patches"]
+        slide = dict(session.execute(select(slides)).mappings().one())
+        patch = dict(session.execute(select(patches).limit(1)).mappings().one())
+        twin = {"id": "b", "sha256": "b" * 64, "mpp": 0.25}
+        session.execute(slides.update().values(mpp=0.5))
+        session.execute(slides.insert().values(slide | twin))
+        placed = {"id": "b", "slide_id": "b", "size0": 256}
+        session.execute(patches.insert().values(patch | placed))
