@@ -98,7 +98,7 @@ def test_a_patch_tells_its_revision_model_and_reason(service: Service) -> None:
     assert len(reason["text"].split()) > 3
     flagged = patch["selection"]["flagged_fraction"]
     assert reason["flagged_fraction"] == pytest.approx(flagged, abs=1e-6)
-    assert f"{flagged:.1%}" in reason["text"]
+    assert f"{100 * flagged:.1f} %" in reason["text"]
 
 
 def test_the_image_is_what_the_reader_reads(service: Service) -> None:

@@ -1,17 +1,31 @@
 """From regions to a signed report, in a real browser against the real service and its workers."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from models.phantom import PhantomSpec, write
 from tests.browser.conftest import PASSWORD
 from tests.browser.places import on_slide
 from tests.browser.test_annotator import PATIENCE, open_slide
 from tests.e2e.installation import Installation, until
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def slide_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of these tests' own: what others accept on theirs would count as seen here."""
+    path = tmp_path_factory.mktemp("scored-phantom") / "phantom.tif"
+    write(PhantomSpec(width=2048, height=2048, seed=5), path)
+    with path.open("ab") as file:
+        file.write(b"\0")
+    return path
+
+
 CORNERS = [(200, 200), (1800, 240), (1760, 1800), (220, 1760)]
 
 

@@ -117,7 +117,7 @@ def test_a_folder_is_a_detector_too(tmp_path):
     ("card", "code", "word"),
     [
         (None, "detector_missing", "name, kind, mpp and licence"),
-        ("{", "detector_invalid", "Invalid JSON"),
+        ("{", "detector_invalid", "not valid JSON"),
         ({"kind": "hovernet"}, "detector_invalid", "kind"),
         ({"licence": ""}, "detector_invalid", "licence"),
         ({"mpp": 40}, "detector_invalid", "mpp"),
