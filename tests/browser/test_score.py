@@ -7,23 +7,24 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from models.phantom import PhantomSpec, write
 from tests.browser.conftest import PASSWORD
 from tests.browser.places import on_slide
 from tests.browser.test_annotator import PATIENCE, open_slide
 from tests.e2e.installation import Installation, until
+from tests.e2e.pathologist import idle
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="session")
-def slide_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A slide of these tests' own: what others accept on theirs would count as seen here."""
-    path = tmp_path_factory.mktemp("scored-phantom") / "phantom.tif"
-    write(PhantomSpec(width=2048, height=2048, seed=5), path)
-    with path.open("ab") as file:
-        file.write(b"\0")
-    return path
+@pytest.fixture
+def untouched_id(installation: Installation, slide_file: Path, tmp_path: Path) -> str:
+    """A slide that nobody has looked at: what other tests accept on theirs counts as seen."""
+    path = tmp_path / "untouched.tif"
+    path.write_bytes(slide_file.read_bytes() + b"\0")
+    with installation.client() as client, path.open("rb") as file:
+        answer = client.post("/slides", files={"file": ("phantom.tif", file)})
+        idle(client)
+        return str(answer.raise_for_status().json()["id"])
 
 
 CORNERS = [(200, 200), (1800, 240), (1760, 1800), (220, 1760)]
@@ -115,10 +116,10 @@ def tumour_everywhere(installation: Installation, slide_id: str, side: int = 204
 
 
 def test_a_report_is_asked_for_read_signed_and_amended(
-    page: Page, slide_id: str, installation: Installation
+    page: Page, untouched_id: str, installation: Installation
 ) -> None:
-    tumour_everywhere(installation, slide_id)
-    open_slide(page, slide_id)
+    tumour_everywhere(installation, untouched_id)
+    open_slide(page, untouched_id)
     page.get_by_test_id("tab-report").click()
     page.get_by_test_id("report-ask").click()
     report = page.get_by_test_id("report")
