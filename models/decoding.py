@@ -27,10 +27,6 @@ QUIET_ABOUT = ("error in tile", "read gave", "VipsIcc:", "icc_import:")
 is judged elsewhere and damages no pixel."""
 
 
-# a file is decoded once: remembered operations would only hold memory, and files since changed
-pyvips.cache_set_max(0)
-
-
 MARK = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 """What ends coded pixels of a JPEG: a marker that is neither stuffing nor a restart."""
 END_OF_IMAGE = 0xD9

@@ -60,7 +60,7 @@ class Results:
     def __init__(self, path: Path, protocol: Protocol) -> None:
         """Open or begin. Raises DatasetError if the file is of another protocol."""
         self.path = path
-        document = json.loads(json.dumps(protocol.document()))
+        document = protocol.document()
         self.content: dict[str, Any] = {"protocol": document, "sets": {}, "runs": []}
         if path.exists():
             self.content = stored(path)

@@ -99,27 +99,26 @@ def run(
     `validation`: then nothing is predicted for the test patches. Of several processes that torchrun
     started all train, and the leading one alone judges and writes; the others return an empty row.
     """
-    part = dataset.split(data, seed=protocol.split_seed)
-    chosen = dataset.labelled(part, cell.labelled, seed=cell.seed)
-    config = configured(cell, protocol, threads)
-    log = Log.of(folder, fingerprint(config, data, chosen))
-    teach = teach_pixels if cell.contender.pixels else teach_network
-    learned = teach(cell, config, data, part, chosen, protocol, folder, log, progress)
+    trial = Trial.of(cell, data, protocol, folder, threads)
+    config, part, log = trial.config, trial.part, trial.log
+    learned = (
+        teach_pixels(trial) if cell.contender.pixels else teach_network(trial, progress=progress)
+    )
     if learned is None:
         return {}
     row = {
         "set": data.name,
         "method": cell.contender.name,
         "labelled": cell.labelled,
-        "labelled_patches": len(chosen),
+        "labelled_patches": len(trial.chosen),
         "seed": cell.seed,
         "steps": config.iterations,
         "config": config.document(),
-        "weights_sha256": stopping.sha256_of(folder / WEIGHTS),
+        "weights_sha256": stopping.sha256_of(trial.weights),
         **learned,
         "curve": log.curve,
     }
-    predictor = predictor_of(folder / WEIGHTS, protocol.device)
+    predictor = predictor_of(trial.weights, protocol.device)
     for part_name in (VALIDATION, TEST) if judge == TEST else (VALIDATION,):
         patches = part.test if part_name == TEST else part.validation
         row[part_name] = judged_on(predictor, row["threshold"], data, patches)
@@ -127,36 +126,65 @@ def run(
     return row | {"seconds": round(log.seconds, 1)}
 
 
-def teach_network(
-    cell: Cell,
-    config: TrainingConfig,
-    data: Dataset,
-    part: Split,
-    chosen: npt.NDArray[np.intp],
-    protocol: Protocol,
-    folder: Path,
-    log: "Log",
-    progress: Progress,
-) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Trial:
+    """What a training of a table needs: its configuration, patches and place.
+
+    chosen: the training patches that have labels; asked: the validation patches that decide.
+    """
+
+    cell: Cell
+    config: TrainingConfig
+    data: Dataset
+    part: Split
+    chosen: npt.NDArray[np.intp]
+    stopping: str
+    folder: Path
+    log: "Log"
+
+    @classmethod
+    def of(
+        cls, cell: Cell, data: Dataset, protocol: Protocol, folder: Path, threads: int
+    ) -> "Trial":
+        part = dataset.split(data, seed=protocol.split_seed)
+        chosen = dataset.labelled(part, cell.labelled, seed=cell.seed)
+        config = configured(cell, protocol, threads)
+        log = Log.of(folder, fingerprint(config, data, chosen))
+        return cls(cell, config, data, part, chosen, protocol.stopping, folder, log)
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / WEIGHTS
+
+    @property
+    def asked(self) -> npt.NDArray[np.intp]:
+        return stopping.asked(self.part.validation)
+
+    def cut(self, probability: npt.NDArray[np.float32]) -> tuple[float, float]:
+        """Return the threshold for predictions of the patches asked, and the Dice there."""
+        return stopping.cut(probability, self.data.truth(self.asked), self.stopping)
+
+
+def teach_network(trial: Trial, *, progress: Progress) -> dict[str, Any] | None:
     """Train networks; keep the teacher of the best moment. None in a process that only helps."""
-    asked = stopping.asked(part.validation)
-    images, truth = data.images[asked], data.truth(asked)
+    config, data, log = trial.config, trial.data, trial.log
+    images = data.images[trial.asked]
+    last = trial.stopping == stopping.LAST
 
     def watch(step: int, teacher: nn.Module) -> None:
         if step * stopping.MOMENTS // config.iterations <= log.points:
             return
-        threshold, dice = stopping.judge(teacher, predict, images, truth, protocol.stopping)
-        last = protocol.stopping == stopping.LAST
+        threshold, dice = trial.cut(predict(teacher, images))
         if last or not log.curve or dice > max(point["dice"] for point in log.curve):
-            stopping.keep(teacher, config.network, folder / WEIGHTS)
+            stopping.keep(teacher, config.network, trial.weights)
         log.add(step / config.iterations, dice, threshold)
 
-    trained = fit(config, data, part, chosen, folder, progress=progress, watch=watch)
-    if not distributed.joined(protocol.device).leads:
+    trained = fit(
+        config, data, trial.part, trial.chosen, trial.folder, progress=progress, watch=watch
+    )
+    if not distributed.joined(config.device).leads:
         return None
-    best = max(log.curve, key=lambda point: point["dice"])
-    if protocol.stopping == stopping.LAST:
-        best = log.curve[-1]
+    best = log.curve[-1] if last else max(log.curve, key=lambda point: point["dice"])
     return {
         "updates": trained.updates,
         "compiled": trained.compiled,
@@ -165,28 +193,16 @@ def teach_network(
     }
 
 
-def teach_pixels(
-    cell: Cell,
-    config: TrainingConfig,
-    data: Dataset,
-    part: Split,
-    chosen: npt.NDArray[np.intp],
-    protocol: Protocol,
-    folder: Path,
-    log: "Log",
-    progress: Progress,
-) -> dict[str, Any]:
+def teach_pixels(trial: Trial) -> dict[str, Any]:
     """Fit a pixel classifier; the validation patches choose its threshold as for every method."""
-    folder.mkdir(parents=True, exist_ok=True)
+    data, cell = trial.data, trial.cell
+    trial.folder.mkdir(parents=True, exist_ok=True)
     classifier = pixel_classifier.fit(
-        cell.contender.pixels, data.images[chosen], data.masks[chosen], seed=cell.seed
+        cell.contender.pixels, data.images[trial.chosen], data.masks[trial.chosen], seed=cell.seed
     )
-    pixel_classifier.save_classifier(classifier, folder / WEIGHTS)
-    asked = stopping.asked(part.validation)
-    threshold, dice = stopping.cut(
-        classifier.predict(data.images[asked]), data.truth(asked), protocol.stopping
-    )
-    log.add(1.0, dice, threshold)
+    pixel_classifier.save_classifier(classifier, trial.weights)
+    threshold, dice = trial.cut(classifier.predict(data.images[trial.asked]))
+    trial.log.add(1.0, dice, threshold)
     return {"updates": 0, "compiled": False, "stopped": 1.0, "threshold": threshold}
 
 
@@ -231,8 +247,7 @@ def configured(cell: Cell, protocol: Protocol, threads: int) -> TrainingConfig:
 
 def meaning(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a training's result depends on, of its configuration as JSON types."""
-    kept = json.loads(json.dumps(config))
-    return {name: value for name, value in kept.items() if name not in RESOURCES}
+    return {name: value for name, value in config.items() if name not in RESOURCES}
 
 
 def fingerprint(config: TrainingConfig, data: Dataset, chosen: npt.NDArray[np.intp]) -> str:

@@ -7,7 +7,6 @@ low. Files of before say `last`: the last weights, cut at 0.5.
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,10 @@ from models.metrics.threshold import best_threshold
 from models.networks import Ensemble, NetworkConfig, save_ensemble
 
 VALIDATION, LAST = "validation", "last"
-STOPPING = (VALIDATION, LAST)
 MOMENTS = 20
 """How often the validation patches are asked."""
 PATCHES = 32
 """Of so many, spread over the validation part, is asked."""
-
-Predict = Callable[[nn.Module, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
 def asked(patches: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -32,27 +28,15 @@ def asked(patches: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     return patches[:: max(1, -(-len(patches) // PATCHES))]
 
 
-def keep(network: nn.Module, config: NetworkConfig, path: Path) -> str:
-    """Write a network's weights, whole or not at all; return their sha256."""
+def keep(network: nn.Module, config: NetworkConfig, path: Path) -> None:
+    """Write a network's weights, whole or not at all."""
     fresh = path.with_suffix(".new")
-    sha256 = save_ensemble(Ensemble(config, network, ()), fresh)
+    save_ensemble(Ensemble(config, network, ()), fresh)
     fresh.replace(path)
-    return sha256
 
 
 def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def judge(
-    network: nn.Module,
-    predict: Predict,
-    images: npt.NDArray[np.uint8],
-    truth: npt.NDArray[np.uint8],
-    stopping: str,
-) -> tuple[float, float]:
-    """Return the threshold for a network and the pooled Dice there, of images and their truth."""
-    return cut(predict(network, images), truth, stopping)
 
 
 def cut(
