@@ -16,7 +16,7 @@ def test_a_log_is_put_aside_while_its_process_writes(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", writer], stdin=subprocess.PIPE, stdout=written
         )
-    while b"first" not in log.read_bytes():
+    while b"first\n" not in log.read_bytes():
         assert process.poll() is None
     rotate(log, largest=400)
     process.communicate(b"go on\n")
