@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from backend.errors import MembranaError
+from backend.kit.errors import MembranaError
 from backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from backend.auth.tables import Role
     from backend.client import Client
+    from backend.people.users.tables import Role
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -109,8 +109,8 @@ def worker(queue: Annotated[str, typer.Argument(help="interactive, gpu or cpu")]
 
 def require_grid(settings: Settings) -> None:
     """Refuse to start beside patches of another grid."""
-    from backend.db.session import get_database
-    from backend.patches import installed_grid
+    from backend.kit.db.session import get_database
+    from backend.slides.patches import installed_grid
 
     installed_grid.require_at_start(get_database(settings.sqlalchemy_url), settings.analysis_mpp)
 
@@ -129,9 +129,9 @@ def list_settings() -> None:
 @db.command("upgrade")
 def upgrade_database() -> None:
     """Bring the database to this version's tables; on an empty one make the user `admin`."""
-    from backend.auth import service as auth
-    from backend.db.migrate import upgrade
-    from backend.db.session import get_database
+    from backend.kit.db.migrate import upgrade
+    from backend.kit.db.session import get_database
+    from backend.people.users import service as auth
 
     settings = get_settings()
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -154,9 +154,9 @@ def add_user(
     ] = "",
 ) -> None:
     """Add a person; without a password print the link that signs them in once."""
-    from backend.auth import service as auth
-    from backend.db.session import get_database
     from backend.embedded import address
+    from backend.kit.db.session import get_database
+    from backend.people.users import service as auth
 
     settings = get_settings()
     with get_database(settings.sqlalchemy_url).writing() as session:
@@ -175,8 +175,8 @@ def add_user(
 @tokens.command("create")
 def create_token(name: str, role: Annotated[str, typer.Option()] = "pathologist") -> None:
     """Make an API token and print it, nothing else."""
-    from backend.auth import service as auth
-    from backend.db.session import get_database
+    from backend.kit.db.session import get_database
+    from backend.people.users import service as auth
 
     with get_database(get_settings().sqlalchemy_url).writing() as session:
         token = auth.create_program_token(session, name=name, role=known_role(role))
@@ -184,7 +184,7 @@ def create_token(name: str, role: Annotated[str, typer.Option()] = "pathologist"
 
 
 def known_role(word: str) -> "Role":
-    from backend.auth.tables import Role
+    from backend.people.users.tables import Role
 
     if word not in list(Role):
         raise typer.BadParameter(f"{word} is no role; choose {', '.join(Role)}")
@@ -278,7 +278,7 @@ def main() -> None:
         name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title
         if error.title == "Settings":
             name = f"MEMBRANA_{str(first['loc'][0]).upper()}"
-        from backend.plain_words import described
+        from backend.kit.plain_words import described
 
         said = described([{**first, "loc": (name,)}])[0]["message"]
         for beginning in (f"“{name}”: ", f"“{name}” "):

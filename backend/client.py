@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from backend.errors import MembranaError, NotFound, Unavailable
+from backend.kit.errors import MembranaError, NotFound, Unavailable
 
 CHUNK = 8 << 20
 TUS = {"Tus-Resumable": "1.0.0"}

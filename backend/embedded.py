@@ -13,13 +13,13 @@ from pathlib import Path
 
 import httpx
 
-from backend.auth import service as auth
 from backend.client import Client
-from backend.db.migrate import upgrade
-from backend.db.session import get_database
-from backend.errors import Conflict, MembranaError, NoSpace
-from backend.patches import installed_grid
+from backend.kit.db.migrate import upgrade
+from backend.kit.db.session import get_database
+from backend.kit.errors import Conflict, MembranaError, NoSpace
+from backend.people.users import service as auth
 from backend.settings import Settings
+from backend.slides.patches import installed_grid
 from backend.supervision import Tree, say, start
 
 READY_SECONDS = 180.0

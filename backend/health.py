@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.db.base import now
-from backend.db.session import Database
-from backend.dependencies import CurrentDatabase, CurrentSettings
-from backend.errors import Unavailable
 from backend.jobs.bell import sender
 from backend.jobs.tables import WorkerHeartbeat
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.kit.dependencies import CurrentDatabase, CurrentSettings
+from backend.kit.errors import Unavailable
 from backend.settings import Settings
 
 router = APIRouter(prefix="/health", tags=["service"])

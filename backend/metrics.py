@@ -20,12 +20,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from backend.auth.guards import Viewer
-from backend.db.base import new_id, now
-from backend.dependencies import ReadSession
 from backend.health import WORKER_SILENCE
 from backend.jobs.tables import Job, WorkerHeartbeat
-from backend.slides.tables import Slide
+from backend.kit.db.base import new_id, now
+from backend.kit.dependencies import ReadSession
+from backend.people.users.guards import Viewer
+from backend.slides.catalogue.tables import Slide
 
 log = logging.getLogger("membrana.requests")
 router = APIRouter(tags=["service"])

@@ -8,7 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from backend.errors import Unavailable
+from backend.kit.errors import Unavailable
 
 API = "/api"
 

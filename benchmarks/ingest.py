@@ -35,15 +35,15 @@ def make(slide: Path, kind: str, folder: Path) -> Path:
 def ingest(slide: Path, folder: Path) -> None:
     """Run in the child: a fresh installation takes one slide; prints what it cost."""
     os.environ["MEMBRANA_DATA"] = str(folder)
-    from backend.auth.tables import Role, User
-    from backend.db.migrate import upgrade
-    from backend.db.session import get_database
     from backend.jobs.tables import Job
+    from backend.kit.db.migrate import upgrade
+    from backend.kit.db.session import get_database
+    from backend.kit.storage.blobs import Blobs
+    from backend.people.users.tables import Role, User
     from backend.settings import get_settings
-    from backend.slides import service as slides
-    from backend.storage.blobs import Blobs
-    from backend.uploads import service as uploads
-    from backend.uploads.receiving import upload_path
+    from backend.slides.catalogue import service as slides
+    from backend.slides.uploads import service as uploads
+    from backend.slides.uploads.receiving import upload_path
     from worker.predictors import register_cold_start
     from worker.run import run_job
 

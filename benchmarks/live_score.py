@@ -82,16 +82,16 @@ def installed(folder: Path, image: np.ndarray, mask: np.ndarray, repeat: int) ->
     from starlette.testclient import TestClient
 
     from backend.app import create_app
-    from backend.auth import service as auth
-    from backend.auth.tables import Role
-    from backend.db.migrate import upgrade
-    from backend.db.session import get_database
-    from backend.model_versions import service as model_versions
-    from backend.predictions import results
+    from backend.kit.db.migrate import upgrade
+    from backend.kit.db.session import get_database
+    from backend.kit.storage import pyramids
+    from backend.kit.storage.blobs import Blobs
+    from backend.kit.storage.pyramids import SHARD_PX, Channel
+    from backend.learning.model_versions import service as model_versions
+    from backend.learning.predictions import results
+    from backend.people.users import service as auth
+    from backend.people.users.tables import Role
     from backend.settings import get_settings
-    from backend.storage import pyramids
-    from backend.storage.blobs import Blobs
-    from backend.storage.pyramids import SHARD_PX, Channel
     from worker.predictors import register_cold_start
 
     folder.mkdir(parents=True)
@@ -136,10 +136,10 @@ def installed(folder: Path, image: np.ndarray, mask: np.ndarray, repeat: int) ->
 
 def added_slide(database: Any, settings: Any, blobs: Any, image: np.ndarray, repeat: int) -> Any:
     """Write the slide's file and its rows."""
-    from backend.patches.grid import grid_shape, patch_region
-    from backend.patches.tables import Patch
-    from backend.slides.tables import Slide, SlideState
-    from backend.storage.blobs import file_sha256
+    from backend.kit.storage.blobs import file_sha256
+    from backend.slides.catalogue.tables import Slide, SlideState
+    from backend.slides.patches.grid import grid_shape, patch_region
+    from backend.slides.patches.tables import Patch
 
     path = settings.data / "slide.tif"
     whole = pyvips.Image.new_from_memory(image.tobytes(), BLOCK_PX, BLOCK_PX, 3, "uchar")
@@ -238,7 +238,7 @@ def decisions(on: Installation) -> Iterator[Callable[[], object]]:
 
 
 def thresholds(on: Installation) -> Iterator[Callable[[], object]]:
-    from backend.scores.service import SHARES, STEPS
+    from backend.her2.scores.service import SHARES, STEPS
 
     said = on.score()["document"]["protocol"]["thresholds"]
     own = {name: said[name] for name in (*STEPS, *SHARES)}

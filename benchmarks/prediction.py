@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
-    from backend.db.session import Database
-    from backend.model_versions.tables import ModelVersion
+    from backend.kit.db.session import Database
+    from backend.learning.model_versions.tables import ModelVersion
     from backend.settings import Settings
-    from backend.slides.tables import Slide
+    from backend.slides.catalogue.tables import Slide
     from models.networks import SmallUNet
     from models.prediction import Predictor
 
@@ -48,14 +48,14 @@ def installation(
     import openslide
     import torch
 
-    from backend.db.migrate import upgrade
-    from backend.db.session import get_database
-    from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
-    from backend.patches.grid import grid_shape, patch_region
-    from backend.patches.tables import Patch
+    from backend.kit.db.migrate import upgrade
+    from backend.kit.db.session import get_database
+    from backend.kit.storage.blobs import Blobs, file_sha256
+    from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
     from backend.settings import get_settings
-    from backend.slides.tables import Slide, SlideState
-    from backend.storage.blobs import Blobs, file_sha256
+    from backend.slides.catalogue.tables import Slide, SlideState
+    from backend.slides.patches.grid import grid_shape, patch_region
+    from backend.slides.patches.tables import Patch
     from models.networks import Ensemble, NetworkConfig, SmallUNet, build, save_ensemble
 
     folder.mkdir()
@@ -202,7 +202,7 @@ def job_rate(
     """Patches/s of the job from its start to its last row, ranking included."""
     from backend.jobs import service as jobs
     from backend.jobs.tables import JobState
-    from backend.predictions import service as predictions
+    from backend.learning.predictions import service as predictions
     from worker.run import run_job
 
     with database.writing() as session:
@@ -233,7 +233,7 @@ def main() -> None:
         write(spec, slide_file)
         parts = installation(Path(name) / "data", slide_file, arguments.threads)
         settings, database, slide, version, count = parts
-        from backend.storage.blobs import Blobs
+        from backend.kit.storage.blobs import Blobs
         from worker.predictors import trained
 
         assert version.weights_sha256 is not None

@@ -9,9 +9,9 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 from sqlalchemy.types import TypeDecorator
 
-from backend.db.session import get_database
-from backend.db.tables import Base
+from backend.kit.db.session import get_database
 from backend.settings import get_settings
+from backend.tables import Base
 
 
 def as_plain_type(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:

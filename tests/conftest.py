@@ -14,15 +14,15 @@ from sqlalchemy import select, text
 from starlette.testclient import TestClient
 
 from backend.app import create_app
-from backend.auth import service as auth
-from backend.auth.tables import Role
-from backend.db.base import new_id
-from backend.db.migrate import upgrade
-from backend.db.session import Database, get_database
-from backend.db.tables import Base
 from backend.jobs.tables import Job, JobKind, JobState
+from backend.kit.db.base import new_id
+from backend.kit.db.migrate import upgrade
+from backend.kit.db.session import Database, get_database
+from backend.kit.storage.blobs import Blobs
+from backend.people.users import service as auth
+from backend.people.users.tables import Role
 from backend.settings import Settings, get_settings
-from backend.storage.blobs import Blobs
+from backend.tables import Base
 from tests.waiting import Named, watching
 from worker.predictors import register_cold_start
 from worker.run import run_job

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage
 
-from backend.exchange.dicom import completed
+from backend.exchange.reports.dicom import completed
 from models.phantom import PhantomSpec, field
 
 FOLDER = TemporaryDirectory(prefix="membrana-dicom-")

@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image
 from sqlalchemy import select
 
-from backend.annotations.tables import Annotation, Source
-from backend.auth.tables import Role, User
-from backend.db.session import Database
-from backend.patches.grid import PATCH_PX
-from backend.patches.tables import Patch, PatchRole, PatchState
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations.tables import Annotation, Source
+from backend.people.users.tables import Role, User
 from backend.settings import Settings
-from backend.slides.tables import Split
-from backend.storage.blobs import Blobs
+from backend.slides.catalogue.tables import Split
+from backend.slides.patches.grid import PATCH_PX
+from backend.slides.patches.tables import Patch, PatchRole, PatchState
 from models.phantom import PhantomSpec, region, write
 from tests import rows
 

@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from backend.jobs.tables import JobKind
-from backend.predictions import service as predictions
+from backend.learning.predictions import service as predictions
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service
 from tests.rows import add_slide

@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from backend.exchange.content import Content, Edit, Signature, Version
-from backend.regions.geojson import Region
-from backend.regions.tables import RegionKind
+from backend.exchange.reports.content import (
+    Content,
+    Edit,
+    Signature,
+    Version,
+)
+from backend.her2.regions.geojson import Region
+from backend.her2.regions.tables import RegionKind
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
 from models.her2.evaluated import tissue_mm2

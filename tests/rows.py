@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from backend.db.session import Database
-from backend.patches import installed_grid
-from backend.patches.grid import grid_shape, patch_region
-from backend.patches.tables import Patch
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs, file_sha256
 from backend.settings import Settings
-from backend.slides.tables import Slide, SlideState, Split
-from backend.storage.blobs import Blobs, file_sha256
+from backend.slides.catalogue.tables import Slide, SlideState, Split
+from backend.slides.patches import installed_grid
+from backend.slides.patches.grid import grid_shape, patch_region
+from backend.slides.patches.tables import Patch
 
 
 def add_slide(

@@ -4,10 +4,10 @@ from typing import Any
 
 from httpx import Response
 
-from backend.auth import service as auth
-from backend.auth.tables import Role
-from backend.db.base import new_id
 from backend.jobs.tables import JobKind
+from backend.kit.db.base import new_id
+from backend.people.users import service as auth
+from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.ready import predicted_slide
 

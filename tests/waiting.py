@@ -23,8 +23,8 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.slides.reader import OpenSlideReader
-from backend.storage.pyramids import Pyramid
+from backend.kit.storage.pyramids import Pyramid
+from backend.slides.reading.reader import OpenSlideReader
 
 HERE = Path(__file__).parent
 REQUEST: ContextVar[object | None] = ContextVar("request", default=None)
@@ -38,12 +38,12 @@ DATABASE = "membrana.db"
 PRODUCT = ("backend/", "worker/")
 STORED_INSIDE = {
     # the snapshot is of just what this transaction sees; one small file for each round or audit
-    ("backend/rounds/service.py", "open_round"),
-    ("backend/label_issues/service.py", "request"),
+    ("backend/learning/rounds/service.py", "open_round"),
+    ("backend/learning/label_issues/service.py", "request"),
     # a slide that was deleted while the same file came: synced already, it gets its name again
-    ("backend/uploads/service.py", "make_slide"),
+    ("backend/slides/uploads/service.py", "make_slide"),
     # a hundred bytes of what is said of a score, changed while its row is held
-    ("backend/scores/service.py", "begin"),
+    ("backend/her2/scores/service.py", "begin"),
 }
 """Who may touch a blob in its transaction, and why that is no fault."""
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from celery import signals
 
-from backend.db.session import get_database
 from backend.jobs.bell import TASK, celery_app
+from backend.kit.db.session import get_database
+from backend.kit.storage.blobs import Blobs
 from backend.logging import configure_logging
 from backend.settings import get_settings
-from backend.storage.blobs import Blobs
 from worker.context import stop_file
 from worker.predictors import register_cold_start
 from worker.reaper import Reaper

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from backend.db.session import Database
-from backend.errors import Conflict
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelVersion
-from backend.patches.tables import PatchRole
-from backend.rounds.snapshot import Snapshot
+from backend.kit.db.session import Database
+from backend.kit.errors import Conflict
+from backend.kit.storage.blobs import Blobs
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelVersion
+from backend.learning.rounds.snapshot import Snapshot
 from backend.settings import Settings
-from backend.storage.blobs import Blobs
+from backend.slides.patches.tables import PatchRole
 from worker.data import Images, read_unlabelled
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backend.slides import pixel_kinds
-from backend.slides.tiff import Page, Tag
+from backend.slides.reading import pixel_kinds
+from backend.slides.reading.tiff import Page, Tag
 from models import decoding
 from models.decoding import PictureDamaged
 

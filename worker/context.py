@@ -11,13 +11,13 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from backend.db.session import Database
 from backend.jobs import service as jobs
 from backend.jobs.bell import longest
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings
-from backend.storage.blobs import Blobs
 
 log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 1.0

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from backend.errors import Unprocessable
-from backend.slides.geometry import Region0, SizePx
-from backend.slides.overview import read_over_gaps
-from backend.slides.reader import RegionUnreadable, SlideReader
-from backend.storage.blobs import sync_folder
+from backend.kit.errors import Unprocessable
+from backend.kit.geometry import Region0, SizePx
+from backend.kit.storage.blobs import sync_folder
+from backend.slides.catalogue.overview import read_over_gaps
+from backend.slides.reading.reader import RegionUnreadable, SlideReader
 from worker.layout import Layout
 from worker.plain_pictures import broken, decoded_strictly
 from worker.upright import needs_scratch, turned

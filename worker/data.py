@@ -18,15 +18,20 @@ from PIL import Image
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from backend.db.session import Database
-from backend.errors import MembranaError
-from backend.patches.grid import PATCH_PX, patch_region
-from backend.patches.tables import Patch
-from backend.rounds.snapshot import SnapshotPatch
+from backend.kit.db.session import Database
+from backend.kit.errors import MembranaError
+from backend.kit.storage.blobs import Blobs
+from backend.learning.rounds.snapshot import SnapshotPatch
 from backend.settings import Settings
-from backend.slides.reader import RegionUnreadable, SlideUnreadable, open_slide, read_patches
-from backend.slides.tables import Slide, SlideState, Split
-from backend.storage.blobs import Blobs
+from backend.slides.catalogue.tables import Slide, SlideState, Split
+from backend.slides.patches.grid import PATCH_PX, patch_region
+from backend.slides.patches.tables import Patch
+from backend.slides.reading.reader import (
+    RegionUnreadable,
+    SlideUnreadable,
+    open_slide,
+    read_patches,
+)
 
 log = logging.getLogger(__name__)
 Images = npt.NDArray[np.uint8]

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.regions import service as regions
-from backend.slides import colour, tiff
-from backend.slides import service as slides
-from backend.slides.reader import OpenSlideReader, open_slide, slide_path
-from backend.slides.tables import Slide
+from backend.her2.regions import service as regions
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
+from backend.slides.reading import colour, tiff
+from backend.slides.reading.reader import OpenSlideReader, open_slide, slide_path
 from models.phantom.mark import is_marked
 from worker.context import JobContext
 from worker.layout import CODES, Layout

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.errors import Unprocessable
-from backend.slides.formats import TIFF
-from backend.slides.pixel_kinds import TRUSTED
-from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from backend.kit.errors import Unprocessable
+from backend.slides.reading.formats import TIFF
+from backend.slides.reading.pixel_kinds import TRUSTED
+from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from models.pictures import plain
 from models.pictures.inside import Inside
 from models.pictures.turning import upright_size

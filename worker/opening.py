@@ -12,15 +12,20 @@ from pathlib import Path
 
 import openslide
 
-from backend.errors import NoSpace
+from backend.kit.errors import NoSpace
+from backend.kit.geometry import SizePx
+from backend.kit.storage.blobs import BlobMissing, also_at
 from backend.settings import Settings
-from backend.slides import colour, pixel_kinds
-from backend.slides.formats import TIFF, Content, sniff
-from backend.slides.geometry import SizePx
-from backend.slides.leftovers import pyramid_key
-from backend.slides.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable, manner
-from backend.slides.tables import Slide
-from backend.storage.blobs import BlobMissing, also_at
+from backend.slides.catalogue.leftovers import pyramid_key
+from backend.slides.catalogue.tables import Slide
+from backend.slides.reading import colour, pixel_kinds
+from backend.slides.reading.formats import TIFF, Content, sniff
+from backend.slides.reading.reader import (
+    OpenSlideReader,
+    RegionUnreadable,
+    SlideUnreadable,
+    manner,
+)
 from worker.context import JobContext
 from worker.conversion import (
     convert_picture,

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.slides.schemas import COARSEST_UM, plausible
+from backend.slides.catalogue.schemas import COARSEST_UM, plausible
 from models.pictures.inside import Inside, Resolution
 from worker import ome
 from worker.layout import PLAIN_TIFF

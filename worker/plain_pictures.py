@@ -13,12 +13,12 @@ import numpy as np
 import pyvips
 from PIL import Image
 
-from backend.errors import Unprocessable
-from backend.slides import pixel_kinds, tiff
-from backend.slides.colour import ProfileUnusable, to_srgb
-from backend.slides.formats import SlideTruncated, UnsupportedFormat
-from backend.slides.pixel_kinds import UnsupportedPixels
-from backend.slides.reader import Rgb, SlideUnreadable
+from backend.kit.errors import Unprocessable
+from backend.slides.reading import pixel_kinds, tiff
+from backend.slides.reading.colour import ProfileUnusable, to_srgb
+from backend.slides.reading.formats import SlideTruncated, UnsupportedFormat
+from backend.slides.reading.pixel_kinds import UnsupportedPixels
+from backend.slides.reading.reader import Rgb, SlideUnreadable
 from models import decoding
 from models.decoding import PictureDamaged
 from models.pictures.turning import upright

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from backend.errors import MembranaError
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelKind, ModelVersion
+from backend.kit.errors import MembranaError
+from backend.kit.storage.blobs import Blobs
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelKind, ModelVersion
 from backend.settings import Settings
-from backend.storage.blobs import Blobs
 from models.cold_start import ColdStart, ColdStartParameters
 from models.prediction import Predictor
 from worker.calibration import Installation, PrecisionUnavailable, calibration_of

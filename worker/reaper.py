@@ -9,17 +9,17 @@ from contextlib import suppress
 
 from sqlalchemy import delete
 
-from backend.db.base import now
-from backend.db.session import Database
+from backend.her2.reports import service as _reports
+from backend.her2.scores import service as _scores
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
 from backend.jobs.tables import JobKind, WorkerHeartbeat
-from backend.label_issues import service as _label_issues
-from backend.reports import service as _reports
-from backend.rounds import service as _rounds
-from backend.scores import service as _scores
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.learning.label_issues import service as _label_issues
+from backend.learning.rounds import service as _rounds
 from backend.settings import Settings
-from backend.slides import service as _slides
+from backend.slides.catalogue import service as _slides
 
 # loaded so that their jobs' failures are settled by whichever worker notices them
 __all__ = ["Reaper", "_label_issues", "_reports", "_rounds", "_scores", "_slides"]

@@ -4,14 +4,14 @@ import logging
 import os
 import socket
 
-from backend.db.base import new_id
-from backend.db.session import get_database
-from backend.errors import MembranaError, NoSpace, is_disk_full
 from backend.jobs import service as jobs
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job, JobState
-from backend.patches import installed_grid
+from backend.kit.db.base import new_id
+from backend.kit.db.session import get_database
+from backend.kit.errors import MembranaError, NoSpace, is_disk_full
 from backend.settings import Settings
+from backend.slides.patches import installed_grid
 from worker.context import Cancelled, JobContext, ShuttingDown, TimedOut
 from worker.handlers import handler_of
 

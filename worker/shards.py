@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from backend.patches.grid import PATCH_PX, Measured, analysis_region
-from backend.predictions.results import PatchScore
-from backend.predictions.service import SHARD_PATCHES
-from backend.slides.reader import RegionUnreadable, SlideReader
-from backend.storage.pyramids import SHARD_PX, Channel, Pixels
+from backend.kit.storage.pyramids import SHARD_PX, Channel, Pixels
+from backend.learning.predictions.results import PatchScore
+from backend.learning.predictions.service import SHARD_PATCHES
+from backend.slides.patches.grid import PATCH_PX, Measured, analysis_region
+from backend.slides.reading.reader import RegionUnreadable, SlideReader
 from models import selection
 from models.prediction import Prediction, Predictor
 

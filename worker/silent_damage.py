@@ -8,10 +8,10 @@ as expected. Those, few files, are decoded to their end here; the rest cost noth
 
 from pathlib import Path
 
-from backend.slides import pixel_kinds, tiff
-from backend.slides.pixel_kinds import COMPRESSIONS
-from backend.slides.reader import SlideUnreadable
-from backend.slides.tiff import Page, Tag
+from backend.slides.reading import pixel_kinds, tiff
+from backend.slides.reading.pixel_kinds import COMPRESSIONS
+from backend.slides.reading.reader import SlideUnreadable
+from backend.slides.reading.tiff import Page, Tag
 from models import decoding
 from models.decoding import PictureDamaged
 from worker import chunks

@@ -8,12 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.errors import Unprocessable
-from backend.patches.grid import PATCH_PX, Measured, grid_shape, measures, patch_region
-from backend.slides.geometry import Region0
-from backend.slides.overview import Overview, read_overview
-from backend.slides.pixel_kinds import NotBrightfield
-from backend.slides.reader import RegionUnreadable, Rgb, SlideReader, SlideUnreadable
+from backend.kit.errors import Unprocessable
+from backend.kit.geometry import Region0
+from backend.slides.catalogue.overview import Overview, read_overview
+from backend.slides.patches.grid import (
+    PATCH_PX,
+    Measured,
+    grid_shape,
+    measures,
+    patch_region,
+)
+from backend.slides.reading.pixel_kinds import NotBrightfield
+from backend.slides.reading.reader import (
+    RegionUnreadable,
+    Rgb,
+    SlideReader,
+    SlideUnreadable,
+)
 from models.stain import white_point
 from models.tissue import quality, tissue_mask
 

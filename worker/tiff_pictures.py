@@ -5,8 +5,8 @@ OpenSlide tells no orientation, no resolution's unit and nothing of what it leav
 
 from pathlib import Path
 
-from backend.slides import tiff
-from backend.slides.tiff import Page, Tag
+from backend.slides.reading import tiff
+from backend.slides.reading.tiff import Page, Tag
 from models.pictures import exif
 from models.pictures.inside import Inside, orientation_in, resolution_in
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from backend.errors import Unprocessable
-from backend.slides import archives, dicom, mirax
-from backend.slides.archives import ArchiveWithoutSlide
-from backend.slides.dicom import DicomUnsupported, Instance
-from backend.slides.formats import TIFF
-from backend.storage.blobs import also_at, sync_folder
+from backend.kit.errors import Unprocessable
+from backend.kit.storage.blobs import also_at, sync_folder
+from backend.slides.reading import archives, dicom, mirax
+from backend.slides.reading.archives import ArchiveWithoutSlide
+from backend.slides.reading.dicom import DicomUnsupported, Instance
+from backend.slides.reading.formats import TIFF
 from worker.context import JobContext
 
 CONTENTS, GATHERED = "zip", "slide"

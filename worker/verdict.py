@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.rounds.gold_masks import Accepted
-from backend.rounds.tables import RoundState
+from backend.learning.rounds.gold_masks import Accepted
+from backend.learning.rounds.tables import RoundState
 from worker.evaluation import Evaluation
 
 

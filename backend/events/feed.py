@@ -16,9 +16,9 @@ from typing import Self
 
 from starlette.concurrency import run_in_threadpool
 
-from backend.db.session import Database
-from backend.events import service as events
-from backend.events.tables import Event
+from backend.kit.db.session import Database
+from backend.kit.events import service as events
+from backend.kit.events.tables import Event
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from backend.auth.guards import Viewer, browser_session, current_user
-from backend.db.session import Database
-from backend.dependencies import CurrentDatabase
-from backend.errors import Unauthenticated
 from backend.events.feed import Feed, Position, present
+from backend.kit.db.session import Database
+from backend.kit.dependencies import CurrentDatabase
+from backend.kit.errors import Unauthenticated
+from backend.people.users.guards import Viewer, browser_session, current_user
 
 router = APIRouter(tags=["events"])
 WAKE_SECONDS = 0.5

@@ -8,7 +8,12 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from backend.jobs.tables import HOURS, QUEUE_OF, JobKind, Queue
+from backend.jobs.tables import (
+    HOURS,
+    QUEUE_OF,
+    JobKind,
+    Queue,
+)
 from backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from backend.auth.guards import Viewer
 from backend.jobs.repeats import IdempotencyKey
+from backend.people.users.guards import Viewer
 
 
 async def key_of(

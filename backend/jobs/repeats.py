@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.errors import Conflict
 from backend.jobs.tables import Job
+from backend.kit.errors import Conflict
 
 
 class IdempotencyKeyReused(Conflict):

@@ -3,13 +3,23 @@
 from fastapi import APIRouter, status
 from sqlalchemy import select
 
-from backend.audit import service as audit
-from backend.auth.guards import Pathologist, Viewer
-from backend.dependencies import ReadSession, WriteSession
 from backend.jobs import service as jobs
 from backend.jobs.schemas import JobOut
-from backend.jobs.tables import ACTIVE, Job, JobKind, JobState
-from backend.paging import Cursor, Limit, Page, paginate
+from backend.jobs.tables import (
+    ACTIVE,
+    Job,
+    JobKind,
+    JobState,
+)
+from backend.kit.dependencies import ReadSession, WriteSession
+from backend.kit.paging import (
+    Cursor,
+    Limit,
+    Page,
+    paginate,
+)
+from backend.people.audit import service as audit
+from backend.people.users.guards import Pathologist, Viewer
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

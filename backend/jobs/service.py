@@ -14,14 +14,19 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.db.base import now
-from backend.db.outbox import after_commit
-from backend.db.states import move
-from backend.errors import NotFound
-from backend.events.service import announce, announce_all
 from backend.jobs.bell import longest, ring
 from backend.jobs.repeats import IdempotencyKey, same_request
-from backend.jobs.tables import ACTIVE, Job, JobKind, JobState
+from backend.jobs.tables import (
+    ACTIVE,
+    Job,
+    JobKind,
+    JobState,
+)
+from backend.kit.db.base import now
+from backend.kit.db.outbox import after_commit
+from backend.kit.db.states import move
+from backend.kit.errors import NotFound
+from backend.kit.events.service import announce, announce_all
 from backend.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.db.base import Base, EnumText, Identified, UtcDateTime, one_of
+from backend.kit.db.base import (
+    Base,
+    EnumText,
+    Identified,
+    UtcDateTime,
+    one_of,
+)
 
 
 class JobState(StrEnum):

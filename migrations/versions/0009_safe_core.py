@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from backend.errors import Conflict
+from backend.kit.errors import Conflict
 from backend.settings import get_settings
 
 revision = "0009"

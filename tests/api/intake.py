@@ -10,7 +10,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from backend.jobs.tables import JobKind
-from backend.patches.tables import Patch
+from backend.slides.patches.tables import Patch
 from tests.conftest import Service
 
 INGEST = (JobKind.INGEST,)

@@ -8,16 +8,16 @@ import pytest
 from alembic import command
 from sqlalchemy import MetaData, delete, select
 
-from backend.db.migrate import config
 from backend.embedded import up
-from backend.errors import Conflict
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind, JobState
-from backend.patches.installed_grid import require_at_start
-from backend.patches.tables import AnalysisGrid
+from backend.kit.db.migrate import config
+from backend.kit.errors import Conflict
 from backend.settings import Settings, get_settings
-from backend.slides.tables import Slide, SlideState
-from backend.slides.tiles import top_level
+from backend.slides.catalogue.tables import Slide, SlideState
+from backend.slides.patches.installed_grid import require_at_start
+from backend.slides.patches.tables import AnalysisGrid
+from backend.slides.reading.tiles import top_level
 from tests.conftest import Service
 from tests.ready import patches_of, pixels, predicted_slide, put, ready_slide, some_mask
 from worker.run import run_job

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from backend.annotations import gold
-from backend.annotations.tables import Annotation
-from backend.audit.tables import AuditEntry
-from backend.auth.tables import Role
-from backend.patches.tables import Patch
-from backend.rounds.tables import Round
-from backend.slides.tables import Slide
+from backend.learning.annotations import gold
+from backend.learning.annotations.tables import Annotation
+from backend.learning.rounds.tables import Round
+from backend.people.audit.tables import AuditEntry
+from backend.people.users.tables import Role
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.tables import Patch
 from tests.conftest import Service
 from tests.ready import code, patches_of, pixels, png, predicted_slide, put, ready_slide, some_mask
 

@@ -10,11 +10,11 @@ import shapely
 from httpx import Response
 from sqlalchemy import select
 
-from backend.annotations import geojson_routes, imports
-from backend.annotations.tables import Annotation
-from backend.audit.tables import AuditEntry
-from backend.auth.tables import Role
-from backend.patches.tables import Patch, PatchState
+from backend.learning.annotations import geojson_routes, imports
+from backend.learning.annotations.tables import Annotation
+from backend.people.audit.tables import AuditEntry
+from backend.people.users.tables import Role
+from backend.slides.patches.tables import Patch, PatchState
 from tests.api.test_qupath import read_object, square
 from tests.conftest import Service
 from tests.ready import code, patches_of, pixels, put, ready_slide, some_mask

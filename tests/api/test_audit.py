@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.audit import service as audit
-from backend.auth.tables import Role
+from backend.people.audit import service as audit
+from backend.people.users.tables import Role
 from tests.conftest import Service
 
 PASSWORD = "correct horse battery"

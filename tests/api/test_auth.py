@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import func, select, update
 from starlette.testclient import TestClient
 
-from backend.auth import service as auth
-from backend.auth.routes import throttle
-from backend.auth.tables import BrowserSession, Role
-from backend.auth.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
-from backend.db.base import now
-from backend.errors import TooManyRequests
+from backend.kit.db.base import now
+from backend.kit.errors import TooManyRequests
+from backend.people.accounts.routes import throttle
+from backend.people.users import service as auth
+from backend.people.users.tables import BrowserSession, Role
+from backend.people.users.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
 from tests.conftest import Service
 
 PASSWORD = "correct horse battery"

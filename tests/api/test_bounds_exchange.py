@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from backend.slides.tables import Slide
+from backend.slides.catalogue.tables import Slide
 from tests.api.intake import INGEST, upload
 from tests.api.test_vendor_slides import MPP, SIDE, picture
 from tests.conftest import Service

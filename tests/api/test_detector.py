@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.scores.detector import mounted
+from backend.her2.scores.detector import mounted
 from models.her2.calibrate import document
 from models.her2.protocols import load
 from tests.conftest import Service

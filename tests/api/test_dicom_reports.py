@@ -9,7 +9,7 @@ import pytest
 from highdicom.ann import MicroscopyBulkSimpleAnnotations
 from highdicom.sr import ComprehensiveSR
 
-from backend.reports.tables import Report
+from backend.her2.reports.tables import Report
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from tests.api.intake import ingested

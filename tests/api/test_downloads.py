@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from backend.downloads import disposition, file_name
+from backend.kit.downloads import disposition, file_name
 from tests.conftest import Service
 from tests.ready import patches_of, put
 from tests.scoring import computed, pathologist, sign, slide_with_tumour

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from structlog.contextvars import get_contextvars
 
-from backend import problems
 from backend.app import create_app
-from backend.security import HEADERS, LARGEST_BODY
+from backend.kit import problems
+from backend.kit.security import HEADERS, LARGEST_BODY
 from backend.settings import Settings
 from backend.web_page import serve_annotator
 from tests.conftest import Service

@@ -12,16 +12,16 @@ import pytest
 from fastapi import Request
 from sqlalchemy import delete, event, text
 
-from backend.auth import service as auth
-from backend.auth.guards import COOKIE
-from backend.auth.tables import Role, User
 from backend.events import feed as feeds
 from backend.events import routes as stream
-from backend.events import service as events
 from backend.events.feed import Feed, Position, present
-from backend.events.tables import Event
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind
+from backend.kit.events import service as events
+from backend.kit.events.tables import Event
+from backend.people.users import service as auth
+from backend.people.users.guards import COOKIE
+from backend.people.users.tables import Role, User
 from tests.conftest import Service
 
 MOST_SECONDS = 60.0

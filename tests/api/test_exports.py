@@ -16,15 +16,15 @@ import zarr
 from pycocotools.coco import COCO
 from zarr.storage import ZipStore
 
-from backend.auth.tables import Role
-from backend.exports import coco, contents
-from backend.exports import service as exports
-from backend.exports.manifest import Manifest
-from backend.exports.service import Format
+from backend.exchange.masks import coco, contents
+from backend.exchange.masks import service as exports
+from backend.exchange.masks.manifest import Manifest
+from backend.exchange.masks.service import Format
 from backend.jobs.tables import JobKind
-from backend.patches import in_grid_order
-from backend.slides.tables import Slide
-from backend.storage.blobs import Blobs
+from backend.kit.storage.blobs import Blobs
+from backend.people.users.tables import Role
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches import in_grid_order
 from models.cold_start import ColdStart
 from tests.api.intake import ingested
 from tests.conftest import Service

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from backend.auth.tables import Role
-from backend.db.base import now
-from backend.db.session import Database
+from backend.her2.scores.tables import LiveScore
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind
-from backend.patches.queue import Strategy
-from backend.scores.tables import LiveScore
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.people.users.tables import Role
+from backend.slides.patches.queue import Strategy
 from tests.conftest import Service
 from tests.ready import patches_of, predicted_slide, put, some_mask
 from worker.reaper import Reaper

@@ -2,9 +2,9 @@
 
 import pytest
 
-from backend.auth.tables import Role
-from backend.db.base import now
 from backend.jobs.tables import JobKind, JobState
+from backend.kit.db.base import now
+from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.ready import PREDICT, code, ready_slide
 from worker.reaper import Reaper

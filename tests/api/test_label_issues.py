@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from backend.annotations import masks
-from backend.annotations.tables import Annotation
-from backend.auth.tables import Role
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobState
-from backend.label_issues import course
-from backend.label_issues.course import Found, Judged
-from backend.label_issues.tables import IssueKind, LabelAudit, LabelIssue
-from backend.patches.tables import Patch
-from backend.rounds.snapshot import Snapshot
+from backend.learning.annotations import masks
+from backend.learning.annotations.tables import Annotation
+from backend.learning.label_issues import course
+from backend.learning.label_issues.course import Found, Judged
+from backend.learning.label_issues.tables import IssueKind, LabelAudit, LabelIssue
+from backend.learning.rounds.snapshot import Snapshot
+from backend.people.users.tables import Role
+from backend.slides.patches.tables import Patch
 from tests.conftest import Service
 from tests.learning import add_slide, annotate_some
 from tests.ready import code, pixels, put, some_mask

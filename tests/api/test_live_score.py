@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
+from backend.her2.reports.tables import CellAction
+from backend.her2.scores import service as scores
+from backend.her2.scores.cells import REACH_UM, nearest
+from backend.her2.scores.service import Decision
+from backend.her2.scores.tables import LiveScore
 from backend.jobs.tables import JobKind
-from backend.reports.tables import CellAction
-from backend.scores import service as scores
-from backend.scores.cells import REACH_UM, nearest
-from backend.scores.service import Decision
-from backend.scores.tables import LiveScore
 from models.her2.tiles import measure
 from tests.conftest import Service
 from tests.ready import code, ready_slide

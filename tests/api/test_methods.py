@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.auth.tables import Role
+from backend.people.users.tables import Role
 from tests.api.tus import BYTES, TUS, begin
 from tests.conftest import Service
 from tests.ready import ready_slide

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from backend.audit.tables import AuditEntry
-from backend.auth.tables import Role
-from backend.db.session import Database
 from backend.jobs.tables import Job, JobKind
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.people.audit.tables import AuditEntry
+from backend.people.users.tables import Role
 from backend.settings import Settings
-from backend.storage.blobs import Blobs
 from tests.conftest import Service
 from tests.learning import add_slide
 from worker.predictors import register_cold_start

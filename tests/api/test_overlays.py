@@ -7,12 +7,18 @@ import numpy.typing as npt
 import pytest
 from httpx import Response
 
-from backend.predictions import overlays
-from backend.predictions import service as predictions
-from backend.predictions.overlays import COLOURS, COVER, FAINT, GREEN, Overlay
-from backend.slides import service as slides
-from backend.slides.tiles import level_size, tile_box, top_level
-from backend.storage.pyramids import Channel, Pyramid, halved
+from backend.kit.storage.pyramids import Channel, Pyramid, halved
+from backend.learning.predictions import overlays
+from backend.learning.predictions import service as predictions
+from backend.learning.predictions.overlays import (
+    COLOURS,
+    COVER,
+    FAINT,
+    GREEN,
+    Overlay,
+)
+from backend.slides.catalogue import service as slides
+from backend.slides.reading.tiles import level_size, tile_box, top_level
 from tests.conftest import Service
 from tests.ready import (
     PREDICT,

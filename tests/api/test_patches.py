@@ -5,11 +5,11 @@ import base64
 import numpy as np
 import pytest
 
-from backend.auth.tables import Role
-from backend.patches.grid import patch_region
-from backend.patches.pictures import HALF
-from backend.slides import service as slides
-from backend.slides.reader import open_slide
+from backend.people.users.tables import Role
+from backend.slides.catalogue import service as slides
+from backend.slides.patches.grid import patch_region
+from backend.slides.patches.pictures import HALF
+from backend.slides.reading.reader import open_slide
 from tests.conftest import Service
 from tests.ready import code, patches_of, pixels, predicted_slide, put, ready_slide, some_mask
 

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
-from backend.auth.tables import Role, User
-from backend.db.base import now
-from backend.patches import queue
-from backend.patches.tables import Patch, PatchState
-from backend.predictions.tables import PatchPrediction
+from backend.kit.db.base import now
+from backend.learning.predictions.tables import PatchPrediction
+from backend.people.users.tables import Role, User
+from backend.slides.patches import queue
+from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
 from tests.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
 

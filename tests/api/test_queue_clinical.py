@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from backend.auth.tables import Role
-from backend.db.base import now
-from backend.patches import influence
-from backend.patches.influence import Weighed
-from backend.scores.tables import LiveScore, ScoreState
+from backend.her2.scores.tables import LiveScore, ScoreState
+from backend.kit.db.base import now
+from backend.people.users.tables import Role
+from backend.slides.patches import influence
+from backend.slides.patches.influence import Weighed
 from tests.api.test_queue import ask, expire, ranked, taken
 from tests.conftest import Service
 from tests.ready import code, patches_of, predicted_slide, put, some_mask

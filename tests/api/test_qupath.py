@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import shapely
 
-from backend.exchange import words
-from backend.reports.tables import Report
+from backend.exchange.reports import words
+from backend.her2.reports.tables import Report
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from tests.conftest import Service

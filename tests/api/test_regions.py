@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from backend.auth.tables import Role
+from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.ready import code, ready_slide
 

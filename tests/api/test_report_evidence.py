@@ -8,12 +8,12 @@ import pypdfium2
 import pytest
 from sqlalchemy import select
 
+from backend.her2.reports import exports, signing
+from backend.her2.reports import service as reports
+from backend.her2.reports.schemas import ISH_WORDS
+from backend.her2.reports.tables import Report
+from backend.her2.scores.tables import CellDecision
 from backend.jobs.tables import JobKind
-from backend.reports import exports, signing
-from backend.reports import service as reports
-from backend.reports.schemas import ISH_WORDS
-from backend.reports.tables import Report
-from backend.scores.tables import CellDecision
 from tests.conftest import Service
 from tests.ready import code
 from tests.scoring import (

@@ -12,11 +12,11 @@ from fhir.resources.R4B.bundle import Bundle
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import IntegrityError
 
-from backend.auth.tables import Role
-from backend.exchange.words import RESEARCH_USE_ONLY
-from backend.reports.routes import throttle
-from backend.reports.schemas import ProtocolName
-from backend.reports.tables import CellEdit, Report
+from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.her2.reports.routes import throttle
+from backend.her2.reports.schemas import ProtocolName
+from backend.her2.reports.tables import CellEdit, Report
+from backend.people.users.tables import Role
 from models.her2.protocols import names
 from tests.conftest import Service
 from tests.ready import code, ready_slide

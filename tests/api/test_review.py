@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from backend.auth.tables import Role, User
-from backend.db.base import now
-from backend.patches.queue import free_expired
-from backend.patches.tables import Patch, PatchState
-from backend.review.tables import Review
+from backend.kit.db.base import now
+from backend.learning.review.tables import Review
+from backend.people.users.tables import Role, User
+from backend.slides.patches.queue import free_expired
+from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
 from tests.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
 

@@ -7,8 +7,8 @@ from httpx import Response
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from backend.audit.tables import AuditEntry
-from backend.auth.tables import Role
+from backend.people.audit.tables import AuditEntry
+from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.ready import code, patches_of, pixels, predicted_slide, put, ready_slide, some_mask
 

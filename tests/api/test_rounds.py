@@ -12,17 +12,17 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from backend.annotations import service as annotations
-from backend.annotations.service import Draft
-from backend.annotations.tables import Source
-from backend.auth.tables import Role, User
 from backend.jobs.tables import Job
-from backend.model_versions.tables import ModelVersion, ModelVersionState
-from backend.patches.tables import Patch, PatchRole
-from backend.rounds import service as rounds
-from backend.rounds.tables import Round, RoundPatch, RoundState
+from backend.learning.annotations import service as annotations
+from backend.learning.annotations.service import Draft
+from backend.learning.annotations.tables import Source
+from backend.learning.model_versions.tables import ModelVersion, ModelVersionState
+from backend.learning.rounds import service as rounds
+from backend.learning.rounds.tables import Round, RoundPatch, RoundState
+from backend.people.users.tables import Role, User
 from backend.settings import Settings
-from backend.slides.tables import Slide, Split
+from backend.slides.catalogue.tables import Slide, Split
+from backend.slides.patches.tables import Patch, PatchRole
 from models import networks
 from models.networks import weights
 from tests.conftest import Service

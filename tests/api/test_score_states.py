@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from backend.errors import Conflict
-from backend.events.tables import Event
+from backend.her2.scores.changes import go, held, touch
+from backend.her2.scores.service import give_up
+from backend.her2.scores.tables import LiveScore, ScoreState
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.scores.changes import go, held, touch
-from backend.scores.service import give_up
-from backend.scores.tables import LiveScore, ScoreState
+from backend.kit.errors import Conflict
+from backend.kit.events.tables import Event
 from tests.conftest import Service
 from tests.ready import code, ready_slide, request
 from tests.scoring import slide_with_tumour

@@ -6,10 +6,10 @@ from socket import socket
 
 import pytest
 
-from backend.auth.tables import Role
-from backend.db.base import new_id, now
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind, WorkerHeartbeat
+from backend.kit.db.base import new_id, now
+from backend.people.users.tables import Role
 from tests.conftest import Service
 
 LONG = timedelta(minutes=5)

@@ -10,7 +10,7 @@ import pypdfium2
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from backend.auth.tables import Role
+from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.ready import code, patches_of, put
 from tests.scoring import (

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from backend.audit.tables import AuditEntry
-from backend.auth.tables import Role
-from backend.events.tables import Event
-from backend.patches.tables import Patch
-from backend.slides.leftovers import pyramid_key
-from backend.slides.tables import Slide
+from backend.kit.events.tables import Event
+from backend.people.audit.tables import AuditEntry
+from backend.people.users.tables import Role
+from backend.slides.catalogue.leftovers import pyramid_key
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.tables import Patch
 from tests.api.intake import INGEST, core, decoded, encoded, ingested, patches_of, upload
 from tests.conftest import Service
 

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
-from backend.audit.tables import AuditEntry
-from backend.auth.tables import Role
-from backend.db.base import now
-from backend.events import service as events
-from backend.patches.tables import Patch
+from backend.kit.db.base import now
+from backend.kit.events import service as events
+from backend.people.audit.tables import AuditEntry
+from backend.people.users.tables import Role
+from backend.slides.patches.tables import Patch
 from tests.conftest import Service
 from tests.ready import code, patches_of, png, predicted_slide, put, some_mask
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.db.base import new_id
+from backend.kit.db.base import new_id
 from tests.api.tus import announce, begin, encoded
 from tests.conftest import Service
 from tests.ready import code, ready_slide

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from backend.auth.tables import Role
-from backend.db.base import now
-from backend.storage.blobs import file_sha256
-from backend.uploads import service as uploads
-from backend.uploads.hashing import MOST, RunningHashes, running
-from backend.uploads.receiving import exclusive, upload_path
-from backend.uploads.tables import Upload
+from backend.kit.db.base import now
+from backend.kit.storage.blobs import file_sha256
+from backend.people.users.tables import Role
+from backend.slides.uploads import service as uploads
+from backend.slides.uploads.hashing import MOST, RunningHashes, running
+from backend.slides.uploads.receiving import exclusive, upload_path
+from backend.slides.uploads.tables import Upload
 from tests.api.tus import BYTES, TUS, announce, app_of, begin, encoded, offset, part_files, send
 from tests.conftest import Service
 

@@ -14,9 +14,9 @@ from python_multipart.multipart import MultipartParser
 from sqlalchemy import event
 from starlette.testclient import TestClient
 
-from backend.auth.tables import Role
+from backend.people.users.tables import Role
 from backend.settings import Settings
-from backend.uploads import multipart, routes
+from backend.slides.uploads import multipart, routes
 from tests.api.tus import TUS, announce, app_of, begin, encoded, offset, part_files, send
 from tests.backend.test_hostile_zips import packed
 from tests.conftest import Service

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.jobs.tables import JobKind
-from backend.storage.blobs import Blobs
+from backend.kit.storage.blobs import Blobs
 from tests.conftest import Service
 from tests.scoring import REPORT, ask, computed, pathologist, report_of, sign, slide_with_tumour
 

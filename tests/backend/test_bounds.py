@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.slides.bounds import NAMES, Bounds, bounds_of
-from backend.slides.geometry import Region0
-from backend.slides.overview import read_overview
-from backend.slides.reader import OpenSlideReader
+from backend.kit.geometry import Region0
+from backend.slides.catalogue.overview import read_overview
+from backend.slides.reading.bounds import NAMES, Bounds, bounds_of
+from backend.slides.reading.reader import OpenSlideReader
 from tests.vendor_slides import Rgb, leica_scn
 
 CANVAS = 2000, 1000

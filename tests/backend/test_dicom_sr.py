@@ -9,10 +9,10 @@ import pydicom
 import pytest
 from highdicom.sr import CodedConcept, ComprehensiveSR
 
-from backend.exchange import words
-from backend.exchange.content import Content
-from backend.exchange.dicom import Identity, settled
-from backend.exchange.dicom_sr import answer, person_name, structured_report
+from backend.exchange.reports import words
+from backend.exchange.reports.content import Content
+from backend.exchange.reports.dicom import Identity, settled
+from backend.exchange.reports.dicom_sr import answer, person_name, structured_report
 from tests.dicom_slide import MPP, source
 from tests.reported import AT, REGIONS, REPORT_ID, SHA, SIDE, URN, content
 

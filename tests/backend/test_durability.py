@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
 
-from backend.audit import service as audit
-from backend.audit.tables import AuditEntry
-from backend.db.session import Database
+from backend.kit.db.session import Database
+from backend.people.audit import service as audit
+from backend.people.audit.tables import AuditEntry
 from backend.settings import Settings
 
 

@@ -11,13 +11,18 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from PIL import Image
 
-from backend.exchange import words
-from backend.exchange.content import Content
-from backend.exchange.drawings import PLACES, gallery_row, histogram_of, rounded_up
-from backend.exchange.fhir import bundle, fhir
-from backend.exchange.html import html
-from backend.exchange.pdf import pages, pdf
-from backend.exchange.printed import printed
+from backend.exchange.reports import words
+from backend.exchange.reports.content import Content
+from backend.exchange.reports.drawings import (
+    PLACES,
+    gallery_row,
+    histogram_of,
+    rounded_up,
+)
+from backend.exchange.reports.fhir import bundle, fhir
+from backend.exchange.reports.html import html
+from backend.exchange.reports.pdf import pages, pdf
+from backend.exchange.reports.printed import printed
 from models.her2.classes import CLASSES
 from models.her2.flags import SEVERITY
 from models.her2.protocols import load, names

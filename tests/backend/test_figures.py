@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.exchange import drawings
-from backend.regions.geojson import Region
-from backend.regions.tables import RegionKind
+from backend.exchange.reports import drawings
+from backend.her2.regions.geojson import Region
+from backend.her2.regions.tables import RegionKind
 from models.her2.pixels import Field
 from tests.reported import SIDE, measured
 from worker.her2 import figures

@@ -11,11 +11,11 @@ import openslide
 import pytest
 from PIL import Image
 
-from backend.errors import MembranaError
+from backend.kit.errors import MembranaError
 from backend.settings import Settings
-from backend.slides import archives, formats
-from backend.slides.formats import Content, UnsupportedFormat, sniff
-from backend.slides.reader import OpenSlideReader
+from backend.slides.reading import archives, formats
+from backend.slides.reading.formats import Content, UnsupportedFormat, sniff
+from backend.slides.reading.reader import OpenSlideReader
 
 INI = b"[GENERAL]\nSLIDE_ID = x\n"
 VMS = (

@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.patches import grid
-from backend.slides.geometry import Region0, Size0, best_level, level_box
-from backend.slides.tiles import (
+from backend.kit.geometry import (
+    Region0,
+    Size0,
+    best_level,
+    level_box,
+)
+from backend.slides.patches import grid
+from backend.slides.reading.tiles import (
     TILE_PX,
     TileOutside,
     dzi,

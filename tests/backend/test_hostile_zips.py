@@ -8,10 +8,10 @@ from tempfile import mkdtemp
 
 import pytest
 
-from backend.errors import MembranaError
+from backend.kit.errors import MembranaError
 from backend.settings import Settings
-from backend.slides import archives
-from backend.slides.formats import sniff
+from backend.slides.reading import archives
+from backend.slides.reading.formats import sniff
 from tests.backend.test_formats import put, zipped
 
 VARIANTS = 400

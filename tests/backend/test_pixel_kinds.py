@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from backend.slides import pixel_kinds, tiff
-from backend.slides.pixel_kinds import UnsupportedCompression, UnsupportedPixels
-from backend.slides.tiff import Tag
+from backend.slides.reading import pixel_kinds, tiff
+from backend.slides.reading.pixel_kinds import UnsupportedCompression, UnsupportedPixels
+from backend.slides.reading.tiff import Tag
 from models import decoding
 from tests import odd_tiffs
 

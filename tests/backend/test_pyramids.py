@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 import zarr
 
-from backend.storage import pyramids
-from backend.storage.pyramids import LIVE_LEVELS, SHARD_PX, Channel, Pyramid, halved
+from backend.kit.storage import pyramids
+from backend.kit.storage.pyramids import (
+    LIVE_LEVELS,
+    SHARD_PX,
+    Channel,
+    Pyramid,
+    halved,
+)
 
 SIZE = (2700, 2300)
 """2 × 2 shards, cut off at the right and below."""

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.slides.geometry import Region0
-from backend.slides.overview import read_overview
-from backend.slides.pictures import thumbnail
-from backend.slides.reader import (
+from backend.kit.geometry import Region0
+from backend.slides.catalogue.overview import read_overview
+from backend.slides.catalogue.pictures import thumbnail
+from backend.slides.reading.reader import (
     OpenSlideReader,
     OpenSlides,
     RegionUnreadable,

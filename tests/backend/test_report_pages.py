@@ -15,9 +15,9 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from backend.exchange import words
-from backend.exchange.content import Content
-from backend.exchange.pdf import pages, pdf
+from backend.exchange.reports import words
+from backend.exchange.reports.content import Content
+from backend.exchange.reports.pdf import pages, pdf
 from tests.reported import URN, content
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -7,7 +7,7 @@ import pytest
 import zarr
 from zarr.codecs import ZstdCodec
 
-from backend.storage import shard_files
+from backend.kit.storage import shard_files
 
 SHARD, CHUNK = (3, 64, 64), (1, 16, 16)
 

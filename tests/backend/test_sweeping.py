@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.db.base import now
-from backend.storage.blobs import SWEPT, Blobs
-from backend.storage.sweeping import forget_hidden, sweep
+from backend.kit.db.base import now
+from backend.kit.storage.blobs import SWEPT, Blobs
+from backend.kit.storage.sweeping import forget_hidden, sweep
 
 DAY = timedelta(days=1)
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from backend.auth.tables import User
-from backend.db.session import get_database
+from backend.kit.db.session import get_database
+from backend.people.users.tables import User
 from backend.settings import Settings, get_settings
 from tests.cli.conftest import Membrana
 from tests.e2e.installation import Installation

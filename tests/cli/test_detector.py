@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.scores.detector import mounted
+from backend.her2.scores.detector import mounted
 from tests.cli.conftest import Membrana
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
 from tests.nuclei import CARD, BluerThanRed, Smaller, mount

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from backend.db.session import Database
 from backend.jobs.tables import Job, JobKind, JobState
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings
-from backend.storage.blobs import Blobs
 from models.phantom import PhantomSpec, write
 from tests.cli.conftest import Membrana
 from tests.dicom_slide import dicom_file

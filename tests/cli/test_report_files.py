@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from backend.exchange import dicom_sr
-from backend.exchange.dicom import Identity, settled
-from backend.exchange.fhir import fhir
-from backend.exchange.html import html
-from backend.exchange.pdf import pdf
+from backend.exchange.reports import dicom_sr
+from backend.exchange.reports.dicom import Identity, settled
+from backend.exchange.reports.fhir import fhir
+from backend.exchange.reports.html import html
+from backend.exchange.reports.pdf import pdf
 from tests.dicom_slide import source
 from tests.reported import AT, REGIONS, REPORT_ID, SIDE, URN, content, included, measured
 from worker.commands.options import Refused

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from backend.errors import MembranaError
+from backend.kit.errors import MembranaError
 from models.study import dataset, files
 from models.study.files import DatasetError
 from tests.cli.conftest import Membrana

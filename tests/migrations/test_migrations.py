@@ -7,12 +7,12 @@ from alembic import command
 from sqlalchemy import CheckConstraint, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from backend.db.base import Base, now
-from backend.db.migrate import config
-from backend.db.session import Database
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind
-from backend.rounds.tables import Round
+from backend.kit.db.base import Base, now
+from backend.kit.db.migrate import config
+from backend.kit.db.session import Database
+from backend.learning.rounds.tables import Round
 from tests.conftest import Service
 from tests.learning import add_slide, annotate_some
 

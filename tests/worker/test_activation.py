@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import event, select
 
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.model_versions import activation
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
-from backend.predictions import service as predictions
-from backend.slides.tables import Slide, SlideState
+from backend.learning.model_versions import activation
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.learning.predictions import service as predictions
+from backend.slides.catalogue.tables import Slide, SlideState
 from tests.conftest import Service
 
 

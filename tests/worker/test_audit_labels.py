@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, event, select, update
 
-from backend.auth import service as auth
-from backend.auth.tables import Role
-from backend.db.base import now
-from backend.db.session import Database
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.label_issues import course, service
-from backend.label_issues.service import IssueView
-from backend.label_issues.tables import IssueKind, LabelAudit, LabelJudgement
-from backend.patches.tables import PatchRole
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
+from backend.learning.label_issues import course, service
+from backend.learning.label_issues.service import IssueView
+from backend.learning.label_issues.tables import IssueKind, LabelAudit, LabelJudgement
+from backend.people.users import service as auth
+from backend.people.users.tables import Role
 from backend.settings import Settings
-from backend.slides.tables import Slide
-from backend.storage.blobs import Blobs
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.tables import PatchRole
 from tests.learning import add_slide, annotate, annotate_some, truth
 from worker.data import read_mask
 from worker.run import run_job

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from backend.slides import pixel_kinds
-from backend.slides.pixel_kinds import NotBrightfield
-from backend.slides.reader import OpenSlideReader
+from backend.slides.reading import pixel_kinds
+from backend.slides.reading.pixel_kinds import NotBrightfield
+from backend.slides.reading.reader import OpenSlideReader
 from models.phantom import PhantomSpec, write
 from models.phantom.mark import LABEL, is_marked
 from tests import odd_tiffs

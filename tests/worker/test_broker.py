@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from backend.db.base import new_id
-from backend.db.session import Database
 from backend.jobs import service as jobs
 from backend.jobs.bell import celery_app, ring
 from backend.jobs.tables import JobKind, JobState
+from backend.kit.db.base import new_id
+from backend.kit.db.session import Database
 from backend.settings import Settings, get_settings
 from tests.worker.test_deadlines import SQLITE, job, until, worker
 from tests.worker.test_jobs import bells

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from backend.db.base import now
-from backend.db.session import Database
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind, JobState
-from backend.model_versions.tables import ModelVersion
-from backend.rounds.course import training_folder
-from backend.rounds.tables import Round, RoundState
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.kit.storage import pyramids
+from backend.kit.storage.blobs import Blobs
+from backend.learning.model_versions.tables import ModelVersion
+from backend.learning.rounds.course import training_folder
+from backend.learning.rounds.tables import Round, RoundState
 from backend.settings import Settings
-from backend.storage import pyramids
-from backend.storage.blobs import Blobs
 from worker.predictors import register_cold_start
 from worker.run import run_job
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from backend.kit.geometry import Region0
 from backend.settings import get_settings
-from backend.slides import colour
-from backend.slides.colour import ProfileUnusable, to_srgb
-from backend.slides.geometry import Region0
-from backend.slides.reader import OpenSlideReader, open_slides, tile_cache
+from backend.slides.reading import colour
+from backend.slides.reading.colour import ProfileUnusable, to_srgb
+from backend.slides.reading.reader import OpenSlideReader, open_slides, tile_cache
 from tests import odd_tiffs, profiles
 from tests.api.intake import decoded, encoded, ingested
 from tests.conftest import Service

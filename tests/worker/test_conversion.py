@@ -9,9 +9,9 @@ import pytest
 import pyvips
 from PIL import Image
 
-from backend.errors import MembranaError
-from backend.slides.geometry import Region0
-from backend.slides.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable
+from backend.kit.errors import MembranaError
+from backend.kit.geometry import Region0
+from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable
 from worker.conversion import convert_picture, convert_slide, has_usable_levels
 from worker.layout import layout_of
 from worker.plain_pictures import ImageTooLarge, look_into

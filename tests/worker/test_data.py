@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, select, update
 
-from backend.annotations.tables import Annotation
-from backend.db.session import Database
-from backend.patches.grid import PATCH_PX
-from backend.patches.tables import Patch, PatchRole
-from backend.rounds.snapshot import Snapshot, take
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations.tables import Annotation
+from backend.learning.rounds.snapshot import Snapshot, take
 from backend.settings import Settings
-from backend.slides.tables import Slide, Split
-from backend.storage.blobs import Blobs
+from backend.slides.catalogue.tables import Slide, Split
+from backend.slides.patches.grid import PATCH_PX
+from backend.slides.patches.tables import Patch, PatchRole
 from models.phantom import region
 from tests.learning import SIDE, add_slide, annotate, annotate_some, png, spec_of, truth
 from worker.data import (

@@ -16,13 +16,19 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import update
 
-from backend.db.base import now
-from backend.db.session import Database
 from backend.jobs import service as jobs
-from backend.jobs.tables import HOURS, Job, JobKind, JobState, WorkerHeartbeat
+from backend.jobs.tables import (
+    HOURS,
+    Job,
+    JobKind,
+    JobState,
+    WorkerHeartbeat,
+)
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings, get_settings
-from backend.slides.tables import Slide, SlideState
-from backend.storage.blobs import Blobs
+from backend.slides.catalogue.tables import Slide, SlideState
 from backend.supervision import Child, worker_command
 from tests.e2e.conftest import redis_url
 from worker.context import JobContext, TimedOut

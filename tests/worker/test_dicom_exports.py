@@ -11,8 +11,15 @@ from highdicom.ann import MicroscopyBulkSimpleAnnotations
 from highdicom.spatial import map_pixel_into_coordinate_system
 from pydicom.dataset import Dataset
 
-from backend.exchange import words
-from backend.exchange.dicom import LOCAL, DicomIncomplete, Identity, completed, settled, source_of
+from backend.exchange.reports import words
+from backend.exchange.reports.dicom import (
+    LOCAL,
+    DicomIncomplete,
+    Identity,
+    completed,
+    settled,
+    source_of,
+)
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from models.her2.pixels import Field

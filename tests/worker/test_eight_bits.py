@@ -7,20 +7,20 @@ import pytest
 import torch
 from sqlalchemy import select
 
-from backend.db.blob_names import blob_names
-from backend.db.session import Database
-from backend.exports import contents
-from backend.exports.manifest import Manifest
+from backend.blob_names import blob_names
+from backend.exchange.masks import contents
+from backend.exchange.masks.manifest import Manifest
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobState
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
-from backend.patches.tables import PatchRole
-from backend.predictions import service as predictions
-from backend.predictions.tables import Prediction, PredictionShard
-from backend.rounds import snapshot
+from backend.kit.db.session import Database
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.learning.predictions import service as predictions
+from backend.learning.predictions.tables import Prediction, PredictionShard
+from backend.learning.rounds import snapshot
 from backend.settings import Settings
-from backend.slides import service as slides
+from backend.slides.catalogue import service as slides
+from backend.slides.patches.tables import PatchRole
 from models.inference.calibration import Calibration
 from models.inference.eight_bits import names_of
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble

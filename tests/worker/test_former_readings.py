@@ -4,9 +4,9 @@ import numpy as np
 import pyvips
 from sqlalchemy import select, update
 
-from backend.patches.tables import Patch
-from backend.slides.leftovers import pyramid_key
-from backend.slides.tables import Slide
+from backend.slides.catalogue.leftovers import pyramid_key
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.tables import Patch
 from tests.api.intake import INGEST, decoded, ingested
 from tests.conftest import Service
 from tests.turned import HEIGHT, WIDTH, file_of, picture, stored

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.storage import blobs, pyramids
-from backend.storage.blobs import also_at
+from backend.kit.storage import blobs, pyramids
+from backend.kit.storage.blobs import also_at
 from tests.conftest import Service
 from tests.ready import PREDICT, predicted_slide, ready_slide, request
 

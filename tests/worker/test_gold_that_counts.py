@@ -8,13 +8,18 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from backend.annotations.tables import Annotation, AnnotationProposal
 from backend.jobs.tables import JobKind
-from backend.model_versions.tables import ModelVersion
-from backend.patches.tables import Patch, PatchRole
-from backend.rounds import gold_masks
-from backend.rounds.gold_masks import Accepted, changed, counting, lineage
+from backend.learning.annotations.tables import Annotation, AnnotationProposal
+from backend.learning.model_versions.tables import ModelVersion
+from backend.learning.rounds import gold_masks
+from backend.learning.rounds.gold_masks import (
+    Accepted,
+    changed,
+    counting,
+    lineage,
+)
 from backend.settings import Settings
+from backend.slides.patches.tables import Patch, PatchRole
 from tests.conftest import Service
 from tests.ready import PREDICT, code, patches_of, pixels, predicted_slide, put, request, some_mask
 from tests.worker.test_predict_again import another_version

@@ -9,10 +9,10 @@ from sqlalchemy import select
 
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.patches.tables import Patch
-from backend.slides import service as slides
-from backend.slides.leftovers import pyramid_key
-from backend.slides.tables import Slide, SlideState
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.leftovers import pyramid_key
+from backend.slides.catalogue.tables import Slide, SlideState
+from backend.slides.patches.tables import Patch
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service
 from tests.worker.test_conversion import bomb

@@ -8,14 +8,19 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from backend.audit.tables import AuditEntry
-from backend.db.base import new_id, now
-from backend.db.session import Database
-from backend.errors import Conflict
-from backend.events.tables import Event
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
-from backend.jobs.tables import Job, JobKind, JobState, WorkerHeartbeat
+from backend.jobs.tables import (
+    Job,
+    JobKind,
+    JobState,
+    WorkerHeartbeat,
+)
+from backend.kit.db.base import new_id, now
+from backend.kit.db.session import Database
+from backend.kit.errors import Conflict
+from backend.kit.events.tables import Event
+from backend.people.audit.tables import AuditEntry
 from backend.settings import Settings
 from worker.context import Cancelled, JobContext
 from worker.reaper import Reaper

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from backend.errors import MembranaError
-from backend.slides.reader import OpenSlideReader
+from backend.kit.errors import MembranaError
+from backend.slides.reading.reader import OpenSlideReader
 from models.pictures.inside import Inside
 from tests.turned import exif
 from worker.layout import Layout, chosen, layout_of, look_at, shown_by

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from backend.scores.detector import DetectorUnusable, mounted
+from backend.her2.scores.detector import DetectorUnusable, mounted
 from models.her2.cells import column_names
 from models.her2.nuclei import NUCLEI_MPP, View
 from models.her2.pixels import Field

@@ -9,17 +9,17 @@ import pytest
 import tifffile
 from sqlalchemy import func, select, update
 
-from backend.events.tables import Event
 from backend.jobs import service as jobs
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.patches.tables import Patch
-from backend.predictions import service as predictions
-from backend.predictions.tables import PatchPrediction, Prediction, PredictionShard
-from backend.slides import service as slides
-from backend.slides.geometry import Region0
-from backend.slides.reader import open_slide
-from backend.slides.tables import Slide
+from backend.kit.events.tables import Event
+from backend.kit.geometry import Region0
+from backend.learning.predictions import service as predictions
+from backend.learning.predictions.tables import PatchPrediction, Prediction, PredictionShard
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.tables import Patch
+from backend.slides.reading.reader import open_slide
 from models.cold_start import ColdStart
 from models.selection import uncertain_pixels
 from tests.conftest import Service

@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
 
-from backend.db.base import new_id
 from backend.jobs import service as jobs
 from backend.jobs.tables import JobKind
-from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
-from backend.predictions import service as predictions
-from backend.predictions.tables import Prediction, PredictionShard
-from backend.slides.geometry import Region0
-from backend.slides.tables import Slide
+from backend.kit.db.base import new_id
+from backend.kit.geometry import Region0
+from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.learning.predictions import service as predictions
+from backend.learning.predictions.tables import Prediction, PredictionShard
+from backend.slides.catalogue.tables import Slide
 from models.cold_start import ColdStart
 from tests.conftest import Service
 from tests.ready import (

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from backend.db.session import Database, get_database
-from backend.errors import NotFound
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.kit.db.session import Database, get_database
+from backend.kit.errors import NotFound
+from backend.kit.storage.blobs import Blobs
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
 from backend.settings import Settings
-from backend.storage.blobs import Blobs
 from models.cold_start import ColdStart, ColdStartParameters
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
 from models.phantom import field

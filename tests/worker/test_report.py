@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
+from backend.her2.reports.tables import Report
 from backend.jobs.tables import Job, JobKind
-from backend.predictions.tables import Prediction
-from backend.reports.tables import Report
+from backend.learning.predictions.tables import Prediction
 from backend.settings import Settings
-from backend.slides.tables import Slide
+from backend.slides.catalogue.tables import Slide
 from models.cold_start import ColdStart
 from models.her2 import mask_doubt
 from models.her2.cells import Cells

@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from backend.auth.tables import User
-from backend.db.base import now
+from backend.her2.reports.tables import Report, ReportState
+from backend.her2.scores.tables import LiveScore, ScoreState
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind
-from backend.reports.tables import Report, ReportState
-from backend.rounds.tables import Round, RoundState
-from backend.scores.tables import LiveScore, ScoreState
-from backend.slides.tables import Slide, SlideState
+from backend.kit.db.base import now
+from backend.learning.rounds.tables import Round, RoundState
+from backend.people.users.tables import User
+from backend.slides.catalogue.tables import Slide, SlideState
 from tests.conftest import Service
 from tests.learning import add_slide, annotate_some
 from tests.ready import ready_slide, request
@@ -31,7 +31,7 @@ print(sorted(set(JobKind) - set(ON_FAILURE) - WITHOUT_ROW), "torch" in sys.modul
 print(sorted(WITHOUT_ROW & set(ON_FAILURE)))
 """
 LOOK = """
-from backend.db.session import get_database
+from backend.kit.db.session import get_database
 from backend.settings import get_settings
 from worker.reaper import Reaper
 settings = get_settings()

@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from backend.errors import MembranaError
-from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from backend.kit.errors import MembranaError
+from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from tests import odd_tiffs
 from worker.conversion import convert_picture
 from worker.layout import layout_of

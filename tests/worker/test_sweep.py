@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.db.base import now
-from backend.db.blob_names import SILENT
-from backend.db.tables import Base
+from backend.blob_names import SILENT
 from backend.jobs.tables import JobKind, JobState
-from backend.slides import service as slides
-from backend.slides.leftovers import pyramid_key
-from backend.slides.tables import Slide
-from backend.uploads import service as uploads
+from backend.kit.db.base import now
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.leftovers import pyramid_key
+from backend.slides.catalogue.tables import Slide
+from backend.slides.uploads import service as uploads
+from backend.tables import Base
 from tests.api.intake import encoded, ingested
 from tests.conftest import Service
 from tests.learning import add_slide, annotate_some

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, event, select, update
 
-from backend.db.base import now
-from backend.db.session import Database
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobKind, JobState
-from backend.model_versions import activation
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
-from backend.patches.tables import PatchRole
-from backend.rounds import service as rounds
-from backend.rounds.course import training_folder
-from backend.rounds.snapshot import Snapshot
-from backend.rounds.tables import Round, RoundCurve, RoundState
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import file_sha256
+from backend.learning.model_versions import activation
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.learning.rounds import service as rounds
+from backend.learning.rounds.course import training_folder
+from backend.learning.rounds.snapshot import Snapshot
+from backend.learning.rounds.tables import Round, RoundCurve, RoundState
 from backend.settings import Settings
-from backend.slides.tables import Slide
-from backend.storage.blobs import file_sha256
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.tables import PatchRole
 from models.cold_start import ColdStart, ColdStartParameters
 from models.metrics import Counts, compare
 from tests.learning import SIDE, Learning, add_slide, annotate, annotate_some

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.slides.geometry import Region0
-from backend.slides.reader import OpenSlideReader
+from backend.kit.geometry import Region0
+from backend.slides.reading.reader import OpenSlideReader
 from tests.turned import (
     HEIGHT,
     LOSSY,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from backend.reports.tables import Report
+from backend.her2.reports.tables import Report
 from models.her2.slide_score import canonical
 from tests.conftest import Service
 from tests.ready import code

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from backend.cli import app, connect, say
+from backend.kit.storage.blobs import file_sha256
 from backend.progress import bar
-from backend.storage.blobs import file_sha256
 
 QUPATH = "qupath"
 FORMATS = (QUPATH, "png", "coco", "ome-zarr", "dicom-seg")

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.cli import complain, sentence_of
-from backend.errors import MembranaError
-from backend.scores.detector import Mounted, mounted
+from backend.her2.scores.detector import Mounted, mounted
+from backend.kit.errors import MembranaError
 from models.prediction import Predictor
 from models.study.files import check_positive, pictures
 from worker.commands.options import Refused, in_words

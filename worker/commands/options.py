@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from backend.errors import MembranaError
+from backend.kit.errors import MembranaError
 
 Folder = Annotated[Path, typer.Option(help="Folder of images: PNG, TIFF or JPEG.")]
 Masks = Annotated[Path, typer.Option(help="Folder of masks of the same names.")]

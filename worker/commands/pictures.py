@@ -13,11 +13,11 @@ import openslide
 import shapely
 
 from backend.cli import complain
-from backend.regions import geojson
-from backend.regions.geojson import RegionInvalid
-from backend.slides import pixel_kinds
-from backend.slides.geometry import Region0
-from backend.slides.reader import OpenSlideReader, SlideUnreadable
+from backend.her2.regions import geojson
+from backend.her2.regions.geojson import RegionInvalid
+from backend.kit.geometry import Region0
+from backend.slides.reading import pixel_kinds
+from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, Regions, scaled
 from models.prediction import Predictor
 from models.study import files
@@ -57,7 +57,7 @@ class Picture:
 
 def stated_size(mpp: float | None, said_by: str) -> float | None:
     """Return a person's µm per pixel. Refused for one that no microscope has."""
-    from backend.slides.schemas import COARSEST_UM, FINEST_UM, plausible
+    from backend.slides.catalogue.schemas import COARSEST_UM, FINEST_UM, plausible
 
     if mpp is not None and not plausible(mpp):
         raise Refused(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from backend.exchange.words import RESEARCH_USE_ONLY
+from backend.exchange.reports.words import RESEARCH_USE_ONLY
 from models.her2 import cells as bits
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES

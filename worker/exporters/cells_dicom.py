@@ -21,8 +21,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from backend import __version__
-from backend.exchange import words
-from backend.exchange.dicom import MAKER, Identity, local
+from backend.exchange.reports import words
+from backend.exchange.reports.dicom import MAKER, Identity, local
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 

@@ -12,9 +12,14 @@ from uuid import UUID, uuid5
 import numpy as np
 import numpy.typing as npt
 
-from backend.exchange.words import CLASSES as TITLES
-from backend.exchange.words import COLOURS, EXCLUDED, REGION_COLOURS, RESEARCH_USE_ONLY
-from backend.regions.geojson import Region
+from backend.exchange.reports.words import CLASSES as TITLES
+from backend.exchange.reports.words import (
+    COLOURS,
+    EXCLUDED,
+    REGION_COLOURS,
+    RESEARCH_USE_ONLY,
+)
+from backend.her2.regions.geojson import Region
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 

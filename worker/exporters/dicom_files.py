@@ -2,10 +2,10 @@
 
 from hashlib import sha256
 
-from backend.exchange.dicom import Identity, settled, source_of
-from backend.reports.tables import Report
+from backend.exchange.reports.dicom import Identity, settled, source_of
+from backend.her2.reports.tables import Report
 from backend.settings import Settings
-from backend.slides.tables import Slide
+from backend.slides.catalogue.tables import Slide
 from worker.exporters import cells_dicom, masks_dicom
 from worker.her2.document import Scored
 from worker.her2.measurement import Opened

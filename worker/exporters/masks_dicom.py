@@ -20,8 +20,8 @@ from highdicom.seg import (
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from backend.exchange import words
-from backend.exchange.dicom import MAKER, Identity, local
+from backend.exchange.reports import words
+from backend.exchange.reports.dicom import MAKER, Identity, local
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
 
 Mask = npt.NDArray[np.uint8]

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy.orm import Session
 
-from backend.annotations import masks
-from backend.label_issues import course
-from backend.label_issues.course import Found, Judged
-from backend.label_issues.tables import IssueKind, LabelAudit
-from backend.patches.grid import PATCH_PX
-from backend.patches.tables import PatchRole
-from backend.rounds import service as rounds
-from backend.rounds.snapshot import Snapshot
+from backend.learning.annotations import masks
+from backend.learning.label_issues import course
+from backend.learning.label_issues.course import Found, Judged
+from backend.learning.label_issues.tables import IssueKind, LabelAudit
+from backend.learning.rounds import service as rounds
+from backend.learning.rounds.snapshot import Snapshot
+from backend.slides.patches.grid import PATCH_PX
+from backend.slides.patches.tables import PatchRole
 from models.label_issues import IGNORE, Component, Folding, PatchIssues, find, folding
 from models.networks import NetworkError
 from models.out_of_fold import Judgement, out_of_fold

@@ -3,14 +3,14 @@
 import logging
 from datetime import timedelta
 
-from backend.db.base import now
-from backend.db.blob_names import blob_names
-from backend.events import service as events
-from backend.label_issues import course as audits
-from backend.rounds import course
-from backend.slides import leftovers
-from backend.storage import pyramids, sweeping
-from backend.uploads import service as uploads
+from backend.blob_names import blob_names
+from backend.kit.db.base import now
+from backend.kit.events import service as events
+from backend.kit.storage import pyramids, sweeping
+from backend.learning.label_issues import course as audits
+from backend.learning.rounds import course
+from backend.slides.catalogue import leftovers
+from backend.slides.uploads import service as uploads
 from worker.context import JobContext
 
 log = logging.getLogger(__name__)

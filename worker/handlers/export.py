@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from backend.annotations.drawn import Drawn
-from backend.errors import Conflict
-from backend.exchange.dicom import Identity, settled, source_of
-from backend.exports import contents, service
-from backend.exports.contents import Contents, Origin
-from backend.predictions import service as predictions
-from backend.slides import service as slides
-from backend.slides.reader import open_slide
-from backend.storage.blobs import Blobs, sync_folder
-from backend.storage.pyramids import Pyramid
-from backend.storage.shard_files import DRAFT
+from backend.exchange.masks import contents, service
+from backend.exchange.masks.contents import Contents, Origin
+from backend.exchange.reports.dicom import Identity, settled, source_of
+from backend.kit.errors import Conflict
+from backend.kit.storage.blobs import Blobs, sync_folder
+from backend.kit.storage.pyramids import Pyramid
+from backend.kit.storage.shard_files import DRAFT
+from backend.learning.annotations.drawn import Drawn
+from backend.learning.predictions import service as predictions
+from backend.slides.catalogue import service as slides
+from backend.slides.reading.reader import open_slide
 from models.her2.pixels import Regions
 from worker.context import JobContext
 from worker.data import read_mask

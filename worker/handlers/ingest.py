@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from backend.db.outbox import after_commit
-from backend.db.states import move, move_or_conflict
-from backend.patches import installed_grid
-from backend.patches.tables import Patch
-from backend.predictions import service as predictions
-from backend.slides import service as slides
-from backend.slides.tables import Slide, SlideState
+from backend.kit.db.outbox import after_commit
+from backend.kit.db.states import move, move_or_conflict
+from backend.learning.predictions import service as predictions
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide, SlideState
+from backend.slides.patches import installed_grid
+from backend.slides.patches.tables import Patch
 from worker.context import JobContext
 from worker.facts import Facts, Opened
 from worker.opening import opened

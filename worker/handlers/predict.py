@@ -16,19 +16,19 @@ import numpy as np
 from sqlalchemy import select
 
 from backend.jobs.tables import JobKind
-from backend.model_versions import service as model_versions
-from backend.model_versions.tables import ModelVersion
-from backend.patches.grid import analysis_size
-from backend.patches.tables import Patch
-from backend.predictions import results
-from backend.predictions.results import Place, Shard
-from backend.predictions.service import ShardRange
-from backend.predictions.tables import Prediction
-from backend.slides import service as slides
-from backend.slides.reader import SlideReader, open_slide
-from backend.slides.tables import Slide
-from backend.storage import pyramids
-from backend.storage.pyramids import Pyramid
+from backend.kit.storage import pyramids
+from backend.kit.storage.pyramids import Pyramid
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelVersion
+from backend.learning.predictions import results
+from backend.learning.predictions.results import Place, Shard
+from backend.learning.predictions.service import ShardRange
+from backend.learning.predictions.tables import Prediction
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.grid import analysis_size
+from backend.slides.patches.tables import Patch
+from backend.slides.reading.reader import SlideReader, open_slide
 from models import selection
 from worker import shards
 from worker.context import JobContext

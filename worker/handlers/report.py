@@ -8,12 +8,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backend.predictions import service as predictions
-from backend.reports import dicom_exports, exports
-from backend.reports import service as reports
-from backend.reports.tables import Report
-from backend.slides import service as slides
-from backend.slides.tables import Slide
+from backend.her2.reports import dicom_exports, exports
+from backend.her2.reports import service as reports
+from backend.her2.reports.tables import Report
+from backend.learning.predictions import service as predictions
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
 from models.her2.cells import Cells
 from models.her2.slide_score import canonical
 from worker.context import JobContext
@@ -163,7 +163,7 @@ def dicom_files(
 ) -> dict[str, str]:
     """Store the objects that refer to a DICOM slide; none if its headers do not allow that."""
     # loaded with the first DICOM slide: a second of start-up
-    from backend.exchange.dicom import DicomIncomplete
+    from backend.exchange.reports.dicom import DicomIncomplete
     from worker.exporters import dicom_files as exporter
 
     report, settings = task.report, context.settings

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.patches import influence as influences
-from backend.reports import requests
-from backend.scores import service as scores
-from backend.scores.service import Outdated
-from backend.scores.statements import Statements
-from backend.scores.tables import LiveScore
-from backend.slides import service as slides
-from backend.slides.tables import Slide
+from backend.her2.reports import requests
+from backend.her2.scores import service as scores
+from backend.her2.scores.service import Outdated
+from backend.her2.scores.statements import Statements
+from backend.her2.scores.tables import LiveScore
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches import influence as influences
 from models.her2.flags import Flag
 from models.her2.protocols import Protocol
 from models.her2.slide_score import canonical

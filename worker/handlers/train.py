@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from sqlalchemy.orm import Session
 
-from backend.errors import Unprocessable
-from backend.model_versions import activation
-from backend.model_versions import service as model_versions
-from backend.model_versions.service import ActiveModelChanged
-from backend.model_versions.tables import ModelKind, ModelVersion
-from backend.patches.tables import PatchRole
-from backend.rounds import course, gold_masks
-from backend.rounds import service as rounds
-from backend.rounds.snapshot import Snapshot
-from backend.rounds.tables import LIVE, RoundState
+from backend.kit.errors import Unprocessable
+from backend.learning.model_versions import activation
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.service import ActiveModelChanged
+from backend.learning.model_versions.tables import ModelKind, ModelVersion
+from backend.learning.rounds import course, gold_masks
+from backend.learning.rounds import service as rounds
+from backend.learning.rounds.snapshot import Snapshot
+from backend.learning.rounds.tables import LIVE, RoundState
+from backend.slides.patches.tables import PatchRole
 from models import training
 from models.metrics import IGNORE
 from models.networks import SCRATCH, NetworkConfig, NetworkError

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from backend.errors import Conflict
-from backend.reports import integrity
-from backend.reports import service as reports
+from backend.her2.reports import integrity
+from backend.her2.reports import service as reports
+from backend.kit.errors import Conflict
 from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.handlers.report import exported, judged, read

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from backend.reports import decisions
-from backend.reports.decisions import Frozen
-from backend.reports.tables import CellAction
-from backend.scores.cells import nearest
-from backend.storage.blobs import Blobs
+from backend.her2.reports import decisions
+from backend.her2.reports.decisions import Frozen
+from backend.her2.reports.tables import CellAction
+from backend.her2.scores.cells import nearest
+from backend.kit.storage.blobs import Blobs
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from models.her2.slide_score import canonical

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from backend.scores.detector import DetectorUnusable, Mounted, mounted
+from backend.her2.scores.detector import DetectorUnusable, Mounted, mounted
 from models.her2.flags import Flag
 from models.her2.nuclei import Detector, Label, View
 from models.her2.protocols import Protocol

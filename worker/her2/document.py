@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.regions.geojson import Region
-from backend.regions.tables import RegionKind
+from backend.her2.regions.geojson import Region
+from backend.her2.regions.tables import RegionKind
 from models.her2.calibrate import vectors_of
 from models.her2.cells import OVERRIDDEN, Cells
 from models.her2.classes import COMPLETE, INDEX

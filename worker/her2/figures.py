@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.exchange.drawings import PLACES as EXAMPLES
-from backend.regions.geojson import Region
+from backend.exchange.reports.drawings import PLACES as EXAMPLES
+from backend.her2.regions.geojson import Region
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from models.her2.evaluated import polygons_of

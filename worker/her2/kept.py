@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from backend.scores.cells import CellIndex
-from backend.storage.blobs import Blobs
+from backend.her2.scores.cells import CellIndex
+from backend.kit.storage.blobs import Blobs
 from models.her2 import connectivity, mask_doubt
 from models.her2.blocks import Corner
 from models.her2.cells import Cells

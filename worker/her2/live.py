@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from backend.patches.grid import patch_region
-from backend.regions import geojson
-from backend.slides.tables import Slide
-from backend.storage.blobs import Blobs
+from backend.her2.regions import geojson
+from backend.kit.storage.blobs import Blobs
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.grid import patch_region
 from models.her2 import connectivity, focus, mask_doubt
 from models.her2.blocks import Corner
 from models.her2.cells import Cells

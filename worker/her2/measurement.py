@@ -11,14 +11,14 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from backend import __version__
-from backend.errors import Unprocessable
-from backend.regions import geojson
-from backend.regions.geojson import Region
+from backend.her2.regions import geojson
+from backend.her2.regions.geojson import Region
+from backend.kit.errors import Unprocessable
+from backend.kit.storage import pyramids
+from backend.kit.storage.blobs import Blobs, file_sha256
 from backend.settings import Settings
-from backend.slides.reader import open_slide
-from backend.slides.tables import Slide
-from backend.storage import pyramids
-from backend.storage.blobs import Blobs, file_sha256
+from backend.slides.catalogue.tables import Slide
+from backend.slides.reading.reader import open_slide
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
 from models.her2.evaluated import tissue_mm2

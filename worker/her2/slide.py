@@ -15,14 +15,19 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from backend.patches.grid import PATCH_PX, Measured, measures, scale
-from backend.regions.geojson import Region
-from backend.regions.tables import RegionKind
-from backend.slides.geometry import Region0
-from backend.slides.overview import read_over_gaps
-from backend.slides.reader import RegionUnreadable, SlideReader
-from backend.storage.blobs import Blobs
-from backend.storage.pyramids import Channel, Pyramid
+from backend.her2.regions.geojson import Region
+from backend.her2.regions.tables import RegionKind
+from backend.kit.geometry import Region0
+from backend.kit.storage.blobs import Blobs
+from backend.kit.storage.pyramids import Channel, Pyramid
+from backend.slides.catalogue.overview import read_over_gaps
+from backend.slides.patches.grid import (
+    PATCH_PX,
+    Measured,
+    measures,
+    scale,
+)
+from backend.slides.reading.reader import RegionUnreadable, SlideReader
 from models.her2.pixels import ANALYSIS_MPP, Pixels, Regions
 from worker.data import read_mask
 

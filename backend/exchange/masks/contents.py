@@ -1,0 +1,161 @@
+"""What an export is made of: people's newest masks of a slide, and where there is none, if wished,
+what a model version proposes.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import __version__
+from backend.kit.db.session import Database
+from backend.kit.errors import Conflict
+from backend.kit.storage.blobs import Blobs
+from backend.kit.storage.pyramids import Channel
+from backend.learning.annotations import drawn, masks
+from backend.learning.annotations.drawn import Drawn
+from backend.learning.annotations.masks import Mask
+from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.tables import ModelVersion
+from backend.learning.predictions import service as predictions
+from backend.learning.predictions.tables import PatchPrediction, Prediction
+from backend.settings import Settings
+from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches import in_grid_order
+from backend.slides.patches.grid import PATCH_PX
+from backend.slides.patches.pictures import png, proposal_of
+from backend.slides.patches.tables import Patch
+
+
+class NothingToExport(Conflict):
+    code, title = "nothing_to_export", "This slide has no masks"
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A patch that a model version has seen. x0, y0, size0: its box in level-0 px."""
+
+    patch_id: str
+    row: int
+    column: int
+    x0: float
+    y0: float
+    size0: float
+    model_version_id: str
+
+
+Origin = Drawn | Proposed
+
+
+@dataclass(frozen=True)
+class Item:
+    """A patch and how its mask is read: a person's PNG as it is kept, or a model's pixels."""
+
+    origin: Origin
+    read: Callable[[], bytes | Mask]
+
+    def png(self) -> bytes:
+        content = self.read()
+        return content if isinstance(content, bytes) else png(content)
+
+    def mask(self) -> Mask:
+        """Return uint8 (256, 256) of 0, 127 (ignore), 255."""
+        content = self.read()
+        return masks.decode(content) if isinstance(content, bytes) else content
+
+    @property
+    def by_person(self) -> bool:
+        return isinstance(self.origin, Drawn)
+
+    @property
+    def name(self) -> str:
+        """A file's name, without its ending: the patch's place on the grid."""
+        return f"r{self.origin.row:05d}_c{self.origin.column:05d}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A slide's masks as of now. prediction, version: whose proposals are in it too, if any are.
+
+    `basis` names all that the masks follow from: equal ones, equal exports. `computed_by`: what
+    computed the prediction, in which precision.
+    """
+
+    slide: Slide
+    prediction: Prediction | None
+    version: ModelVersion | None
+    basis: str
+    computed_by: Sequence[str] = ()
+
+    def items(self, database: Database, blobs: Blobs, settings: Settings) -> Iterator[Item]:
+        """Yield the patches in the grid's order; their rows are read by pages."""
+        if self.prediction is None:
+            proposed: Iterator[Proposed] = iter(())
+        else:
+            proposed = proposals(database, self.prediction)
+        last = None
+        merged: Iterator[Origin] = heapq.merge(
+            drawn.of_slide(database, self.slide.id), proposed, key=place_of
+        )
+        for origin in merged:
+            # of two at one place the person's comes first, and counts
+            if place_of(origin) != last:
+                last = place_of(origin)
+                yield Item(origin, self._reader(origin, blobs, settings))
+
+    def _reader(
+        self, origin: Origin, blobs: Blobs, settings: Settings
+    ) -> Callable[[], bytes | Mask]:
+        if isinstance(origin, Drawn):
+            return partial(blobs.read, origin.mask_sha256)
+
+        def of_model() -> Mask:
+            assert self.prediction is not None
+            pyramid = predictions.pyramid_of(self.slide, self.prediction, settings)
+            x, y = origin.column * PATCH_PX, origin.row * PATCH_PX
+            seen = pyramid.read(0, x, y, (PATCH_PX, PATCH_PX), [Channel.PROBABILITY])
+            return proposal_of(seen[0])
+
+        return of_model
+
+
+def place_of(origin: Origin) -> tuple[int, int]:
+    return origin.row, origin.column
+
+
+def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Contents:
+    """Return what there is to export of a slide; raise NothingToExport."""
+    slide, _, _ = slides.visible(session, slide_id)
+    prediction = predictions.shown(session, slide_id) if with_proposals else None
+    version = model_versions.get(session, prediction.model_version_id) if prediction else None
+    if not slides.is_annotated(session, slide_id) and prediction is None:
+        raise NothingToExport(
+            "Nobody has annotated a patch of this slide yet"
+            + (", and no model version has seen it." if with_proposals else ".")
+        )
+    computed_by: list[str] = []
+    said = [__version__, slide.sha256, drawn.state_of(session, slide_id)]
+    if prediction is not None:
+        # while a prediction goes on, its shards tell what is there
+        seen = prediction.sha256 or str(predictions.shard_count(session, prediction.id))
+        said += [prediction.model_version_id, seen]
+        computed_by = predictions.computed_by(session, prediction.id)
+    basis = sha256(" ".join(said).encode()).hexdigest()
+    return Contents(slide, prediction, version, basis, computed_by)
+
+
+def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:
+    """Yield the patches that a model version has seen."""
+    statement = (
+        select(*in_grid_order.PLACE)
+        .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
+        .where(PatchPrediction.prediction_id == prediction.id)
+    )
+    version = prediction.model_version_id
+    for row in in_grid_order.rows(database, statement):
+        yield Proposed(**row, model_version_id=version)

@@ -1,0 +1,92 @@
+"""Exports of a slide's masks over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, status
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+
+from backend.exchange.masks import contents, service
+from backend.exchange.masks.service import Format
+from backend.her2.reports.requests import labelled
+from backend.jobs.schemas import JobOut
+from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
+from backend.kit.downloads import disposition, file_name
+from backend.people.users.guards import Viewer
+from backend.slides.catalogue.tables import Slide
+
+router = APIRouter(prefix="/slides/{slide_id}/export", tags=["exports"])
+Proposals = Annotated[
+    bool, Query(description="Where nobody has drawn, what people see proposed there.")
+]
+
+
+@router.get(
+    "",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/zip": {}, "application/dicom": {}}},
+        202: {"model": JobOut, "description": "It is being made: ask again when the job is done."},
+    },
+)
+def export_masks(
+    request: Request,
+    database: CurrentDatabase,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    user: Viewer,
+    slide_id: str,
+    format: Annotated[Format, Query()],  # noqa: A002 - the contract's word
+    *,
+    proposals: Proposals = False,
+) -> Response:
+    """Return people's newest masks of a slide, each traceable by the manifest.
+
+    png, coco, ome-zarr: a zip, streamed. dicom-seg: 202 with a job, then the file at this address.
+    """
+    with database.reading() as session:
+        found = contents.of_slide(session, slide_id, with_proposals=proposals)
+    if format is not Format.DICOM_SEG:
+        return StreamingResponse(
+            service.archive(found, format, database, blobs, settings),
+            media_type="application/zip",
+            headers=as_file(found.slide, f"masks-{format}", "zip"),
+        )
+    service.require_dicom(found.slide)
+    made = service.dicom_file(found, settings)
+    if made.is_file():
+        headers = as_file(found.slide, "masks", "dcm")
+        return FileResponse(made, media_type="application/dicom", headers=headers)
+    with database.writing() as session:
+        job = service.request_dicom(session, found, requested_by=user.id)
+        told = JobOut.model_validate(job).model_dump(mode="json")
+    here = f"{request.url.path}?{request.url.query}"
+    return JSONResponse(
+        told, status.HTTP_202_ACCEPTED, headers={"Location": here, "Retry-After": "1"}
+    )
+
+
+@router.get("/manifest.json", response_class=StreamingResponse)
+def export_manifest(
+    database: CurrentDatabase,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    _: Viewer,
+    slide_id: str,
+    *,
+    proposals: Proposals = False,
+) -> StreamingResponse:
+    """Return what an export is made of: each mask's patch, author, revision and hash."""
+    with database.reading() as session:
+        found = contents.of_slide(session, slide_id, with_proposals=proposals)
+    return StreamingResponse(
+        service.listing(found, database, blobs, settings),
+        media_type="application/json",
+        headers=as_file(found.slide, "masks-manifest", "json"),
+    )
+
+
+def as_file(slide: Slide, what: str, ending: str) -> dict[str, str]:
+    return {
+        "Content-Disposition": disposition(file_name(labelled(slide), what, ending)),
+        "Cache-Control": "private, no-cache",
+    }

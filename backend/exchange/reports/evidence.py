@@ -1,0 +1,214 @@
+"""What the score rests on, as rows: classes, the protocol's tests, remarks, where on the slide."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from backend.exchange.reports import words
+from backend.exchange.reports.content import FIRST_SCHEMA, Content, Document
+from backend.exchange.reports.quantities import (
+    area,
+    area_as_before,
+    count,
+    day,
+    interval,
+    percent,
+)
+
+Row = tuple[str, str]
+
+
+def class_rows(document: Document) -> Iterator[dict[str, str]]:
+    for code, said in words.CLASSES.items():
+        share = document["percent"][code]
+        yield {
+            "code": code,
+            "said": said.capitalize(),
+            "colour": words.COLOURS[code],
+            "cells": count(document["counts"][code]),
+            "percent": percent(share["value"]),
+            "interval": interval(share),
+        }
+
+
+def group_rows(document: Document) -> Iterator[dict[str, str]]:
+    order = list(words.GROUPS)
+    groups = [code for code in document["percent"] if code not in words.CLASSES]
+    # as a stored document's keys are sorted, and these have an order of their own
+    for code in sorted(groups, key=lambda code: order.index(code) if code in order else 99):
+        share = document["percent"][code]
+        yield {
+            "said": words.plain(code, words.GROUPS),
+            "percent": percent(share["value"]),
+            "interval": interval(share),
+        }
+
+
+def test_rows(document: Document) -> Iterator[dict[str, str]]:
+    """The protocol's tests in their order, up to the one that decided."""
+    comparator = document["protocol"]["thresholds"]["cut"].split()[0]
+    for test in document["distance"]:
+        decided = test["test"] == document["reason"]
+        sign = comparator if test["test"].endswith("10") and "_le" not in test["test"] else "≥"
+        flips = test["cells_to_flip"]
+        clustered = test["test"].endswith("_cluster") and document["schema"] != FIRST_SCHEMA
+        yield {
+            "said": words.plain(test["test"], words.TESTS),
+            "score": test["score"],
+            "now": f"{count(test['cells_now'])} cells"
+            if clustered
+            else percent(test["percent_now"]),
+            "asked": f"≥ {test['cells_needed']} cells"
+            if clustered
+            else f"{sign.replace('>=', '≥')} {round(test['threshold'], 2):g} %",
+            "met": "met" if test["passed"] else "not met",
+            "decided": "yes" if decided else "",
+            "flips": f"{count(flips)} fewer" if test["passed"] else f"{count(flips)} more",
+        }
+        if decided:
+            return
+
+
+def flag_rows(document: Document) -> Iterator[dict[str, str]]:
+    first = document["schema"] == FIRST_SCHEMA
+    for flag in document["flags"]:
+        yield {
+            "severity": flag["severity"],
+            "grade": flag["severity"] if first else words.SEVERITIES[flag["severity"]],
+            "said": words.plain(flag["code"], words.FLAGS),
+            "detail": flag["detail"],
+        }
+
+
+def secondary(document: Document) -> Iterator[Row]:
+    h = document["h_score"]
+    value = "–" if h["value"] is None else f"{h['value']:.0f} ({h['low']:.0f} – {h['high']:.0f})"
+    yield "H-score, 0–300", value
+    first = document["schema"] == FIRST_SCHEMA
+    connected = document["connectivity"]
+    said = "Connectivity" if first else "Membrane in long connected lines, 0–1"
+    yield said, "–" if connected is None else f"{connected:.2f}"
+    density = document["membrane_od"]
+    if first:
+        yield "Mean membrane density", "–" if density is None else f"{density:.2f} log10 OD"
+    else:
+        yield (
+            "Mean optical density of stained membrane",
+            "–" if density is None else f"{density:.2f}",
+        )
+
+
+def heterogeneity(document: Document) -> Iterator[Row]:
+    found = document["heterogeneity"]
+    clustered = "present" if found["clustered"] else "not identified"
+    yield "Clustered heterogeneity", clustered
+    if found["clustered"]:
+        yield "Cells in the 3+ population", percent(found["share_3plus"])
+        yield "Score of the rest", found["rest_score"]
+    if found["mean_h"] is not None:
+        yield "H-score of fields", f"{found['mean_h']:.0f} ± {found['sd_h']:.0f}"
+    if found["moran"] is not None:
+        alike = f"{found['moran']:.2f}".replace("-", "−")
+        if document["schema"] == FIRST_SCHEMA:
+            yield "Moran's I of fields", alike
+        else:
+            yield (
+                "Neighbouring fields alike (Moran's I)",
+                f"{alike}; 0: no more than chance, 1: very",
+            )
+
+
+def region_rows(document: Document) -> Iterator[dict[str, str]]:
+    for region in document["regions"]:
+        yield {
+            "kind": region["kind"]
+            if document["schema"] == FIRST_SCHEMA
+            else words.plain(region["kind"], words.REGIONS),
+            "name": region["name"],
+            "area": area(region["area_mm2"])
+            if "area_mm2" in region
+            else area_as_before(region["area_um2"]),
+        }
+
+
+def field_caption(figure: Mapping[str, Any]) -> str:
+    # what reaches over the region's edge is pale in the picture
+    part = "" if figure.get("whole", True) else "; only in part inside the region"
+    rule = {"highest": "Highest H-score", "middle": "Middle", "lowest": "Lowest H-score"}
+    return (
+        f"{rule[figure['rule']]}: field scores {figure['score']}, H-score {figure['h_score']:.0f}, "
+        f"{figure['cells']} cells{part}"
+    )
+
+
+def gallery_caption(row: Mapping[str, Any], document: Document) -> dict[str, str]:
+    code = row["class"]
+    return {
+        "code": code,
+        "said": words.CLASSES[code].capitalize(),
+        "cells": count(document["counts"][code]),
+        "colour": words.COLOURS[code],
+    }
+
+
+def ish(content: Content) -> str:
+    """Say what somebody entered of the hybridisation, or that the protocol asks for it."""
+    required = content.document["ish_required"]
+    if content.ish is None:
+        asked = "In situ hybridisation: asked for by the protocol after this category; not entered."
+        return asked if required else ""
+    said = content.ish
+    numbers = [
+        f"{name} {said[key]:g}"
+        for key, name in (
+            ("group", "group"),
+            ("ratio", "ratio"),
+            ("copies", "copies a nucleus"),
+            ("cells", "nuclei counted"),
+        )
+        if said[key] is not None
+    ]
+    asked = ", asked for by the protocol," if required else ""
+    at = day(datetime.fromisoformat(said["entered_at"]))
+    return (
+        f"In situ hybridisation{asked} as entered by {said['entered_by']['name']}, {at}: "
+        f"{', '.join([said['result'], *numbers])} ({said['method']}, read by {said['read_by']})."
+    )
+
+
+def reason(document: Document) -> str:
+    """Return the reason in words; where 0+ is printed as 0, that and the percentage."""
+    if document["printed_score"] == document["score"] or document["score"] != "0+":
+        return str(document["reason_text"])
+    stained = percent(document["percent"]["stained"]["value"])
+    return f"{document['reason_text']} Stained: {stained}; category 0+, printed as 0."
+
+
+def probability_note(document: Document) -> str:
+    return (
+        f"How often fields drawn anew from this slide would give each category "
+        f"({draws(document)}). It says nothing "
+        "about staining, scanning or the choice of the region."
+    )
+
+
+def interval_note(document: Document) -> str:
+    return (
+        f"Intervals: 95 % by drawing anew ({draws(document)}), and never narrower than "
+        "Wilson's interval."
+    )
+
+
+def draws(document: Document) -> str:
+    drawn = {"tiles": "fields"}.get(document["interval"]["drawn"], "cells")
+    return f"{count(document['interval']['draws'])} draws of {drawn}"
+
+
+def statement(document: Document) -> str:
+    return (
+        "The category above was computed by image analysis. Every tumour cell in the marked region "
+        "is measured: how much of its membrane is stained, and how strongly; the guideline's table "
+        f"({document['protocol']['title']}) is applied to the nine counts in whole numbers. A "
+        "pathologist must look at the slide and decide. This report states no diagnosis and gives "
+        "no advice on treatment."
+    )

@@ -1,0 +1,49 @@
+"""In situ hybridisation as FHIR observations, as somebody entered it."""
+
+from collections.abc import Iterator
+
+from backend.exchange.reports.content import Content
+from backend.exchange.reports.fhir_resources import (
+    BREAST,
+    LOINC,
+    UCUM,
+    Resource,
+    coded,
+    observation,
+)
+
+
+def hybridised(content: Content) -> Iterator[Resource]:
+    """What somebody entered of the in situ hybridisation."""
+    if content.ish is None:
+        return
+    said = content.ish
+    breast = content.document["protocol"]["name"] == BREAST
+    code = (
+        coded(LOINC, "85318-4", "ERBB2 gene duplication in breast cancer specimen by FISH")
+        if breast
+        else coded(LOINC, "31150-6", "HER2 in tissue by FISH")
+    )
+    who = [{"display": said["read_by"]}]
+    result = observation(content, "ish", code)
+    result["valueCodeableConcept"] = {"text": said["result"]}
+    result["method"] = {"text": f"In situ hybridisation, {said['method']}"}
+    entered = f"Entered by {said['entered_by']['name']}, {said['entered_at']}."
+    group = f" Group {said['group']}." if said["group"] else ""
+    result["note"] = [{"text": entered + group}]
+    result["performer"] = who
+    yield result
+    for name, key, loinc, title, unit in (
+        ("ish-ratio", "ratio", "49683-6", "HER2/chr 17 copy ratio", "{ratio}"),
+        ("ish-copies", "copies", "74860-8", "HER2 copies per nucleus", "{copies}/{nucleus}"),
+    ):
+        if said[key] is not None:
+            made = observation(content, name, coded(LOINC, loinc, title))
+            made["valueQuantity"] = {
+                "value": said[key],
+                "unit": unit.translate({ord(each): None for each in "{}"}),
+                "system": UCUM,
+                "code": unit,
+            }
+            made["performer"] = who
+            yield made

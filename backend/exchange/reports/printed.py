@@ -1,0 +1,90 @@
+"""What a report says, in the words and numbers that PDF and HTML lay out alike."""
+
+from typing import Any
+
+from backend.exchange.reports import evidence, origin, words
+from backend.exchange.reports.content import Content, Signature
+from backend.exchange.reports.quantities import day
+
+
+def printed(content: Content) -> dict[str, Any]:
+    """Return every text of the report, ready to be laid out; figures are made apart."""
+    document = content.document
+    return {
+        "research_use_only": words.RESEARCH_USE_ONLY,
+        "product": words.PRODUCT,
+        "urn": content.urn,
+        "title": "HER2 immunohistochemistry: image analysis report",
+        "case": content.case,
+        "block": content.block if "name" in content.slide else "",
+        "dated": day(content.dated),
+        "version": content.version,
+        "status": status(content),
+        "signed": content.signature is not None,
+        "computed": {
+            "score": document["printed_score"],
+            "colour": words.SCORE_COLOURS[document["score"]],
+            "reason": evidence.reason(document),
+        },
+        "final": final(content.signature),
+        "signature": list(origin.signature_rows(content.signature)) if content.signature else [],
+        "facts": list(origin.facts(content)),
+        "ish": evidence.ish(content),
+        "probability_note": evidence.probability_note(document),
+        "interval_note": evidence.interval_note(document),
+        "classes": list(evidence.class_rows(document)),
+        "groups": list(evidence.group_rows(document)),
+        "tests": list(evidence.test_rows(document)),
+        "flags": list(evidence.flag_rows(document)),
+        "secondary": list(evidence.secondary(document)),
+        "heterogeneity": list(evidence.heterogeneity(document)),
+        "regions": list(evidence.region_rows(document)),
+        "assay": list(origin.assay_rows(content)),
+        "thresholds": list(origin.threshold_rows(document)),
+        "provenance": list(origin.provenance_rows(content)),
+        "edits": [origin.edit_row(each) for each in content.edits],
+        "history": [origin.history_row(each) for each in content.history],
+        "amendment": origin.amendment(content),
+        "fields": [evidence.field_caption(each) for each in content.figures.get("fields", ())],
+        "gallery": [
+            evidence.gallery_caption(each, document) for each in content.figures.get("gallery", ())
+        ],
+        "legend_classes": [
+            {"code": code, "said": said, "colour": words.COLOURS[code]}
+            for code, said in words.CLASSES.items()
+        ],
+        "legend_scores": [
+            {"said": score, "colour": words.SCORE_COLOURS[score]}
+            for score in ("0", "0+", "1+", "2+", "3+")
+        ],
+        "statement": evidence.statement(document),
+    }
+
+
+def status(content: Content) -> str:
+    if content.signature is None:
+        return "DRAFT: computed, not reviewed, not signed"
+    said = f"Signed by {content.signature.full_name}, {day(content.signature.at)}"
+    if content.signature.without_review:
+        said = f"{said}, without a review"
+    if content.state == "superseded":
+        return f"SUPERSEDED by a newer version. {said}"
+    return said
+
+
+def final(signature: Signature | None) -> dict[str, str] | None:
+    if signature is None:
+        return None
+    return {
+        "score": signature.score,
+        "colour": words.SCORE_COLOURS[signature.score],
+        "name": signature.full_name
+        if signature.facts is None
+        else f"{signature.full_name}, {words.plain(signature.role, words.ROLES)}",
+        "review": words.WITHOUT_REVIEW if signature.without_review else "",
+        "at": day(signature.at),
+        "meaning": words.MEANINGS[signature.meaning],
+        "comment": signature.comment,
+        "reason": signature.reason,
+        "sha256": signature.sha256,
+    }

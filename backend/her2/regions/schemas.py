@@ -1,0 +1,101 @@
+"""Regions as GeoJSON, with what QuPath needs to show them in its own colours."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from backend.her2.regions.geojson import COLOURS, Region
+from backend.her2.regions.service import Regions
+from backend.her2.regions.tables import RegionKind, RegionSet
+from backend.learning.annotations.schemas import Author
+
+
+class Geometry(BaseModel):
+    type: Literal["Polygon", "MultiPolygon"]
+    coordinates: list[Any]
+
+
+class Classification(BaseModel):
+    name: str
+    color: tuple[int, int, int]
+
+
+class RegionProperties(BaseModel):
+    kind: RegionKind
+    name: str
+    area_um2: float
+    objectType: Literal["annotation"] = "annotation"  # noqa: N815 - QuPath's word
+    classification: Classification
+
+
+class RegionFeature(BaseModel):
+    type: Literal["Feature"] = "Feature"
+    id: str
+    geometry: Geometry
+    properties: RegionProperties
+
+    @classmethod
+    def of(cls, region: Region, mpp: float) -> "RegionFeature":
+        shape = region.feature()["geometry"]
+        return cls(
+            id=region.id,
+            geometry=Geometry(**shape),
+            properties=RegionProperties(
+                kind=region.kind,
+                name=region.name,
+                area_um2=round(region.area * mpp * mpp, 2),
+                classification=Classification(
+                    name=str(region.kind).capitalize(), color=COLOURS[region.kind]
+                ),
+            ),
+        )
+
+
+class RegionsOut(BaseModel):
+    """A GeoJSON FeatureCollection; revision, sha256 and author are of the whole set.
+
+    features_left: of what was sent, how many features of each other class were not taken.
+    """
+
+    type: Literal["FeatureCollection"] = "FeatureCollection"
+    features: list[RegionFeature]
+    revision: int
+    sha256: str
+    author: Author | None
+    changed_at: datetime | None
+    features_left: dict[str, int]
+
+    @classmethod
+    def of(cls, found: Regions) -> "RegionsOut":
+        row = found.row
+        return cls(
+            features=[RegionFeature.of(each, found.slide.mpp or 0.0) for each in found.regions],
+            revision=found.revision,
+            sha256=found.sha256,
+            author=row and Author(id=row.author.id, username=row.author.name),
+            changed_at=row and row.created_at,
+            features_left=dict(found.left),
+        )
+
+
+class RegionRevision(BaseModel):
+    """A revision as it is listed: who changed what, when; the set at `?revision=`."""
+
+    revision: int
+    sha256: str
+    change: str
+    region_count: int
+    author: Author
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: RegionSet) -> "RegionRevision":
+        return cls(
+            revision=row.revision,
+            sha256=row.sha256,
+            change=row.change,
+            region_count=row.region_count,
+            author=Author(id=row.author.id, username=row.author.name),
+            created_at=row.created_at,
+        )

@@ -1,0 +1,226 @@
+"""From a report's row and blobs to what its exports are made of."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.exchange.reports.content import (
+    NOT_STATED,
+    Content,
+    Edit,
+    Signature,
+    Version,
+)
+from backend.exchange.reports.fhir import fhir
+from backend.exchange.reports.pdf import pdf
+from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.her2.reports import requests, service
+from backend.her2.reports.tables import CellAction, CellEdit, Report
+from backend.kit.errors import Conflict
+from backend.kit.storage.blobs import Blobs
+
+SCHEMA = "membrana.report/1"
+
+
+def urn_of(report_id: str) -> str:
+    return f"urn:membrana:report:{report_id}"
+
+
+def document_of(blobs: Blobs, report: Report) -> dict[str, Any]:
+    """Return the document of a computed report."""
+    content: dict[str, Any] = json.loads(blobs.read(str(report.document_sha256)))
+    return content
+
+
+def content_of(
+    session: Session, blobs: Blobs, report: Report, signature: Signature | None = None
+) -> Content:
+    """Return all that a computed report says; `signature`: one that is about to be given."""
+    figures = report.files.get("figures")
+    return Content(
+        urn=urn_of(report.id),
+        version=report.version,
+        state=str(report.state),
+        made_at=report.computed_at or report.created_at,
+        made_by=report.requester.name,
+        slide={"id": report.slide_id, **requests.labels_of(session, report)},
+        assay=report.assay,
+        ish=report.ish,
+        document=document_of(blobs, report),
+        document_sha256=str(report.document_sha256),
+        figures=json.loads(blobs.read(figures)) if figures else {},
+        picture=blobs.read,
+        signature=signature or signature_of(report),
+        edits=[
+            *(of_slide(each) for each in decided(blobs, report) if is_printed(each)),
+            *(edit_of(each) for each in service.standing(service.edits_of(session, report.id))),
+        ],
+        amends=urn_of(report.amends_id) if report.amends_id else None,
+        amendment_reason=report.amendment_reason,
+        history=[version_of(each) for each in versions(session, report)],
+    )
+
+
+def signature_of(report: Report) -> Signature | None:
+    if report.signer is None or report.signed_at is None:
+        return None
+    return Signature(
+        name=report.signer.name,
+        at=report.signed_at,
+        meaning=str(report.signed_meaning),
+        score=str(report.signed_score),
+        comment=report.signed_comment,
+        reason=report.signed_reason,
+        sha256=str(report.signature_sha256),
+        facts=report.signed_facts,
+    )
+
+
+def edit_of(edit: CellEdit) -> Edit:
+    return Edit(
+        cell=edit.cell,
+        before=edit.measured,
+        after=edit.label,
+        by=edit.author.name,
+        at=edit.created_at,
+        reason=edit.reason,
+    )
+
+
+def decided(blobs: Blobs, report: Report) -> list[dict[str, Any]]:
+    """Return the slide's decisions that the report froze, each with its cell and its fate."""
+    kept = report.files.get("decisions")
+    rows: list[dict[str, Any]] = json.loads(blobs.read(kept))["decisions"] if kept else []
+    return rows
+
+
+def is_printed(row: dict[str, Any]) -> bool:
+    """Say whether a reader is shown a decision; the JSON export has them all."""
+    return row["fate"] in {"applied", "no_cell"} and row["action"] != CellAction.INCLUDE
+
+
+def of_slide(row: dict[str, Any]) -> Edit:
+    return Edit(
+        cell=row["cell"],
+        before=row["measured"],
+        after=row["class"],
+        by=row["by"] or NOT_STATED,
+        at=datetime.fromisoformat(row["at"]) if row["at"] else None,
+        reason=row["reason"] or NOT_STATED,
+    )
+
+
+def versions(session: Session, report: Report) -> Sequence[Report]:
+    """Return the report and those it amends, oldest first."""
+    chain = [report]
+    while chain[-1].amends_id:
+        chain.append(service.get(session, chain[-1].amends_id))
+    return chain[::-1]
+
+
+def version_of(report: Report) -> Version:
+    return Version(
+        id=report.id,
+        number=report.version,
+        state=str(report.state),
+        score=report.signed_score or report.printed_score,
+        at=report.signed_at or report.computed_at or report.created_at,
+    )
+
+
+def successor_of(session: Session, report: Report) -> str | None:
+    """Return the id of the newest report that amends this one."""
+    return session.scalar(
+        select(Report.id).where(Report.amends_id == report.id).order_by(Report.id.desc()).limit(1)
+    )
+
+
+class TilesNotMade(Conflict):
+    code, title = "tiles_not_made", "This report has no table of tiles"
+
+
+def tiles_of(report: Report) -> str:
+    """Return the sha256 of the table of tiles; raise TilesNotMade."""
+    if "tiles" not in report.files:
+        raise TilesNotMade("The report is older than this export. Ask for a new report.")
+    return str(report.files["tiles"])
+
+
+def pdf_of(blobs: Blobs, report: Report, content: Content) -> bytes:
+    """Return the PDF: of a signed report the very one that was signed."""
+    return blobs.read(report.pdf_sha256) if report.pdf_sha256 else pdf(content)
+
+
+def fhir_of(blobs: Blobs, report: Report, content: Content) -> bytes:
+    address = f"/api/v1/reports/{report.id}.pdf"
+    return fhir(content, pdf=pdf_of(blobs, report, content), pdf_url=address)
+
+
+def edits_of(session: Session, report: Report) -> list[dict[str, Any]]:
+    """Return every decision on cells of a report, as it is exported and signed."""
+    return [
+        {
+            "number": edit.number,
+            "cell": edit.cell,
+            "action": str(edit.action),
+            "class": edit.label,
+            "measured": edit.measured,
+            "by": edit.author.name,
+            "at": edit.created_at.isoformat(),
+            "reason": edit.reason,
+        }
+        for edit in service.edits_of(session, report.id)
+    ]
+
+
+def of_facts(signed: Signature) -> dict[str, Any]:
+    """Return what the JSON export says of a signer, where the signature has frozen it."""
+    if signed.facts is None:
+        return {}
+    return {
+        "full_name": signed.full_name,
+        "role": signed.role,
+        "seen": signed.facts["seen"],
+        "without_review": signed.without_review,
+    }
+
+
+def json_of(session: Session, blobs: Blobs, report: Report, content: Content) -> bytes:
+    """Return the export that all others can be made from, as canonical JSON."""
+    signed = content.signature
+    whole = {
+        "schema": SCHEMA,
+        "research_use_only": RESEARCH_USE_ONLY,
+        "urn": content.urn,
+        "version": report.version,
+        "amends": content.amends,
+        "amendment_reason": report.amendment_reason,
+        "made_at": content.made_at.isoformat(),
+        "made_by": content.made_by,
+        "slide": dict(content.slide),
+        "assay": report.assay,
+        "ish": report.ish,
+        "document": content.document,
+        "document_sha256": report.document_sha256,
+        "files": report.files,
+        "decisions": decided(blobs, report),
+        "edits": edits_of(session, report),
+        "signature": signed
+        and {
+            "name": signed.name,
+            "at": signed.at.isoformat(),
+            "meaning": signed.meaning,
+            "score": signed.score,
+            "comment": signed.comment,
+            "reason": signed.reason,
+            "sha256": signed.sha256,
+            "pdf_sha256": report.pdf_sha256,
+            **of_facts(signed),
+        },
+    }
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()

@@ -1,0 +1,311 @@
+"""Reports as the contract shows them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.her2.reports.ish import Ish
+from backend.her2.reports.requests import Wanted
+from backend.her2.reports.service import LABELS, Decision
+from backend.her2.reports.signing import Verdict
+from backend.her2.reports.tables import (
+    CellAction,
+    CellEdit,
+    Meaning,
+    Report,
+    ReportState,
+)
+from backend.jobs.schemas import JobOut
+from backend.jobs.tables import Job
+from backend.learning.annotations.schemas import Author
+from backend.people.accounts.schemas import Password
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Score = Literal["0", "0+", "1+", "2+", "3+", "not assessable"]
+
+
+class ProtocolName(StrEnum):
+    """The shipped protocols: models/her2/protocols."""
+
+    ASCO_CAP_2023_BREAST = "asco_cap_2023_breast"
+    HERCEP_GASTRIC_BIOPSY = "hercep_gastric_biopsy"
+    HERCEP_GASTRIC_RESECTION = "hercep_gastric_resection"
+
+
+class AssayIn(BaseModel, extra="forbid"):
+    """What was stained and how, as far as a person says so."""
+
+    specimen: Words | None = None
+    block: Words | None = None
+    antibody: Words | None = None
+    platform: Words | None = None
+    test_type: Words | None = None
+    fixation: Words | None = None
+    fixation_hours: float | None = Field(None, ge=0, le=10_000, allow_inf_nan=False)
+    cold_ischaemia_minutes: float | None = Field(None, ge=0, le=100_000, allow_inf_nan=False)
+    controls: Literal["passed", "failed"] | None = None
+    cytoplasm_obscures: bool | None = Field(
+        None, description="Cytoplasm hides membranes: a 2+ pattern that cannot be counted."
+    )
+
+
+ISH_WORDS = {
+    "method": "Say the method: dual probe or single probe.",
+    "result": "Say the result: positive, negative, equivocal or not determined.",
+    "read_by": "Say who read it, in at most 200 characters.",
+    "group": "A group is a whole number from 1 to 5.",
+    "copies": "Copies are a number above 0 and at most 1000, such as 5.2.",
+    "ratio": "A ratio is a number above 0 and at most 1000, such as 2.15.",
+    "cells": "Nuclei are counted in whole numbers, from 1 to 100000.",
+}
+
+
+class IshIn(BaseModel, extra="forbid"):
+    """In situ hybridisation as somebody read it; the service concludes nothing from it."""
+
+    method: Literal["dual probe", "single probe"]
+    result: Literal["positive", "negative", "equivocal", "not determined"]
+    read_by: Annotated[Words, Field(min_length=1)]
+    group: int | None = Field(None, ge=1, le=5, description="ASCO-CAP 2018, of a dual probe.")
+    copies: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    ratio: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    cells: int | None = Field(None, ge=1, le=100_000, description="Nuclei counted.")
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def in_words(
+        cls, value: Any, check: ValidatorFunctionWrapHandler, field: ValidationInfo
+    ) -> Any:
+        """Say at a pathologist's field what it takes."""
+        try:
+            return check(value)
+        except ValidationError:
+            said = {"said": ISH_WORDS[str(field.field_name)]}
+            raise PydanticCustomError("ish", "{said}", said) from None
+
+    def made(self) -> Ish:
+        return Ish(**self.model_dump()).checked()
+
+
+class ReportIn(BaseModel, extra="forbid"):
+    """What to score and how. `regions`: ids, or GeoJSON; left out: all that are drawn."""
+
+    protocol: ProtocolName = ProtocolName.ASCO_CAP_2023_BREAST
+    model_version: str | None = Field(None, max_length=100, description="Name or id.")
+    regions: list[str] | dict[str, Any] | None = None
+    gap: Literal["0+", "1+", "2+"] | None = Field(
+        None, description="Policy for patterns the breast guideline leaves open."
+    )
+    merge_zero_plus: bool = Field(
+        default=False, description="Print 0+ as 0; the percentages stay as they are."
+    )
+    assay: AssayIn = AssayIn()
+    ish: IshIn | None = None
+
+    @model_validator(mode="after")
+    def gap_is_for_breast(self) -> "ReportIn":
+        if self.gap and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
+            raise ValueError(f"{self.protocol} leaves no pattern open: it takes no gap policy.")
+        if self.merge_zero_plus and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
+            raise ValueError(f"{self.protocol} has no category 0+ that could be printed as 0.")
+        return self
+
+    def wanted(self) -> Wanted:
+        return Wanted(
+            protocol=str(self.protocol),
+            model_version=self.model_version,
+            regions=self.regions,
+            gap=self.gap,
+            merge_zero_plus=self.merge_zero_plus,
+            assay=self.assay.model_dump(exclude_none=True),
+            ish=self.ish.made() if self.ish else None,
+        )
+
+
+class AmendmentIn(ReportIn):
+    reason: Reason
+
+
+class SignIn(BaseModel, extra="forbid"):
+    """A pathologist's own category. The password is asked again; it is kept nowhere."""
+
+    score: Score
+    password: Password
+    comment: Comment = ""
+    meaning: Meaning = Meaning.AUTHOR
+    reason: Words = Field("", description="Needed where the category is not the computed one.")
+    ish: IshIn | None = Field(None, description="Takes the place of what was entered before.")
+    without_review: bool = Field(
+        default=False,
+        description="Sign although nobody has reviewed a patch or decided on a cell of it here.",
+    )
+
+    def verdict(self) -> Verdict:
+        ish = self.ish.made() if self.ish else None
+        return Verdict(
+            self.score, self.meaning, self.comment, self.reason, ish, self.without_review
+        )
+
+
+class DecisionIn(BaseModel, extra="forbid"):
+    cell: int = Field(ge=0)
+    action: CellAction
+    label: str | None = Field(None, alias="class")
+
+    @model_validator(mode="after")
+    def a_class_is_named(self) -> "DecisionIn":
+        if (self.action == CellAction.CLASS) != (self.label is not None):
+            raise ValueError("`class` goes with the action `class`, and only with that.")
+        if self.label is not None and self.label not in LABELS:
+            raise ValueError(f"A class is one of {', '.join(LABELS)}.")
+        return self
+
+
+class DecisionsIn(BaseModel, extra="forbid"):
+    """Decisions on cells, one or a lasso's, for one reason."""
+
+    edits: list[DecisionIn] = Field(min_length=1, max_length=5000)
+    reason: Reason
+
+    def decisions(self) -> list[Decision]:
+        return [Decision(each.cell, each.action, each.label) for each in self.edits]
+
+
+class ReportJob(JobOut):
+    """The job that computes a report; its subject is the report's id."""
+
+    report_id: str
+
+    @classmethod
+    def of(cls, job: Job, report_id: str) -> "ReportJob":
+        return cls(**JobOut.model_validate(job).model_dump(), report_id=report_id)
+
+
+class EditOut(BaseModel):
+    number: int
+    cell: int
+    action: CellAction
+    label: str | None = Field(serialization_alias="class")
+    measured: str
+    author: Author
+    reason: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, edit: CellEdit) -> "EditOut":
+        return cls(
+            number=edit.number,
+            cell=edit.cell,
+            action=edit.action,
+            label=edit.label,
+            measured=edit.measured,
+            author=Author(id=edit.author.id, username=edit.author.name),
+            reason=edit.reason,
+            created_at=edit.created_at,
+        )
+
+
+class SignatureOut(BaseModel):
+    by: Author
+    full_name: str | None
+    role: str | None
+    without_review: bool | None = Field(description="Null: signed by a version that kept none.")
+    at: datetime
+    meaning: Meaning
+    score: str
+    comment: str
+    reason: str
+    sha256: str
+    pdf_sha256: str | None
+
+    @classmethod
+    def of(cls, report: Report) -> "SignatureOut | None":
+        if not (report.signer and report.signed_at and report.signed_meaning):
+            return None
+        facts = report.signed_facts
+        return cls(
+            by=Author(id=report.signer.id, username=report.signer.name),
+            full_name=facts and facts["signer"]["full_name"],
+            role=facts and facts["signer"]["role"],
+            without_review=None if facts is None else not facts["seen"]["anything"],
+            at=report.signed_at,
+            meaning=report.signed_meaning,
+            score=str(report.signed_score),
+            comment=report.signed_comment,
+            reason=report.signed_reason,
+            sha256=str(report.signature_sha256),
+            pdf_sha256=report.pdf_sha256,
+        )
+
+
+class ReportSummary(BaseModel):
+    """A report as it is listed."""
+
+    id: str
+    slide_id: str
+    state: ReportState
+    version: int
+    amends: str | None
+    amendment_reason: str
+    protocol: str
+    score: str | None
+    printed_score: str | None
+    requested_by: Author
+    created_at: datetime
+    computed_at: datetime | None
+    job_id: str | None
+    problem: dict[str, Any] | None
+    edit_count: int
+    document_sha256: str | None
+    signature: SignatureOut | None
+    research_use_only: str = RESEARCH_USE_ONLY
+
+    @classmethod
+    def of(cls, report: Report, **more: Any) -> "ReportSummary":
+        return cls(
+            id=report.id,
+            slide_id=report.slide_id,
+            state=report.state,
+            version=report.version,
+            amends=report.amends_id,
+            amendment_reason=report.amendment_reason,
+            protocol=report.inputs["protocol"],
+            score=report.score,
+            printed_score=report.printed_score,
+            requested_by=Author(id=report.requester.id, username=report.requester.name),
+            created_at=report.created_at,
+            computed_at=report.computed_at,
+            job_id=report.job_id,
+            problem=report.problem,
+            edit_count=report.edit_count,
+            document_sha256=report.document_sha256,
+            signature=SignatureOut.of(report),
+            **more,
+        )
+
+
+class ReportOut(ReportSummary):
+    """A report with its evidence: `document` is the score document with its provenance."""
+
+    amended_by: str | None
+    slide: dict[str, Any] = Field(description="What it is called: name, case_id, block, stain, …")
+    seen: dict[str, Any] = Field(description="What people have reviewed of it here.")
+    inputs: dict[str, Any]
+    assay: dict[str, Any]
+    ish: dict[str, Any] | None
+    document: dict[str, Any] | None

@@ -1,0 +1,338 @@
+"""Reports: asked for, computed by a job, corrected cell by cell, amended by another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from backend.exchange.reports.words import CLASSES
+from backend.her2.reports import requests
+from backend.her2.reports.requests import Wanted
+from backend.her2.reports.tables import (
+    CellAction,
+    CellEdit,
+    Report,
+    ReportState,
+)
+from backend.her2.scores import statements
+from backend.her2.scores.statements import Statements
+from backend.jobs import service as jobs
+from backend.jobs.repeats import IdempotencyKey, same_request
+from backend.jobs.tables import Job, JobKind
+from backend.kit.db.base import now
+from backend.kit.db.states import move, move_or_conflict
+from backend.kit.errors import Conflict, NotFound, Unprocessable
+from backend.kit.events.service import announce
+from backend.kit.storage.blobs import Blobs
+from backend.people.audit import service as audit
+from backend.people.users.tables import User
+from backend.settings import Settings
+from backend.slides.catalogue import service as slides
+
+LABELS = tuple(CLASSES)
+MOST_EDITS = 20_000
+
+
+class ReportNotFound(NotFound):
+    code = "report_not_found"
+
+
+class ReportNotReady(Conflict):
+    code, title = "report_not_ready", "The report is not computed yet"
+
+
+class ReportNotDraft(Conflict):
+    code, title = "report_state", "Only a draft can be changed"
+
+
+class CellUnknown(Unprocessable):
+    code, title = "cell_unknown", "There is no such cell"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decides of one cell, by its number."""
+
+    cell: int
+    action: CellAction
+    label: str | None = None
+
+
+def get(session: Session, report_id: str) -> Report:
+    report = session.get(Report, report_id)
+    if report is None:
+        raise ReportNotFound("There is no report with this id.")
+    return report
+
+
+def computed(session: Session, report_id: str) -> Report:
+    """Return a report that has a document; raise ReportNotReady with the reason otherwise."""
+    report = get(session, report_id)
+    if report.state == ReportState.FAILED:
+        why = (report.problem or {}).get("detail", "")
+        raise ReportNotReady(f"The report could not be computed. {why}", code="report_failed")
+    if report.state == ReportState.COMPUTING or report.document_sha256 is None:
+        raise ReportNotReady("The report is being computed; its job says how far it is.")
+    return report
+
+
+def of_slide(session: Session, slide_id: str) -> Select[Report]:
+    slides.get(session, slide_id)
+    return select(Report).where(Report.slide_id == slide_id)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What a report is asked for with: its inputs, and what was said of the slide's staining."""
+
+    slide_id: str
+    wanted: Wanted
+    inputs: dict[str, Any]
+    said: Statements
+
+
+def freeze(
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
+) -> Frozen:
+    """Freeze a slide as it is now.
+
+    It hashes, reads and stores files: on SQLite no writer may wait for that, so it goes before
+    `request` and `amend`, in a transaction that only reads.
+    """
+    inputs = requests.of_report(session, blobs, settings, slide_id, wanted)
+    return Frozen(slide_id, wanted, inputs, statements.of_slide(session, blobs, slide_id))
+
+
+def request(
+    session: Session, frozen: Frozen, *, by: User, idempotency_key: IdempotencyKey | None = None
+) -> tuple[Report, Job]:
+    """Ask for a frozen slide to be scored; the same request that is going on is returned."""
+    if known := asked_before(session, idempotency_key):
+        return known
+    slide_id, wanted, inputs, said = frozen.slide_id, frozen.wanted, frozen.inputs, frozen.said
+    slides.visible(session, slide_id)
+    assay = said.assay | wanted.assay
+    going_on = select(Report).where(
+        Report.slide_id == slide_id, Report.state == ReportState.COMPUTING
+    )
+    for report in session.scalars(going_on):
+        job = jobs.active_job(session, JobKind.REPORT, report.id)
+        same = (report.inputs, report.assay, report.ish) == (inputs, assay, said.ish)
+        if job and same and wanted.ish is None and report.amends_id is None:
+            return report, job
+    report = Report(
+        slide_id=slide_id,
+        requested_by=by.id,
+        inputs=inputs,
+        assay=assay,
+        ish=wanted.ish.entered(by) if wanted.ish else said.ish,
+    )
+    return start(session, report, by=by, idempotency_key=idempotency_key)
+
+
+def amendable(session: Session, report_id: str) -> Report:
+    """Return a report that may be amended: a signed one."""
+    old = get(session, report_id)
+    if old.state != ReportState.SIGNED:
+        raise ReportNotDraft(
+            f"The report is {old.state}: only a signed one is amended; change a draft itself.",
+        )
+    return old
+
+
+def amend(
+    session: Session,
+    report_id: str,
+    frozen: Frozen,
+    *,
+    reason: str,
+    by: User,
+    idempotency_key: IdempotencyKey | None = None,
+) -> tuple[Report, Job]:
+    """Begin the next version of a signed report, computed anew; the old one stays as signed."""
+    if known := asked_before(session, idempotency_key):
+        return known
+    old = amendable(session, report_id)
+    wanted, said = frozen.wanted, frozen.said
+    report = Report(
+        slide_id=old.slide_id,
+        requested_by=by.id,
+        inputs=frozen.inputs,
+        assay=said.assay | (wanted.assay or old.assay),
+        ish=wanted.ish.entered(by) if wanted.ish else latest(said.ish, old.ish),
+        version=old.version + 1,
+        amends_id=old.id,
+        amendment_reason=reason,
+    )
+    return start(session, report, by=by, idempotency_key=idempotency_key)
+
+
+def latest(*entered: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the result of a hybridisation that was entered last."""
+    return max(filter(None, entered), key=lambda each: str(each["entered_at"]), default=None)
+
+
+def asked_before(
+    session: Session, idempotency_key: IdempotencyKey | None
+) -> tuple[Report, Job] | None:
+    """Return the report that a request with this key has begun."""
+    job = same_request(session, idempotency_key)
+    return (get(session, job.subject), job) if job else None
+
+
+def start(
+    session: Session, report: Report, *, by: User, idempotency_key: IdempotencyKey | None
+) -> tuple[Report, Job]:
+    session.add(report)
+    session.flush()
+    job = compute(session, report, by=by, idempotency_key=idempotency_key)
+    audit.record(
+        session,
+        by,
+        "report.requested",
+        Report.TOPIC,
+        report.id,
+        slide_id=report.slide_id,
+        version=report.version,
+        amends=report.amends_id,
+    )
+    announce(session, Report.TOPIC, report.id, {"state": str(report.state)})
+    return report, job
+
+
+def compute(
+    session: Session, report: Report, *, by: User, idempotency_key: IdempotencyKey | None = None
+) -> Job:
+    job = jobs.enqueue(
+        session,
+        JobKind.REPORT,
+        report.id,
+        requested_by=by.id,
+        idempotency_key=idempotency_key,
+    )
+    report.job_id = job.id
+    session.flush()
+    return job
+
+
+def verify(session: Session, report_id: str, *, by: User) -> Job:
+    """Ask for a report to be computed again from its inputs and compared."""
+    report = computed(session, report_id)
+    return jobs.enqueue(session, JobKind.VERIFY_REPORT, report.id, requested_by=by.id)
+
+
+def edits_of(session: Session, report_id: str) -> Sequence[CellEdit]:
+    """Return every decision on cells of a report, in their order."""
+    return session.scalars(
+        select(CellEdit).where(CellEdit.report_id == report_id).order_by(CellEdit.number)
+    ).all()
+
+
+def standing(edits: Sequence[CellEdit]) -> list[CellEdit]:
+    """Return the decisions that count: each cell's last one, unless it takes all back."""
+    last = {edit.cell: edit for edit in edits}
+    return [last[cell] for cell in sorted(last) if last[cell].action != CellAction.INCLUDE]
+
+
+def measured_in(session: Session, blobs: Blobs, report_id: str) -> list[int]:
+    """Return the measured class of each cell, as an index into LABELS: once and for all.
+
+    It reads a file of all cells: on SQLite no writer may wait for that, so it goes before `decide`.
+    """
+    return labels_of(blobs, computed(session, report_id))
+
+
+def decide(
+    session: Session,
+    report_id: str,
+    decisions: Sequence[Decision],
+    measured: Sequence[int],
+    *,
+    reason: str,
+    by: User,
+) -> tuple[Report, Job]:
+    """Log decisions on cells of a draft and have it scored again. measured: `measured_in`."""
+    report = computed(session, report_id)
+    if strange := [each.cell for each in decisions if each.cell >= len(measured)]:
+        raise CellUnknown(
+            f"The report has {len(measured)} cells, numbered from 0: no {strange[0]}."
+        )
+    if report.edit_count + len(decisions) > MOST_EDITS:
+        raise Unprocessable(
+            f"A report takes {MOST_EDITS} decisions on cells; draw the region or the masks anew.",
+            code="too_many_edits",
+        )
+    first = report.edit_count + 1
+    count = Report.edit_count == report.edit_count
+    values = {"edit_count": report.edit_count + len(decisions)}
+    if not move(session, Report, report_id, ReportState.COMPUTING, count, **values):
+        session.refresh(report)
+        raise ReportNotDraft(f"The report is {report.state}; only a draft can be changed.")
+    session.refresh(report)
+    session.add_all(
+        CellEdit(
+            report_id=report_id,
+            number=number,
+            cell=each.cell,
+            action=each.action,
+            label=each.label,
+            measured=LABELS[measured[each.cell]],
+            author_id=by.id,
+            reason=reason,
+        )
+        for number, each in enumerate(decisions, first)
+    )
+    session.flush()
+    audit.record(
+        session,
+        by,
+        "report.cells_changed",
+        Report.TOPIC,
+        report_id,
+        edits=[first, first + len(decisions) - 1],
+        reason=reason,
+    )
+    return report, compute(session, report, by=by)
+
+
+def labels_of(blobs: Blobs, report: Report) -> list[int]:
+    """Return the measured class of each cell, as an index into LABELS."""
+    with np.load(blobs.path(report.files["measured"]), allow_pickle=False) as columns:
+        labels: list[int] = columns["label"].tolist()
+    return labels
+
+
+def keep_files(session: Session, report_id: str, **files: str) -> None:
+    """Add blobs that the job has made."""
+    report = get(session, report_id)
+    report.files = {**report.files, **files}
+    session.flush()
+
+
+def finish(
+    session: Session, report_id: str, document: dict[str, Any], sha256: str, **files: str
+) -> None:
+    """Make a computed report a draft."""
+    keep_files(session, report_id, document=sha256, **files)
+    move_or_conflict(
+        session,
+        Report,
+        report_id,
+        ReportState.DRAFT,
+        "The report is not being computed.",
+        document_sha256=sha256,
+        score=document["score"],
+        printed_score=document["printed_score"],
+        computed_at=now(),
+        problem=None,
+    )
+
+
+@jobs.on_failure(JobKind.REPORT)
+def give_up(session: Session, job: Job, problem: dict[str, Any]) -> None:
+    """Tell the report why its job ended."""
+    kept = {key: problem[key] for key in ("code", "detail") if key in problem}
+    move(session, Report, job.subject, ReportState.FAILED, problem=kept)

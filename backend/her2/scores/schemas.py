@@ -1,0 +1,190 @@
+"""The live score and its cells as the contract shows them."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field, model_validator
+
+from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.her2.reports.schemas import IshIn, ProtocolName, Reason
+from backend.her2.reports.service import LABELS
+from backend.her2.reports.tables import CellAction
+from backend.her2.scores.service import Decision
+from backend.her2.scores.statements import Statements
+from backend.her2.scores.tables import CellDecision, LiveScore
+from backend.learning.annotations.schemas import Author
+
+Gap = Literal["0+", "1+", "2+"]
+
+
+class Thresholds(BaseModel):
+    """log10 optical densities and shares of the membrane: a what-if of the six cuts."""
+
+    t_faint: float = Field(gt=0, le=4)
+    t_weak: float = Field(gt=0, le=4)
+    t_moderate: float = Field(gt=0, le=4)
+    t_intense: float = Field(gt=0, le=4)
+    c_any: float = Field(gt=0, le=1)
+    c_full: float = Field(gt=0, le=1)
+
+
+class ScoreIn(BaseModel, extra="forbid"):
+    """What is left out stays as it is; null takes a gap policy, thresholds or a result back."""
+
+    protocol: ProtocolName = ProtocolName.ASCO_CAP_2023_BREAST
+    gap: Gap | None = None
+    thresholds: Thresholds | None = None
+    merge_zero_plus: bool = Field(
+        default=False, description="Print 0+ as 0; the percentages stay as they are."
+    )
+    cytoplasm_obscures: bool = Field(
+        default=False, description="Cytoplasm hides membranes: a 2+ pattern that cannot be counted."
+    )
+    ish: IshIn | None = None
+
+    @model_validator(mode="after")
+    def gap_is_for_breast(self) -> "ScoreIn":
+        told = "protocol" in self.model_fields_set
+        if self.gap and told and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
+            raise ValueError(f"{self.protocol} leaves no pattern open: it takes no gap policy.")
+        return self
+
+    def changes(self, *, begins: bool) -> dict[str, Any]:
+        told = self.model_dump(mode="json", exclude_unset=not begins)
+        return told | ({"ish": self.ish and self.ish.made()} if "ish" in told else {})
+
+
+class ScoreOut(BaseModel):
+    slide_id: str
+    state: Literal["none", "computing", "current", "failed"]
+    job_id: str | None = None
+    revision: int = 0
+    protocol: str | None = None
+    gap: str | None = None
+    thresholds: Thresholds | None = None
+    score: str | None = None
+    printed_score: str | None = None
+    previous_score: str | None = None
+    computed_at: datetime | None = None
+    problem: dict[str, Any] | None = None
+    document: dict[str, Any] | None = None
+    decisions: int = 0
+    merge_zero_plus: bool = False
+    cytoplasm_obscures: bool = False
+    ish: dict[str, Any] | None = None
+    research_use_only: str = RESEARCH_USE_ONLY
+
+    @classmethod
+    def of(
+        cls,
+        row: LiveScore,
+        document: dict[str, Any] | None,
+        decisions: int,
+        statements: Statements,
+    ) -> "ScoreOut":
+        return cls(
+            slide_id=row.slide_id,
+            state=row.state.value,
+            job_id=row.job_id,
+            revision=row.computed,
+            protocol=row.protocol,
+            gap=row.gap,
+            thresholds=Thresholds(**row.thresholds) if row.thresholds else None,
+            score=row.score,
+            printed_score=row.printed_score,
+            previous_score=row.previous_score,
+            computed_at=row.computed_at,
+            problem=row.problem,
+            document=document,
+            decisions=decisions,
+            **asdict(statements),
+        )
+
+
+class CellOut(BaseModel):
+    """A cell: its class as it counts and as it was measured; `outline` in level-0 px."""
+
+    x: float
+    y: float
+    label: str
+    measured: str
+    included: bool
+    edited: bool
+    intensity: float
+    completeness: float
+    outline: list[tuple[float, float]]
+
+    @classmethod
+    def of(
+        cls, columns: dict[str, np.ndarray[Any, Any]], number: int, decision: Decision | None
+    ) -> "CellOut":
+        measured = LABELS[int(columns["label"][number])]
+        return cls(
+            x=round(float(columns["x"][number]), 2),
+            y=round(float(columns["y"][number]), 2),
+            label=(decision.label if decision else None) or measured,
+            measured=measured,
+            included=decision is None or decision.action != CellAction.EXCLUDE,
+            edited=decision is not None,
+            intensity=round(float(columns["intensity"][number]), 4),
+            completeness=round(float(columns["unshared"][number]), 4),
+            outline=[(round(x, 1), round(y, 1)) for x, y in columns["membrane"][number].tolist()],
+        )
+
+
+class CellsOut(BaseModel):
+    """The cells of a viewport; `total` may be more than are listed."""
+
+    items: list[CellOut]
+    total: int
+
+
+class DecisionIn(BaseModel, extra="forbid"):
+    x: float = Field(ge=-1e6, le=1e7, allow_inf_nan=False)
+    y: float = Field(ge=-1e6, le=1e7, allow_inf_nan=False)
+    action: CellAction
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def a_class_is_named(self) -> "DecisionIn":
+        if (self.action == CellAction.CLASS) != (self.label is not None):
+            raise ValueError("`label` goes with the action `class`, and only with that.")
+        if self.label is not None and self.label not in LABELS:
+            raise ValueError(f"A class is one of {', '.join(LABELS)}.")
+        return self
+
+
+class CellDecisionsIn(BaseModel, extra="forbid"):
+    """Decisions on cells, one or many, for one reason."""
+
+    decisions: list[DecisionIn] = Field(min_length=1, max_length=1000)
+    reason: Reason
+
+    def made(self) -> list[Decision]:
+        return [Decision(each.x, each.y, each.action, each.label) for each in self.decisions]
+
+
+class CellDecisionOut(BaseModel):
+    number: int
+    x: float
+    y: float
+    action: CellAction
+    label: str | None
+    author: Author
+    reason: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: CellDecision) -> "CellDecisionOut":
+        return cls(
+            number=row.number,
+            x=row.x,
+            y=row.y,
+            action=row.action,
+            label=row.label,
+            author=Author(id=row.author.id, username=row.author.name),
+            reason=row.reason,
+            created_at=row.created_at,
+        )

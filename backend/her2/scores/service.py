@@ -1,0 +1,311 @@
+"""The live score: begun once, then it follows every change; people decide on single cells."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from backend.her2.reports import decisions, requests
+from backend.her2.reports.tables import CellAction
+from backend.her2.scores.cells import (
+    REACH_UM,
+    CellIndex,
+    columns_in,
+    nearest,
+)
+from backend.her2.scores.changes import go, held, touch
+from backend.her2.scores.statements import FILE as STATEMENTS
+from backend.her2.scores.statements import Statements
+from backend.her2.scores.tables import CellDecision, LiveScore, ScoreState
+from backend.jobs import service as jobs
+from backend.jobs.tables import Job, JobKind
+from backend.kit.db.base import now
+from backend.kit.db.states import move
+from backend.kit.errors import Conflict, Unprocessable
+from backend.kit.storage.blobs import Blobs
+from backend.people.audit import service as audit
+from backend.people.users.tables import User
+from backend.slides.catalogue import service as slides
+
+MOST_DECISIONS = 20_000
+STEPS = ("t_faint", "t_weak", "t_moderate", "t_intense")
+SHARES = ("c_any", "c_full")
+BREAST = "asco_cap_2023_breast"
+
+
+class NoScore(Conflict):
+    code, title = "no_score", "The slide has no live score yet"
+
+
+class NoCellThere(Unprocessable):
+    code, title = "no_cell_there", "There is no measured cell at this place"
+
+
+class ThresholdsOutOfOrder(Unprocessable):
+    code, title = "thresholds_order", "These thresholds don't make sense together"
+
+
+class NoZeroPlus(Unprocessable):
+    code, title = "no_zero_plus", "The protocol has no category 0+"
+
+
+class NoGap(Unprocessable):
+    code, title = "no_gap", "The protocol leaves no pattern open"
+
+
+class Outdated(Exception):
+    """Something changed while the score was computed: it has to be computed again."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decides of the nucleus nearest to a place, level-0 px."""
+
+    x: float
+    y: float
+    action: CellAction
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A computed score: for the change numbered `wanted`, from inputs, in blobs by name."""
+
+    wanted: int
+    inputs: dict[str, Any]
+    files: dict[str, str]
+    document: dict[str, Any]
+
+
+def find(session: Session, slide_id: str) -> LiveScore | None:
+    slides.visible(session, slide_id)
+    return session.scalar(select(LiveScore).where(LiveScore.slide_id == slide_id))
+
+
+def begin(
+    session: Session, blobs: Blobs, slide_id: str, changes: dict[str, Any], *, by: User
+) -> Job:
+    """Begin to score a slide, or score it otherwise.
+
+    `changes`: protocol, gap, thresholds; and what is said of it, by Statements' names.
+    """
+    if thresholds := changes.get("thresholds"):
+        in_order(thresholds)
+    if ish := changes.get("ish"):
+        changes = changes | {"ish": ish.entered(by)}
+    said = {each.name: changes[each.name] for each in fields(Statements) if each.name in changes}
+    rules = {name: value for name, value in changes.items() if name not in said}
+    row = find(session, slide_id)
+    requests.prediction_for(session, slide_id, None)
+    if row is None:
+        row = LiveScore(slide_id=slide_id, files={}, **rules)
+        session.add(row)
+        session.flush()
+    else:
+        row = held(session, slide_id)
+        if rules.get("protocol", row.protocol) != row.protocol:
+            # another guideline has thresholds, open patterns and categories of its own
+            row.thresholds, row.gap = None, None
+            said = {"merge_zero_plus": False} | said
+        for name, value in rules.items():
+            setattr(row, name, value)
+    before = Statements.of(blobs, row)
+    after = replace(before, **said)
+    if row.gap and row.protocol != BREAST:
+        raise NoGap(f"{row.protocol} says what every pattern is scored as: it takes no gap policy.")
+    if after.merge_zero_plus and row.protocol != BREAST:
+        raise NoZeroPlus(f"{row.protocol} has no category 0+ that could be printed as 0.")
+    if after != before:
+        after.keep(blobs, row)
+    audit.record(session, by, "score.asked", "slide", slide_id, **changes)
+    session.flush()
+    job = touch(session, slide_id)
+    assert job is not None
+    return job
+
+
+def in_order(thresholds: dict[str, float]) -> None:
+    """Raise ThresholdsOutOfOrder unless densities rise and shares do."""
+    steps = [thresholds[name] for name in STEPS]
+    if not 0 < steps[0] < steps[1] < steps[2] < steps[3]:
+        raise ThresholdsOutOfOrder("faint, weak, moderate and intense must rise, from above 0.")
+    least, full = (thresholds[name] for name in SHARES)
+    if not 0 < least < full <= 1:
+        raise ThresholdsOutOfOrder(
+            "A stained cell's least share of the membrane must lie between 0 and that of a "
+            "complete one, which is at most 1."
+        )
+
+
+def followed(session: Session, slide_id: str) -> LiveScore:
+    """Return the score of a slide; raise NoScore where nobody has begun one."""
+    row = find(session, slide_id)
+    if row is None:
+        raise NoScore("Nobody has begun to score this slide yet: begin its score first.")
+    return row
+
+
+def place(
+    session: Session, blobs: Blobs, slide_id: str, decisions: Sequence[Decision]
+) -> list[Decision]:
+    """Move decisions to the nuclei that they are about. Raise NoCellThere.
+
+    It reads blocks of cells: on SQLite no writer may wait for that, so it goes before `decide`. A
+    decision belongs to the nucleus as it was measured when it was made, whatever is computed next.
+    """
+    index = index_of(blobs, followed(session, slide_id))
+    return [on_nucleus(blobs, index, each) for each in decisions]
+
+
+def decide(
+    session: Session, slide_id: str, placed: Sequence[Decision], *, reason: str, by: User
+) -> Job:
+    """Log decisions on nuclei and have the slide scored with them."""
+    followed(session, slide_id)
+    held(session, slide_id)
+    count = session.scalar(
+        select(func.max(CellDecision.number)).where(CellDecision.slide_id == slide_id)
+    )
+    first = (count or 0) + 1
+    if first + len(placed) > MOST_DECISIONS:
+        raise Unprocessable(
+            f"A slide takes {MOST_DECISIONS} decisions on cells; draw regions or masks anew.",
+            code="too_many_edits",
+        )
+    session.add_all(
+        CellDecision(
+            slide_id=slide_id,
+            number=number,
+            x=each.x,
+            y=each.y,
+            action=each.action,
+            label=each.label,
+            author_id=by.id,
+            reason=reason,
+        )
+        for number, each in enumerate(placed, first)
+    )
+    audit.record(
+        session,
+        by,
+        "score.cells_changed",
+        "slide",
+        slide_id,
+        edits=[first, first + len(placed) - 1],
+        reason=reason,
+    )
+    session.flush()
+    job = touch(session, slide_id)
+    assert job is not None
+    return job
+
+
+def index_of(blobs: Blobs, row: LiveScore) -> CellIndex:
+    """Return where a score's cells lie; NoScore before the first computation."""
+    if "cells" not in row.files:
+        raise NoScore("The slide's cells are being measured for the first time.")
+    return CellIndex.read(blobs.read(row.files["cells"]))
+
+
+def on_nucleus(blobs: Blobs, index: CellIndex, decision: Decision) -> Decision:
+    """Move a decision to the nucleus that it is about."""
+    reach = REACH_UM / index.mpp
+    x, y = decision.x, decision.y
+    box = (x - reach, y - reach, x + reach, y + reach)
+    found = columns_in(blobs, index, box, ("x", "y"))
+    [number] = nearest(found["x"], found["y"], index.mpp, [decision])
+    if number is None:
+        raise NoCellThere(f"No nucleus lies within {REACH_UM:.0f} µm of ({x:.0f}, {y:.0f}).")
+    at = float(found["x"][number]), float(found["y"][number])
+    return Decision(*at, decision.action, decision.label)
+
+
+def decisions_of(session: Session, slide_id: str) -> Select[CellDecision]:
+    slides.visible(session, slide_id)
+    return select(CellDecision).where(CellDecision.slide_id == slide_id)
+
+
+def standing(session: Session, slide_id: str) -> list[Decision]:
+    """Return the decisions that stand, in their order; `include` takes others back."""
+    return [
+        Decision(row.x, row.y, row.action, row.label)
+        for row in decisions.standing(session, slide_id)
+    ]
+
+
+def viewport(
+    session: Session,
+    blobs: Blobs,
+    row: LiveScore,
+    box: tuple[float, float, float, float],
+) -> tuple[dict[str, np.ndarray[Any, Any]], dict[int, Decision]]:
+    """Return columns of the cells in a box (left, top, right, bottom), and who decided on them."""
+    index = index_of(blobs, row)
+    names = ("x", "y", "label", "intensity", "unshared", "membrane")
+    found = columns_in(blobs, index, box, names)
+    reach = REACH_UM / index.mpp
+    left, top, right, bottom = box
+    near = [
+        each
+        for each in standing(session, row.slide_id)
+        if left - reach <= each.x < right + reach and top - reach <= each.y < bottom + reach
+    ]
+    numbers = nearest(found["x"], found["y"], index.mpp, near)
+    decided = {
+        number: each for number, each in zip(numbers, near, strict=True) if number is not None
+    }
+    return found, {
+        number: each for number, each in decided.items() if each.action != CellAction.INCLUDE
+    }
+
+
+def document_of(blobs: Blobs, row: LiveScore) -> dict[str, Any] | None:
+    """Return the last computed document."""
+    if "document" not in row.files:
+        return None
+    found: dict[str, Any] = json.loads(blobs.read(row.files["document"]))
+    return found
+
+
+def keep(session: Session, slide_id: str, made: Made, *, last: bool) -> LiveScore:
+    """Write what was computed.
+
+    `last`: the job is to end with it; raises Outdated if more has changed meanwhile.
+    """
+    row = held(session, slide_id)
+    if last and row.wanted != made.wanted:
+        raise Outdated
+    if row.printed_score is not None and row.printed_score != made.document["printed_score"]:
+        row.previous_score = row.printed_score
+    said = {name: blob for name, blob in row.files.items() if name == STATEMENTS}
+    row.files = {**made.files, **said}
+    session.flush()
+    go(
+        session,
+        row,
+        ScoreState.CURRENT if row.wanted == made.wanted else ScoreState.COMPUTING,
+        computed=made.wanted,
+        inputs=made.inputs,
+        score=made.document["score"],
+        printed_score=made.document["printed_score"],
+        computed_at=now(),
+        problem=None,
+    )
+    return row
+
+
+@jobs.on_failure(JobKind.SCORE)
+def give_up(session: Session, job: Job, problem: dict[str, Any]) -> None:
+    """Tell the score why its job ended; the next change tries again.
+
+    Where a change has asked for another job meanwhile, that one's end is the score's.
+    """
+    row_id = session.scalar(select(LiveScore.id).where(LiveScore.slide_id == job.subject))
+    if row_id is not None:
+        kept = {key: problem[key] for key in ("code", "detail") if key in problem}
+        ours = or_(LiveScore.job_id == job.id, LiveScore.job_id.is_(None))
+        move(session, LiveScore, row_id, ScoreState.FAILED, ours, problem=kept)

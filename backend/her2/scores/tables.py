@@ -1,0 +1,85 @@
+"""The live score of a slide and people's decisions on its cells. A report freezes both."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
+
+from backend.her2.reports.tables import CellAction
+from backend.kit.db.base import (
+    Base,
+    EnumText,
+    Identified,
+    UtcDateTime,
+    one_of,
+)
+from backend.people.users.tables import User
+
+
+class ScoreState(StrEnum):
+    COMPUTING = "computing"
+    CURRENT = "current"
+    FAILED = "failed"
+
+
+class LiveScore(Identified, Base):
+    """One a slide, from the first time somebody asks for it.
+
+    `wanted` counts the changes that it must follow, `computed` those that it has.
+    """
+
+    __tablename__ = "slide_scores"
+    TOPIC: ClassVar[str] = "score"
+    NAMED_BY: ClassVar[str] = "slide_id"
+    TOLD: ClassVar[tuple[str, ...]] = ("slide_id", "score", "printed_score", "revision")
+    TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
+        # a further change, and a result that does not know of it yet, leave it computing
+        ScoreState.COMPUTING: frozenset(ScoreState),
+        ScoreState.CURRENT: frozenset({ScoreState.COMPUTING}),
+        ScoreState.FAILED: frozenset({ScoreState.COMPUTING}),
+    }
+    __table_args__ = (
+        one_of("state", ScoreState),
+        CheckConstraint("computed <= wanted", name="follows"),
+    )
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id", ondelete="CASCADE"), unique=True)
+    state: Mapped[ScoreState] = mapped_column(EnumText(ScoreState), default=ScoreState.COMPUTING)
+    protocol: Mapped[str] = mapped_column(String(64))
+    gap: Mapped[str | None] = mapped_column(String(8))
+    thresholds: Mapped[dict[str, Any] | None] = mapped_column(doc="A what-if; null: the protocol's")
+    wanted: Mapped[int] = mapped_column(default=0)
+    computed: Mapped[int] = mapped_column(default=0)
+    revision: Mapped[int] = synonym("computed")
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    inputs: Mapped[dict[str, Any] | None] = mapped_column(doc="What it was computed from, by hash.")
+    files: Mapped[dict[str, Any]] = mapped_column(default=dict, doc="Blobs of it, by name.")
+    score: Mapped[str | None] = mapped_column(String(32))
+    printed_score: Mapped[str | None] = mapped_column(String(64))
+    previous_score: Mapped[str | None] = mapped_column(String(64))
+    computed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    problem: Mapped[dict[str, Any] | None]
+
+
+class CellDecision(Identified, Base):
+    """What a person decided of the nucleus nearest to a place; a later one there replaces it."""
+
+    __tablename__ = "cell_decisions"
+    __table_args__ = (
+        one_of("action", CellAction),
+        UniqueConstraint("slide_id", "number"),
+        CheckConstraint("(action = 'class') = (label IS NOT NULL)", name="class_is_named"),
+    )
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(doc="Its place in the order of decisions, from 1.")
+    x: Mapped[float] = mapped_column(doc="Of the nucleus, level-0 px.")
+    y: Mapped[float]
+    action: Mapped[CellAction] = mapped_column(EnumText(CellAction))
+    label: Mapped[str | None] = mapped_column(String(2))
+    author_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    reason: Mapped[str] = mapped_column(Text)
+    author: Mapped[User] = relationship(lazy="joined")

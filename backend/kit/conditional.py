@@ -1,0 +1,60 @@
+"""Conditional requests: an ETag saves a picture's journey, If-Match saves a person's work."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+
+from fastapi import Request, Response, status
+
+from backend.kit.errors import PreconditionRequired
+
+REVISION = re.compile(r'(?:W/)?"?r(\d{1,9})"?')
+NEVER = -1
+"""A revision that no patch has."""
+REVALIDATE = "private, no-cache"
+"""Keep it, but ask each time: the answer is 304 while nothing has changed."""
+FOR_EVER = "private, max-age=31536000, immutable"
+"""It never changes, and only signed-in people may keep it."""
+
+
+def revision_etag(revision: int) -> str:
+    return f'"r{revision}"'
+
+
+def state_etag(*facts: object) -> str:
+    """Return the ETag of what people may change of a thing; what else moves in it is not in it."""
+    return f'"{hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]}"'
+
+
+def is_stale(if_match: str | None, etag: str) -> bool:
+    """Say whether a writer names another state than the present one; who names none is not held."""
+    if if_match is None or if_match.strip() == "*":
+        return False
+    return etag not in (tag.strip().removeprefix("W/") for tag in if_match.split(","))
+
+
+def base_revision(if_match: str | None, if_none_match: str | None = None) -> int:
+    """Return the revision that a writer has seen; NEVER if the tag is none of ours: it is stale.
+
+    `If-None-Match: *` says that the writer has seen none. Raise PreconditionRequired without both.
+    """
+    if if_match is None and if_none_match == "*":
+        return 0
+    if if_match is None or if_match.strip() == "*":
+        raise PreconditionRequired(
+            'Send If-Match with the ETag of the patch you began from, for example "r0".'
+        )
+    match = REVISION.fullmatch(if_match.strip())
+    return int(match[1]) if match else NEVER
+
+
+def picture(
+    request: Request, etag: str, render: Callable[[], bytes], *, cache: str = REVALIDATE
+) -> Response:
+    """Answer with a PNG, or with 304 if the client has this one; rendered only when needed."""
+    headers = {"ETag": f'"{etag}"', "Cache-Control": cache}
+    known = request.headers.get("If-None-Match", "")
+    if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    return Response(render(), media_type="image/png", headers=headers)

@@ -1,0 +1,57 @@
+"""States: transition tables and the one function that moves a row from one state to another."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sqlalchemy import update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from backend.kit.errors import Conflict
+from backend.kit.events.service import announce
+
+Transitions = Mapping[StrEnum, frozenset[StrEnum]]
+
+
+class Stateful(Protocol):
+    """A table whose rows have a state and a table of allowed moves."""
+
+    id: InstrumentedAttribute[str]
+    state: InstrumentedAttribute[Any]
+    TRANSITIONS: Transitions
+    TOPIC: str
+    TOLD: tuple[str, ...]
+    """Columns that go with the event of a move."""
+    # NAMED_BY, where a table has it: the column whose value events name a row by, instead of `id`
+
+
+def move(
+    session: Session, table: type[Any], row_id: str, to: StrEnum, *where: Any, **values: Any
+) -> bool:
+    """Move a row to a state in one UPDATE and say whether this caller did it.
+
+    `where` narrows the move further (an owner, a lease); `values` are set with it.
+    The event that people see is written in the same transaction.
+    """
+    allowed = [state for state, targets in table.TRANSITIONS.items() if to in targets]
+    named_by = getattr(table, "NAMED_BY", "id")
+    row = session.execute(
+        update(table)
+        .where(table.id == row_id, table.state.in_(allowed), *where)
+        .values(state=to, **values)
+        .returning(*(getattr(table, name) for name in table.TOLD), getattr(table, named_by))
+        .execution_options(synchronize_session="fetch")
+    ).first()
+    if row is None:
+        return False
+    told = dict(zip(table.TOLD, row, strict=False))
+    announce(session, table.TOPIC, row[-1], {"state": str(to), **told})
+    return True
+
+
+def move_or_conflict(
+    session: Session, table: type[Any], row_id: str, to: StrEnum, detail: str, **values: Any
+) -> None:
+    """Move a row, or tell the person why it can't be moved now."""
+    if not move(session, table, row_id, to, **values):
+        raise Conflict(detail, code=f"{table.TOPIC}_state")

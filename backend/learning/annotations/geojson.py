@@ -1,0 +1,211 @@
+"""Masks as QuPath's GeoJSON: what is written of a slide, and what people send is read as.
+
+Coordinates are level-0 px of the slide, x right and y down.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.her2.regions.geojson import rings_of, shape_of
+from backend.kit.errors import Unprocessable
+from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations import masks
+from backend.learning.annotations.drawn import Drawn
+from backend.learning.annotations.outlines import geometry_of
+from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.tables import PatchState
+
+if TYPE_CHECKING:
+    import shapely
+
+IGNORE = 127
+MEMBRANE = 255
+MOST_FEATURES = 50_000
+MOST_VERTICES = 400_000
+"""Of one ring: the pixels of a patch have fewer corners."""
+UNCLASSIFIED = "(unclassified)"
+MOST_NAME = 100
+
+
+class Drawing(StrEnum):
+    """What an outline says of its pixels."""
+
+    MEMBRANE = "Membrane"
+    IGNORE = "Ignore*"
+
+
+WORDS = {"membrane": Drawing.MEMBRANE, "ignore*": Drawing.IGNORE, "ignore": Drawing.IGNORE}
+"""Names of QuPath's classes; a star marks those that QuPath leaves out of its own measurements."""
+VALUES = {Drawing.MEMBRANE: MEMBRANE, Drawing.IGNORE: IGNORE}
+COLOURS = {Drawing.MEMBRANE: (255, 210, 60), Drawing.IGNORE: (180, 180, 180)}
+
+
+class GeoJsonInvalid(Unprocessable):
+    code, title = "not_geojson", "This GeoJSON can't be used"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An outline somebody drew. patch_id, revision: of the annotation that it was exported from."""
+
+    drawing: Drawing
+    outline: "shapely.MultiPolygon"
+    patch_id: str | None
+    revision: int | None
+    where: str
+
+
+def pieces(
+    slide: Slide, drawn: Iterable[Drawn], blobs: Blobs, corner: tuple[int, int] = (0, 0)
+) -> Iterator[str]:
+    """Yield a slide's masks as a FeatureCollection in pieces, one patch in memory at a time.
+
+    corner: where QuPath's origin lies in the slide's own px (slides/frame.py).
+
+    A patch is a Feature of its membrane, and one of what is ignored where there is such. One whose
+    mask is empty has no outline: it is named in the member `membrana` at the end.
+    """
+    yield '{"type":"FeatureCollection","features":['
+    comma = ""
+    empty = []
+    for each in drawn:
+        mask = masks.decode(blobs.read(each.mask_sha256))
+        made = 0
+        for drawing, value in VALUES.items():
+            geometry = geometry_of(
+                mask == value, each.x0 - corner[0], each.y0 - corner[1], each.size0
+            )
+            if geometry is not None:
+                yield comma + compact(feature(each, drawing, geometry))
+                comma = ",\n"
+                made += 1
+        if not made:
+            empty.append({"patch_id": each.patch_id, "revision": each.revision})
+    said = {
+        "research_use_only": RESEARCH_USE_ONLY,
+        "slide": {"id": slide.id, "sha256": slide.sha256, "mpp": slide.mpp},
+        "patches_without_membrane": empty,
+    }
+    yield f'],"membrana":{compact(said)}}}\n'
+
+
+def compact(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def feature(drawn: Drawn, drawing: Drawing, geometry: dict[str, Any]) -> dict[str, Any]:
+    """Return an annotation as QuPath has it: `metadata` is what it keeps of it, as text."""
+    origin = {"patch_id": drawn.patch_id, "revision": drawn.revision, "author": drawn.author_id}
+    return {
+        "type": "Feature",
+        "id": str(uuid5(UUID(drawn.patch_id), f"{drawn.revision} {drawing}")),
+        "geometry": geometry,
+        "properties": {
+            "objectType": "annotation",
+            "name": f"row {drawn.row}, column {drawn.column}",
+            "classification": {"name": str(drawing), "color": COLOURS[drawing]},
+            # an approved mask stays as it is here too
+            "isLocked": drawn.state == PatchState.APPROVED,
+            **origin,
+            "metadata": {name: str(value) for name, value in origin.items()},
+        },
+    }
+
+
+def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counter[str]]:
+    """Return the outlines of membrane and of what to ignore, and how many have other classes.
+
+    width, height: level-0 px that the grid of patches covers. Raise GeoJsonInvalid or
+    RegionInvalid in plain words.
+    """
+    shapes: list[Shape] = []
+    others: Counter[str] = Counter()
+    for number, each in enumerate(features_of(content), 1):
+        where = f"Feature {number}"
+        if not isinstance(each, dict) or each.get("type") != "Feature":
+            raise GeoJsonInvalid(f"{where} is no GeoJSON Feature.")
+        properties = each.get("properties") or {}
+        if not isinstance(properties, dict):
+            raise GeoJsonInvalid(f"The properties of {where.lower()} are no object.")
+        name = class_of(properties)
+        drawing = WORDS.get(name.lower())
+        if drawing is None:
+            others[name] += 1
+            continue
+        shapes.append(
+            Shape(
+                drawing,
+                outline_of(each.get("geometry"), width, height, where),
+                *origin_of(properties, where),
+                where,
+            )
+        )
+    if not shapes:
+        found = ", ".join(others) or "nothing at all"
+        raise GeoJsonInvalid(
+            f"Nothing here is classified as {Drawing.MEMBRANE} or {Drawing.IGNORE}: "
+            f"found was {found}. Give the outlines that class in QuPath and export them again.",
+            code="no_membrane",
+        )
+    return shapes, others
+
+
+def features_of(content: Any) -> list[Any]:
+    kind = content.get("type") if isinstance(content, dict) else None
+    if kind == "Feature":
+        return [content]
+    # QuPath writes a bare list, if it is not asked for a collection
+    features = content.get("features") if kind == "FeatureCollection" else content
+    if not isinstance(features, list):
+        raise GeoJsonInvalid("Send a GeoJSON Feature, or a FeatureCollection of polygons.")
+    if len(features) > MOST_FEATURES:
+        raise GeoJsonInvalid(
+            f"At most {MOST_FEATURES} features are taken at once; these are {len(features)}.",
+            code="too_many_features",
+        )
+    return features
+
+
+def class_of(properties: Mapping[str, Any]) -> str:
+    """Return the name of a feature's class, cut to what is worth repeating."""
+    said = properties.get("classification")
+    if isinstance(said, dict):
+        said = said.get("name")
+    return str(said or UNCLASSIFIED)[:MOST_NAME]
+
+
+def outline_of(geometry: Any, width: int, height: int, where: str) -> "shapely.MultiPolygon":
+    given = geometry if isinstance(geometry, dict) else {}
+    kind, coordinates = given.get("type"), given.get("coordinates")
+    if kind not in {"Polygon", "MultiPolygon"}:
+        raise GeoJsonInvalid(
+            f"{where} must be a Polygon or a MultiPolygon, not {kind}.", code="not_a_polygon"
+        )
+    polygons = [coordinates] if kind == "Polygon" else coordinates
+    if not isinstance(polygons, list) or not polygons:
+        raise GeoJsonInvalid(f"{where} has no coordinates.")
+    rings = [rings_of(each, width, height, where, most_vertices=MOST_VERTICES) for each in polygons]
+    return shape_of(rings, where)
+
+
+def origin_of(properties: Mapping[str, Any], where: str) -> tuple[str | None, int | None]:
+    """Return the patch and revision that an exported feature names, itself or in `metadata`."""
+    kept = properties.get("metadata")
+    said = {**(kept if isinstance(kept, dict) else {}), **properties}
+    patch_id, revision = said.get("patch_id"), said.get("revision")
+    if patch_id is None:
+        return None, None
+    digits = str(revision)
+    if not isinstance(patch_id, str) or not digits.isascii() or not digits.isdecimal():
+        raise GeoJsonInvalid(
+            f"{where} names a patch, but not the revision it was exported from, as a whole number."
+        )
+    if len(digits) > len(str(1 << 31)):
+        raise GeoJsonInvalid(f"{where} names a revision that no patch has.")
+    return patch_id, int(digits)

@@ -1,0 +1,68 @@
+"""Masks as outlines and back, exactly: an outline follows the edges of pixels, and a pixel is
+inside a shape if its centre is.
+
+This is done in the API, by shapely, which checks regions there already: neither OpenCV's contours
+(through the centres of border pixels, so that a hole grows and a line of one pixel has no area) nor
+Pillow's polygons (which fill their border too) would give a mask back pixel for pixel. A patch
+takes about a tenth of a second, and only one is held at a time.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.slides.patches.grid import PATCH_PX
+
+if TYPE_CHECKING:
+    import shapely
+
+Bool = npt.NDArray[np.bool_]
+DECIMALS = 2
+"""Of coordinates in level-0 px; a pixel's centre is much further from any edge."""
+
+
+def geometry_of(inside: Bool, x0: float, y0: float, size0: float) -> dict[str, Any] | None:
+    """Return the pixels of a patch, bool (256, 256), as GeoJSON; None if there are none.
+
+    A Polygon or MultiPolygon with holes, level-0 px; x0, y0, size0: the patch's box. Pixels that
+    meet in a corner only are not connected.
+    """
+    # its library is loaded when somebody draws, not when the service starts
+    import shapely
+
+    y, x = np.nonzero(inside)
+    if not len(x):
+        return None
+    # neighbouring pixels share whole edges: a coverage, whose union is quick
+    shape = shapely.coverage_union_all(shapely.box(x, y, x + 1, y + 1)).simplify(0)
+    step = size0 / PATCH_PX
+    parts = [
+        [ring_of(ring, x0, y0, step) for ring in (part.exterior, *part.interiors)]
+        for part in shapely.get_parts(shape)
+    ]
+    if len(parts) == 1:
+        return {"type": "Polygon", "coordinates": parts[0]}
+    return {"type": "MultiPolygon", "coordinates": parts}
+
+
+def ring_of(ring: Any, x0: float, y0: float, step: float) -> list[list[float]]:
+    import shapely
+
+    places = shapely.get_coordinates(ring) * step + (x0, y0)
+    rounded: list[list[float]] = places.round(DECIMALS).tolist()
+    return rounded
+
+
+def inside(shapes: Sequence["shapely.Geometry"], x0: float, y0: float, size0: float) -> Bool:
+    """Return the pixels of a patch whose centres lie in any of the shapes, bool (256, 256)."""
+    import shapely
+
+    along = (np.arange(PATCH_PX) + 0.5) * size0 / PATCH_PX
+    x, y = np.meshgrid(x0 + along, y0 + along)
+    shape = shapes[0] if len(shapes) == 1 else shapely.union_all(shapes)
+    # kept with a shape, which may reach over many patches
+    shapely.prepare(shape)
+    found: Bool = shapely.contains_xy(shape, x.ravel(), y.ravel())
+    return found.reshape(PATCH_PX, PATCH_PX)

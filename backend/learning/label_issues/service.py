@@ -1,0 +1,247 @@
+"""Doubtful pixels of people's masks: an audit is asked for, and its findings are listed.
+
+What an audit found in a mask holds for that very revision: a newer one makes it disappear.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session, joinedload
+
+from backend.jobs import service as jobs
+from backend.jobs.repeats import IdempotencyKey, same_request
+from backend.jobs.tables import Job, JobKind
+from backend.kit.errors import BadRequest, NotFound, Unprocessable
+from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations.tables import Annotation
+from backend.learning.label_issues import course
+from backend.learning.label_issues.tables import (
+    IssueKind,
+    LabelAudit,
+    LabelIssue,
+    LabelJudgement,
+)
+from backend.learning.rounds import service as rounds
+from backend.learning.rounds.snapshot import ACCEPTED, Snapshot, take
+from backend.people.audit import service as audit_trail
+from backend.people.users.tables import User
+from backend.settings import Settings
+from backend.slides.patches.tables import Patch, PatchRole
+
+SUBJECT = "annotations"
+"""Of the job: an audit judges all of them, so there is one at a time."""
+LEAST_MASKS = 2
+"""A network that learned from one can judge another."""
+
+
+class TooFewAnnotations(Unprocessable):
+    code = "too_few_annotations"
+    title = "There is not enough to learn from yet"
+
+
+class LabelIssueNotFound(NotFound):
+    code = "label_issue_not_found"
+
+
+class BadCursor(BadRequest):
+    code = "bad_cursor"
+
+
+@dataclass(frozen=True)
+class IssueView:
+    """An issue with all that a person wants to know of it."""
+
+    issue: LabelIssue
+    judgement: LabelJudgement
+    audit: LabelAudit
+    annotation: Annotation
+    patch: Patch
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The last whole audit, how it stands to the masks of now, and the job of the next one.
+
+    judged: masks it judged. open_issues: all that still hold, whatever the list is narrowed to.
+    not_judged: accepted masks that it has not seen, so that a person knows when to ask again.
+    """
+
+    audit: LabelAudit | None
+    judged: int
+    open_issues: int
+    not_judged: int
+    job: Job | None
+
+
+def request(
+    session: Session, settings: Settings, *, by: User, idempotency_key: IdempotencyKey | None = None
+) -> Job:
+    """Ask for an audit of all accepted masks as they are now; one that is going on is returned."""
+    known = same_request(session, idempotency_key)
+    if known := known or jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT):
+        return known
+    rounds.require_encoder_weights(settings.encoder_weights, settings.encoder)
+    snapshot = take(session)
+    require_enough(snapshot)
+    sha256 = Blobs(settings.blob_folder).put(snapshot.document())
+    job = jobs.enqueue(
+        session,
+        JobKind.AUDIT_LABELS,
+        SUBJECT,
+        requested_by=by.id,
+        idempotency_key=idempotency_key,
+    )
+    if course.of_job(session, job.id) is None:
+        config = rounds.frozen(settings) | {"folds": settings.audit_folds}
+        row = LabelAudit(job_id=job.id, requested_by=by.id, snapshot_sha256=sha256, config=config)
+        session.add(row)
+        session.flush()
+        audit_trail.record(
+            session, by, "label_audit.requested", "label_audit", row.id, snapshot=sha256
+        )
+    return job
+
+
+def require_enough(snapshot: Snapshot) -> None:
+    """Refuse at once what could not be judged out of fold."""
+    training = len(snapshot.of_role(PatchRole.TRAINING))
+    if training < LEAST_MASKS:
+        raise TooFewAnnotations(
+            f"An audit learns from some masks to judge the others: it needs {LEAST_MASKS} accepted "
+            f"training annotations, and there are {training}. Go on annotating.",
+            training=training,
+        )
+
+
+def newest(session: Session) -> LabelAudit | None:
+    """Return the newest audit that was finished."""
+    return session.scalar(
+        select(LabelAudit)
+        .where(LabelAudit.finished_at.is_not(None))
+        .order_by(LabelAudit.id.desc())
+        .limit(1)
+    )
+
+
+def overview(session: Session) -> Overview:
+    audit = newest(session)
+    job = jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT)
+    if audit is None:
+        return Overview(None, 0, 0, count_accepted(session), job)
+    judged = select(LabelJudgement.annotation_id).where(LabelJudgement.audit_id == audit.id)
+    return Overview(
+        audit,
+        judged=session.scalar(select(func.count()).select_from(judged.subquery())) or 0,
+        open_issues=session.scalar(
+            select(func.count())
+            .select_from(LabelIssue)
+            .join(Annotation, LabelIssue.annotation_id == Annotation.id)
+            .join(Patch, Annotation.patch_id == Patch.id)
+            .where(LabelIssue.audit_id == audit.id, *holding())
+        )
+        or 0,
+        not_judged=count_accepted(session, Annotation.id.not_in(judged)),
+        job=job,
+    )
+
+
+def count_accepted(session: Session, *where: ColumnElement[bool]) -> int:
+    """Count the masks that an audit of now would judge."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(Annotation)
+            .join(Patch, Annotation.patch_id == Patch.id)
+            .where(*holding(), Patch.state.in_(ACCEPTED), Patch.problem.is_(None), *where)
+        )
+        or 0
+    )
+
+
+def holding() -> Sequence[ColumnElement[bool]]:
+    """Return the condition that a mask is still the newest of its patch."""
+    return (Annotation.revision == Patch.revision,)
+
+
+def listing(
+    session: Session,
+    *,
+    slide_id: str | None = None,
+    patch_id: str | None = None,
+    kind: IssueKind | None = None,
+    limit: int,
+    cursor: str | None,
+) -> tuple[list[IssueView], str | None]:
+    """Return a page of the last whole audit's issues that still hold, worst first.
+
+    A cursor goes on in the audit it came from, so pages fit together while a newer one ends.
+    """
+    audit, after = decoded(session, cursor) if cursor else (newest(session), 0)
+    if audit is None:
+        return [], None
+    statement = (
+        select(LabelIssue, LabelJudgement, Annotation, Patch)
+        .join(
+            LabelJudgement,
+            (LabelIssue.audit_id == LabelJudgement.audit_id)
+            & (LabelIssue.annotation_id == LabelJudgement.annotation_id),
+        )
+        .join(Annotation, LabelIssue.annotation_id == Annotation.id)
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .options(joinedload(Annotation.author))
+        .where(LabelIssue.audit_id == audit.id, LabelIssue.rank > after, *holding())
+    )
+    narrowed: tuple[tuple[Any, Any], ...] = (
+        (Patch.slide_id, slide_id),
+        (Patch.id, patch_id),
+        (LabelIssue.kind, kind),
+    )
+    for column, wanted in narrowed:
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    rows = session.execute(statement.order_by(LabelIssue.rank).limit(limit + 1)).all()
+    page = [
+        IssueView(issue, judgement, audit, annotation, patch)
+        for issue, judgement, annotation, patch in rows[:limit]
+    ]
+    more = len(rows) > limit
+    return page, f"{audit.id}:{page[-1].issue.rank}" if more else None
+
+
+def decoded(session: Session, cursor: str) -> tuple[LabelAudit, int]:
+    audit_id, _, rank = cursor.partition(":")
+    audit = session.get(LabelAudit, audit_id)
+    if audit is None or not (rank.isascii() and rank.isdecimal() and len(rank) < 10):
+        raise BadCursor("This cursor is not from a list of label issues.")
+    return audit, int(rank)
+
+
+def pixels_sha256(session: Session, issue_id: str) -> str:
+    """Return the key of an issue's pixels; a stale one keeps them."""
+    issue = session.get(LabelIssue, issue_id)
+    if issue is None:
+        raise LabelIssueNotFound("There is no label issue with this id.")
+    return issue.pixels_sha256
+
+
+def text_of(view: IssueView) -> str:
+    """Say in a sentence what is doubted, why, and what it may be."""
+    issue = view.issue
+    unseen = "this slide's masks" if view.audit.held_out == "slide" else "this mask"
+    seen = f"a model that never saw {unseen}"
+    place = f"{area_um2(view):.1f} µm²"
+    if issue.kind == IssueKind.MISSING:
+        return (
+            f"No membrane is drawn on {place} where {seen} finds one ({issue.score:.0%} sure): "
+            "a stretch may be missing, or drawn beside the membrane."
+        )
+    return (
+        f"Membrane is drawn on {place} where {seen} finds none ({issue.score:.0%} sure): "
+        "it may be a filled cell, or a stroke that is too broad or beside the membrane."
+    )
+
+
+def area_um2(view: IssueView) -> float:
+    return float(view.issue.size_px * view.audit.config["analysis_mpp"] ** 2)

@@ -1,0 +1,42 @@
+"""Review over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response, status
+
+from backend.kit import conditional
+from backend.kit.dependencies import WriteSession
+from backend.learning.review import service
+from backend.learning.review.schemas import Reviewed, ReviewIn, ReviewOut
+from backend.people.users.guards import Pathologist
+from backend.slides.patches import service as patches
+from backend.slides.patches.schemas import PatchOut
+
+router = APIRouter(tags=["annotations"])
+
+
+@router.post("/patches/{patch_id}/review", status_code=status.HTTP_201_CREATED)
+def review_patch(
+    session: WriteSession,
+    user: Pathologist,
+    patch_id: str,
+    verdict: ReviewIn,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Reviewed:
+    """Approve or return the newest annotation; its author can't. With If-Match: the one seen."""
+    base = None if if_match is None else conditional.base_revision(if_match)
+    row = service.review(
+        session,
+        patch_id,
+        by=user,
+        verdict=verdict.verdict,
+        comment=verdict.comment,
+        base_revision=base,
+    )
+    patch = patches.get(session, patch_id)
+    response.headers["ETag"] = conditional.revision_etag(patch.revision)
+    return Reviewed(
+        patch=PatchOut.of(patches.view(session, patch), user),
+        review=ReviewOut.model_validate(row),
+    )

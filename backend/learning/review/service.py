@@ -1,0 +1,64 @@
+"""Review: a second person approves an annotation, or returns it for correction."""
+
+from sqlalchemy.orm import Session
+
+from backend.her2.scores import changes as scores
+from backend.kit.db.states import move
+from backend.kit.errors import Conflict, Forbidden
+from backend.learning.annotations import service as annotations
+from backend.learning.review.tables import Review, Verdict
+from backend.people.audit import service as audit
+from backend.people.users.tables import User
+from backend.slides.patches import service as patches
+from backend.slides.patches.tables import Patch, PatchState
+
+STATE_OF = {Verdict.APPROVED: PatchState.APPROVED, Verdict.RETURNED: PatchState.RETURNED}
+
+
+class OwnAnnotation(Forbidden):
+    code, title = "own_annotation", "Somebody else has to review this"
+
+
+class NotReviewable(Conflict):
+    code = "patch_state"
+
+
+def review(
+    session: Session,
+    patch_id: str,
+    *,
+    by: User,
+    verdict: Verdict,
+    comment: str,
+    base_revision: int | None,
+) -> Review:
+    """Give a verdict on the newest annotation of a patch.
+
+    `base_revision` is the one that the reviewer has seen, if they say so.
+    """
+    annotation = annotations.newest_of(session, patch_id)
+    if annotation.author_id == by.id:
+        raise OwnAnnotation("You drew this mask; a second person gives the verdict.")
+    patch = patches.get(session, patch_id)
+    if base_revision is not None and base_revision != annotation.revision:
+        raise annotations.stale(session, patch)
+    seen = Patch.revision == annotation.revision
+    if not move(session, Patch, patch_id, STATE_OF[verdict], seen):
+        session.refresh(patch)
+        raise NotReviewable(f"The patch is {patch.state}; only an annotated one is reviewed.")
+    session.refresh(patch)
+    row = Review(annotation_id=annotation.id, reviewer_id=by.id, verdict=verdict, comment=comment)
+    session.add(row)
+    session.flush()
+    # a mask that was returned counts no more
+    scores.touch(session, patch.slide_id)
+    audit.record(
+        session,
+        by,
+        f"annotation.{verdict}",
+        Patch.TOPIC,
+        patch_id,
+        revision=annotation.revision,
+        annotation_id=annotation.id,
+    )
+    return row

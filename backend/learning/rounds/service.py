@@ -1,0 +1,284 @@
+"""Rounds: when one starts, and on what exactly. What becomes of it: course.py."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+# loaded with this module: whoever can end a training job must also end its round
+import backend.learning.rounds.course  # noqa: F401
+from backend.jobs import service as jobs
+from backend.jobs.repeats import IdempotencyKey, same_request
+from backend.jobs.tables import Job, JobKind
+from backend.kit.errors import NotFound, Unprocessable
+from backend.kit.events.service import announce
+from backend.kit.paging import paginate
+from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations.tables import Annotation
+from backend.learning.model_versions import service as model_versions
+from backend.learning.rounds import gold_masks
+from backend.learning.rounds.snapshot import ACCEPTED, Snapshot, take
+from backend.learning.rounds.tables import LIVE, Round, RoundPatch
+from backend.people.audit import service as audit
+from backend.people.users.tables import User
+from backend.settings import Settings
+from backend.slides.patches.tables import Patch, PatchRole
+
+WEIGHTS_WORDS = ("scratch", "imagenet")
+"""Instead of a file: random weights, or those that an installed package brings."""
+WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+"""Of the files in a folder of encoders' weights, as training looks for them."""
+log = logging.getLogger(__name__)
+
+
+class RoundNotFound(NotFound):
+    code = "round_not_found"
+
+
+class TooFewAnnotations(Unprocessable):
+    code = "too_few_annotations"
+    title = "There is not enough to learn from yet"
+
+
+class EncoderWeightsMissing(Unprocessable):
+    code = "encoder_weights_missing"
+    title = "The pretrained encoder's weights are not there"
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """A round with its job and the size of its snapshot."""
+
+    round: Round
+    job: Job | None
+    training_count: int
+    gold_count: int
+
+
+def get(session: Session, round_id: str) -> Round:
+    row = session.get(Round, round_id)
+    if row is None:
+        raise RoundNotFound("There is no round with this id.")
+    return row
+
+
+def live(session: Session) -> Round | None:
+    """Return the one round that is not over."""
+    return session.scalar(select(Round).where(Round.state.in_(LIVE)))
+
+
+def listing(
+    session: Session, *, limit: int, cursor: str | None
+) -> tuple[list[RoundView], str | None]:
+    """Return a page of rounds, newest first."""
+    rows, next_cursor = paginate(
+        session, select(Round), Round.id, limit=limit, cursor=cursor, newest_first=True
+    )
+    return views(session, rows), next_cursor
+
+
+def views(session: Session, rounds: Sequence[Round]) -> list[RoundView]:
+    """Add jobs and counts to rounds, in two statements however many there are."""
+    job_ids = [row.job_id for row in rounds if row.job_id]
+    job_of = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(job_ids)))}
+    counts = {
+        (round_id, role): count
+        for round_id, role, count in session.execute(
+            select(RoundPatch.round_id, RoundPatch.role, func.count())
+            .where(RoundPatch.round_id.in_([row.id for row in rounds]))
+            .group_by(RoundPatch.round_id, RoundPatch.role)
+        )
+    }
+    return [
+        RoundView(
+            row,
+            job_of.get(row.job_id or ""),
+            counts.get((row.id, PatchRole.TRAINING), 0),
+            counts.get((row.id, PatchRole.GOLD), 0),
+        )
+        for row in rounds
+    ]
+
+
+def start(
+    session: Session,
+    settings: Settings,
+    *,
+    by: User | None = None,
+    idempotency_key: IdempotencyKey | None = None,
+) -> tuple[Round, bool]:
+    """Start a round on what is annotated now; return it, and whether it was running already.
+
+    Without `by`, enough new annotations started it.
+    """
+    if known := same_request(session, idempotency_key):
+        return get(session, known.subject), False
+    if running := live(session):
+        return running, True
+    require_encoder_weights(settings.encoder_weights, settings.encoder)
+    requested_by = by.id if by else None
+    snapshot = take(session)
+    require_enough(snapshot)
+    try:
+        with session.begin_nested():
+            row = open_round(session, settings, snapshot, requested_by)
+    except IntegrityError:
+        running = live(session)
+        if running is None:
+            raise
+        return running, True
+    job = jobs.enqueue(
+        session,
+        JobKind.TRAIN,
+        row.id,
+        requested_by=requested_by,
+        idempotency_key=idempotency_key,
+    )
+    row.job_id = job.id
+    audit.record(session, by, "round.started", "round", row.id, snapshot=row.snapshot_sha256)
+    announce(session, Round.TOPIC, row.id, {"state": str(row.state)})
+    return row, False
+
+
+def require_encoder_weights(encoder_weights: str, encoder: str) -> None:
+    """Refuse at once what training would refuse later, and nothing else.
+
+    encoder_weights: `scratch` or `imagenet`, a file, or a folder of files named after encoders.
+    encoder: the one that is trained; empty: the preset's own, whose name only training knows.
+    """
+    path = Path(encoder_weights)
+    if encoder_weights in WEIGHTS_WORDS or path.is_file():
+        return
+    if not path.is_dir() or not encoder_weights:
+        raise EncoderWeightsMissing(
+            f"MEMBRANA_ENCODER_WEIGHTS names {encoder_weights!r}, and there is no such file. Put "
+            "the weights there, or set it to `scratch` to train without pretraining."
+        )
+    named = (file for file in path.iterdir() if file.suffix in WEIGHTS_SUFFIXES)
+    if not any(file.stem == encoder or not encoder for file in named):
+        wanted = encoder or "any encoder"
+        raise EncoderWeightsMissing(
+            f"MEMBRANA_ENCODER_WEIGHTS names the folder {encoder_weights}, which holds no weights "
+            f"of {wanted}: put {encoder or 'resnet50'}.safetensors there (or .pt, .pth, .bin), or "
+            "set it to `scratch` to train without pretraining."
+        )
+
+
+def require_enough(snapshot: Snapshot) -> None:
+    """Refuse to train on nothing, or without anything to judge the result on."""
+    training = len(snapshot.of_role(PatchRole.TRAINING))
+    gold = len(snapshot.of_role(PatchRole.GOLD))
+    if training and gold:
+        return
+    missing = []
+    if not training:
+        missing.append("an annotated patch to learn from")
+    if not gold:
+        missing.append("an annotated patch that is held out to judge the result")
+    raise TooFewAnnotations(
+        f"A round needs {' and '.join(missing)}. There are {training} training and {gold} held-out "
+        "annotations now; go on annotating, the held-out ones are chosen by themselves.",
+        training=training,
+        gold=gold,
+    )
+
+
+def open_round(
+    session: Session, settings: Settings, snapshot: Snapshot, requested_by: str | None
+) -> Round:
+    """Write the round and its snapshot's rows; the settings are frozen with them."""
+    row = Round(
+        requested_by=requested_by,
+        parent_model_version_id=model_versions.active(session).id,
+        snapshot_sha256=Blobs(settings.blob_folder).put(snapshot.document()),
+        held_out=snapshot.held_out,
+        config=frozen(settings),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(
+        RoundPatch(
+            round_id=row.id,
+            patch_id=patch.patch_id,
+            annotation_id=patch.annotation_id,
+            role=patch.role,
+        )
+        for patch in snapshot.patches
+    )
+    session.flush()
+    return row
+
+
+def frozen(settings: Settings) -> dict[str, Any]:
+    """Return what training depends on: a restart with other settings changes no running round."""
+    return {
+        "preset": settings.preset,
+        "architecture": settings.architecture,
+        "encoder": settings.encoder,
+        "encoder_weights": settings.encoder_weights,
+        "iterations": settings.round_iterations,
+        "unlabelled": settings.round_unlabelled,
+        "seed": settings.round_seed,
+        "gold_patches": settings.gold_patches,
+        "checkpoint_steps": settings.checkpoint_steps,
+        "analysis_mpp": settings.analysis_mpp,
+        "min_tissue_fraction": settings.min_tissue_fraction,
+    }
+
+
+def annotations_since(session: Session) -> int:
+    """Count the training patches whose newest annotation no round has seen.
+
+    The newest round counts however it ended: one that failed is not started again by the next
+    brush stroke, a person can do that.
+    """
+    newest = select(Round.id).order_by(Round.id.desc()).limit(1).scalar_subquery()
+    seen = select(RoundPatch.annotation_id).where(RoundPatch.round_id == newest)
+    count = session.scalar(
+        select(func.count())
+        .select_from(Annotation)
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .where(
+            Annotation.revision == Patch.revision,
+            Patch.role == PatchRole.TRAINING,
+            Patch.state.in_(ACCEPTED),
+            Patch.problem.is_(None),
+            Annotation.id.not_in(seen),
+        )
+    )
+    return count or 0
+
+
+def gold_counted(session: Session) -> int:
+    """Count the held-out masks that could judge a model against the active one today."""
+    ids = [each.annotation_id for each in take(session).of_role(PatchRole.GOLD)]
+    active = model_versions.find_active(session)
+    if active is None:
+        return len(ids)
+    return len(gold_masks.counting(session, ids, [active]).annotation_ids)
+
+
+def consider(session: Session, settings: Settings) -> Round | None:
+    """Start a round if enough was annotated since the last one; called after each annotation.
+
+    Saving a mask never fails because a round can't start, whatever the reason: then there is
+    simply none, and the next annotation asks again.
+    """
+    threshold = settings.round_annotations
+    if threshold == 0 or live(session) or annotations_since(session) < threshold:
+        return None
+    try:
+        with session.begin_nested():
+            row, running = start(session, settings)
+    except (TooFewAnnotations, EncoderWeightsMissing, model_versions.NoActiveModel):
+        return None
+    except Exception:
+        # a full disk, a damaged blob: the savepoint takes the round back, and nothing of the mask
+        log.exception("a round was due and could not start")
+        return None
+    return None if running else row

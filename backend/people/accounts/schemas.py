@@ -1,0 +1,114 @@
+"""What goes in and out at sign-in, users and tokens."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from backend.people.users.tables import (
+    ApiToken,
+    BrowserSession,
+    Role,
+    User,
+)
+
+Name = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
+FullName = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+    Field(description="As it is printed under a signature: with title, first and last name."),
+]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class Credentials(BaseModel, extra="forbid"):
+    """A name and a password, or the secret of a one-time link."""
+
+    username: str | None = Field(None, max_length=100)
+    password: Password | None = None
+    link: str | None = Field(None, max_length=200)
+
+    @model_validator(mode="after")
+    def one_way_in(self) -> "Credentials":
+        if self.link is None and (self.username is None or self.password is None):
+            raise ValueError("Send a username and a password, or a link.")
+        return self
+
+
+class Person(BaseModel):
+    id: str
+    username: str
+    full_name: str | None
+    role: Role
+    active: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: User) -> "Person":
+        return cls(
+            id=user.id,
+            username=user.name,
+            full_name=user.full_name,
+            role=user.role,
+            active=user.active,
+            created_at=user.created_at,
+        )
+
+
+class SignedIn(BaseModel):
+    user: Person
+    csrf_token: str
+
+    @classmethod
+    def of(cls, session: BrowserSession) -> "SignedIn":
+        return cls(user=Person.of(session.user), csrf_token=session.csrf_token)
+
+
+class NewUser(BaseModel, extra="forbid"):
+    username: Name
+    role: Role
+    password: Password
+    full_name: FullName | None = None
+
+
+class OwnProfile(BaseModel, extra="forbid"):
+    """What people say of themselves."""
+
+    full_name: FullName
+
+
+class UserChange(BaseModel, extra="forbid"):
+    role: Role | None = None
+    active: bool | None = None
+    password: Password | None = None
+    full_name: FullName | None = None
+
+
+class NewToken(BaseModel, extra="forbid"):
+    name: Name
+
+
+class Token(BaseModel):
+    """Shown once."""
+
+    name: str
+    token: str
+
+
+class TokenOut(BaseModel):
+    """A token as it is listed: never its text."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, token: ApiToken) -> "TokenOut":
+        return cls(id=token.id, name=token.name, created_at=token.created_at)

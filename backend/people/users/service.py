@@ -1,0 +1,264 @@
+"""People and what proves who they are: passwords, browser sessions, API tokens, one-time links."""
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.kit.conditional import state_etag
+from backend.kit.db.base import now
+from backend.kit.errors import (
+    Conflict,
+    NotFound,
+    Unauthenticated,
+    Unprocessable,
+)
+from backend.people.users.tables import (
+    ApiToken,
+    BrowserSession,
+    Role,
+    SignInLink,
+    User,
+)
+
+TOKEN_PREFIX = "mbr_"  # noqa: S105 - what our tokens begin with, so that scanners find leaks
+SESSION_LIFE = timedelta(hours=12)
+LINK_LIFE = timedelta(hours=24)
+SHORTEST_PASSWORD = 12
+passwords = PasswordHasher()
+NOBODY = (
+    "$argon2id$v=19$m=65536,t=3,p=4"
+    "$Wy98iw38D8vZnlUkf9SqmQ$dNSA7SdbVfx+KRlh2NfbV0cHYtY90kAWVRkU0OTTmR4"
+)
+"""Of a thrown-away secret. Verified when there is no such person, so that an answer takes as
+long as for a real one; written out because making one costs every start of the service."""
+at_once = threading.BoundedSemaphore(4)
+"""Each hash takes 64 MiB: a crowd of guesses may not take the machine's memory."""
+
+
+def sha256(secret: str) -> str:
+    """Hash a random secret for storage; passwords need argon2 instead."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create_user(
+    session: Session,
+    *,
+    name: str,
+    role: Role,
+    password: str | None = None,
+    full_name: str | None = None,
+) -> User:
+    """Add a person; without a password they can only use a link or tokens."""
+    user = User(
+        name=name, full_name=full_name, role=role, password_hash=password and hashed(password)
+    )
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError:
+        raise Conflict(f"There is already a user called {name}.", code="user_exists") from None
+    return user
+
+
+def hashed(password: str) -> str:
+    if len(password) < SHORTEST_PASSWORD:
+        raise Unprocessable(
+            f"A password needs at least {SHORTEST_PASSWORD} characters.", code="password_too_short"
+        )
+    with at_once:
+        return passwords.hash(password)
+
+
+def get_user(session: Session, user_id: str, *, held: bool = False) -> User:
+    """Return a person; `held` keeps others from changing them in this transaction."""
+    user = session.get(User, user_id, with_for_update=held or None, populate_existing=held)
+    if user is None:
+        raise NotFound("There is no user with this id.", code="user_not_found")
+    return user
+
+
+def etag(user: User) -> str:
+    """Return the ETag of what admins change of a person."""
+    return state_etag(user.role, user.active, user.password_hash, user.full_name)
+
+
+def change_user(
+    session: Session,
+    user_id: str,
+    *,
+    role: Role | None,
+    active: bool | None,
+    password: str | None,
+    full_name: str | None = None,
+) -> User:
+    """Change a person. The last active admin stays one.
+
+    A new password and a lock-out end the person's browser sessions.
+    """
+    user = get_user(session, user_id)
+    loses_admin = (role not in (None, Role.ADMIN)) or active is False
+    if loses_admin and active_admins(session) == [user.id]:
+        raise Conflict("The last admin can't be removed.", code="last_admin")
+    if role is not None:
+        user.role = role
+    if full_name is not None:
+        user.full_name = full_name
+    if password is not None:
+        user.password_hash = hashed(password)
+    if active is not None:
+        user.active = active
+    if password is not None or active is False:
+        session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
+    session.flush()
+    return user
+
+
+def active_admins(session: Session) -> list[str]:
+    """Return the admins' ids, locked: two who demote each other at once do it one by one."""
+    statement = select(User.id).where(User.role == Role.ADMIN, User.active)
+    return list(session.scalars(statement.with_for_update()))
+
+
+def check_password(session: Session, name: str, password: str) -> str:
+    """Return the id of the user of this name and password; the same error whatever was wrong."""
+    user = session.scalar(select(User).where(User.name == name, User.active))
+    try:
+        with at_once:
+            passwords.verify((user and user.password_hash) or NOBODY, password)
+    except (VerificationError, InvalidHashError):
+        user = None
+    if user is None:
+        raise Unauthenticated("The name or the password is wrong.", code="wrong_password")
+    return user.id
+
+
+def open_session(session: Session, user: User) -> tuple[BrowserSession, str]:
+    """Open a browser session; return it and the secret of its cookie. Old ones are swept."""
+    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now()))
+    secret = secrets.token_urlsafe(32)
+    opened = BrowserSession(
+        user_id=user.id,
+        user=user,
+        secret_sha256=sha256(secret),
+        csrf_token=secrets.token_urlsafe(24),
+        expires_at=now() + SESSION_LIFE,
+    )
+    session.add(opened)
+    session.flush()
+    return opened, secret
+
+
+def close_session(session: Session, opened: BrowserSession) -> None:
+    session.execute(delete(BrowserSession).where(BrowserSession.id == opened.id))
+
+
+def session_of(session: Session, secret: str) -> BrowserSession | None:
+    """Return the open session of a cookie, if its user may still come in."""
+    found = session.scalar(
+        select(BrowserSession).where(
+            BrowserSession.secret_sha256 == sha256(secret), BrowserSession.expires_at > now()
+        )
+    )
+    return found if found and found.user.active else None
+
+
+def create_token(session: Session, user: User, *, name: str) -> str:
+    """Make an API token that acts as this user; it is shown once and kept as a hash."""
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    session.add(ApiToken(user_id=user.id, name=name, secret_sha256=sha256(token)))
+    session.flush()
+    return token
+
+
+def tokens_of(session: Session, user: User) -> Sequence[ApiToken]:
+    valid = select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
+    return session.scalars(valid.order_by(ApiToken.id)).all()
+
+
+def revoke_token(session: Session, token_id: str, *, by: User) -> None:
+    """End a token for ever. People end their own, admins anybody's."""
+    token = session.get(ApiToken, token_id)
+    if token is None or (token.user_id != by.id and by.role != Role.ADMIN):
+        raise NotFound("You have no token with this id.", code="token_not_found")
+    token.revoked_at = token.revoked_at or now()
+
+
+def end_token(session: Session, token: str) -> None:
+    """End a token that its holder needs no longer."""
+    session.execute(
+        update(ApiToken).where(ApiToken.secret_sha256 == sha256(token)).values(revoked_at=now())
+    )
+
+
+def create_program_token(session: Session, *, name: str, role: Role) -> str:
+    """Make a token for a program, which acts as a user of its own name and role."""
+    user = session.scalar(select(User).where(User.name == f"program {name}"))
+    if user is not None and user.role != role:
+        raise Conflict(
+            f"The program {name} has the role {user.role} already; choose another name.",
+            code="program_has_another_role",
+        )
+    user = user or create_user(session, name=f"program {name}", role=role)
+    return create_token(session, user, name=name)
+
+
+def user_of_token(session: Session, token: str) -> User | None:
+    found = session.scalar(
+        select(ApiToken).where(
+            ApiToken.secret_sha256 == sha256(token), ApiToken.revoked_at.is_(None)
+        )
+    )
+    return found.user if found and found.user.active else None
+
+
+def create_sign_in_link(session: Session, user: User) -> str:
+    """Make the secret of a link that signs this user in once."""
+    secret = secrets.token_urlsafe(24)
+    session.add(
+        SignInLink(user_id=user.id, secret_sha256=sha256(secret), expires_at=now() + LINK_LIFE)
+    )
+    session.flush()
+    return secret
+
+
+def use_link(session: Session, secret: str) -> User:
+    """Return whom a link signs in, and use it up: of two who try, one gets in."""
+    user_id = session.scalar(
+        update(SignInLink)
+        .where(
+            SignInLink.secret_sha256 == sha256(secret),
+            SignInLink.used_at.is_(None),
+            SignInLink.expires_at > now(),
+        )
+        .values(used_at=now())
+        .returning(SignInLink.user_id)
+    )
+    user = session.get(User, user_id) if user_id else None
+    if user is None or not user.active:
+        raise Unauthenticated(
+            "This sign-in link was used before or is too old.", code="link_not_valid"
+        )
+    return user
+
+
+def first_admin(session: Session) -> User | None:
+    """Return the oldest active admin; None on an installation that nobody has started yet."""
+    return session.scalar(
+        select(User).where(User.role == Role.ADMIN, User.active).order_by(User.id).limit(1)
+    )
+
+
+def first_start(session: Session, password: str) -> str | None:
+    """Make the first admin; without a password return the secret of a one-time link."""
+    if first_admin(session) is not None:
+        return None
+    admin = create_user(session, name="admin", role=Role.ADMIN, password=password or None)
+    return None if password else create_sign_in_link(session, admin)

@@ -1,0 +1,125 @@
+"""Slides over HTTP: rows, thumbnails and Deep Zoom tiles."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.kit.paging import (
+    Cursor,
+    Limit,
+    Page,
+    paginate,
+)
+from backend.people.users.guards import Admin, Pathologist, Viewer
+from backend.slides.catalogue import concurrency, pictures, service
+from backend.slides.catalogue.description import describe
+from backend.slides.catalogue.schemas import SlideChange, SlideOut
+from backend.slides.catalogue.tables import Slide, SlideState
+from backend.slides.reading.reader import open_slides
+from backend.slides.reading.tiles import dzi, tile_box
+
+router = APIRouter(tags=["slides"])
+
+
+@router.get("/slides")
+def list_slides(
+    user: Viewer,
+    session: ReadSession,
+    state: SlideState | None = None,
+    case_id: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[SlideOut]:
+    """List slides, newest first."""
+    rows, next_cursor = paginate(
+        session,
+        service.listing(state, case_id),
+        Slide.id,
+        limit=limit,
+        cursor=cursor,
+        newest_first=True,
+    )
+    return Page(items=describe(session, rows), next_cursor=next_cursor)
+
+
+@router.get("/slides/{slide_id}.dzi", response_class=Response)
+def describe_pyramid(user: Viewer, session: ReadSession, slide_id: str) -> Response:
+    """Return the Deep Zoom descriptor."""
+    _, width, height = service.visible(session, slide_id)
+    return Response(
+        dzi(width, height),
+        media_type="application/xml",
+        headers={"Cache-Control": "private, no-cache"},
+    )
+
+
+@router.get("/slides/{slide_id}_files/{level}/{col}_{row}.{tile_format}", response_class=Response)
+def tile(
+    user: Viewer,
+    request: Request,
+    session: ReadSession,
+    settings: CurrentSettings,
+    slide_id: str,
+    level: int,
+    col: int,
+    row: int,
+    tile_format: Literal["jpeg", "jpg", "png"],
+) -> Response:
+    """Return a Deep Zoom tile; browsers may keep it for ever."""
+    slide, width, height = service.visible(session, slide_id)
+    box = tile_box(width, height, level, col, row)
+    kind = "png" if tile_format == "png" else "jpeg"
+    etag = pictures.etag_of(slide, level, col, row, kind)
+    if pictures.known(request, etag):
+        return pictures.not_modified(etag)
+    reader = open_slides.of(slide, settings)
+    return pictures.picture(pictures.tile(reader, box), kind, etag)
+
+
+@router.get("/slides/{slide_id}/thumbnail.jpeg", response_class=Response)
+def thumbnail(
+    user: Viewer, request: Request, session: ReadSession, settings: CurrentSettings, slide_id: str
+) -> Response:
+    """Return the tissue, small; never the label or macro image."""
+    slide, _, _ = service.visible(session, slide_id)
+    etag = pictures.etag_of(slide, "thumbnail")
+    if pictures.known(request, etag):
+        return pictures.not_modified(etag)
+    reader = open_slides.of(slide, settings)
+    return pictures.picture(pictures.thumbnail(reader), "jpeg", etag)
+
+
+@router.get("/slides/{slide_id}")
+def read_slide(user: Viewer, session: ReadSession, slide_id: str, response: Response) -> SlideOut:
+    """Show a slide; its ETag names what people may change, for If-Match."""
+    slide = service.get(session, slide_id)
+    response.headers["ETag"] = concurrency.etag(slide)
+    return describe(session, [slide])[0]
+
+
+@router.patch("/slides/{slide_id}")
+def change_slide(
+    user: Pathologist,
+    session: WriteSession,
+    slide_id: str,
+    changes: SlideChange,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
+) -> SlideOut:
+    """Set the pixel size, case, block, stain or archive flag; a pixel size makes ingest go on.
+
+    With If-Match: only if nobody changed the slide meanwhile.
+    """
+    concurrency.require_seen(session, slide_id, if_match)
+    changed = service.change(session, slide_id, changes.named(), by=user)
+    response.headers["ETag"] = concurrency.etag(changed)
+    return describe(session, [changed])[0]
+
+
+@router.delete("/slides/{slide_id}", status_code=204)
+def delete_slide(
+    user: Admin, session: WriteSession, settings: CurrentSettings, slide_id: str
+) -> None:
+    """Delete a slide, its annotations, predictions and files."""
+    service.remove(session, slide_id, settings, by=user)

@@ -1,0 +1,234 @@
+"""Slides: made from a received file, measured by ingest, described and changed by people."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Select, delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.jobs import service as jobs
+from backend.jobs.tables import ACTIVE, Job, JobKind
+from backend.kit.db.outbox import after_commit
+from backend.kit.db.session import get_database
+from backend.kit.db.states import move, move_or_conflict
+from backend.kit.errors import Conflict, NotFound
+from backend.kit.events.service import announce
+from backend.kit.storage.sweeping import remove as remove_path
+from backend.people.audit import service as audit
+from backend.people.users.tables import User
+from backend.settings import Settings
+from backend.slides.catalogue import leftovers
+from backend.slides.catalogue.tables import Slide, SlideState
+from backend.slides.patches.tables import Patch
+from backend.slides.reading.reader import open_slides, slide_path
+
+JOBS_OF_A_SLIDE = (JobKind.INGEST, JobKind.PREDICT, JobKind.PREDICT_VIEWPORT)
+VISIBLE = (SlideState.READY, SlideState.ARCHIVED, SlideState.NEEDS_MPP)
+"""States whose pixels can be shown: opened, measured, and if need be converted."""
+
+
+class SlideNotFound(NotFound):
+    code = "slide_not_found"
+
+
+class SlideBusy(Conflict):
+    code, title = "slide_busy", "The slide is being worked on"
+
+
+class SlideAnnotated(Conflict):
+    code, title = "slide_annotated", "People have annotated this slide"
+
+
+class SlideInUse(Conflict):
+    code, title = "slide_in_use", "A round or a signed report rests on this slide"
+
+
+class SlideNotVisible(Conflict):
+    code, title = "slide_not_ready", "The slide can't be shown yet"
+
+
+def get(session: Session, slide_id: str) -> Slide:
+    slide = session.get(Slide, slide_id)
+    if slide is None:
+        raise SlideNotFound("There is no slide with this id.")
+    return slide
+
+
+def visible(session: Session, slide_id: str) -> tuple[Slide, int, int]:
+    """Return a slide whose pixels can be shown, with its width and height."""
+    slide = get(session, slide_id)
+    if slide.state not in VISIBLE or slide.width is None or slide.height is None:
+        raise SlideNotVisible("The slide is not read yet, or could not be read.")
+    return slide, slide.width, slide.height
+
+
+def listing(state: SlideState | None = None, case_id: str | None = None) -> Select[Slide]:
+    statement = select(Slide)
+    if state is not None:
+        statement = statement.where(Slide.state == state)
+    if case_id is not None:
+        statement = statement.where(Slide.case_id == case_id)
+    return statement
+
+
+def slide_of(job: Job) -> str:
+    """Return the slide a job works on: its subject begins with the slide's id."""
+    return job.subject.partition(":")[0]
+
+
+def active_jobs(session: Session) -> Sequence[Job]:
+    """Return the jobs that work on any slide now, oldest first."""
+    return session.scalars(
+        select(Job).where(Job.kind.in_(JOBS_OF_A_SLIDE), Job.state.in_(ACTIVE)).order_by(Job.id)
+    ).all()
+
+
+def create(
+    session: Session,
+    *,
+    sha256: str,
+    byte_size: int,
+    name: str,
+    stain: str | None,
+    case_id: str | None,
+    mpp: float | None,
+    created_by: str,
+) -> tuple[Slide, bool]:
+    """Return the slide of a received file and whether it was known; a failed one is tried again."""
+    if known := with_content(session, sha256):
+        return again(session, known, mpp=mpp), True
+    slide = Slide(
+        sha256=sha256,
+        byte_size=byte_size,
+        name=name,
+        stain=stain or "HER2",
+        case_id=case_id,
+        mpp=mpp,
+        mpp_source="person" if mpp else None,
+        created_by=created_by,
+    )
+    try:
+        with session.begin_nested():
+            session.add(slide)
+    except IntegrityError:
+        twin = with_content(session, sha256)
+        if twin is None:
+            raise
+        return again(session, twin, mpp=mpp), True
+    announce(session, Slide.TOPIC, slide.id, {"state": str(SlideState.UPLOADED)})
+    jobs.enqueue(session, JobKind.INGEST, slide.id, requested_by=created_by)
+    return slide, False
+
+
+def with_content(session: Session, sha256: str) -> Slide | None:
+    return session.scalar(select(Slide).where(Slide.sha256 == sha256))
+
+
+def again(session: Session, slide: Slide, *, mpp: float | None) -> Slide:
+    """Take a file that is here already: go on where the first try could not."""
+    if slide.state == SlideState.FAILED or (slide.state == SlideState.NEEDS_MPP and mpp):
+        ingest_again(session, slide, mpp=mpp)
+    return slide
+
+
+def ingest_again(session: Session, slide: Slide, *, mpp: float | None) -> None:
+    values: dict[str, Any] = {"mpp": mpp, "mpp_source": "person"} if mpp else {}
+    move_or_conflict(
+        session,
+        Slide,
+        slide.id,
+        SlideState.INGESTING,
+        "The pixel size of a slide that is ready can't be changed.",
+        problem=None,
+        **values,
+    )
+    jobs.enqueue(session, JobKind.INGEST, slide.id)
+    session.refresh(slide)
+
+
+def change(session: Session, slide_id: str, changes: dict[str, Any], *, by: User) -> Slide:
+    """Apply what a person named; a pixel size makes a waiting or failed slide go on."""
+    slide = get(session, slide_id)
+    for field in ("case_id", "block", "stain"):
+        if field in changes and (field != "stain" or changes[field] is not None):
+            setattr(slide, field, changes[field])
+    session.flush()
+    if changes.get("mpp") is not None:
+        change_pixel_size(session, slide, changes["mpp"])
+    if changes.get("archived") is not None:
+        archive(session, slide, archived=changes["archived"])
+    said = {"mpp": changes["mpp"]} if changes.get("mpp") else {}
+    audit.record(session, by, "slide.changed", "slide", slide_id, fields=sorted(changes), **said)
+    return slide
+
+
+def change_pixel_size(session: Session, slide: Slide, mpp: float) -> None:
+    """Set the pixel size and ingest; refuse where work of people rests on the old one."""
+    if slide.state in {SlideState.UPLOADED, SlideState.INGESTING}:
+        raise SlideBusy("The slide is being read; set its pixel size when that has ended.")
+    if slide.state in {SlideState.READY, SlideState.ARCHIVED}:
+        if slide.mpp == mpp:
+            return
+        if is_annotated(session, slide.id):
+            raise SlideAnnotated(
+                "The slide has annotations drawn at its present pixel size, so the size stays. "
+                "An administrator may delete the slide and upload it anew."
+            )
+    ingest_again(session, slide, mpp=mpp)
+
+
+def is_annotated(session: Session, slide_id: str) -> bool:
+    found = session.scalar(
+        select(Patch.id).where(Patch.slide_id == slide_id, Patch.revision > 0).limit(1)
+    )
+    return found is not None
+
+
+def archive(session: Session, slide: Slide, *, archived: bool) -> None:
+    to = SlideState.ARCHIVED if archived else SlideState.READY
+    if slide.state == to:
+        return
+    if slide.state not in {SlideState.READY, SlideState.ARCHIVED}:
+        raise Conflict("Only a slide that is ready can be archived.", code="slide_state")
+    move_or_conflict(session, Slide, slide.id, to, "Somebody changed the slide meanwhile.")
+    session.refresh(slide)
+
+
+def remove(session: Session, slide_id: str, settings: Settings, *, by: User) -> None:
+    """Delete a slide with all that was drawn and computed on it; files go after the commit."""
+    slide = get(session, slide_id)
+    for job in active_jobs(session):
+        if slide_of(job) == slide_id:
+            jobs.cancel(session, job.id)
+    try:
+        with session.begin_nested():
+            session.execute(delete(Slide).where(Slide.id == slide_id))
+    except IntegrityError:
+        raise SlideInUse(
+            "Annotations of this slide trained or tested a model version, or a report on it was "
+            "signed: such a record must stay whole. Archive the slide instead."
+        ) from None
+    announce(session, Slide.TOPIC, slide_id, {"state": "deleted"})
+    audit.record(session, by, "slide.deleted", "slide", slide_id, sha256=slide.sha256)
+    after_commit(session, partial(remove_files, slide, settings))
+
+
+def remove_files(slide: Slide, settings: Settings) -> None:
+    """Take the files of a deleted slide off the disk, unless it was uploaded again meanwhile.
+
+    What else was stored for it (masks, reports) goes with the next sweep (worker: cleanup).
+    """
+    open_slides.forget(slide_path(slide, settings))
+    with get_database(settings.sqlalchemy_url).writing() as session:
+        gone = leftovers.set_aside(session, slide.sha256, settings)
+    for path in gone:
+        remove_path(path)
+
+
+@jobs.on_failure(JobKind.INGEST)
+def ingest_failed(session: Session, job: Job, problem: dict[str, Any]) -> None:
+    """Tell the slide why its ingest ended; a slide deleted meanwhile is past caring."""
+    kept = {key: problem[key] for key in ("code", "detail") if key in problem}
+    move(session, Slide, job.subject, SlideState.FAILED, problem=kept)

@@ -1,0 +1,175 @@
+"""Patches and the queue over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, status
+
+from backend.kit import conditional
+from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.kit.paging import Cursor, Limit, Page
+from backend.people.users.guards import Pathologist, Viewer
+from backend.slides.catalogue import service as slides
+from backend.slides.patches import pictures, queue, service
+from backend.slides.patches.pictures import Seen
+from backend.slides.patches.queue import Strategy
+from backend.slides.patches.schemas import (
+    LeaseTerm,
+    PatchOut,
+    QueueItem,
+    Reason,
+)
+from backend.slides.patches.service import Order
+from backend.slides.patches.tables import PatchState
+
+router = APIRouter(tags=["patches"])
+OF_MODEL = Query(
+    description="A model version's id; without it the one whose prediction the slide shows: the "
+    "active one, once it has seen the whole slide."
+)
+ModelVersionId = Annotated[str | None, OF_MODEL]
+AN_HOUR = "private, max-age=3600"
+
+
+@router.get("/slides/{slide_id}/patches")
+def list_patches(
+    session: ReadSession,
+    user: Viewer,
+    slide_id: str,
+    order: Order = "uncertainty",
+    state: PatchState | None = None,
+    model_version: ModelVersionId = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[PatchOut]:
+    """List a slide's patches, those that a person should look at first in front."""
+    slides.get(session, slide_id)
+    views, next_cursor = service.listing(
+        session,
+        slide_id,
+        order=order,
+        state=state,
+        model_version_id=model_version,
+        limit=limit,
+        cursor=cursor,
+    )
+    return Page(items=[PatchOut.of(view, user) for view in views], next_cursor=next_cursor)
+
+
+@router.get("/patches/{patch_id}")
+def get_patch(session: ReadSession, response: Response, user: Viewer, patch_id: str) -> PatchOut:
+    """Show a patch; its ETag names the newest annotation revision, for If-Match."""
+    patch = service.get(session, patch_id)
+    response.headers["ETag"] = conditional.revision_etag(patch.revision)
+    response.headers["Cache-Control"] = conditional.REVALIDATE
+    return PatchOut.of(service.view(session, patch), user)
+
+
+@router.get("/patches/{patch_id}/image.png", response_class=Response)
+def get_image(
+    request: Request, session: ReadSession, settings: CurrentSettings, user: Viewer, patch_id: str
+) -> Response:
+    """Return the pixels that the model reads: RGB, 256×256 analysis px."""
+    patch = service.get(session, patch_id)
+    slide = slides.get(session, patch.slide_id)
+    return conditional.picture(
+        request,
+        pictures.image_etag(slide, patch),
+        lambda: pictures.image(slide, patch, settings),
+        cache=AN_HOUR,
+    )
+
+
+@router.get("/patches/{patch_id}/proposal.png", response_class=Response)
+def get_proposal(
+    request: Request,
+    session: ReadSession,
+    settings: CurrentSettings,
+    user: Viewer,
+    patch_id: str,
+    model_version: ModelVersionId = None,
+) -> Response:
+    """Return the model's mask: 255 where membrane is at least as probable as not."""
+    return seen(request, session, settings, patch_id, model_version, Seen.PROPOSAL)
+
+
+@router.get("/patches/{patch_id}/probability.png", response_class=Response)
+def get_probability(
+    request: Request,
+    session: ReadSession,
+    settings: CurrentSettings,
+    user: Viewer,
+    patch_id: str,
+    model_version: ModelVersionId = None,
+) -> Response:
+    """Return the membrane probability, 0–255."""
+    return seen(request, session, settings, patch_id, model_version, Seen.PROBABILITY)
+
+
+@router.get("/patches/{patch_id}/uncertain_pixels.png", response_class=Response)
+def get_uncertain_pixels(
+    request: Request,
+    session: ReadSession,
+    settings: CurrentSettings,
+    user: Viewer,
+    patch_id: str,
+    model_version: ModelVersionId = None,
+) -> Response:
+    """Return the selector's mask: 255 = review first."""
+    return seen(request, session, settings, patch_id, model_version, Seen.UNCERTAIN_PIXELS)
+
+
+def seen(
+    request: Request,
+    session: ReadSession,
+    settings: CurrentSettings,
+    patch_id: str,
+    model_version: str | None,
+    kind: Seen,
+) -> Response:
+    patch = service.get(session, patch_id)
+    prediction = pictures.prediction_of(session, patch, model_version)
+    slide = slides.get(session, patch.slide_id)
+    return conditional.picture(
+        request,
+        pictures.seen_etag(session, patch, prediction, kind),
+        lambda: pictures.png(pictures.seen(slide, patch, prediction, kind, settings)),
+    )
+
+
+@router.post("/patches/{patch_id}/skip")
+def skip_patch(session: WriteSession, user: Pathologist, patch_id: str) -> PatchOut:
+    """Put a patch aside: the queue offers it to nobody."""
+    return PatchOut.of(service.view(session, queue.skip(session, patch_id, user=user)), user)
+
+
+@router.get(
+    "/queue/next",
+    response_model=QueueItem,
+    responses={204: {"description": "Nothing waits."}},
+)
+def next_patch(
+    session: WriteSession,
+    settings: CurrentSettings,
+    user: Pathologist,
+    slide_id: str | None = None,
+    strategy: Annotated[
+        Strategy,
+        Query(
+            description="`uncertainty`: the networks disagree; `entropy`: they are unsure; "
+            "`random`; `clinical`: where a correction could change the slide's category."
+        ),
+    ] = "uncertainty",
+    after: Annotated[str | None, Query(description="The patch that is left unsaved.")] = None,
+) -> QueueItem | Response:
+    """Lease the next patch to the caller; a patch is in one person's hands at a time."""
+    view = queue.take_next(
+        session, settings, user=user, slide_id=slide_id, after=after, strategy=strategy
+    )
+    if view is None:
+        return Response(status_code=status.HTTP_204_NO_CONTENT)
+    assert view.patch.lease_until is not None, "a patch from the queue is leased"
+    return QueueItem(
+        patch=PatchOut.of(view, user),
+        reason=Reason.model_validate(queue.reason_of(session, view, strategy)),
+        lease=LeaseTerm(expires_at=view.patch.lease_until),
+    )
