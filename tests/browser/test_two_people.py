@@ -18,6 +18,7 @@ from tests.browser.drawing import (
     rows_of,
     untouched,
 )
+from tests.browser.places import on_patch
 from tests.browser.test_annotator import open_next, open_slide
 from tests.e2e.installation import Installation
 
@@ -83,6 +84,35 @@ def test_the_holder_hears_of_an_accept_at_once_and_keeps_their_strokes(
     # the colleague, who has nothing unsaved, sees the newer mask, and whose it is
     expect(colleague.get_by_test_id("editor")).to_have_attribute("data-revision", "2")
     said(colleague, "admin saved revision 2")
+
+
+def test_a_holder_in_mid_stroke_hears_of_it_and_the_stroke_is_finished(
+    page: Page, colleague: Page, slide_id: str, installation: Installation
+) -> None:
+    open_slide(page, slide_id)
+    patch_id = open_next(page)
+    page.get_by_test_id("clear-mask").click()
+    page.get_by_test_id("tool-brush").click()
+    page.mouse.move(*on_patch(page, 40, 80))
+    page.mouse.down()
+    page.mouse.move(*on_patch(page, 100, 80), steps=5)
+    page.route("**/annotation.png", lambda route: route.abort())
+
+    open_patch(colleague, slide_id, patch_id)
+    draw_row(colleague, 160)
+    colleague.get_by_test_id("save").click()
+    expect_state(colleague, "saved")
+
+    conflict = page.get_by_test_id("conflict")
+    expect(conflict).to_contain_text("Theirs could not be read", timeout=PATIENCE)
+    page.mouse.move(*on_patch(page, 200, 80), steps=5)
+    page.mouse.up()
+    page.unroute("**/annotation.png")
+    page.get_by_test_id("conflict-read-theirs").click()
+    expect(page.get_by_test_id("conflict-theirs")).to_be_enabled(timeout=PATIENCE)
+    page.get_by_test_id("conflict-mine").click()
+    expect_state(page, "saved")
+    assert rows_of(newest(installation, patch_id)) == {80}
 
 
 def test_a_holder_looking_elsewhere_hears_of_it_too_and_may_take_theirs(

@@ -172,21 +172,28 @@ export async function openEditing(
     }
   }
 
+  /** Ask the person at once; the mask to choose follows, or can be asked for again. */
   async function contradict(current: Current): Promise<void> {
     conflict = current;
-    editing.theirs = await readMask(patchId, "annotation").catch(() => null);
+    editing.theirs = null;
+    editing.theirsUnread = false;
     say("conflict", conflictSentence(current, new Date(), userId));
+    const theirs = await readMask(patchId, "annotation").catch(() => null);
+    if (conflict !== current) return; // decided, or overtaken, meanwhile
+    editing.theirs = theirs;
+    editing.theirsUnread = theirs === null;
     changed("mask");
   }
 
   async function catchUp(): Promise<boolean> {
-    // a save under way, here or in the outbox, finds out by itself
-    if (before || editing.state === "saving" || editing.state === "waiting") return false;
-    const at = version;
+    if (saving) await saving; // theirs may have come on top of it
+    const isWaiting = (): boolean => editing.state === "waiting"; // the outbox finds out
+    if (isWaiting()) return false;
     const current = await readCurrent(patchId);
+    if (saving) return catchUp();
     const known = revisionOf((conflict ?? editing).etag);
-    if (current.revision <= known || at !== version) return false;
-    if (!editing.isUnsaved()) return true;
+    if (current.revision <= known || isWaiting()) return false;
+    if (!editing.isUnsaved()) return true; // a stroke under way counts
     await contradict(current);
     return false;
   }
@@ -215,6 +222,7 @@ export async function openEditing(
     proposal,
     uncertain,
     theirs: null,
+    theirsUnread: false,
     revisions: content.revisions,
     etag: draft?.etag ?? content.etag,
     state: draft ? (draft.pending ? "waiting" : "unsaved") : "clean",
@@ -258,13 +266,18 @@ export async function openEditing(
       await saving;
     },
     async keepMine() {
+      if (saving) await saving; // it still reads what it met
       if (!conflict) return;
       editing.etag = conflict.etag;
       conflict = null;
       editing.state = "unsaved";
       await editing.save();
     },
+    async readTheirs() {
+      if (conflict) await contradict(conflict);
+    },
     takeTheirs() {
+      editing.endStroke();
       if (!conflict || !editing.theirs) return;
       const old = mask.data.slice();
       mask.data.set(editing.theirs.data);

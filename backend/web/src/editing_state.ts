@@ -23,6 +23,8 @@ export interface Editing {
   readonly uncertain: Mask | null;
   /** The revision that got in between, while a conflict is open. */
   theirs: Mask | null;
+  /** It could not be read: it can be asked for again. */
+  theirsUnread: boolean;
   revisions: Annotation[];
   etag: string;
   state: SaveState;
@@ -47,12 +49,14 @@ export interface Editing {
   /** Save, or wait for the save that is under way. */
   save(): Promise<void>;
   keepMine(): Promise<void>;
+  readTheirs(): Promise<void>;
   takeTheirs(): void;
   /** What became of a state of this editing's own draft that somebody sent. */
   settle(sent: Sent, outcome: Outcome): Promise<void>;
   /**
-   * Ask the service for a revision newer than this editing began from: with unsaved strokes that
-   * is a conflict. True if there is one and nothing is unsaved: open the patch anew.
+   * Ask the service for a revision newer than this editing began from: with unsaved strokes, or
+   * one under way, that is a conflict. A save that is under way is waited for. True if there is
+   * one and nothing is unsaved: open the patch anew.
    */
   catchUp(): Promise<boolean>;
   /** See anew what lies beside. */

@@ -145,16 +145,30 @@ function ConflictBox({ editing }: { editing: Editing }) {
   return (
     <div class="conflict-box" role="alert" data-testid="conflict">
       <p>{editing.message}</p>
-      <p class="quiet">Theirs is the dashed pink outline. Both stay in the history.</p>
+      <p class="quiet">
+        {editing.theirsUnread
+          ? "Theirs could not be read. Both stay in the history."
+          : "Theirs is the dashed pink outline. Both stay in the history."}
+      </p>
       <div class="button-row">
-        <button
-          type="button"
-          data-testid="conflict-theirs"
-          disabled={!editing.theirs}
-          onClick={editing.takeTheirs}
-        >
-          Use theirs
-        </button>
+        {editing.theirsUnread ? (
+          <button
+            type="button"
+            data-testid="conflict-read-theirs"
+            onClick={() => void editing.readTheirs()}
+          >
+            Read theirs again
+          </button>
+        ) : (
+          <button
+            type="button"
+            data-testid="conflict-theirs"
+            disabled={!editing.theirs}
+            onClick={editing.takeTheirs}
+          >
+            Use theirs
+          </button>
+        )}
         <button
           type="button"
           class="primary"

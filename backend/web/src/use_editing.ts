@@ -74,8 +74,10 @@ export function useEditing(
     const stops = [
       onDelivered((sent, outcome) => {
         if (sent.patchId !== editing.patch.id) return;
-        if (sent.id === editing.id) void editing.settle(sent, outcome);
-        else if (outcome.kind === "saved") catchUp(editing);
+        const own = sent.id === editing.id;
+        const taken = own ? editing.settle(sent, outcome) : Promise.resolve();
+        // what came while it waited may lie on top of it
+        if (outcome.kind === "saved") void taken.then(() => catchUp(editing));
       }),
       subscribe(
         (topic, event) => {

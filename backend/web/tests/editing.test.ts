@@ -10,6 +10,10 @@ interface Server {
   broken: boolean;
   /** The next PUT is taken but its answer never arrives. */
   losesAnswer: boolean;
+  /** What happens at the service between taking a save and its answer. */
+  afterPut: () => void;
+  /** Reading the newest mask fails. */
+  unreadable: boolean;
   puts: number;
   /** What each save said of the time it took. */
   seconds: number[];
@@ -37,6 +41,7 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
     mask ? new Response(await encodeGray(mask)) : json({ title: "Nothing here" }, 404);
   if (pathname.endsWith("/proposal.png")) return png(server.proposal);
   if (pathname.endsWith("/uncertain_pixels.png")) return png(undefined);
+  if (pathname.endsWith("/annotation.png") && server.unreadable) throw new TypeError("cut off");
   if (pathname.endsWith("/annotation.png")) return png(newest?.mask);
   if (pathname.endsWith("/annotations")) {
     const items = server.revisions.map(({ author, source }, i) => ({
@@ -56,6 +61,7 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
       return json({ title: "Stale", code: "stale" }, 412);
     const mask = await decodeGray(init.body as Uint8Array<ArrayBuffer>);
     server.revisions.push({ author: "me", source: searchParams.get("source")!, mask });
+    server.afterPut();
     if (server.losesAnswer) {
       server.losesAnswer = false;
       throw new TypeError("Failed to fetch");
@@ -78,7 +84,16 @@ const byNoor = (y: number): number =>
   server.revisions.push({ author: "noor", source: "edited", mask: someMask(y) });
 
 beforeEach(() => {
-  server = { proposal: someMask(50), revisions: [], broken: false, losesAnswer: false, puts: 0, seconds: [] };
+  server = {
+    proposal: someMask(50),
+    revisions: [],
+    broken: false,
+    losesAnswer: false,
+    afterPut: () => undefined,
+    unreadable: false,
+    puts: 0,
+    seconds: [],
+  };
   vi.stubGlobal("document", { baseURI: "http://lab.example/" });
   vi.stubGlobal("fetch", answer);
   vi.stubGlobal(
@@ -163,6 +178,95 @@ describe("two people on one patch", () => {
     expect(editing.state).toBe("conflict");
     expect(editing.theirs).toEqual(someMask(90));
     expect(server.revisions.map(({ author }) => author)).toEqual(["noor", "noor"]);
+  });
+});
+
+describe("another's save is heard of", () => {
+  test("in mid-stroke: asked at once, and the whole stroke is in what is saved on top", async () => {
+    const editing = await open();
+    editing.stroke("brush", { x: 30, y: 120 }, { x: 60, y: 120 }, 5);
+    byNoor(80);
+    expect(await editing.catchUp()).toBe(false);
+    expect(editing.state).toBe("conflict");
+    editing.stroke("brush", { x: 60, y: 120 }, { x: 120, y: 120 }, 5);
+    editing.endStroke();
+    const mine = editing.mask.data.slice();
+    expect(mine[120 * 256 + 110]).toBe(MEMBRANE);
+    await editing.keepMine();
+    expect(editing.state).toBe("saved");
+    expect(server.revisions.map(({ author }) => author)).toEqual(["noor", "me"]);
+    expect(server.revisions[1]?.mask.data).toEqual(mine);
+  });
+
+  test("and a stroke is made while it is read: a conflict, the stroke stays", async () => {
+    const editing = await open();
+    byNoor(80);
+    const asked = editing.catchUp();
+    draw(editing, 120);
+    const mine = editing.mask.data.slice();
+    expect(await asked).toBe(false);
+    expect(editing.state).toBe("conflict");
+    expect(editing.mask.data).toEqual(mine);
+    editing.takeTheirs();
+    editing.undo();
+    expect(editing.mask.data).toEqual(mine);
+  });
+
+  test("while one's own, which it goes on top of, is under way: it is shown afterwards", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    server.afterPut = () => byNoor(80);
+    const saving = editing.save();
+    expect(await editing.catchUp()).toBe(true);
+    await saving;
+    expect(server.revisions.map(({ author }) => author)).toEqual(["me", "noor"]);
+  });
+
+  test("and a save begins while it is read: the save meets it, and mine goes on top", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    byNoor(80);
+    const asked = editing.catchUp();
+    await editing.save();
+    expect(await asked).toBe(false);
+    expect(editing.state).toBe("conflict");
+    await editing.keepMine();
+    expect(editing.state).toBe("saved");
+  });
+
+  test("with nothing drawn: the patch is to be opened anew", async () => {
+    const editing = await open();
+    byNoor(80);
+    expect(await editing.catchUp()).toBe(true);
+    expect(editing.state).toBe("clean");
+  });
+
+  test("once more during the decision: what is chosen is what was seen", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    byNoor(80);
+    await editing.catchUp();
+    byNoor(90);
+    const asked = editing.catchUp();
+    editing.takeTheirs(); // before the second is heard of
+    expect(editing.mask).toEqual(someMask(80));
+    expect(await asked).toBe(true); // the newest is shown, nothing is unsaved
+  });
+
+  test("but it can't be read: it is asked for again until it can", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    byNoor(80);
+    server.unreadable = true;
+    await editing.catchUp();
+    expect([editing.state, editing.theirs, editing.theirsUnread]).toEqual(["conflict", null, true]);
+    await editing.readTheirs();
+    expect([editing.theirs, editing.theirsUnread]).toEqual([null, true]);
+    server.unreadable = false;
+    await editing.readTheirs();
+    expect([editing.theirs, editing.theirsUnread]).toEqual([someMask(80), false]);
+    editing.takeTheirs();
+    expect(editing.mask).toEqual(someMask(80));
   });
 });
 
