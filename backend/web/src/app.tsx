@@ -1,23 +1,23 @@
 /** The page: who is signed in, which screen the address names, and the frame around it. */
 
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
-import { ApiError, onSignedOut, readSession, signInByLink, signOut, setCsrfToken } from "./api";
-import { choose, ChoiceDialog } from "./choice_dialog";
-import { anyUnkept } from "./drafts";
-import { connect, disconnect } from "./events";
-import { useLearning } from "./learning";
-import { mayLeave } from "./leaving";
-import { Mark } from "./mark";
-import { Notices, notify } from "./notices";
-import { startOutbox } from "./outbox";
+import { ApiError, onSignedOut, readSession, signInByLink, signOut, setCsrfToken } from "./api/client";
+import { choose, ChoiceDialog } from "./shell/choice_dialog";
+import { anyUnkept } from "./drafts/journal";
+import { connect, disconnect } from "./api/events";
+import { useLearning } from "./learning/learning";
+import { mayLeave } from "./shell/leaving";
+import { Mark } from "./shell/mark";
+import { Notices, notify } from "./shell/notices";
+import { startOutbox } from "./drafts/outbox";
 import { useRoute } from "./route";
-import { SignIn } from "./sign_in";
-import { useSlideList } from "./slide_list";
-import { SlidesPage } from "./slides";
-import { useTakenOver } from "./taken_over";
-import type { Session } from "./types";
-import { patchCount, UnsavedButton, useUnsaved, type Unsaved } from "./unsaved";
-import { Workbench } from "./workbench";
+import { SignIn } from "./pages/sign_in";
+import { useSlideList } from "./pages/slide_list";
+import { SlidesPage } from "./pages/slides";
+import { useTakenOver } from "./editing/taken_over";
+import type { Session } from "./api/types";
+import { patchCount, UnsavedButton, useUnsaved, type Unsaved } from "./drafts/unsaved";
+import { Workbench } from "./pages/workbench";
 
 /** Sign in by the one-time link in the address, if there is one, and take it out of the address. */
 async function begin(): Promise<Session> {

@@ -1,7 +1,7 @@
 /** The address says what is open: #/slides/{id}/patches/{id}; so links and Back work. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { mayLeave } from "./leaving";
+import { mayLeave } from "./shell/leaving";
 
 export interface Route {
   slide: string | null;

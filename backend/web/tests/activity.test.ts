@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createActivityClock } from "../src/activity";
+import { createActivityClock } from "../src/editing/activity";
 
 function clockAt(already = 0) {
   const time = { s: 0 };

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import * as api from "../src/api";
+import * as api from "../src/api/client";
 
 interface Call {
   url: string;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { LARGEST_BRUSH, nextDiameter, SMALLEST_BRUSH } from "../src/bench_keys";
+import { LARGEST_BRUSH, nextDiameter, SMALLEST_BRUSH } from "../src/pages/bench_keys";
 import { parseRoute } from "../src/route";
-import { scaleBar } from "../src/scale_bar";
-import { keyName } from "../src/shortcuts";
+import { scaleBar } from "../src/viewer/scale_bar";
+import { keyName } from "../src/shell/shortcuts";
 
 const key = (
   key: string,

@@ -17,10 +17,10 @@ export function freshIndexedDB(): IDBFactory {
  */
 export async function newTab() {
   vi.resetModules();
-  const drafts = await import("../src/drafts");
-  const outbox = await import("../src/outbox");
-  const editing = await import("../src/editing");
-  const tabs = await import("../src/tabs");
+  const drafts = await import("../src/drafts/journal");
+  const outbox = await import("../src/drafts/outbox");
+  const editing = await import("../src/editing/editing");
+  const tabs = await import("../src/drafts/browser_tabs");
   return { ...drafts, ...outbox, ...editing, ...tabs };
 }
 export type Tab = Awaited<ReturnType<typeof newTab>>;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { openEditing, type Editing } from "../src/editing";
-import { emptyMask, MEMBRANE, paintSegment, type Mask } from "../src/mask";
-import { decodeGray, encodeGray } from "../src/png";
+import { openEditing, type Editing } from "../src/editing/editing";
+import { emptyMask, MEMBRANE, paintSegment, type Mask } from "../src/masks/mask";
+import { decodeGray, encodeGray } from "../src/masks/png";
 
 /** One patch on a server: revisions with If-Match, a line that can break. The network edge only. */
 interface Server {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { connect, disconnect, subscribe } from "../src/events";
+import { connect, disconnect, subscribe } from "../src/api/events";
 
 /** The browser's event source: the network edge only. */
 class Source extends EventTarget {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { createHistory } from "../src/history";
-import { emptyMask, MEMBRANE, paintSegment } from "../src/mask";
+import { createHistory } from "../src/masks/history";
+import { emptyMask, MEMBRANE, paintSegment } from "../src/masks/mask";
 
 function stroke(
   history: ReturnType<typeof createHistory>,

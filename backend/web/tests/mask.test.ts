@@ -10,7 +10,7 @@ import {
   paintSegment,
   sameMask,
   union,
-} from "../src/mask";
+} from "../src/masks/mask";
 
 describe("the brush", () => {
   test("paints exactly the pixels whose centre is within its radius", () => {

@@ -1,8 +1,8 @@
 /** Patches on a server: revisions with If-Match, a line that can break. The network edge only. */
 
 import { vi } from "vitest";
-import { emptyMask, type Mask } from "../src/mask";
-import { decodeGray, encodeGray } from "../src/png";
+import { emptyMask, type Mask } from "../src/masks/mask";
+import { decodeGray, encodeGray } from "../src/masks/png";
 
 export interface PatchServer {
   /** By patch, oldest first. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Mask } from "../src/mask";
-import { crc32, decodeGray, encodeGray } from "../src/png";
+import type { Mask } from "../src/masks/mask";
+import { crc32, decodeGray, encodeGray } from "../src/masks/png";
 
 /** Deterministic noise of the three labels. */
 function noise(width: number, height: number, seed = 1): Mask {

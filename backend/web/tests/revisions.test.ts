@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { emptyMask, IGNORE, MEMBRANE, paintSegment, type Mask } from "../src/mask";
-import { difference, differenceSentence, originOf, revisionWords } from "../src/revisions";
-import { savedSentence } from "../src/saving";
-import { overtakenSentence, takenSentence } from "../src/taken_over";
-import type { Annotation } from "../src/types";
+import { emptyMask, IGNORE, MEMBRANE, paintSegment, type Mask } from "../src/masks/mask";
+import { difference, differenceSentence, originOf, revisionWords } from "../src/editing/revisions";
+import { savedSentence } from "../src/drafts/saving";
+import { overtakenSentence, takenSentence } from "../src/editing/taken_over";
+import type { Annotation } from "../src/api/types";
 
 const of = (...values: number[]): Mask => ({
   width: values.length,

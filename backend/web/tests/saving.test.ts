@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { ApiError } from "../src/api";
+import { ApiError } from "../src/api/client";
 import {
   ago,
   attempt,
   conflictSentence,
   revisionOf,
   type Current,
-} from "../src/saving";
+} from "../src/drafts/saving";
 
 const theirs: Current = {
   etag: '"r4"',

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Editing } from "../src/editing";
-import type { Outcome } from "../src/saving";
+import type { Editing } from "../src/editing/editing";
+import type { Outcome } from "../src/drafts/saving";
 import { freshIndexedDB, newTab, type Tab } from "./browser_stubs";
 import { rowsOf, servePatches, type PatchServer } from "./patch_server";
 

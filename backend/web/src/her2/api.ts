@@ -1,8 +1,8 @@
 /** The service's part about HER2, typed: regions, the live score, cells, reports. */
 
-import { all, apiUrl, json, request, sending } from "../api";
-import type { Point } from "../mask";
-import type { Box0 } from "../viewer";
+import { all, apiUrl, json, request, sending } from "../api/client";
+import type { Point } from "../masks/mask";
+import type { Box0 } from "../viewer/viewer";
 import type {
   Cell,
   CellAction,

@@ -1,6 +1,6 @@
 /** Which cell is meant by a place on the slide. No DOM. */
 
-import type { Point } from "../mask";
+import type { Point } from "../masks/mask";
 import { contains } from "./polygon";
 import type { Cell } from "./types";
 

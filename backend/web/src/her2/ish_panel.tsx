@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { ApiError } from "../api";
+import { ApiError } from "../api/client";
 import { draftOf, wishOf } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";
 import type { LiveScore } from "./types";

@@ -1,6 +1,6 @@
 /** What each key does in the tabs on HER2. */
 
-import type { Shortcut } from "../shortcuts";
+import type { Shortcut } from "../shell/shortcuts";
 import type { Cells } from "./use_cells";
 import type { Regions } from "./use_regions";
 

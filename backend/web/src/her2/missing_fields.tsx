@@ -1,7 +1,7 @@
 /** What a signed report has to name and does not yet: asked for in the form that signs. */
 
 import { useEffect, useState } from "preact/hooks";
-import { nameSlide, readProfile, sayFullName } from "../api";
+import { nameSlide, readProfile, sayFullName } from "../api/client";
 import type { Report } from "./types";
 
 const FIELDS = {

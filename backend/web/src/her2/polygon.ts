@@ -1,7 +1,7 @@
 /** Polygons on the slide: what is inside, how they are closed, how large they are. No DOM. */
 
-import type { Point } from "../mask";
-import type { Box0 } from "../viewer";
+import type { Point } from "../masks/mask";
+import type { Box0 } from "../viewer/viewer";
 import type { RegionFeature, Ring } from "./types";
 import { mm2 } from "./words";
 

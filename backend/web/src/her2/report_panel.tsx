@@ -1,8 +1,8 @@
 /** Reports of a slide: asked for, listed, one of them open. */
 
 import { useState } from "preact/hooks";
-import { notify } from "../notices";
-import { ago } from "../saving";
+import { notify } from "../shell/notices";
+import { ago } from "../drafts/saving";
 import { askReport } from "./api";
 import { choiceOf, Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
 import { ReportView } from "./report_view";

@@ -1,7 +1,7 @@
 /** The live score: what the slide counts as now, following every change on it. */
 
 import { useEffect, useState } from "preact/hooks";
-import { notify } from "../notices";
+import { notify } from "../shell/notices";
 import { CellCard } from "./cell_card";
 import { Category, Evidence } from "./evidence";
 import { IshPanel } from "./ish_panel";

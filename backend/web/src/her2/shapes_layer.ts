@@ -3,8 +3,8 @@
  * drawn, cells. Everything is kept in level-0 px, so that panning only moves the pen.
  */
 
-import type { Point } from "../mask";
-import type { SlideViewer } from "../viewer";
+import type { Point } from "../masks/mask";
+import type { SlideViewer } from "../viewer/viewer";
 import { ringsOf } from "./polygon";
 import type { Cell, Label, RegionFeature, RegionKind } from "./types";
 import { colourOf, isPartial, LABELS, REGION_LINES } from "./words";

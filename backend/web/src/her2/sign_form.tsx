@@ -1,7 +1,7 @@
 /** A pathologist's own category and comment, signed with their password asked again. */
 
 import { useState } from "preact/hooks";
-import type { ApiError } from "../api";
+import type { ApiError } from "../api/client";
 import { signReport } from "./api";
 import { draftOf, wishOf, type IshDraft } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";

@@ -1,6 +1,6 @@
 /** The JSON of regions, scores, cells and reports, as far as the page reads it. */
 
-import type { Point } from "../mask";
+import type { Point } from "../masks/mask";
 
 export type RegionKind = "tumour" | "exclude" | "artefact";
 export type Ring = [number, number][];

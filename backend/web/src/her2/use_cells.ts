@@ -1,12 +1,12 @@
 /** The cells of what is seen as a hook: read when the view rests and when the score changes. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { notify } from "../notices";
-import type { Slide } from "../types";
-import type { Box0, SlideViewer } from "../viewer";
+import { notify } from "../shell/notices";
+import type { Slide } from "../api/types";
+import type { Box0, SlideViewer } from "../viewer/viewer";
 import { decideCell, readCells } from "./api";
 import { cellAt, isSame, neighbour, REACH_UM } from "./cell_search";
-import type { Point } from "../mask";
+import type { Point } from "../masks/mask";
 import type { Cell, CellAction, Label } from "./types";
 
 const RESTS_MS = 150;

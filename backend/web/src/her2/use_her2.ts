@@ -2,13 +2,13 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Point } from "../mask";
-import type { Slide } from "../types";
-import type { SlideViewer } from "../viewer";
+import type { Point } from "../masks/mask";
+import type { Slide } from "../api/types";
+import type { SlideViewer } from "../viewer/viewer";
 import { boundsOf, cornersOf, regionAt } from "./polygon";
-import { usePointer } from "./pointer";
+import { usePointer } from "./use_pointer";
 import { createShapesLayer, type ShapesLayer } from "./shapes_layer";
-import type { Tab } from "./tabs";
+import type { Tab } from "../shell/tabs";
 import type { Cell, RegionFeature, RegionKind } from "./types";
 import { useCells, type Cells } from "./use_cells";
 import { useRegions, type Regions } from "./use_regions";

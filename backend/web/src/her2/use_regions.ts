@@ -1,11 +1,11 @@
 /** The regions of a slide as a hook: read, drawn, labelled, taken away and put back. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { ApiError } from "../api";
-import { subscribe } from "../events";
-import type { Point } from "../mask";
-import { notify } from "../notices";
-import type { Slide } from "../types";
+import { ApiError } from "../api/client";
+import { subscribe } from "../api/events";
+import type { Point } from "../masks/mask";
+import { notify } from "../shell/notices";
+import type { Slide } from "../api/types";
 import {
   addRegion,
   changeRegion,

@@ -1,8 +1,8 @@
 /** Reports as hooks: the list of a slide, and one report with how far its job is. */
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { subscribe } from "../events";
-import { notify } from "../notices";
+import { subscribe } from "../api/events";
+import { notify } from "../shell/notices";
 import { listReports, readJob, readReport } from "./api";
 import type { Report, ReportSummary } from "./types";
 

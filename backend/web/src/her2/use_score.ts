@@ -1,8 +1,8 @@
 /** The live score of a slide as a hook: read, followed by events, asked otherwise. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { subscribe } from "../events";
-import { notify } from "../notices";
+import { subscribe } from "../api/events";
+import { notify } from "../shell/notices";
 import { putScore, readScore, type ScoreWish } from "./api";
 import type { IshDraft } from "./ish";
 import type { Choice } from "./protocol_choice";

@@ -1,0 +1,160 @@
+/**
+ * A journal of unsaved masks, written after every stroke: a crash loses nothing. Each editing has
+ * a draft of its own, so two tabs on one patch never write over each other. What the browser will
+ * not keep stays in this page's memory, and the page can say so.
+ */
+
+import { asked, within, type Stores } from "./database";
+import { askToPersist } from "./persistence";
+import type { Outcome } from "./saving";
+import { hear, tell } from "./browser_tabs";
+import type { Source } from "../api/types";
+
+/** Names a draft: `id` is that of the editing that drew it. */
+export interface DraftKey {
+  userId: string;
+  patchId: string;
+  id: string;
+}
+
+export interface Draft extends DraftKey {
+  slideId: string;
+  width: number;
+  height: number;
+  data: Uint8Array;
+  /** The revision the person began from. */
+  etag: string;
+  source: Source;
+  seconds: number;
+  changedAt: string;
+  /** Counts the changes: two states of one draft are told apart by it. */
+  version: number;
+  /** The person asked to save it and the service could not be reached. */
+  pending: boolean;
+}
+
+/** Drafts that the browser did not keep, by id; gone with the page. */
+const inMemory = new Map<string, Draft>();
+/** What was last told of each draft, so that a stroke alone is no news. */
+const told = new Map<string, string>();
+const listeners = new Set<() => void>();
+
+/** Call `listener` when a draft appears, goes, or waits, in any tab. Returns the stop. */
+export function onDrafts(listener: () => void): () => void {
+  listeners.add(listener);
+  const stop = hear((said) => said.kind === "drafts" && listener());
+  return () => {
+    listeners.delete(listener);
+    stop();
+  };
+}
+
+function announce(id: string, news: string): void {
+  if (told.get(id) === news) return;
+  if (news) told.set(id, news);
+  else told.delete(id);
+  tell({ kind: "drafts" });
+  for (const listener of [...listeners]) listener();
+}
+
+/** Whether a draft would outlive this page. */
+export function isKept(id: string): boolean {
+  return !inMemory.has(id);
+}
+
+export function anyUnkept(): boolean {
+  return inMemory.size > 0;
+}
+
+const keyOf = ({ userId, patchId, id }: DraftKey): IDBValidKey => [userId, patchId, id];
+
+/** Write a draft; false if it lives in this page's memory only. */
+export async function keepDraft(draft: Draft): Promise<boolean> {
+  let kept = true;
+  try {
+    await within("readwrite", ({ drafts }) => asked(drafts.put(draft)));
+    inMemory.delete(draft.id);
+  } catch (error) {
+    console.warn("draft not kept", error);
+    inMemory.set(draft.id, draft);
+    kept = false;
+  }
+  if (kept) void askToPersist();
+  announce(draft.id, `${draft.pending} ${kept}`);
+  return kept;
+}
+
+const newer = (a: Draft | undefined, b: Draft | undefined): Draft | undefined =>
+  a && b ? (b.version > a.version ? b : a) : (a ?? b);
+
+/** All drafts of a person in this browser, newest first. */
+export async function draftsOf(userId: string): Promise<Draft[]> {
+  const range = (): IDBKeyRange => IDBKeyRange.bound([userId], [userId, []]);
+  const stored = await within<Draft[]>("readonly", ({ drafts }) =>
+    asked(drafts.getAll(range())),
+  ).catch(() => []);
+  const all = new Map(stored.map((draft) => [draft.id, draft]));
+  for (const draft of inMemory.values()) {
+    if (draft.userId === userId) all.set(draft.id, newer(all.get(draft.id), draft)!);
+  }
+  return [...all.values()].sort((a, b) => b.changedAt.localeCompare(a.changedAt));
+}
+
+/** Change what is kept under a key, seen as it is at that moment; null takes it away. */
+async function change(
+  key: DraftKey,
+  by: (now: Draft, stores: Stores | null) => Draft | null,
+): Promise<void> {
+  let left: Draft | null | undefined;
+  await within("readwrite", async (stores) => {
+    const now = newer(await asked<Draft | undefined>(stores.drafts.get(keyOf(key))), inMemory.get(key.id));
+    if (!now) return;
+    left = by(now, stores);
+    if (left) stores.drafts.put(left);
+    else stores.drafts.delete(keyOf(key));
+  }).then(
+    () => inMemory.delete(key.id),
+    () => {
+      const now = inMemory.get(key.id);
+      if (!now) return;
+      left = by(now, null);
+      if (left) inMemory.set(key.id, left);
+      else inMemory.delete(key.id);
+    },
+  );
+  if (left !== undefined) announce(key.id, left ? `${left.pending} ${isKept(key.id)}` : "");
+}
+
+export async function findDraft(key: DraftKey): Promise<Draft | null> {
+  const stored = await within<Draft | undefined>("readonly", ({ drafts }) =>
+    asked(drafts.get(keyOf(key))),
+  ).catch(() => undefined);
+  return newer(stored, inMemory.get(key.id)) ?? null;
+}
+
+export const forgetDraft = (key: DraftKey): Promise<void> => change(key, () => null);
+
+/** Give the draft of an editing that is no more to another; null if somebody else has it now. */
+export async function takeOver(from: DraftKey, id: string): Promise<Draft | null> {
+  let taken: Draft | null = null;
+  await change(from, (now, stores) => {
+    taken = { ...now, id };
+    if (stores) stores.drafts.put(taken);
+    else inMemory.set(id, taken);
+    return null;
+  });
+  return taken;
+}
+
+/**
+ * Write down what became of a draft that was sent. What was drawn since then stays, on top of the
+ * revision that the sent state has become.
+ */
+export function conclude(sent: Draft, outcome: Outcome): Promise<void> {
+  return change(sent, (now) => {
+    const same = now.version === sent.version;
+    if (outcome.kind === "saved") return same ? null : { ...now, etag: outcome.etag };
+    if (outcome.kind === "waiting" || !same) return now;
+    return { ...now, pending: false };
+  });
+}

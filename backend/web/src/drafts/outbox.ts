@@ -1,0 +1,132 @@
+/** Bring masks to the service, now or as soon as it can be reached again. */
+
+import { listAnnotations, putAnnotation, readPatch, readPatchMask } from "../api/client";
+import { conclude, draftsOf, findDraft, keepDraft, type Draft, type DraftKey } from "./journal";
+import { asLabels, sameMask } from "../masks/mask";
+import { decodeGray, encodeGray } from "../masks/png";
+import { attempt, revisionOf, type Current, type Outcome } from "./saving";
+import { exclusively, hear, tell } from "./browser_tabs";
+
+const RETRY_MS = 5000;
+
+/** A state of a draft that was sent, in this tab or in another. */
+export type Sent = DraftKey & { version: number };
+export type Delivered = (sent: Sent, outcome: Outcome) => void;
+
+const listeners = new Set<Delivered>();
+
+/** Hear what became of drafts that an outbox or another tab has sent. Returns the stop. */
+export function onDelivered(listener: Delivered): () => void {
+  listeners.add(listener);
+  const stop = hear((said) => said.kind === "delivered" && listener(said.draft, said.outcome));
+  return () => {
+    listeners.delete(listener);
+    stop();
+  };
+}
+
+export async function readCurrent(patch: string): Promise<Current> {
+  const { etag } = await readPatch(patch);
+  const revision = revisionOf(etag);
+  const annotations = await listAnnotations(patch);
+  return {
+    etag,
+    revision,
+    annotation: annotations.find((annotation) => annotation.revision === revision) ?? null,
+  };
+}
+
+/** Whether the newest revision is this very draft, saved already by a request without an answer. */
+export async function isSaved(draft: Draft, current: Current): Promise<boolean> {
+  if (current.annotation?.author?.id !== draft.userId) return false;
+  if (current.revision !== revisionOf(draft.etag) + 1) return false;
+  const newest = await readPatchMask(draft.patchId, "annotation");
+  return newest !== null && sameMask(asLabels(await decodeGray(newest)), draft);
+}
+
+/**
+ * Write a draft as a new revision; keep it in the journal until the service has it. Never rejects:
+ * whatever goes wrong is an outcome.
+ */
+export async function deliver(draft: Draft): Promise<Outcome> {
+  await keepDraft({ ...draft, pending: true });
+  const outcome = await alone(draft, true, async () => {
+    // another tab may have sent an earlier state meanwhile: this one then goes on top of it
+    const now = await findDraft(draft);
+    return send(now?.version === draft.version ? { ...draft, etag: now.etag } : draft);
+  });
+  return outcome ?? failed(new Error("nobody has sent it"));
+}
+
+/** One sender for a draft: no two tabs send it at the same time. */
+function alone<T>(draft: Draft, wait: boolean, act: () => Promise<T>): Promise<T | undefined> {
+  return exclusively(`draft ${draft.id}`, act, { wait });
+}
+
+function failed(error: unknown): Outcome {
+  console.error("a mask could not be sent", error);
+  const why = error instanceof Error ? error.message : String(error);
+  return { kind: "refused", message: `This mask could not be sent (${why}).` };
+}
+
+async function send(draft: Draft): Promise<Outcome> {
+  const outcome = await tryToSend(draft).catch(failed);
+  await conclude(draft, outcome);
+  if (outcome.kind !== "waiting") {
+    const { userId, patchId, id, version } = draft;
+    tell({ kind: "delivered", draft: { userId, patchId, id, version }, outcome });
+  }
+  return outcome;
+}
+
+async function tryToSend(draft: Draft): Promise<Outcome> {
+  if (draft.data.length !== draft.width * draft.height) {
+    throw new Error("the copy in this browser is damaged");
+  }
+  const png = await encodeGray(draft);
+  return attempt(
+    () => putAnnotation(draft.patchId, png, draft),
+    () => readCurrent(draft.patchId),
+    (current) => isSaved(draft, current),
+  );
+}
+
+/**
+ * Try waiting drafts, of this tab and of others, again every few seconds and when the line comes
+ * back; one tab at a time does so. Returns the stop.
+ */
+export function startOutbox(userId: string, told: Delivered): () => void {
+  let stopped = false;
+
+  async function sendWaiting(waiting: Draft): Promise<void> {
+    await alone(waiting, false, async () => {
+      const draft = await findDraft(waiting);
+      if (!draft?.pending || stopped) return; // settled meanwhile
+      const outcome = await send(draft);
+      if (outcome.kind === "waiting") return;
+      for (const listener of [...listeners]) listener(draft, outcome);
+      told(draft, outcome);
+    });
+  }
+  async function flush(): Promise<void> {
+    const waiting = (await draftsOf(userId)).filter(({ pending }) => pending).reverse();
+    // one that fails does not keep back those behind it
+    for (const draft of waiting) {
+      if (stopped) return;
+      await sendWaiting(draft).catch((error: unknown) => console.warn("not tried", error));
+    }
+  }
+  const again = (): void => {
+    exclusively(`outbox ${userId}`, flush, { wait: false }).catch((error: unknown) =>
+      console.warn("waiting saves not tried", error),
+    );
+  };
+  const timer = setInterval(again, RETRY_MS);
+  window.addEventListener("online", again);
+  again();
+  return () => {
+    stopped = true;
+    clearInterval(timer);
+    window.removeEventListener("online", again);
+  };
+}

@@ -1,0 +1,206 @@
+/** Where unsaved strokes lie in this browser: the hook, and the ways to them. */
+
+import { useEffect, useState } from "preact/hooks";
+import { draftsOf, forgetDraft, isKept, onDrafts, type DraftKey } from "./journal";
+import type { Editing } from "../editing/editing";
+import { go } from "../route";
+import { ago } from "./saving";
+import type { Slide } from "../api/types";
+
+export interface Unsaved extends DraftKey {
+  slideId: string;
+  changedAt: string;
+  /** Saved by the person, and waiting for the service. */
+  pending: boolean;
+  kept: boolean;
+}
+
+/** All unsaved strokes of a person in this browser, oldest first; null before they are read. */
+export function useUnsaved(userId: string): Unsaved[] | null {
+  const [unsaved, setUnsaved] = useState<Unsaved[] | null>(null);
+  useEffect(() => {
+    let asked = 0;
+    const read = async (): Promise<void> => {
+      asked += 1;
+      const ticket = asked;
+      const drafts = await draftsOf(userId);
+      if (ticket !== asked) return;
+      setUnsaved(
+        drafts.reverse().map(({ patchId, id, slideId, changedAt, pending }) => {
+          return { userId, patchId, id, slideId, changedAt, pending, kept: isKept(id) };
+        }),
+      );
+    };
+    void read();
+    const stop = onDrafts(() => void read());
+    return () => {
+      asked = -1;
+      stop();
+    };
+  }, [userId]);
+  return unsaved;
+}
+
+const patchesOf = (unsaved: Unsaved[]): Unsaved[] => [
+  ...new Map(unsaved.map((each) => [each.patchId, each])).values(),
+];
+
+export function patchCount(unsaved: Unsaved[]): string {
+  const count = patchesOf(unsaved).length;
+  return count === 1 ? "1 patch" : `${count.toLocaleString("en")} patches`;
+}
+
+/** In the header: one click from anywhere to the oldest unsaved strokes that are not open. */
+export function UnsavedButton(props: { unsaved: Unsaved[]; patchId: string | null }) {
+  const patches = patchesOf(props.unsaved);
+  const [next] = patches.filter(({ patchId }) => patchId !== props.patchId);
+  if (!next) return null;
+  return (
+    <button
+      type="button"
+      class="unsaved-button"
+      data-testid="unsaved-button"
+      title="Go to the oldest of them"
+      onClick={() => void go(next.slideId, next.patchId)}
+    >
+      Unsaved strokes: {patchCount(props.unsaved)}
+    </button>
+  );
+}
+
+/** On a slide's card. */
+export function UnsavedTag({ unsaved }: { unsaved: Unsaved[] }) {
+  const [first] = unsaved;
+  if (!first) return null;
+  return (
+    <button
+      type="button"
+      class="tag unsaved"
+      data-testid="slide-unsaved"
+      onClick={() => void go(first.slideId, first.patchId)}
+    >
+      unsaved strokes · {patchCount(unsaved)}
+    </button>
+  );
+}
+
+/** Above the list of slides: each patch with unsaved strokes, also of slides that are gone. */
+export function UnsavedList(props: { unsaved: Unsaved[]; slides: Slide[] }) {
+  const { unsaved, slides } = props;
+  if (unsaved.length === 0) return null;
+  return (
+    <section class="unsaved-list" aria-label="Unsaved strokes" data-testid="unsaved-list">
+      <p>
+        <strong>Unsaved strokes on {patchCount(unsaved)}.</strong> They are in this browser only.
+      </p>
+      <ul>
+        {unsaved.map((each) => (
+          <UnsavedItem
+            key={each.id}
+            each={each}
+            slide={slides.find(({ id }) => id === each.slideId)}
+          />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function UnsavedItem({ each, slide }: { each: Unsaved; slide: Slide | undefined }) {
+  const when = ago(each.changedAt, new Date());
+  return (
+    <li data-testid="unsaved-item" data-patch-id={each.patchId} data-pending={each.pending}>
+      {slide ? (
+        <button
+          type="button"
+          class="plain inline"
+          data-testid="unsaved-open"
+          onClick={() => void go(each.slideId, each.patchId)}
+        >
+          {slide.name}
+        </button>
+      ) : (
+        <span>A slide that is not here any more</span>
+      )}
+      <span class="quiet">
+        drawn {when}
+        {each.pending && ", saved by you, waiting for the service"}
+        {!each.kept && ", kept by this open page only"}
+      </span>
+      <ThrowAway onSure={() => void forgetDraft(each)} />
+    </li>
+  );
+}
+
+function ThrowAway({ onSure }: { onSure: () => void }) {
+  return (
+    <button
+      type="button"
+      class="plain inline"
+      data-testid="draft-discard"
+      onClick={() => {
+        if (confirm("Throw these unsaved strokes away? This can't be undone.")) onSure();
+      }}
+    >
+      Throw away
+    </button>
+  );
+}
+
+/** In the panel of an open patch: what other tabs hold of it, or have left. */
+export function BesideNote(props: { editing: Editing; reopen: (draft: string) => void }) {
+  const { editing, reopen } = props;
+  const { tabs, unsaved, left } = editing.beside;
+  return (
+    <>
+      {tabs > 0 && (
+        <p class="note" role="status" data-testid="open-elsewhere" data-unsaved={unsaved}>
+          This patch is open in {tabs === 1 ? "another tab" : `${tabs} other tabs`} of yours
+          {unsaved > 0 && ", with unsaved strokes that are not shown here"}. Each tab saves its own:
+          whoever saves second is asked.
+        </p>
+      )}
+      {left.map(({ id, changedAt }) => (
+        <p key={id} class="note" data-testid="draft-left" data-draft-id={id}>
+          Other unsaved strokes on this patch, drawn {ago(changedAt, new Date())} in a tab that is
+          closed.{" "}
+          <button
+            type="button"
+            class="plain inline"
+            data-testid="draft-take-up"
+            onClick={() => reopen(id)}
+          >
+            Go on with them
+          </button>{" "}
+          <ThrowAway onSure={() => void editing.discard(id)} />
+        </p>
+      ))}
+    </>
+  );
+}
+
+/** In the panel of a slide: the patches on it that hold unsaved strokes, but for the open one. */
+export function UnsavedHere(props: { unsaved: Unsaved[]; patchId: string | null }) {
+  const others = patchesOf(props.unsaved).filter(({ patchId }) => patchId !== props.patchId);
+  if (others.length === 0) return null;
+  return (
+    <div class="note" data-testid="unsaved-here">
+      Unsaved strokes on {patchCount(others)} of this slide, marked by a red corner:
+      <ul>
+        {others.map((each) => (
+          <li key={each.patchId}>
+            <button
+              type="button"
+              class="plain inline"
+              data-testid="unsaved-here-open"
+              onClick={() => void go(each.slideId, each.patchId)}
+            >
+              drawn {ago(each.changedAt, new Date())}
+            </button>
+            {each.pending && <span class="quiet"> waiting for the service</span>}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

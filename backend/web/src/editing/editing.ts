@@ -1,0 +1,311 @@
+/** One patch in a person's hands: its mask, tools, undo, and what became of the last save. */
+
+import { createActivityClock } from "./activity";
+import { listAnnotations } from "../api/client";
+import type { Draft } from "../drafts/journal";
+import type { Changed, Editing, PaintTool, SaveState } from "./editing_state";
+import { createHistory } from "../masks/history";
+import {
+  BACKGROUND,
+  copyMask,
+  countLabels,
+  emptyMask,
+  IGNORE,
+  MEMBRANE,
+  paintSegment,
+  sameMask,
+  union,
+  type Label,
+  type Mask,
+  type Rect,
+} from "../masks/mask";
+import { deliver, isSaved, readCurrent, type Sent } from "../drafts/outbox";
+import { holdDraft, NOTHING_BESIDE } from "../drafts/own_draft";
+import { readContent, readMask } from "./patch_reading";
+import {
+  conflictSentence,
+  revisionOf,
+  type Current,
+  type Outcome,
+} from "../drafts/saving";
+import { tell } from "../drafts/browser_tabs";
+import type { Source } from "../api/types";
+
+export type { Changed, Editing, PaintTool, SaveState } from "./editing_state";
+
+export const PATCH_PX = 256;
+
+const KEPT = "Not saved yet; kept in this browser.";
+const UNKEPT = "Not saved yet, and this browser keeps no copy: save before you leave the page.";
+const KEPT_HERE = "Your pixels are kept here.";
+const SENT_LATER = "Your pixels are kept here and sent when the service is back.";
+const SENT_LATER_UNKEPT =
+  "This browser keeps no copy: leave this page open, and they are sent when the service is back.";
+
+const LABEL_OF: Record<PaintTool, Label> = {
+  brush: MEMBRANE,
+  eraser: BACKGROUND,
+  ignore: IGNORE,
+};
+
+/** Open a patch. `wanted`: the draft to go on with, of those that tabs which are gone have left. */
+export async function openEditing(
+  patchId: string,
+  userId: string,
+  changed: (what: Changed) => void,
+  wanted?: string,
+): Promise<Editing> {
+  const own = await holdDraft(userId, patchId, wanted);
+  const content = await readContent(patchId).catch((error: unknown) => {
+    own.release();
+    throw error;
+  });
+  const { patch, image, proposal, uncertain, annotation } = content;
+  const draft = own.found;
+  let baseline: Mask | null = annotation ?? proposal ?? emptyMask(PATCH_PX, PATCH_PX);
+  const { width, height, data } = draft ?? baseline;
+  const mask: Mask = { width, height, data: data.slice() };
+  const history = createHistory();
+  const clock = createActivityClock(draft?.seconds ?? 0);
+  let fromScratch = draft ? draft.source === "scratch" : !annotation && !proposal;
+  let version = draft?.version ?? 0;
+  let conflict: Current | null = null;
+  let before: Uint8Array | null = null;
+  let touched: Rect | null = null;
+  let saving: Promise<void> | null = null;
+  const whole: Rect = { left: 0, top: 0, right: mask.width, bottom: mask.height };
+
+  function source(): Source {
+    if (proposal && sameMask(mask, proposal)) return "proposal";
+    return fromScratch ? "scratch" : "edited";
+  }
+
+  function draftNow(pending: boolean): Draft {
+    return {
+      ...own.key,
+      slideId: patch.slide_id,
+      width: mask.width,
+      height: mask.height,
+      data: mask.data.slice(),
+      etag: editing.etag,
+      source: source(),
+      seconds: clock.seconds(),
+      changedAt: new Date().toISOString(),
+      version,
+      pending,
+    };
+  }
+
+  function say(state: SaveState, message: string): void {
+    editing.state = state;
+    editing.message = message;
+    changed("state");
+  }
+
+  function edited(): void {
+    version += 1;
+    if (!conflict && baseline && sameMask(mask, baseline)) {
+      say("clean", ""); // every stroke is undone
+      changed("mask");
+      void own.forget();
+      return;
+    }
+    if (!conflict) say("unsaved", KEPT);
+    changed("mask");
+    void own.keep(draftNow(false)).then((kept) => {
+      if (!kept && editing.state === "unsaved") say("unsaved", UNKEPT);
+    });
+  }
+
+  /** Replace the whole mask as one step that can be undone. */
+  function replace(data: Uint8Array): void {
+    const old = mask.data.slice();
+    mask.data.set(data);
+    if (history.record(old, mask, whole)) edited();
+  }
+
+  function adopt(sent: Sent, etag: string): void {
+    const revision = revisionOf(etag);
+    editing.etag = etag;
+    editing.theirs = null;
+    editing.restored = null;
+    conflict = null;
+    editing.patch = { ...patch, state: "annotated", revision };
+    clock.saved();
+    fromScratch = false;
+    // strokes made while the save was under way are not in it
+    const whole = sent.version === version;
+    baseline = whole ? copyMask(mask) : null;
+    if (whole) say("saved", `Saved as revision ${revision}.`);
+    else edited();
+  }
+
+  async function settle(sent: Sent, outcome: Outcome): Promise<void> {
+    if (sent.id !== own.key.id) return; // another's revision is never taken for one's own
+    if (outcome.kind === "saved") {
+      // told late, of a state before the one that is saved
+      if (revisionOf(outcome.etag) <= revisionOf(editing.etag)) return;
+      adopt(sent, outcome.etag);
+      editing.revisions = await listAnnotations(patchId).catch(() => editing.revisions);
+      changed("state");
+    } else if (sent.version !== version && editing.state !== "saving") {
+      return; // decided on pixels that have changed since
+    } else if (outcome.kind === "conflict") {
+      await contradict(outcome.current);
+    } else if (outcome.kind === "waiting") {
+      say("waiting", `${outcome.message} ${own.isKept() ? SENT_LATER : SENT_LATER_UNKEPT}`);
+    } else {
+      say("refused", `${outcome.message} ${own.isKept() ? KEPT_HERE : UNKEPT}`);
+    }
+  }
+
+  async function send(): Promise<void> {
+    editing.endStroke();
+    const sent = draftNow(true);
+    clock.sending();
+    say("saving", "Saving…");
+    try {
+      await settle(sent, await deliver(sent));
+    } finally {
+      // whatever went wrong: Save must stay within reach
+      if (editing.state === "saving") say("unsaved", own.isKept() ? KEPT : UNKEPT);
+    }
+  }
+
+  /** Ask the person at once; the mask to choose follows, or can be asked for again. */
+  async function contradict(current: Current): Promise<void> {
+    conflict = current;
+    editing.theirs = null;
+    editing.theirsUnread = false;
+    say("conflict", conflictSentence(current, new Date(), userId));
+    const theirs = await readMask(patchId, "annotation").catch(() => null);
+    if (conflict !== current) return; // decided, or overtaken, meanwhile
+    editing.theirs = theirs;
+    editing.theirsUnread = theirs === null;
+    changed("mask");
+  }
+
+  async function catchUp(): Promise<boolean> {
+    if (saving) await saving; // theirs may have come on top of it
+    const isWaiting = (): boolean => editing.state === "waiting"; // the outbox finds out
+    if (isWaiting()) return false;
+    const current = await readCurrent(patchId);
+    if (saving) return catchUp();
+    const known = revisionOf((conflict ?? editing).etag);
+    if (current.revision <= known || isWaiting()) return false;
+    if (!editing.isUnsaved()) return true; // a stroke under way counts
+    await contradict(current);
+    return false;
+  }
+
+  /** What was drawn on a revision that is not the newest any more is a conflict from the start. */
+  async function compareFound(found: Draft): Promise<void> {
+    if (revisionOf(found.etag) >= patch.revision) return;
+    const current = await readCurrent(patchId);
+    if (!(await isSaved(found, current))) return contradict(current);
+    await own.forget();
+    adopt(found, current.etag);
+    const sent = { ...own.key, version: found.version };
+    tell({ kind: "delivered", draft: sent, outcome: { kind: "saved", etag: current.etag } });
+  }
+
+  async function look(): Promise<void> {
+    editing.beside = await own.look().catch(() => NOTHING_BESIDE);
+    changed("state");
+  }
+
+  const editing: Editing = {
+    id: own.key.id,
+    patch,
+    image,
+    mask,
+    proposal,
+    uncertain,
+    theirs: null,
+    theirsUnread: false,
+    revisions: content.revisions,
+    etag: draft?.etag ?? content.etag,
+    state: draft ? (draft.pending ? "waiting" : "unsaved") : "clean",
+    message: draft ? (draft.pending ? SENT_LATER : KEPT) : "",
+    restored: draft?.changedAt ?? null,
+    beside: NOTHING_BESIDE,
+    canUndo: history.canUndo,
+    canRedo: history.canRedo,
+    isProposal: () => proposal !== null && sameMask(mask, proposal),
+    isUnsaved: () => before !== null || !["clean", "saved"].includes(editing.state),
+    isKept: own.isKept,
+    counts: () => countLabels(mask),
+    stroke(tool, from, to, diameter) {
+      before ??= mask.data.slice();
+      touched = union(touched, paintSegment(mask, from, to, diameter, LABEL_OF[tool]));
+      changed("stroke");
+    },
+    endStroke() {
+      const recorded = before && history.record(before, mask, touched);
+      before = null;
+      touched = null;
+      if (recorded) edited();
+    },
+    undo() {
+      if (!before && history.undo(mask)) edited();
+    },
+    redo() {
+      if (!before && history.redo(mask)) edited();
+    },
+    clear() {
+      fromScratch = true;
+      replace(new Uint8Array(mask.data.length));
+    },
+    reset() {
+      fromScratch = false;
+      if (proposal) replace(proposal.data);
+    },
+    async save() {
+      if (editing.state === "conflict") return;
+      saving ??= send().finally(() => (saving = null));
+      await saving;
+    },
+    async keepMine() {
+      if (saving) await saving; // it still reads what it met
+      if (!conflict) return;
+      editing.etag = conflict.etag;
+      conflict = null;
+      editing.state = "unsaved";
+      await editing.save();
+    },
+    async readTheirs() {
+      if (conflict) await contradict(conflict);
+    },
+    takeTheirs() {
+      editing.endStroke();
+      if (!conflict || !editing.theirs) return;
+      const old = mask.data.slice();
+      mask.data.set(editing.theirs.data);
+      history.record(old, mask, whole); // undo brings one's own pixels back
+      editing.etag = conflict.etag;
+      baseline = editing.theirs;
+      editing.theirs = null;
+      editing.restored = null;
+      conflict = null;
+      version += 1;
+      void own.forget();
+      say("clean", "Their revision is shown. Undo brings your pixels back.");
+      changed("mask");
+    },
+    settle,
+    catchUp,
+    look,
+    async discard(id) {
+      await own.discard(id);
+      await look();
+    },
+    close: own.release,
+    touch: clock.touch,
+    pause: clock.pause,
+    seconds: clock.seconds,
+  };
+  own.watch(() => void look());
+  void look();
+  if (draft) await compareFound(draft).catch(() => undefined); // Save will find out
+  return editing;
+}

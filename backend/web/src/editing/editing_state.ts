@@ -1,0 +1,74 @@
+/** What an open patch is to the rest of the page. */
+
+import type { Mask, Point } from "../masks/mask";
+import type { Sent } from "../drafts/outbox";
+import type { Beside } from "../drafts/own_draft";
+import type { Outcome } from "../drafts/saving";
+import type { Annotation, Patch } from "../api/types";
+
+export type PaintTool = "brush" | "eraser" | "ignore";
+export type SaveState =
+  "clean" | "unsaved" | "saving" | "saved" | "waiting" | "conflict" | "refused";
+
+/** A stroke under way touches pixels only; the others concern the panel too. */
+export type Changed = "stroke" | "mask" | "state";
+
+export interface Editing {
+  /** Of its draft; another editing of the same patch, in another tab, has another. */
+  readonly id: string;
+  patch: Patch;
+  readonly image: HTMLImageElement;
+  readonly mask: Mask;
+  readonly proposal: Mask | null;
+  readonly uncertain: Mask | null;
+  /** The revision that got in between, while a conflict is open. */
+  theirs: Mask | null;
+  /** It could not be read: it can be asked for again. */
+  theirsUnread: boolean;
+  revisions: Annotation[];
+  etag: string;
+  state: SaveState;
+  message: string;
+  restored: string | null;
+  /** What other tabs hold of this patch, or have left. */
+  beside: Beside;
+  canUndo(): boolean;
+  canRedo(): boolean;
+  isProposal(): boolean;
+  /** Strokes that the service does not have. */
+  isUnsaved(): boolean;
+  /** Whether those would outlive this page. */
+  isKept(): boolean;
+  counts(): { membrane: number; ignore: number };
+  stroke(tool: PaintTool, from: Point, to: Point, diameter: number): void;
+  endStroke(): void;
+  undo(): void;
+  redo(): void;
+  clear(): void;
+  reset(): void;
+  /** Save, or wait for the save that is under way. */
+  save(): Promise<void>;
+  keepMine(): Promise<void>;
+  readTheirs(): Promise<void>;
+  takeTheirs(): void;
+  /** What became of a state of this editing's own draft that somebody sent. */
+  settle(sent: Sent, outcome: Outcome): Promise<void>;
+  /**
+   * Ask the service for a revision newer than this editing began from: with unsaved strokes, or
+   * one under way, that is a conflict. A save that is under way is waited for. True if there is
+   * one and nothing is unsaved: open the patch anew.
+   */
+  catchUp(): Promise<boolean>;
+  /** See anew what lies beside. */
+  look(): Promise<void>;
+  /** Throw away what a tab that is gone has left. */
+  discard(id: string): Promise<void>;
+  /** Hand the patch back; unsaved strokes stay in this browser. */
+  close(): void;
+  /** The patch is shown and somebody is there; time counts until `pause`. */
+  touch(): void;
+  pause(): void;
+  /** Of work since the last save. */
+  seconds(): number;
+}
+

@@ -1,0 +1,69 @@
+/** The panel beside the viewer: the row of tabs, and the parts of each. */
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Tabs, type Tab } from "../shell/tabs";
+import type { Shortcut } from "../shell/shortcuts";
+
+export function SidePanel(props: {
+  tab: Tab;
+  setTab: (tab: Tab) => void;
+  /** The list of keys, when it is wanted. */
+  shortcuts: Shortcut[] | null;
+  onHelp: () => void;
+  children: ComponentChildren;
+}) {
+  const { tab, setTab, shortcuts, onHelp } = props;
+  return (
+    <div class="side">
+      <Tabs tab={tab} setTab={setTab} />
+      <div
+        id="panel"
+        class="side-panel"
+        role="tabpanel"
+        aria-labelledby={`tab-${tab}`}
+        data-testid={`panel-${tab}`}
+      >
+        {props.children}
+        <button
+          type="button"
+          class="plain help-toggle"
+          onClick={onHelp}
+          aria-expanded={shortcuts !== null}
+        >
+          Keys <kbd>?</kbd>
+        </button>
+        {shortcuts && (
+          <dl class="help">
+            {shortcuts.map((shortcut) => (
+              <div key={shortcut.label}>
+                <dt>
+                  <kbd>{keyLabel(shortcut.keys[0]!)}</kbd>
+                </dt>
+                <dd>{shortcut.label}</dd>
+              </div>
+            ))}
+          </dl>
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** A part that, once shown, only hides: what was typed into it stays. */
+export function Kept({ shown, children }: { shown: boolean; children: ComponentChildren }) {
+  const [visited, setVisited] = useState(shown);
+  useEffect(() => setVisited((old) => old || shown), [shown]);
+  if (!shown && !visited) return null;
+  return (
+    <div class="kept" hidden={!shown}>
+      {children}
+    </div>
+  );
+}
+
+function keyLabel(key: string): string {
+  return key.length === 1
+    ? key.toUpperCase()
+    : key.replace(/(^|\+)(\w)/g, (all) => all.toUpperCase());
+}

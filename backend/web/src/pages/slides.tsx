@@ -1,0 +1,237 @@
+/** The slide list: what each slide is, how far it is, and what it asks of a person. */
+
+import { useState } from "preact/hooks";
+import { deleteSlide, readSlide, setPixelSize, thumbnailUrl } from "../api/client";
+import type { Learning } from "../learning/learning";
+import { MaskDownloads } from "./mask_downloads";
+import { notify } from "../shell/notices";
+import { RoundsPanel } from "../learning/rounds";
+import { go } from "../route";
+import type { SlideList } from "./slide_list";
+import type { Session, Slide, SlideState } from "../api/types";
+import { UnsavedList, UnsavedTag, type Unsaved } from "../drafts/unsaved";
+import { UploadBox } from "./upload";
+
+const STATE_WORDS: Record<SlideState, string> = {
+  uploaded: "Waiting",
+  ingesting: "Being read",
+  needs_mpp: "Pixel size needed",
+  ready: "Ready",
+  failed: "Failed",
+  archived: "Archived",
+};
+
+interface SlidesPageProps {
+  list: SlideList;
+  user: Session["user"];
+  learning: Learning;
+  unsaved: Unsaved[];
+}
+
+export function SlidesPage({ list, user, learning, unsaved }: SlidesPageProps) {
+  const { slides } = list;
+  const mayChange = user.role !== "viewer";
+  return (
+    <div class="slides-page">
+      <main>
+        <div class="page-title">
+          <h1>Slides</h1>
+          <span class="quiet">{slides && slides.length > 0 ? slides.length : ""}</span>
+        </div>
+        {slides && <UnsavedList unsaved={unsaved} slides={slides} />}
+        {mayChange && (
+          <UploadBox
+            onSlide={(id) => {
+              if (id) readSlide(id).then(list.put, list.reload);
+              else list.reload();
+            }}
+          />
+        )}
+        {list.error && (
+          <p class="problem" role="alert">
+            {list.error}{" "}
+            <button type="button" onClick={list.reload}>
+              Try again
+            </button>
+          </p>
+        )}
+        {slides?.length === 0 && (
+          <p class="quiet">No slides yet. The first one starts with an upload.</p>
+        )}
+        <ul class="slide-grid" data-testid="slide-list">
+          {slides?.map((slide) => (
+            <SlideCard
+              key={slide.id}
+              slide={slide}
+              list={list}
+              user={user}
+              unsaved={unsaved.filter(({ slideId }) => slideId === slide.id)}
+            />
+          ))}
+        </ul>
+      </main>
+      <aside aria-label="Learning">
+        <RoundsPanel learning={learning} mayStart={mayChange} open />
+      </aside>
+    </div>
+  );
+}
+
+function SlideCard({
+  slide,
+  list,
+  user,
+  unsaved,
+}: {
+  slide: Slide;
+  list: SlideList;
+  user: Session["user"];
+  unsaved: Unsaved[];
+}) {
+  const open = slide.state === "ready" || slide.state === "archived";
+  const counts = slide.patch_counts;
+  const reviewed = (counts?.annotated ?? 0) + (counts?.approved ?? 0);
+
+  function remove(): void {
+    if (!confirm(`Delete ${slide.name} with its annotations? This can't be undone.`)) return;
+    deleteSlide(slide.id).then(
+      () => list.remove(slide.id),
+      (error: Error) => notify(error.message, "bad"),
+    );
+  }
+
+  return (
+    <li
+      class="slide-card"
+      data-testid="slide-card"
+      data-slide-id={slide.id}
+      data-state={slide.state}
+    >
+      <button
+        type="button"
+        class="thumb"
+        disabled={!open}
+        aria-label={`Open ${slide.name}`}
+        data-testid="slide-open"
+        onClick={() => void go(slide.id)}
+      >
+        {open ? (
+          <img src={thumbnailUrl(slide.id)} alt="" loading="lazy" />
+        ) : (
+          <span class={`thumb-wait ${slide.state}`} aria-hidden="true" />
+        )}
+      </button>
+      <div class="slide-body">
+        <div class="slide-head">
+          <h2 title={slide.name}>{slide.name}</h2>
+          <span class={`tag ${slide.state}`} data-testid="slide-state">
+            {STATE_WORDS[slide.state]}
+          </span>
+        </div>
+        <p class="facts">{facts(slide)}</p>
+        {open && (
+          <p class="facts" data-testid="slide-patches">
+            {slide.patch_count.toLocaleString("en")} patches
+            {reviewed > 0 && <strong> · {reviewed.toLocaleString("en")} reviewed</strong>}
+          </p>
+        )}
+        {open && reviewed > 0 && <MaskDownloads slideId={slide.id} />}
+        <div class="tags">
+          <UnsavedTag unsaved={unsaved} />
+          {slide.synthetic && (
+            <span class="tag synthetic" data-testid="slide-synthetic">
+              synthetic
+            </span>
+          )}
+          {slide.qc
+            .filter((flag) => flag !== "synthetic")
+            .map((flag) => (
+              <span key={flag} class="tag qc" data-testid="slide-qc">
+                {flag.replaceAll("_", " ")}
+              </span>
+            ))}
+        </div>
+        {slide.state === "needs_mpp" && <PixelSizeForm slide={slide} list={list} />}
+        {slide.problem && (
+          <p class="problem" data-testid="slide-problem">
+            {slide.problem.detail}
+          </p>
+        )}
+        {slide.job && ["queued", "running"].includes(slide.job.state) && (
+          <div class="job" data-testid="slide-progress">
+            <progress
+              value={slide.job.progress ?? 0}
+              max={1}
+              aria-label={`Progress of ${slide.name}`}
+            />
+            <span class="quiet">
+              {slide.job.message || (slide.job.state === "queued" ? "In the queue" : "Working")}
+            </span>
+          </div>
+        )}
+        {user.role === "admin" && (
+          <button type="button" class="plain delete" data-testid="slide-delete" onClick={remove}>
+            Delete
+          </button>
+        )}
+      </div>
+    </li>
+  );
+}
+
+function facts(slide: Slide): string {
+  return [
+    slide.stain,
+    slide.case_id && `case ${slide.case_id}`,
+    slide.block && `block ${slide.block}`,
+    slide.width &&
+      slide.height &&
+      `${slide.width.toLocaleString("en")} × ${slide.height.toLocaleString("en")} px`,
+    slide.mpp && `${slide.mpp.toPrecision(3)} µm/px`,
+    slide.objective_power && `${slide.objective_power}×`,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+function PixelSizeForm({ slide, list }: { slide: Slide; list: SlideList }) {
+  const [error, setError] = useState("");
+
+  async function submit(event: SubmitEvent): Promise<void> {
+    event.preventDefault();
+    const typed = new FormData(event.currentTarget as HTMLFormElement).get("mpp");
+    const mpp = Number(String(typed).replace(",", "."));
+    if (!(mpp > 0)) {
+      setError("Type the micrometres that one pixel covers, such as 0.25.");
+      return;
+    }
+    try {
+      list.put(await setPixelSize(slide.id, mpp));
+    } catch (failure) {
+      setError((failure as Error).message);
+    }
+  }
+
+  return (
+    <form class="mpp" data-testid="mpp-form" onSubmit={(event) => void submit(event)}>
+      <label>
+        The file does not say how large a pixel is. Micrometres per pixel:
+        <input
+          name="mpp"
+          data-testid="mpp-input"
+          inputMode="decimal"
+          placeholder="0.25 at 40×, 0.5 at 20×"
+          required
+        />
+      </label>
+      <button class="primary" data-testid="mpp-submit">
+        Go on
+      </button>
+      {error && (
+        <p class="problem" role="alert">
+          {error}
+        </p>
+      )}
+    </form>
+  );
+}
