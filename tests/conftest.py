@@ -23,7 +23,7 @@ from backend.people.users import service as auth
 from backend.people.users.tables import Role
 from backend.settings import Settings, get_settings
 from backend.tables import Base
-from tests.waiting import Named, watching
+from tests.support.waiting import Named, watching
 from worker.predictors import register_cold_start
 from worker.run import run_job
 

@@ -19,7 +19,7 @@ from backend.slides.patches.installed_grid import require_at_start
 from backend.slides.patches.tables import AnalysisGrid
 from backend.slides.reading.tiles import top_level
 from tests.conftest import Service
-from tests.ready import patches_of, pixels, predicted_slide, put, ready_slide, some_mask
+from tests.support.ready import patches_of, pixels, predicted_slide, put, ready_slide, some_mask
 from worker.run import run_job
 
 ONCE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -18,7 +18,16 @@ from backend.people.users.tables import Role
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import Patch
 from tests.conftest import Service
-from tests.ready import code, patches_of, pixels, png, predicted_slide, put, ready_slide, some_mask
+from tests.support.ready import (
+    code,
+    patches_of,
+    pixels,
+    png,
+    predicted_slide,
+    put,
+    ready_slide,
+    some_mask,
+)
 
 
 def ids(service: Service, slide_id: str) -> list[str]:

@@ -17,7 +17,7 @@ from backend.people.users.tables import Role
 from backend.slides.patches.tables import Patch, PatchState
 from tests.api.test_qupath import read_object, square
 from tests.conftest import Service
-from tests.ready import code, patches_of, pixels, put, ready_slide, some_mask
+from tests.support.ready import code, patches_of, pixels, put, ready_slide, some_mask
 
 Json = dict[str, Any]
 SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

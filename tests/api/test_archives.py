@@ -25,10 +25,10 @@ from pydicom.uid import (
 )
 
 from models.phantom import PhantomSpec, field
-from tests.api.intake import ingested, upload
 from tests.conftest import Service
-from tests.dicom_slide import dicom_file
-from tests.vendor_slides import Rgb, leica_scn, mirax_zip
+from tests.support.dicom_slide import dicom_file
+from tests.support.intake import ingested, upload
+from tests.support.vendor_slides import Rgb, leica_scn, mirax_zip
 
 Files = dict[str, bytes]
 Json = dict[str, Any]

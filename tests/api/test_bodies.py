@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.conftest import Service
-from tests.ready import code, ready_slide
+from tests.support.ready import code, ready_slide
 
 FEWEST = 12
 LAX = {"Thresholds"}

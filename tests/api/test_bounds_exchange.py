@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import update
 
 from backend.slides.catalogue.tables import Slide
-from tests.api.intake import INGEST, upload
 from tests.api.test_vendor_slides import MPP, SIDE, picture
 from tests.conftest import Service
-from tests.ready import PREDICT, patches_of, pixels
-from tests.scoring import box, computed
-from tests.vendor_slides import leica_scn
+from tests.support.intake import INGEST, upload
+from tests.support.ready import PREDICT, patches_of, pixels
+from tests.support.scoring import box, computed
+from tests.support.vendor_slides import leica_scn
 
 LEFT, TOP = 512, 256
 # within the patch at 256, 512 of the scanned part

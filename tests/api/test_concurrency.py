@@ -1,7 +1,7 @@
 """Slides and people that two change at once: who says what they saw loses nothing."""
 
 from tests.conftest import Service
-from tests.ready import code, ready_slide
+from tests.support.ready import code, ready_slide
 
 STALE = {"If-Match": '"something older"'}
 

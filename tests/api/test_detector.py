@@ -10,9 +10,9 @@ from backend.her2.scores.detector import mounted
 from models.her2.calibrate import document
 from models.her2.protocols import load
 from tests.conftest import Service
-from tests.nuclei import Halves, mount
-from tests.ready import code
-from tests.scoring import REPORT, ask, computed, report_of, slide_with_tumour
+from tests.support.nuclei import Halves, mount
+from tests.support.ready import code
+from tests.support.scoring import REPORT, ask, computed, report_of, slide_with_tumour
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from highdicom.sr import ComprehensiveSR
 from backend.her2.reports.tables import Report
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
-from tests.api.intake import ingested
 from tests.conftest import Service
-from tests.dicom_slide import UID, dicom_file
-from tests.ready import PREDICT, code, request
-from tests.scoring import (
+from tests.support.dicom_slide import UID, dicom_file
+from tests.support.intake import ingested
+from tests.support.ready import PREDICT, code, request
+from tests.support.scoring import (
     NAMED,
     REPORT,
     box,

@@ -8,8 +8,8 @@ import pytest
 
 from backend.kit.downloads import disposition, file_name
 from tests.conftest import Service
-from tests.ready import patches_of, put
-from tests.scoring import computed, pathologist, sign, slide_with_tumour
+from tests.support.ready import patches_of, put
+from tests.support.scoring import computed, pathologist, sign, slide_with_tumour
 
 UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-")
 

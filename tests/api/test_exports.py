@@ -26,10 +26,10 @@ from backend.people.users.tables import Role
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import in_grid_order
 from models.cold_start import ColdStart
-from tests.api.intake import ingested
 from tests.conftest import Service
-from tests.dicom_slide import dicom_file
-from tests.ready import (
+from tests.support.dicom_slide import dicom_file
+from tests.support.intake import ingested
+from tests.support.ready import (
     PREDICT,
     code,
     patches_of,

@@ -9,8 +9,8 @@ import pytest
 import pyvips
 from PIL import Image
 
-from tests.api.intake import INGEST, decoded, encoded, ingested
 from tests.conftest import Service
+from tests.support.intake import INGEST, decoded, encoded, ingested
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from backend.kit.db.session import Database
 from backend.people.users.tables import Role
 from backend.slides.patches.queue import Strategy
 from tests.conftest import Service
-from tests.ready import patches_of, predicted_slide, put, some_mask
+from tests.support.ready import patches_of, predicted_slide, put, some_mask
 from worker.reaper import Reaper
 
 MANY = {"patches", "patch_predictions", "patch_influences", "annotations", "events", "jobs"}

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from tests.conftest import Service
-from tests.ready import code, patches_of, png, put, ready_slide
-from tests.turned import exif, stored
+from tests.support.ready import code, patches_of, png, put, ready_slide
+from tests.support.turned import exif, stored
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 from backend.events import routes as stream
 from tests.conftest import Service
-from tests.ready import ready_slide, request
+from tests.support.ready import ready_slide, request
 
 WORDS = (
     "x",

@@ -6,7 +6,7 @@ from backend.jobs.tables import JobKind, JobState
 from backend.kit.db.base import now
 from backend.people.users.tables import Role
 from tests.conftest import Service
-from tests.ready import PREDICT, code, ready_slide
+from tests.support.ready import PREDICT, code, ready_slide
 from worker.reaper import Reaper
 
 BOX = {"x": 0, "y": 0, "width": 10, "height": 10}

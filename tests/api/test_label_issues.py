@@ -18,8 +18,8 @@ from backend.learning.rounds.snapshot import Snapshot
 from backend.people.users.tables import Role
 from backend.slides.patches.tables import Patch
 from tests.conftest import Service
-from tests.learning import add_slide, annotate_some
-from tests.ready import code, pixels, put, some_mask
+from tests.support.learning import add_slide, annotate_some
+from tests.support.ready import code, pixels, put, some_mask
 
 WEIGHTS = "b" * 64
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.api.intake import decoded, encoded, ingested
 from tests.conftest import Service
+from tests.support.intake import decoded, encoded, ingested
 
 SLIDE = np.random.default_rng(3).integers(60, 200, (200, 250, 3), np.uint8)
 THUMBNAIL = np.full((100, 120, 3), 20, np.uint8)

@@ -17,8 +17,8 @@ from backend.her2.scores.tables import LiveScore
 from backend.jobs.tables import JobKind
 from models.her2.tiles import measure
 from tests.conftest import Service
-from tests.ready import code, ready_slide
-from tests.scoring import (
+from tests.support.ready import code, ready_slide
+from tests.support.scoring import (
     ISH,
     REPORT,
     SIDE,

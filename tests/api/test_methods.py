@@ -3,9 +3,9 @@
 import pytest
 
 from backend.people.users.tables import Role
-from tests.api.tus import BYTES, TUS, begin
 from tests.conftest import Service
-from tests.ready import ready_slide
+from tests.support.ready import ready_slide
+from tests.support.tus import BYTES, TUS, begin
 
 
 def test_what_can_be_got_can_be_asked_for_without_its_bytes(service: Service) -> None:

@@ -16,7 +16,7 @@ from backend.people.audit.tables import AuditEntry
 from backend.people.users.tables import Role
 from backend.settings import Settings
 from tests.conftest import Service
-from tests.learning import add_slide
+from tests.support.learning import add_slide
 from worker.predictors import register_cold_start
 
 

@@ -20,7 +20,7 @@ from backend.learning.predictions.overlays import (
 from backend.slides.catalogue import service as slides
 from backend.slides.reading.tiles import level_size, tile_box, top_level
 from tests.conftest import Service
-from tests.ready import (
+from tests.support.ready import (
     PREDICT,
     code,
     patches_of,

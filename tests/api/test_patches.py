@@ -11,7 +11,15 @@ from backend.slides.patches.grid import patch_region
 from backend.slides.patches.pictures import HALF
 from backend.slides.reading.reader import open_slide
 from tests.conftest import Service
-from tests.ready import code, patches_of, pixels, predicted_slide, put, ready_slide, some_mask
+from tests.support.ready import (
+    code,
+    patches_of,
+    pixels,
+    predicted_slide,
+    put,
+    ready_slide,
+    some_mask,
+)
 
 
 def test_order_by_uncertainty_is_the_queues_rank(service: Service) -> None:

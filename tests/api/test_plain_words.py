@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.api.tus import announce, encoded
 from tests.conftest import Service
-from tests.ready import code, ready_slide
+from tests.support.ready import code, ready_slide
+from tests.support.tus import announce, encoded
 
 pytestmark = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 OF_PROGRAMS = re.compile(

@@ -13,7 +13,7 @@ from backend.people.users.tables import Role, User
 from backend.slides.patches import queue
 from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
-from tests.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
+from tests.support.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
 
 
 def ask(client: TestClient, **query: Any) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from backend.slides.patches import influence
 from backend.slides.patches.influence import Weighed
 from tests.api.test_queue import ask, expire, ranked, taken
 from tests.conftest import Service
-from tests.ready import code, patches_of, predicted_slide, put, some_mask
+from tests.support.ready import code, patches_of, predicted_slide, put, some_mask
 
 ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 

@@ -18,8 +18,8 @@ from backend.her2.reports.tables import Report
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from tests.conftest import Service
-from tests.ready import ready_slide
-from tests.scoring import REPORT, box, computed, slide_with_tumour
+from tests.support.ready import ready_slide
+from tests.support.scoring import REPORT, box, computed, slide_with_tumour
 from worker.exporters.cells_geojson import MEASURES
 
 TENTH = 0.051

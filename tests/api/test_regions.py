@@ -9,7 +9,7 @@ from httpx import Response
 
 from backend.people.users.tables import Role
 from tests.conftest import Service
-from tests.ready import code, ready_slide
+from tests.support.ready import code, ready_slide
 
 SQUARE = [[100, 100], [300, 100], [300, 300], [100, 300], [100, 100]]
 HOLE = [[150, 150], [150, 200], [200, 200], [200, 150], [150, 150]]

@@ -15,8 +15,8 @@ from backend.her2.reports.tables import Report
 from backend.her2.scores.tables import CellDecision
 from backend.jobs.tables import JobKind
 from tests.conftest import Service
-from tests.ready import code
-from tests.scoring import (
+from tests.support.ready import code
+from tests.support.scoring import (
     ISH,
     REPORT,
     SIDE,

@@ -19,8 +19,8 @@ from backend.her2.reports.tables import CellEdit, Report
 from backend.people.users.tables import Role
 from models.her2.protocols import names
 from tests.conftest import Service
-from tests.ready import code, ready_slide
-from tests.scoring import (
+from tests.support.ready import code, ready_slide
+from tests.support.scoring import (
     PASSWORD,
     REPORT,
     ask,

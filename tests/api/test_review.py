@@ -10,7 +10,7 @@ from backend.people.users.tables import Role, User
 from backend.slides.patches.queue import free_expired
 from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
-from tests.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
+from tests.support.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
 
 
 def annotated(service: Service) -> str:

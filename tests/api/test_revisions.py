@@ -10,7 +10,15 @@ from starlette.testclient import TestClient
 from backend.people.audit.tables import AuditEntry
 from backend.people.users.tables import Role
 from tests.conftest import Service
-from tests.ready import code, patches_of, pixels, predicted_slide, put, ready_slide, some_mask
+from tests.support.ready import (
+    code,
+    patches_of,
+    pixels,
+    predicted_slide,
+    put,
+    ready_slide,
+    some_mask,
+)
 
 
 def a_patch(service: Service, revisions: int = 0) -> str:

@@ -26,7 +26,7 @@ from backend.slides.patches.tables import Patch, PatchRole
 from models import networks
 from models.networks import weights
 from tests.conftest import Service
-from tests.learning import add_slide, annotate, annotate_some, png, truth
+from tests.support.learning import add_slide, annotate, annotate_some, png, truth
 
 
 def annotated(

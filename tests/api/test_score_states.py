@@ -13,8 +13,8 @@ from backend.jobs.tables import Job, JobKind, JobState
 from backend.kit.errors import Conflict
 from backend.kit.events.tables import Event
 from tests.conftest import Service
-from tests.ready import code, ready_slide, request
-from tests.scoring import slide_with_tumour
+from tests.support.ready import code, ready_slide, request
+from tests.support.scoring import slide_with_tumour
 
 SCORE = (JobKind.SCORE,)
 pytestmark = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from tests.conftest import Service
-from tests.scoring import REPORT, computed, pathologist, sign, slide_with_tumour
+from tests.support.scoring import REPORT, computed, pathologist, sign, slide_with_tumour
 
 SAID = {"edits": [{"cell": 0, "action": "exclude"}], "reason": "a lymphocyte"}
 TABLES = ("reports", "report_cell_edits")

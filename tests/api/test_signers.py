@@ -12,8 +12,8 @@ from fhir.resources.R4B.bundle import Bundle
 
 from backend.people.users.tables import Role
 from tests.conftest import Service
-from tests.ready import code, patches_of, put
-from tests.scoring import (
+from tests.support.ready import code, patches_of, put
+from tests.support.scoring import (
     NAMED,
     PASSWORD,
     REPORT,

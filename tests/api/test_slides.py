@@ -13,8 +13,8 @@ from backend.people.users.tables import Role
 from backend.slides.catalogue.leftovers import pyramid_key
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import Patch
-from tests.api.intake import INGEST, core, decoded, encoded, ingested, patches_of, upload
 from tests.conftest import Service
+from tests.support.intake import INGEST, core, decoded, encoded, ingested, patches_of, upload
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from backend.people.audit.tables import AuditEntry
 from backend.people.users.tables import Role
 from backend.slides.patches.tables import Patch
 from tests.conftest import Service
-from tests.ready import code, patches_of, png, predicted_slide, put, some_mask
+from tests.support.ready import code, patches_of, png, predicted_slide, put, some_mask
 
 
 def taken(client: TestClient, slide_id: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from backend.kit.db.base import new_id
-from tests.api.tus import announce, begin, encoded
 from tests.conftest import Service
-from tests.ready import code, ready_slide
+from tests.support.ready import code, ready_slide
+from tests.support.tus import announce, begin, encoded
 
 JSON = {"Content-Type": "application/json"}
 

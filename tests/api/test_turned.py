@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.api.intake import decoded, ingested
 from tests.conftest import Service
-from tests.turned import HEIGHT, LOSSY, SURE, WIDTH, file_of, picture
+from tests.support.intake import decoded, ingested
+from tests.support.turned import HEIGHT, LOSSY, SURE, WIDTH, file_of, picture
 
 
 def shown(service: Service, slide: dict) -> np.ndarray:

@@ -16,8 +16,8 @@ from backend.slides.uploads import service as uploads
 from backend.slides.uploads.hashing import MOST, RunningHashes, running
 from backend.slides.uploads.receiving import exclusive, upload_path
 from backend.slides.uploads.tables import Upload
-from tests.api.tus import BYTES, TUS, announce, app_of, begin, encoded, offset, part_files, send
 from tests.conftest import Service
+from tests.support.tus import BYTES, TUS, announce, app_of, begin, encoded, offset, part_files, send
 
 
 @pytest.fixture

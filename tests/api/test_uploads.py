@@ -17,9 +17,9 @@ from starlette.testclient import TestClient
 from backend.people.users.tables import Role
 from backend.settings import Settings
 from backend.slides.uploads import multipart, routes
-from tests.api.tus import TUS, announce, app_of, begin, encoded, offset, part_files, send
 from tests.backend.test_hostile_zips import packed
 from tests.conftest import Service
+from tests.support.tus import TUS, announce, app_of, begin, encoded, offset, part_files, send
 
 
 @pytest.fixture

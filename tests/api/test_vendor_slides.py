@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from models.phantom import PhantomSpec, field
-from tests.api.intake import INGEST, decoded, ingested, upload
-from tests.api.tus import begin, send
 from tests.conftest import Service
-from tests.ready import patches_of
-from tests.vendor_slides import MACRO, Rgb, halved, leica_scn, mirax_zip
+from tests.support.intake import INGEST, decoded, ingested, upload
+from tests.support.ready import patches_of
+from tests.support.tus import begin, send
+from tests.support.vendor_slides import MACRO, Rgb, halved, leica_scn, mirax_zip
 
 SIDE = 1024
 MPP = 0.25

@@ -10,7 +10,15 @@ import pytest
 from backend.jobs.tables import JobKind
 from backend.kit.storage.blobs import Blobs
 from tests.conftest import Service
-from tests.scoring import REPORT, ask, computed, pathologist, report_of, sign, slide_with_tumour
+from tests.support.scoring import (
+    REPORT,
+    ask,
+    computed,
+    pathologist,
+    report_of,
+    sign,
+    slide_with_tumour,
+)
 
 pytestmark = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 PATIENCE = 2.0

@@ -10,7 +10,7 @@ from backend.kit.geometry import Region0
 from backend.slides.catalogue.overview import read_overview
 from backend.slides.reading.bounds import NAMES, Bounds, bounds_of
 from backend.slides.reading.reader import OpenSlideReader
-from tests.vendor_slides import Rgb, leica_scn
+from tests.support.vendor_slides import Rgb, leica_scn
 
 CANVAS = 2000, 1000
 WHOLE = Bounds(0, 0, *CANVAS)

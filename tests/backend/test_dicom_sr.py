@@ -13,8 +13,8 @@ from backend.exchange.reports import words
 from backend.exchange.reports.content import Content
 from backend.exchange.reports.dicom import Identity, settled
 from backend.exchange.reports.dicom_sr import answer, person_name, structured_report
-from tests.dicom_slide import MPP, source
-from tests.reported import AT, REGIONS, REPORT_ID, SHA, SIDE, URN, content
+from tests.support.dicom_slide import MPP, source
+from tests.support.reported import AT, REGIONS, REPORT_ID, SHA, SIDE, URN, content
 
 IDENTITY = Identity(REPORT_ID, "test")
 

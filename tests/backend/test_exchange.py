@@ -26,7 +26,7 @@ from backend.exchange.reports.printed import printed
 from models.her2.classes import CLASSES
 from models.her2.flags import SEVERITY
 from models.her2.protocols import load, names
-from tests.reported import AT, REPORT_ID, SIDE, URN, content, measured
+from tests.support.reported import AT, REPORT_ID, SIDE, URN, content, measured
 
 TREATMENT = re.compile(
     r"\b(eligib|treat(?!ment\.)|therap|trastuzumab|deruxtecan|benefit|HER2-low|ultralow)",

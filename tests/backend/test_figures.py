@@ -11,7 +11,7 @@ from backend.exchange.reports import drawings
 from backend.her2.regions.geojson import Region
 from backend.her2.regions.tables import RegionKind
 from models.her2.pixels import Field
-from tests.reported import SIDE, measured
+from tests.support.reported import SIDE, measured
 from worker.her2 import figures
 from worker.her2.slide import regions_of
 

@@ -10,7 +10,7 @@ from backend.slides.reading import pixel_kinds, tiff
 from backend.slides.reading.pixel_kinds import UnsupportedCompression, UnsupportedPixels
 from backend.slides.reading.tiff import Tag
 from models import decoding
-from tests import odd_tiffs
+from tests.support import odd_tiffs
 
 SAVED_AS = {1: "none", 5: "lzw", 7: "jpeg", 8: "deflate", 32773: "packbits", 50001: "webp"}
 ALIKE = {32946: 8}

@@ -18,7 +18,7 @@ from PIL import Image
 from backend.exchange.reports import words
 from backend.exchange.reports.content import Content
 from backend.exchange.reports.pdf import pages, pdf
-from tests.reported import URN, content
+from tests.support.reported import URN, content
 
 GOLDEN = Path(__file__).parent / "golden"
 BREAK = "\n" + "=" * 30 + "\n"

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from models.phantom import PhantomSpec, write
-from tests.e2e.installation import Installation, embedded
-from tests.e2e.pathologist import idle
+from tests.support.installation import Installation, embedded
+from tests.support.pathologist import idle
 
 PASSWORD = "a long enough password"
 OFFLINE = [

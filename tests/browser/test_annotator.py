@@ -7,9 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.drawing import PATIENCE, drawn_px, stroke
-from tests.e2e.installation import Installation, finished, until
-from tests.e2e.pathologist import pixels
+from tests.support.drawing import PATIENCE, drawn_px, stroke
+from tests.support.installation import Installation, finished, until
+from tests.support.pathologist import pixels
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.drawing import PATIENCE, stroke
 from tests.browser.test_annotator import open_next, open_slide
-from tests.e2e.installation import Installation
+from tests.support.drawing import PATIENCE, stroke
+from tests.support.installation import Installation
 
 pytestmark = pytest.mark.slow
 HIDE = """(hidden) => {

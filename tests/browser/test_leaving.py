@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.conftest import PASSWORD
-from tests.browser.drawing import (
+from tests.support.drawing import (
     PATIENCE,
     draw_row,
     drawn_px,
@@ -15,7 +15,7 @@ from tests.browser.drawing import (
     rows_of,
     untouched,
 )
-from tests.e2e.installation import Installation
+from tests.support.installation import Installation
 
 pytestmark = pytest.mark.slow
 RED_CORNERS = """() => {

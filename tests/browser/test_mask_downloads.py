@@ -7,8 +7,8 @@ from zipfile import ZipFile
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.installation import Installation
-from tests.ready import png, some_mask
+from tests.support.installation import Installation
+from tests.support.ready import png, some_mask
 
 pytestmark = pytest.mark.slow
 

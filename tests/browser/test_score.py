@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD
-from tests.browser.places import on_slide
 from tests.browser.test_annotator import PATIENCE, open_slide
-from tests.e2e.installation import Installation, until
-from tests.e2e.pathologist import idle
+from tests.support.installation import Installation, until
+from tests.support.pathologist import idle
+from tests.support.places import on_slide
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from models.phantom import PhantomSpec, write
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_annotator import PATIENCE, open_slide
 from tests.browser.test_score import score_of, settled, tumour_everywhere
-from tests.e2e.installation import Installation
-from tests.e2e.pathologist import idle, upload
+from tests.support.installation import Installation
+from tests.support.pathologist import idle, upload
 
 pytestmark = pytest.mark.slow
 SIDE = 1024

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Error, Page, expect
 
-from tests.browser.drawing import (
+from tests.support.drawing import (
     PATIENCE,
     draw_row,
     drawn_px,
@@ -17,7 +17,7 @@ from tests.browser.drawing import (
     rows_of,
     untouched,
 )
-from tests.e2e.installation import Installation, until
+from tests.support.installation import Installation, until
 
 pytestmark = pytest.mark.slow
 NO_LOCKS = "Object.defineProperty(Navigator.prototype, 'locks', {get: () => undefined})"

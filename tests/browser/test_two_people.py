@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PASSWORD
-from tests.browser.drawing import (
+from tests.browser.test_annotator import open_next, open_slide
+from tests.support.drawing import (
     PATIENCE,
     draw_row,
     drawn_px,
@@ -18,9 +19,8 @@ from tests.browser.drawing import (
     rows_of,
     untouched,
 )
-from tests.browser.places import on_patch
-from tests.browser.test_annotator import open_next, open_slide
-from tests.e2e.installation import Installation
+from tests.support.installation import Installation
+from tests.support.places import on_patch
 
 pytestmark = pytest.mark.slow
 COLLEAGUE = "noor"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from backend.settings import get_settings
-from tests.e2e.installation import Installation, until
+from tests.support.installation import Installation, until
 from worker import cli
 
 

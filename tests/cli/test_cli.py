@@ -13,7 +13,7 @@ from backend.kit.db.session import get_database
 from backend.people.users.tables import User
 from backend.settings import Settings, get_settings
 from tests.cli.conftest import Membrana
-from tests.e2e.installation import Installation
+from tests.support.installation import Installation
 
 
 def test_settings_are_listed_and_passwords_hidden(

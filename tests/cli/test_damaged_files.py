@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests import odd_tiffs
 from tests.cli.conftest import Membrana
+from tests.support import odd_tiffs
 
 
 def test_damage_and_odd_pixels_have_no_mask_and_no_score(

@@ -12,7 +12,7 @@ from PIL import Image
 from backend.her2.scores.detector import mounted
 from tests.cli.conftest import Membrana
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
-from tests.nuclei import CARD, BluerThanRed, Smaller, mount
+from tests.support.nuclei import CARD, BluerThanRed, Smaller, mount
 
 
 @pytest.fixture

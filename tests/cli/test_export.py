@@ -21,10 +21,10 @@ from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings
 from models.phantom import PhantomSpec, write
 from tests.cli.conftest import Membrana
-from tests.dicom_slide import dicom_file
-from tests.e2e.installation import Installation, finished, until
-from tests.ready import png, some_mask
-from tests.rows import add_slide
+from tests.support.dicom_slide import dicom_file
+from tests.support.installation import Installation, finished, until
+from tests.support.ready import png, some_mask
+from tests.support.rows import add_slide
 from worker.predictors import register_cold_start
 from worker.run import run_job
 

@@ -13,7 +13,7 @@ import pytest
 from backend import client
 from models.phantom import PhantomSpec, write
 from tests.cli.conftest import Membrana
-from tests.e2e.installation import Installation
+from tests.support.installation import Installation
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from backend.exchange.reports.dicom import Identity, settled
 from backend.exchange.reports.fhir import fhir
 from backend.exchange.reports.html import html
 from backend.exchange.reports.pdf import pdf
-from tests.dicom_slide import source
-from tests.reported import AT, REGIONS, REPORT_ID, SIDE, URN, content, included, measured
+from tests.support.dicom_slide import source
+from tests.support.reported import AT, REGIONS, REPORT_ID, SIDE, URN, content, included, measured
 from worker.commands.options import Refused
 from worker.commands.report import origin_of, unpacked
 from worker.exporters import cells_csv, cells_dicom, cells_geojson

@@ -8,7 +8,7 @@ from PIL import Image
 
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
-from tests.scoring import box
+from tests.support.scoring import box
 from worker.commands.her2_table import rows_of
 from worker.commands.options import Refused
 

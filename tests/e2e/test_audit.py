@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import Phantom
-from tests.e2e.installation import Installation, embedded, finished, production, until
-from tests.e2e.pathologist import Pathologist, idle, ingested, patches_of, pixels, png, upload
+from tests.support.installation import Installation, embedded, finished, production, until
+from tests.support.pathologist import Pathologist, idle, ingested, patches_of, pixels, png, upload
 
 pytestmark = pytest.mark.slow
 SETTINGS = {

@@ -15,8 +15,8 @@ import pytest
 import redis
 
 from tests.e2e.conftest import Phantom
-from tests.e2e.installation import Installation, embedded, finished, production, until
-from tests.e2e.pathologist import Pathologist, idle, ingested, patches_of, upload
+from tests.support.installation import Installation, embedded, finished, production, until
+from tests.support.pathologist import Pathologist, idle, ingested, patches_of, upload
 
 pytestmark = pytest.mark.slow
 SIDE = 4096

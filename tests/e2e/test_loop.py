@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Phantom
-from tests.e2e.installation import Installation, embedded, finished, production, until
-from tests.e2e.pathologist import Pathologist, idle, ingested, patches_of, upload
+from tests.support.installation import Installation, embedded, finished, production, until
+from tests.support.pathologist import Pathologist, idle, ingested, patches_of, upload
 
 pytestmark = pytest.mark.slow
 MARGIN = 0.10

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Phantom
-from tests.e2e.installation import Installation, embedded, finished, production, until
-from tests.e2e.pathologist import idle, ingested, upload
+from tests.support.installation import Installation, embedded, finished, production, until
+from tests.support.pathologist import idle, ingested, upload
 
 pytestmark = pytest.mark.slow
 SIDE = 1536

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Phantom
-from tests.e2e.installation import Installation, embedded, until
-from tests.e2e.pathologist import idle, ingested, patches_of
+from tests.support.installation import Installation, embedded, until
+from tests.support.pathologist import idle, ingested, patches_of
 
 pytestmark = pytest.mark.slow
 QUEUES = ("interactive", "gpu", "cpu")

@@ -14,7 +14,7 @@ from backend.kit.db.migrate import config
 from backend.kit.db.session import Database
 from backend.learning.rounds.tables import Round
 from tests.conftest import Service
-from tests.learning import add_slide, annotate_some
+from tests.support.learning import add_slide, annotate_some
 
 
 def test_migrated_tables_are_the_described_ones(database: Database, every_table: list[str]) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from models.networks import save_ensemble
-from tests.models.small import sample_batch
+from tests.support.small import sample_batch
 
 
 @pytest.fixture

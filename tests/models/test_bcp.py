@@ -11,7 +11,7 @@ from models.semisup.bcp import BcpOptions, CopyPaste, cycled
 from models.semisup.losses import dice_loss
 from models.semisup.method import Batch
 from models.semisup.paste import boxes
-from tests.models.small import network, sample_batch
+from tests.support.small import network, sample_batch
 
 STEPS, STEP = 100, 40
 OPTIONS = BcpOptions(labelled_share=0.0)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from models.semisup.cps import CpsOptions, CrossPseudo
 from models.semisup.losses import dice_loss
 from models.semisup.paste import cut_boxes, partners
-from tests.models.small import network, sample_batch
+from tests.support.small import network, sample_batch
 
 STEPS, STEP = 100, 40
 RAMP = math.exp(-5 * (1 - STEP / STEPS) ** 2)

@@ -20,7 +20,7 @@ from models.semisup.crcfp import (
 )
 from models.semisup.losses import segmentation_loss
 from models.semisup.schedules import ramp
-from tests.models.small import sample_batch
+from tests.support.small import sample_batch
 
 FEW = ContextOptions(
     channels_dropped=1, activity_dropped=1, noises=1, negatives=50, hidden=8, projected=4

@@ -9,7 +9,7 @@ from models.semisup.deep_supervised import DeepOptions, deep_supervised, structu
 from models.study.contenders import chosen
 from models.study.protocol import Protocol
 from tests.models.architectures.tiny import network as of_the_paper
-from tests.models.small import network, sample_batch
+from tests.support.small import network, sample_batch
 
 
 def by_hand(logits, labels, valid):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from models.semisup.duo_segnet import DuoSegNet, DuoSegNetOptions, PixelCritic, duo_segnet
 from models.semisup.halves import supervised_half
-from tests.models.small import network
+from tests.support.small import network
 
 OPTIONS = DuoSegNetOptions(critic_stride=1)
 

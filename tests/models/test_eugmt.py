@@ -11,7 +11,7 @@ from models.semisup.exchange import exchange, sources
 from models.semisup.losses import dice_loss, masked_consistency, mean_entropy
 from models.semisup.mixing import MIXTURES
 from models.semisup.schedules import ramp
-from tests.models.small import network
+from tests.support.small import network
 
 STEPS, STEP = 100, 40
 OPTIONS = MeanTeacherOptions(grid=4, least_share=0.0)

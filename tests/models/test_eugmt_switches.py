@@ -12,7 +12,7 @@ from models.semisup.losses import dice_loss, hard_labels, masked_consistency
 from models.semisup.mixing import MIXTURES
 from models.semisup.schedules import ramp
 from models.semisup.soft_cl_dice import soft_cl_dice_loss
-from tests.models.small import network
+from tests.support.small import network
 
 STEPS, STEP = 100, 40
 OPTIONS = MeanTeacherOptions(grid=4, least_share=0.0)

@@ -13,7 +13,7 @@ from models.semisup.halves import (
     supervised_half,
 )
 from models.semisup.losses import segmentation_loss
-from tests.models.small import network, sample_batch
+from tests.support.small import network, sample_batch
 
 
 @pytest.fixture

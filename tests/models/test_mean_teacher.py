@@ -12,7 +12,7 @@ from models.semisup.ac_mt import AmbiguityOptions, AmbiguityStudent
 from models.semisup.confident import flagged
 from models.semisup.mean_teacher import ConsistencyOptions, ConsistentStudent
 from models.semisup.ua_mt import UncertaintyAwareStudent, UncertaintyOptions, dropping
-from tests.models.small import network
+from tests.support.small import network
 
 STEPS, STEP = 100, 40
 RAMP = math.exp(-5 * (1 - STEP / STEPS) ** 2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.semisup.mixing import LARGEST_BOX, MIXTURES, SMALLEST_BOX
-from tests.models.small import sample_batch
+from tests.support.small import sample_batch
 
 
 def drawn(name, batch, seed=0):

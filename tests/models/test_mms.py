@@ -16,7 +16,7 @@ from models.semisup.mms import (
     places,
     structure_loss,
 )
-from tests.models.small import network, sample_batch
+from tests.support.small import network, sample_batch
 
 OPTIONS = MinMaxOptions()
 TERMS = {"supervised", "agreement", "similar", "apart"}

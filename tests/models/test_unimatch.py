@@ -12,7 +12,7 @@ from models.networks import SmallUNet, decode, encode
 from models.semisup.losses import dice_loss
 from models.semisup.paste import cut_boxes, partners
 from models.semisup.unimatch import FixMatchOptions, UniMatch, UniMatchOptions, sure_cross_entropy
-from tests.models.small import sample_batch
+from tests.support.small import sample_batch
 
 STEPS, STEP = 100, 40
 CONFIDENCE = 0.65

@@ -20,7 +20,7 @@ from backend.people.users.tables import Role
 from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import PatchRole
-from tests.learning import add_slide, annotate, annotate_some, truth
+from tests.support.learning import add_slide, annotate, annotate_some, truth
 from worker.data import read_mask
 from worker.run import run_job
 

@@ -12,7 +12,7 @@ from backend.slides.reading.pixel_kinds import NotBrightfield
 from backend.slides.reading.reader import OpenSlideReader
 from models.phantom import PhantomSpec, write
 from models.phantom.mark import LABEL, is_marked
-from tests import odd_tiffs
+from tests.support import odd_tiffs
 from worker.facts import facts_of
 from worker.survey import NO_TISSUE, survey
 

@@ -12,7 +12,7 @@ from backend.exchange.reports.words import RESEARCH_USE_ONLY
 from models.her2.classes import CLASSES
 from models.her2.pixels import Field, Regions
 from models.her2.protocols import load
-from tests.reported import REGIONS, REPORT_ID, SIDE, URN, included, measured
+from tests.support.reported import REGIONS, REPORT_ID, SIDE, URN, included, measured
 from worker.exporters import cells_csv, cells_geojson, tiles_csv
 from worker.her2.slide import regions_of
 

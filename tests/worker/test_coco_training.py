@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from tests.conftest import Service
-from tests.ready import patches_of, pixels, put, ready_slide
+from tests.support.ready import patches_of, pixels, put, ready_slide
 
 
 def membranes() -> np.ndarray:

@@ -12,9 +12,9 @@ from backend.settings import get_settings
 from backend.slides.reading import colour
 from backend.slides.reading.colour import ProfileUnusable, to_srgb
 from backend.slides.reading.reader import OpenSlideReader, open_slides, tile_cache
-from tests import odd_tiffs, profiles
-from tests.api.intake import decoded, encoded, ingested
 from tests.conftest import Service
+from tests.support import odd_tiffs, profiles
+from tests.support.intake import decoded, encoded, ingested
 from worker.commands.pictures import read_picture
 
 WIDE, STEEP = profiles.profile(profiles.ADOBE, 2.2), profiles.profile(gamma=1.8)

@@ -13,7 +13,7 @@ from backend.slides.catalogue.tables import Slide, Split
 from backend.slides.patches.grid import PATCH_PX
 from backend.slides.patches.tables import Patch, PatchRole
 from models.phantom import region
-from tests.learning import SIDE, add_slide, annotate, annotate_some, png, spec_of, truth
+from tests.support.learning import SIDE, add_slide, annotate, annotate_some, png, spec_of, truth
 from worker.data import (
     MaskUnreadable,
     SlideGone,

@@ -24,8 +24,8 @@ from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from models.her2.pixels import Field
 from models.phantom import PhantomSpec, field
-from tests.dicom_slide import MPP, ORIGIN_MM, dicom_file, headers, source
-from tests.reported import AT, REGIONS, REPORT_ID, SIDE, URN, included, measured
+from tests.support.dicom_slide import MPP, ORIGIN_MM, dicom_file, headers, source
+from tests.support.reported import AT, REGIONS, REPORT_ID, SIDE, URN, included, measured
 from worker.exporters import cells_dicom, masks_dicom
 from worker.her2.slide import regions_of
 

@@ -24,7 +24,7 @@ from backend.slides.patches.tables import PatchRole
 from models.inference.calibration import Calibration
 from models.inference.eight_bits import names_of
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
-from tests.learning import Learning, add_slide, annotate_some
+from tests.support.learning import Learning, add_slide, annotate_some
 from worker import predictors
 from worker.data import read_unlabelled
 from worker.run import run_job

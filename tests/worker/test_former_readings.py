@@ -7,9 +7,9 @@ from sqlalchemy import select, update
 from backend.slides.catalogue.leftovers import pyramid_key
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import Patch
-from tests.api.intake import INGEST, decoded, ingested
 from tests.conftest import Service
-from tests.turned import HEIGHT, WIDTH, file_of, picture, stored
+from tests.support.intake import INGEST, decoded, ingested
+from tests.support.turned import HEIGHT, WIDTH, file_of, picture, stored
 
 REGION = {
     "type": "Feature",

@@ -12,7 +12,7 @@ from backend.jobs.tables import Job, JobKind, JobState
 from backend.kit.storage import blobs, pyramids
 from backend.kit.storage.blobs import also_at
 from tests.conftest import Service
-from tests.ready import PREDICT, predicted_slide, ready_slide, request
+from tests.support.ready import PREDICT, predicted_slide, ready_slide, request
 
 
 def full(*_: Any, **__: Any) -> None:

@@ -21,7 +21,16 @@ from backend.learning.rounds.gold_masks import (
 from backend.settings import Settings
 from backend.slides.patches.tables import Patch, PatchRole
 from tests.conftest import Service
-from tests.ready import PREDICT, code, patches_of, pixels, predicted_slide, put, request, some_mask
+from tests.support.ready import (
+    PREDICT,
+    code,
+    patches_of,
+    pixels,
+    predicted_slide,
+    put,
+    request,
+    some_mask,
+)
 from tests.worker.test_predict_again import another_version
 
 Mask = np.ndarray

@@ -12,7 +12,7 @@ from PIL import Image
 from backend.kit.errors import MembranaError
 from backend.slides.reading.reader import OpenSlideReader
 from models.pictures.inside import Inside
-from tests.turned import exif
+from tests.support.turned import exif
 from worker.layout import Layout, chosen, layout_of, look_at, shown_by
 
 SLIDE = np.full((160, 240, 3), 120, np.uint8)

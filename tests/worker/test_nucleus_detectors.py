@@ -13,7 +13,7 @@ from models.her2.nuclei import NUCLEI_MPP, View
 from models.her2.pixels import Field
 from models.her2.tiles import measure
 from tests.models.her2.mosaic import MPP, SETTINGS, inner, mixed, mosaic
-from tests.nuclei import CARD, Halves, Smaller, mount
+from tests.support.nuclei import CARD, Halves, Smaller, mount
 from worker.her2.detector import detector, detector_of
 
 

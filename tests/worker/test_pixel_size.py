@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from tests.turned import exif
+from tests.support.turned import exif
 from worker.layout import layout_of
 from worker.ome import pixel_sizes
 from worker.pixel_size import by_scanner, pixel_size

@@ -23,7 +23,7 @@ from backend.slides.reading.reader import open_slide
 from models.cold_start import ColdStart
 from models.selection import uncertain_pixels
 from tests.conftest import Service
-from tests.ready import (
+from tests.support.ready import (
     PREDICT,
     patches_of,
     phantom,
@@ -31,7 +31,7 @@ from tests.ready import (
     predicted_slide,
     ready_slide,
 )
-from tests.ready import (
+from tests.support.ready import (
     request as ask,
 )
 from worker.context import JobContext, ShuttingDown

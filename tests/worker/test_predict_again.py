@@ -16,7 +16,7 @@ from backend.learning.predictions.tables import Prediction, PredictionShard
 from backend.slides.catalogue.tables import Slide
 from models.cold_start import ColdStart
 from tests.conftest import Service
-from tests.ready import (
+from tests.support.ready import (
     PREDICT,
     patches_of,
     pixels,

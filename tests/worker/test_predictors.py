@@ -16,7 +16,7 @@ from backend.settings import Settings
 from models.cold_start import ColdStart, ColdStartParameters
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
 from models.phantom import field
-from tests.learning import spec_of
+from tests.support.learning import spec_of
 from worker.predictors import NoWeights, predictor_for, register_cold_start
 
 

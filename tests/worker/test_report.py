@@ -20,8 +20,8 @@ from models.her2 import mask_doubt
 from models.her2.cells import Cells
 from models.her2.pixels import RIM_UM
 from tests.conftest import Service
-from tests.ready import patches_of, put
-from tests.scoring import REPORT, SIDE, ask, box, computed, report_of, slide_with_tumour
+from tests.support.ready import patches_of, put
+from tests.support.scoring import REPORT, SIDE, ask, box, computed, report_of, slide_with_tumour
 from worker.commands.pictures import Picture, regions_in
 from worker.context import ShuttingDown
 from worker.handlers import report as handler

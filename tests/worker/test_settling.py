@@ -17,8 +17,8 @@ from backend.learning.rounds.tables import Round, RoundState
 from backend.people.users.tables import User
 from backend.slides.catalogue.tables import Slide, SlideState
 from tests.conftest import Service
-from tests.learning import add_slide, annotate_some
-from tests.ready import ready_slide, request
+from tests.support.learning import add_slide, annotate_some
+from tests.support.ready import ready_slide, request
 from worker.reaper import Reaper
 
 SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from backend.kit.errors import MembranaError
 from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
-from tests import odd_tiffs
+from tests.support import odd_tiffs
 from worker.conversion import convert_picture
 from worker.layout import layout_of
 from worker.plain_pictures import rgb_of

@@ -17,11 +17,11 @@ from backend.slides.catalogue.leftovers import pyramid_key
 from backend.slides.catalogue.tables import Slide
 from backend.slides.uploads import service as uploads
 from backend.tables import Base
-from tests.api.intake import encoded, ingested
 from tests.conftest import Service
-from tests.learning import add_slide, annotate_some
-from tests.ready import patches_of, put, some_mask
-from tests.scoring import REPORT, computed, slide_with_tumour
+from tests.support.intake import encoded, ingested
+from tests.support.learning import add_slide, annotate_some
+from tests.support.ready import patches_of, put, some_mask
+from tests.support.scoring import REPORT, computed, slide_with_tumour
 from tests.worker.test_cleanup import clean_up
 
 SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

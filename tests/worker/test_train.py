@@ -27,7 +27,7 @@ from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import PatchRole
 from models.cold_start import ColdStart, ColdStartParameters
 from models.metrics import Counts, compare
-from tests.learning import SIDE, Learning, add_slide, annotate, annotate_some
+from tests.support.learning import SIDE, Learning, add_slide, annotate, annotate_some
 from worker.data import read_labelled
 from worker.predictors import predictor_for, register_cold_start
 from worker.run import run_job

@@ -8,7 +8,7 @@ from PIL import Image
 
 from backend.kit.geometry import Region0
 from backend.slides.reading.reader import OpenSlideReader
-from tests.turned import (
+from tests.support.turned import (
     HEIGHT,
     LOSSY,
     ORIENTATIONS,

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from backend.her2.reports.tables import Report
 from models.her2.slide_score import canonical
 from tests.conftest import Service
-from tests.ready import code
-from tests.scoring import REPORT, computed, pathologist, sign, slide_with_tumour
+from tests.support.ready import code
+from tests.support.scoring import REPORT, computed, pathologist, sign, slide_with_tumour
 from worker.her2.document import code_files
 from worker.run import run_job
 

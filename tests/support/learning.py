@@ -19,7 +19,7 @@ from backend.slides.catalogue.tables import Split
 from backend.slides.patches.grid import PATCH_PX
 from backend.slides.patches.tables import Patch, PatchRole, PatchState
 from models.phantom import PhantomSpec, region, write
-from tests import rows
+from tests.support import rows
 
 SIDE = 1024
 MPP = 0.25

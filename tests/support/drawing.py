@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from tests.browser.places import on_patch
-from tests.e2e.installation import Installation
-from tests.e2e.pathologist import Mask, pixels
+from tests.support.installation import Installation
+from tests.support.pathologist import Mask, pixels
+from tests.support.places import on_patch
 
 PATIENCE = 60_000
 

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backend.kit.storage.pyramids import Pyramid
 from backend.slides.reading.reader import OpenSlideReader
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parent.parent
 REQUEST: ContextVar[object | None] = ContextVar("request", default=None)
 WRITING: dict[int, object] = {}
 """Who holds each writing connection: a request, whichever threads serve it, or else a thread."""
@@ -89,7 +89,7 @@ def on_the_loop() -> bool:
 
 def frames() -> list[traceback.FrameSummary]:
     """Return the stack as far as it is ours."""
-    ours = str(HERE.parent)
+    ours = str(TESTS.parent)
     return [
         frame
         for frame in traceback.extract_stack()
@@ -113,7 +113,7 @@ class Watch:
         if holder() not in WRITING.values():
             return
         stack = {
-            (str(Path(each.filename).relative_to(HERE.parent)), each.name) for each in frames()
+            (str(Path(each.filename).relative_to(TESTS.parent)), each.name) for each in frames()
         }
         # a test may keep others waiting: there are none
         ours = any(file.startswith(PRODUCT) and "storage" not in file for file, _ in stack)

@@ -17,7 +17,7 @@ from backend.jobs.tables import JobKind
 from backend.learning.predictions import service as predictions
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service
-from tests.rows import add_slide
+from tests.support.rows import add_slide
 
 Mask = npt.NDArray[np.uint8]
 FOLDER = TemporaryDirectory(prefix="membrana-ready-")

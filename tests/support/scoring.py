@@ -9,7 +9,7 @@ from backend.kit.db.base import new_id
 from backend.people.users import service as auth
 from backend.people.users.tables import Role
 from tests.conftest import Service
-from tests.ready import predicted_slide
+from tests.support.ready import predicted_slide
 
 SIDE = 1024
 PASSWORD = "correct horse battery"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.phantom import truth_mask
-from tests.e2e.installation import finished, until
+from tests.support.installation import finished, until
 
 Mask = npt.NDArray[np.uint8]
 
