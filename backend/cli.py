@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from backend.kit.errors import MembranaError
+from backend.errors import WRONG_USE, MembranaError
 from backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -37,14 +37,22 @@ for name, group in (
     ("rounds", rounds),
 ):
     app.add_typer(group, name=name)
-WRONG_USE = 2
-OF_THE_COMMAND_LINE = {
-    *("no_token", "wrong_option", "protocol", "mpp_implausible"),
-    *("positive_unknown", "method_unknown", "strategy_unknown", "unknown_encoder"),
-}
-"""Codes of what was typed wrongly; with any other the work itself failed."""
 SECRET = re.compile(r"(?<=:)[^:/@]+(?=@)")
 """The password inside a URL."""
+
+
+class WrongSetting(MembranaError):
+    code, title, exit_status = "wrong_setting", "A setting is wrong", WRONG_USE
+
+
+class Internal(MembranaError):
+    """What nobody foresaw; MEMBRANA_TRACE=1 lets the trace through."""
+
+
+class AlreadyTold(MembranaError):
+    """Something failed, and was named where it did: only the exit status is left."""
+
+    code, title = "told", "Not all of it could be done"
 
 
 @app.command()
@@ -223,7 +231,7 @@ def upload_slides(
                 complain(f"{file.name}: {error.detail} ({error.problem_code})")
                 refused += 1
     if refused:
-        raise typer.Exit(1)
+        raise AlreadyTold(f"{refused} of {len(files)} files were not uploaded.")
 
 
 @slides.command("list")
@@ -270,26 +278,36 @@ def main() -> None:
     """Run a command; an error is one sentence with its code, never a trace."""
     try:
         app()
-    except MembranaError as error:
-        complain(f"{error.detail} ({error.problem_code})")
-        sys.exit(WRONG_USE if error.problem_code in OF_THE_COMMAND_LINE else 1)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title
-        if error.title == "Settings":
-            name = f"MEMBRANA_{str(first['loc'][0]).upper()}"
-        from backend.kit.plain_words import described
-
-        said = described([{**first, "loc": (name,)}])[0]["message"]
-        for beginning in (f"“{name}”: ", f"“{name}” "):
-            said = said.removeprefix(beginning)
-        complain(f"{name}: {said} (wrong_setting)")
-        sys.exit(WRONG_USE)
     except Exception as error:
-        if os.environ.get("MEMBRANA_TRACE"):
+        told = as_told(error)
+        if isinstance(told, Internal) and os.environ.get("MEMBRANA_TRACE"):
             raise
-        complain(f"{sentence_of(error)} (internal_error; MEMBRANA_TRACE=1 shows where)")
-        sys.exit(1)
+        hint = "; MEMBRANA_TRACE=1 shows where" if isinstance(told, Internal) else ""
+        if not isinstance(told, AlreadyTold):
+            complain(f"{told.detail} ({told.problem_code}{hint})")
+        sys.exit(told.exit_status)
+
+
+def as_told(error: Exception) -> MembranaError:
+    """Return an error as people are told it: its class knows the exit status."""
+    if isinstance(error, MembranaError):
+        return error
+    if isinstance(error, ValidationError):
+        return wrong_setting(error)
+    return Internal(sentence_of(error))
+
+
+def wrong_setting(error: ValidationError) -> WrongSetting:
+    from backend.plain_words import described
+
+    first = error.errors()[0]
+    name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title
+    if error.title == "Settings":
+        name = f"MEMBRANA_{str(first['loc'][0]).upper()}"
+    said = described([{**first, "loc": (name,)}])[0]["message"]
+    for beginning in (f"“{name}”: ", f"“{name}” "):
+        said = said.removeprefix(beginning)
+    return WrongSetting(f"{name}: {said}")
 
 
 def sentence_of(error: Exception) -> str:

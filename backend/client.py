@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from backend.kit.errors import MembranaError, NotFound, Unavailable
+from backend.errors import WRONG_USE, MembranaError, NotFound, Unavailable
 
 CHUNK = 8 << 20
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -28,6 +28,12 @@ class Refused(MembranaError):
     def __init__(self, detail: str, *, code: str, answered: int) -> None:
         super().__init__(detail, code=code)
         self.answered = answered
+
+
+class NoToken(Unavailable):
+    """Nobody has said who asks."""
+
+    code, exit_status = "no_token", WRONG_USE
 
 
 class JobFailed(MembranaError):
@@ -49,10 +55,7 @@ class Client:
         """Use MEMBRANA_URL (default: this machine) and MEMBRANA_TOKEN."""
         token = os.environ.get("MEMBRANA_TOKEN", "")
         if not token:
-            raise Unavailable(
-                "Set MEMBRANA_TOKEN to an API token; `membrana tokens create` makes one.",
-                code="no_token",
-            )
+            raise NoToken("Set MEMBRANA_TOKEN to an API token; `membrana tokens create` makes one.")
         return cls(os.environ.get("MEMBRANA_URL", "http://127.0.0.1:8000"), token)
 
     def __enter__(self) -> Self:

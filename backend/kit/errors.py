@@ -1,16 +1,26 @@
-"""Errors a person can act on: each knows its HTTP status and a stable code (RFC 9457)."""
+"""Errors a person can act on: each knows its HTTP status and a stable code (RFC 9457).
+
+And the status of a command that ends with it.
+"""
 
 import errno
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+FAILED, WRONG_USE = 1, 2
+"""Exit statuses: the work failed; what was typed or set is wrong, and nothing was begun."""
+
 
 class MembranaError(Exception):
-    """Base of every error shown to people. `extra` adds members to the problem document."""
+    """Base of every error shown to people. `extra` adds members to the problem document.
+
+    `exit_status`: of a command that ends with it.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "The service failed"
+    exit_status: ClassVar[int] = FAILED
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from models.architectures.weights import State, fill, with_positions
-from models.networks.config import NetworkError
+from models.networks.config import EncoderUnknown, NetworkError
 
 SIDE = 256
 """Side of the images, px, that position tables are made for; other sides are resampled."""
@@ -19,8 +19,8 @@ STRIDES = (2, 4, 8, 16)
 GRID = (SIDE // 16, SIDE // 16)
 
 
-def unknown_encoder(name: str, wanted: str) -> NetworkError:
-    return NetworkError("unknown_encoder", f"The encoder {name!r} is not {wanted}.")
+def unknown_encoder(name: str, wanted: str) -> EncoderUnknown:
+    return EncoderUnknown("unknown_encoder", f"The encoder {name!r} is not {wanted}.")
 
 
 def two_parts(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from models.architectures.fafuse import FAFuse
 from models.architectures.swin_unet import SwinUnet
 from models.architectures.transfuse import TransFuse
 from models.architectures.transunet import TransUNet
-from models.networks.config import PAPER, SMALL, NetworkConfig, NetworkError
+from models.networks.config import PAPER, SMALL, EncoderUnknown, NetworkConfig
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,8 @@ def construct(config: NetworkConfig) -> nn.Module:
     known = KNOWN[config.architecture]
     try:
         return known.network(replace(config, encoder=known.encoder(config.encoder)))
-    except NetworkError as error:
-        if error.code != "unknown_encoder":
-            raise
-        raise NetworkError(
+    except EncoderUnknown as error:
+        raise EncoderUnknown(
             error.code,
             f"{error} {config.architecture} takes the encoder {SMALL!r} ({known.small}), "
             f"{PAPER!r} ({known.paper}), or another of these kinds.",

@@ -9,6 +9,7 @@ from models.networks.config import (
     PAPER,
     SCRATCH,
     SMALL,
+    EncoderUnknown,
     NetworkConfig,
     NetworkError,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "SCRATCH",
     "SMALL",
     "Block",
+    "EncoderUnknown",
     "Ensemble",
     "NetworkConfig",
     "NetworkError",

@@ -24,6 +24,10 @@ class NetworkError(ValueError):
         return type(self), (self.code, str(self))
 
 
+class EncoderUnknown(NetworkError):
+    """There is no such encoder, or none such that the network can have."""
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """What is needed to build a network again.

@@ -21,6 +21,7 @@ from models.prediction import Prediction
 from models.study import dataset, results, runs
 from models.study.contenders import Contender
 from models.study.dataset import Dataset, DatasetError, Split
+from models.study.files import OptionWrong
 from models.study.protocol import Protocol, whole
 from models.study.results import end_with_parent
 from models.study.runs import Cell
@@ -160,7 +161,7 @@ def study(
 ) -> dict[str, Any]:
     """Run all chains, `jobs` at a time; killed, it goes on from the trainings that are done."""
     if unknown := sorted(set(strategies) - STRATEGIES.keys()):
-        raise DatasetError(
+        raise OptionWrong(
             "strategy_unknown",
             f"There is no strategy {unknown[0]}; choose from {', '.join(STRATEGIES)}.",
         )

@@ -9,12 +9,12 @@ import torch
 
 from models.acceleration import PRECISIONS
 from models.augment import STRONG
-from models.networks import OF_THE_PAPER, NetworkConfig, NetworkError, build
+from models.networks import OF_THE_PAPER, EncoderUnknown, NetworkConfig, NetworkError, build
 from models.prediction import PATCH_PX
 from models.presets import TrainingConfig
 from models.study.budget import passes_per_step
 from models.study.contenders import Contender
-from models.study.files import DatasetError
+from models.study.files import DatasetError, OptionWrong
 from models.study.protocol import SCHEDULES, Protocol
 
 SMALLEST_CROP = 16
@@ -98,7 +98,7 @@ def check_encoder(network: NetworkConfig) -> None:
 
     of_timm = network.encoder.removeprefix("tu-")
     if network.encoder not in encoders and not timm.is_model(of_timm):
-        raise NetworkError(
+        raise EncoderUnknown(
             "unknown_encoder",
             f"There is no encoder {network.encoder}; segmentation-models-pytorch has resnet18, "
             "resnet50, efficientnet-b0 and others, and timm's with `tu-` before their names.",
@@ -123,7 +123,7 @@ def check_network(network: NetworkConfig, crop: int) -> None:
         except NetworkError:
             raise
         except (RuntimeError, ValueError) as error:
-            raise DatasetError(
+            raise OptionWrong(
                 "wrong_option",
                 f"{network.architecture} can't learn from crops of {crop} px: take a multiple of "
                 f"32 up to {PATCH_PX}.",
@@ -145,4 +145,4 @@ def check_device(device: str) -> None:
 
 
 def refuse(words: str) -> NoReturn:
-    raise DatasetError("wrong_option", words)
+    raise OptionWrong("wrong_option", words)

@@ -13,6 +13,7 @@ from models.presets import PRESETS, TrainingConfig
 from models.semisup.method import Options
 from models.semisup.methods import METHODS
 from models.study.dataset import DatasetError
+from models.study.files import OptionWrong
 from models.study.protocol import Protocol
 
 FULLY_SUPERVISED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -181,7 +182,7 @@ def chosen(names: Iterable[str], variants: Path | None = None) -> list[Contender
     found = []
     for name in dict.fromkeys(names):
         if name not in known:
-            raise DatasetError(
+            raise OptionWrong(
                 "method_unknown", f"There is no method {name}; choose from {', '.join(known)}."
             )
         found.append(known[name])
@@ -192,7 +193,7 @@ def chosen(names: Iterable[str], variants: Path | None = None) -> list[Contender
             raise DatasetError("variants_unreadable", f"{variants}: {error}.") from error
         found += [varied(name, table, known) for name, table in tables.items()]
     if not found:
-        raise DatasetError("wrong_option", f"--methods names at least one of {', '.join(known)}.")
+        raise OptionWrong("wrong_option", f"--methods names at least one of {', '.join(known)}.")
     return found
 
 

@@ -46,6 +46,10 @@ class DatasetError(ValueError):
         return type(self), (self.code, str(self))
 
 
+class OptionWrong(DatasetError):
+    """What an option names is not there, or can't be: the folders are not at fault."""
+
+
 def pictures(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by stem. Raises DatasetError."""
     if not folder.is_dir():
@@ -224,7 +228,7 @@ def as_mask(values: npt.NDArray[np.generic], positive: str, path: Path) -> Pixel
 def check_positive(positive: str) -> None:
     """Refuse what is no value of a mask. Raises DatasetError."""
     if positive != "any" and not (positive.isascii() and positive.isdecimal()):
-        raise DatasetError("positive_unknown", f"--positive is a whole number or any: {positive}.")
+        raise OptionWrong("positive_unknown", f"--positive is a whole number or any: {positive}.")
 
 
 def check_binary(values: npt.NDArray[np.generic], path: Path) -> None:

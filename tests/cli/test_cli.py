@@ -62,7 +62,7 @@ def test_help_offers_every_command_of_the_contract(membrana: Membrana) -> None:
     said = membrana("--help")
     assert said.code == 0
     commands = ("up", "api", "worker", "settings", "db", "users", "tokens", "slides", "predict")
-    on_files = ("train", "benchmark", "score", "calibrate", "segment")
+    on_files = ("train", "benchmark", "agreement", "score", "calibrate", "segment")
     for command in (*commands, *on_files, "report", "export"):
         assert f" {command} " in said.out
 

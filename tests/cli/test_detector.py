@@ -48,7 +48,7 @@ def test_a_table_is_compared_with_the_detector_that_is_given(membrana, score, tm
     table = tmp_path / "images" / "table.csv"
     table.write_text(f"image,category,mpp\ncase.png,2+,{MPP}\n")
     done = membrana(
-        *("benchmark", "--her2", str(table), "--masks", str(tmp_path / "masks")),
+        *("agreement", str(table), "--masks", str(tmp_path / "masks")),
         *("--detector", str(weights)),
     )
     assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""`membrana benchmark --her2`: tables of categories and readers, regions, weights, figures."""
+"""`membrana agreement`: tables of categories and readers, regions, weights, figures."""
 
 import json
 
@@ -9,7 +9,7 @@ from PIL import Image
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
 from tests.support.scoring import box
-from worker.commands.her2_table import rows_of
+from worker.commands.agreement_table import rows_of
 from worker.commands.options import Refused
 
 SIDE = 640
@@ -40,7 +40,7 @@ def compare(membrana, folder, tmp_path):
         table = written(folder / "table.csv", *lines)
         out = tmp_path / "agreement.json"
         told = ["--masks", str(folder / "masks")] if masks else []
-        done = membrana("benchmark", "--her2", str(table), *told, *words, "-o", str(out))
+        done = membrana("agreement", str(table), *told, *words, "-o", str(out))
         return done, json.loads(out.read_text()) if out.exists() else {}
 
     return run

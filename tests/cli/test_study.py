@@ -14,7 +14,7 @@ from models.networks import NetworkConfig, load_ensemble
 from models.study import runs
 from models.study.protocol import of_the_paper
 from tests.models.study.folders import MEMBRANE, write
-from worker.commands.options import protocol_of
+from worker.commands.training_options import ProtocolOptions
 
 QUICK = ("--crop", "64")
 
@@ -288,12 +288,10 @@ def test_an_output_that_is_no_file_of_its_own_is_refused(here, folder, tmp_path,
 
 
 def test_options_change_a_protocol_and_leave_the_rest():
-    left = dict.fromkeys(("network", "encoder", "batch", "strong", "loss", "schedule", "passes"))
-    left["encoder_weights"] = "scratch"
-    assert protocol_of("paper", **left) == of_the_paper()
-    changed = protocol_of(
-        "paper", **(left | {"encoder": "resnet18", "passes": 100, "schedule": "poly", "batch": 2})
-    )
+    assert ProtocolOptions("paper").chosen() == of_the_paper()
+    changed = ProtocolOptions(
+        "paper", encoder="resnet18", passes=100, schedule="poly", batch=2
+    ).chosen()
     network = replace(of_the_paper().network, encoder="resnet18")
     assert changed == replace(
         of_the_paper(),
@@ -303,7 +301,7 @@ def test_options_change_a_protocol_and_leave_the_rest():
         batch_labelled=2,
         batch_unlabelled=2,
     )
-    other = protocol_of("paper", **(left | {"network": "unet-small"}))
+    other = ProtocolOptions("paper", network="unet-small").chosen()
     assert other.network == NetworkConfig("unet-small")
 
 

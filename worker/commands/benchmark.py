@@ -2,59 +2,40 @@
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from backend.cli import app, complain, say
 from backend.progress import bar
+from worker.commands.option_groups import with_groups
 from worker.commands.options import (
-    Batch,
-    Compile,
-    Crop,
-    Device,
-    Encoder,
-    Groups,
     Judge,
-    Loss,
-    ManyWords,
-    Mpp,
-    Named,
-    Network,
-    Positive,
-    Rate,
+    OptionRefused,
     Refused,
-    Region,
-    Schedule,
-    Strong,
-    WarmUp,
-    Weights,
-    above_zero,
     at_least,
     check_judge,
     in_words,
-    protocol_of,
     share_of,
-    words,
     work_beside,
 )
+from worker.commands.training_options import Folders, ProtocolOptions
+from worker.commands.words import BenchmarkCommand, words
+
+if TYPE_CHECKING:
+    from models.study.contenders import Contender
+    from models.study.dataset import Dataset
+    from models.study.protocol import Protocol
 
 
-@app.command(cls=ManyWords)
+@app.command(cls=BenchmarkCommand)
+@with_groups
 def benchmark(
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="results.json to write; --her2 can do without."),
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of images: PNG, TIFF or JPEG.")
-    ] = None,
-    masks: Annotated[Path | None, typer.Option(help="Folder of masks of the same names.")] = None,
-    positive: Positive = "255",
-    groups: Groups = None,
-    region: Region = None,
-    mpp: Mpp = None,
+    folders: Folders,
+    output: Annotated[Path, typer.Option("--output", "-o", help="results.json to write.")],
+    options: ProtocolOptions,
     name: Annotated[str, typer.Option(help="The set's name in the tables.")] = "",
     methods: Annotated[
         list[str] | None, typer.Option(help="Methods, separated by commas or repeated.")
@@ -74,52 +55,7 @@ def benchmark(
         list[str] | None, typer.Option(help="What --active compares; all if left out.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Trainings at a time, one thread each.")] = 1,
-    passes: Annotated[
-        int | None,
-        typer.Option(
-            "--budget", help="Image passes of a training, the same for all methods; small: 6000."
-        ),
-    ] = None,
-    protocol: Named = "small",
-    strong: Strong = None,
-    network: Network = None,
-    encoder: Encoder = None,
-    encoder_weights: Weights = "scratch",
-    crop: Crop = None,
-    batch: Batch = None,
-    learning_rate: Rate = None,
-    schedule: Schedule = None,
-    warm_up: WarmUp = None,
-    loss: Loss = None,
-    device: Device = "cpu",
-    compiled: Compile = False,
     judge: Judge = "test",
-    her2: Annotated[
-        Path | None,
-        typer.Option(help="CSV of image and category: compare HER2 scores instead of methods."),
-    ] = None,
-    her2_protocol: Annotated[str, typer.Option(help="Rules of --her2.")] = "asco_cap_2023_breast",
-    calibration: Annotated[
-        Path | None, typer.Option(help="Of --her2: what `calibrate` wrote.")
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="Of --her2: weights that draw the masks.")
-    ] = None,
-    regions: Annotated[
-        Path | None, typer.Option(help="Of --her2: folder of GeoJSON by the images' names.")
-    ] = None,
-    detector: Annotated[
-        Path | None, typer.Option(help="Of --her2: weights of a nucleus detector.")
-    ] = None,
-    gap: Annotated[
-        str | None, typer.Option(help="Of --her2: what the guideline's gap is scored as.")
-    ] = None,
-    merge_zero_plus: Annotated[
-        bool, typer.Option("--merge-zero-plus", help="Of --her2: count 0+ as 0.")
-    ] = False,
-    into: Annotated[
-        Path | None, typer.Option(help="Of --her2: folder for a figure of each disagreement.")
-    ] = None,
 ) -> None:
     """Compare methods on a folder of images and masks, at equal budgets, on held-out groups.
 
@@ -127,107 +63,110 @@ def benchmark(
     folder beside it that ends in .work. What is in results.json is not run again, so it can be
     killed, gone on with and added to.
     """
-    if her2 is not None:
-        from worker.commands import her2_agreement
-
-        with in_words():
-            her2_agreement.compare(
-                her2,
-                output,
-                masks=masks,
-                positive=positive,
-                protocol=her2_protocol,
-                calibration=calibration,
-                model=model,
-                regions=regions,
-                detector=detector,
-                gap=gap,
-                merge_zero_plus=merge_zero_plus,
-                into=into,
-            )
-        return
-    if images is None or masks is None:
-        raise Refused("--images and --masks are needed, or --her2.", code="wrong_option")
-    if output is None:
-        raise Refused("-o names the results.json to write.", code="wrong_option")
+    folders.check()
+    options.check()
     check_judge(judge)
-    at_least(1, jobs=jobs, seeds=seeds, budget=passes, batch=batch, crop=crop)
-    at_least(0, warm_up=warm_up)
-    above_zero(learning_rate=learning_rate, mpp=mpp)
+    at_least(1, jobs=jobs, seeds=seeds)
     shares = [share_of(word) for word in words(labelled) or ["0.02", "0.05"]]
     check_places(output, name)
     with in_words():
-        from models.study import checks, dataset, results
+        from models.study import checks
         from models.study.contenders import chosen
-        from models.study.runs import cells_of
 
-        shared = protocol_of(
-            protocol,
-            passes=passes,
-            strong=strong,
-            network=network,
-            encoder=encoder,
-            encoder_weights=encoder_weights,
-            crop=crop,
-            batch=batch,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            warm_up=warm_up,
-            loss=loss,
-            device=device,
-            compile=compiled,
-        )
+        protocol = options.chosen()
         competing = chosen(words(methods), variants)
-        checks.check(competing, shared)
-        if active and len(competing) != 1:
-            raise Refused("--active takes one of --methods.", code="wrong_option")
-        kept = None if active else results.Results(output, shared)
-        data = dataset.read(
-            images, masks, positive=positive, groups=groups, region=region, name=name, mpp=mpp
-        )
-        if kept is None:
-            from models.study.active import Plan
-
-            plan = Plan(competing[0], shared, tuple(sorted(set(shares))), work_of(output), judge)
-            compare_strategies(plan, data, words(strategies), seeds, jobs, output)
-            return
-        cells = cells_of(competing, shares, seeds)
-        if stale := kept.outdated(data, shared, cells):
-            complain(f"{len(stale)} trainings in {output} are of other options: they run again.")
-        with bar("trainings", len(cells)) as show:
-            results.complete(
-                kept,
-                data,
-                shared,
-                cells,
-                work_beside(output, work_of(output)),
-                judge=judge,
-                jobs=jobs,
-                progress=lambda done, of, _: show(done, of),
+        checks.check(competing, protocol)
+        if active:
+            compare_strategies(
+                one_of_them(competing),
+                protocol,
+                sorted(set(shares)),
+                words(strategies),
+                Study(folders, name, output, judge, seeds, jobs),
             )
-        illustrate(kept.content, data, output, judge)
+        else:
+            compare_methods(
+                competing, protocol, shares, Study(folders, name, output, judge, seeds, jobs)
+            )
+
+
+@dataclass(frozen=True)
+class Study:
+    """What both kinds of comparison need: which set, where to, whose figures, how many of what."""
+
+    folders: Folders
+    name: str
+    output: Path
+    judge: str
+    seeds: int
+    jobs: int
+
+    @property
+    def work(self) -> Path:
+        """Where trainings lie until they are finished, and their weights after."""
+        return self.output.with_suffix(".work")
+
+
+def one_of_them(competing: "list[Contender]") -> "Contender":
+    if len(competing) != 1:
+        raise OptionRefused("--active takes one of --methods.")
+    return competing[0]
+
+
+def compare_methods(
+    competing: "list[Contender]", protocol: "Protocol", shares: list[float], study: Study
+) -> None:
+    """Train every method on every share, as often as there are seeds; print the tables."""
+    from models.study import results
+    from models.study.runs import cells_of
+
+    output = study.output
+    kept = results.Results(output, protocol)
+    data = study.folders.read(study.name)
+    cells = cells_of(competing, shares, study.seeds)
+    if stale := kept.outdated(data, protocol, cells):
+        complain(f"{len(stale)} trainings in {output} are of other options: they run again.")
+    with bar("trainings", len(cells)) as show:
+        results.complete(
+            kept,
+            data,
+            protocol,
+            cells,
+            work_beside(output, study.work),
+            judge=study.judge,
+            jobs=study.jobs,
+            progress=lambda done, of, _: show(done, of),
+        )
+    illustrate(kept.content, data, study)
 
 
 def compare_strategies(
-    plan: Any, data: Any, strategies: list[str], seeds: int, jobs: int, output: Path
+    method: "Contender",
+    protocol: "Protocol",
+    shares: list[float],
+    strategies: list[str],
+    study: Study,
 ) -> None:
     """Run the study of active learning; print its table, write it and draw its curves."""
     from models.study import active, active_report
     from models.study.machine import describe
     from models.study.strategies import STRATEGIES
 
-    if len(plan.shares) < 2:
-        raise Refused("--active needs at least two --labelled shares.", code="wrong_option")
+    output = study.output
+    data = study.folders.read(study.name)
+    if len(shares) < 2:
+        raise OptionRefused("--active needs at least two --labelled shares.")
+    plan = active.Plan(method, protocol, tuple(shares), study.work, study.judge)
     strategies = strategies or list(STRATEGIES)
-    active.check_output(output, plan, data, strategies, seeds)
+    active.check_output(output, plan, data, strategies, study.seeds)
     work_beside(output, plan.work)
     with bar("chains", 1) as show:
         found = active.study(
             plan,
             data,
             strategies,
-            seeds,
-            jobs=jobs,
+            study.seeds,
+            jobs=study.jobs,
             progress=lambda done, of, _: show(done, of),
         )
     found |= {"measured": describe()}
@@ -241,33 +180,25 @@ def compare_strategies(
 def check_places(output: Path, name: str) -> None:
     """Refuse a file that something else of the study would be written over, and odd set names."""
     if output.is_dir() or output.suffix in {".md", ".png", ".new", ".work"}:
-        raise Refused(f"-o names a .json file, not {output}.", code="wrong_option")
+        raise OptionRefused(f"-o names a .json file, not {output}.")
     if name and (name != Path(name).name or name.startswith(".")):
-        raise Refused(f"--name is no path, as {name} is.", code="wrong_option")
+        raise OptionRefused(f"--name is no path, as {name} is.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise Refused(
+        raise OptionRefused(
             "`benchmark` is not for torchrun, whose processes would all run all of it: --jobs runs "
-            "several trainings side by side, on all GPUs.",
-            code="wrong_option",
+            "several trainings side by side, on all GPUs."
         )
 
 
-def work_of(output: Path) -> Path:
-    """Where trainings lie until they are finished, and their weights after."""
-    return output.with_suffix(".work")
-
-
-def illustrate(content: dict[str, Any], data: Any, output: Path, judge: str) -> None:
+def illustrate(content: dict[str, Any], data: "Dataset", study: Study) -> None:
     """Print the tables and draw what belongs to them."""
     from models.study import figures, table
 
-    markdown = table.markdown(content, judge)
-    output.with_suffix(".md").write_text(markdown)
-    figures.curves(content, output.with_suffix(".curves.png"))
+    markdown = table.markdown(content, study.judge)
+    study.output.with_suffix(".md").write_text(markdown)
+    figures.curves(content, study.output.with_suffix(".curves.png"))
     # pictures of people's images stay out of the folder of results
-    figures.gallery(
-        content, data, work_of(output), work_of(output) / f"{data.name}.png", judge=judge
-    )
+    figures.gallery(content, data, study.work, study.work / f"{data.name}.png", judge=study.judge)
     say(markdown)
 
 

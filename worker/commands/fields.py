@@ -15,7 +15,7 @@ from backend.her2.scores.detector import Mounted, mounted
 from backend.kit.errors import MembranaError
 from models.prediction import Predictor
 from models.study.files import check_positive, pictures
-from worker.commands.options import Refused, in_words
+from worker.commands.options import OptionRefused, Refused, in_words
 from worker.commands.pictures import (
     Picture,
     area_of,
@@ -98,7 +98,7 @@ def of_her2() -> Iterator[None]:
     except CalibrationInvalid as error:
         raise Refused(str(error), code="calibration_invalid") from error
     except ProtocolError as error:
-        raise Refused(str(error), code="protocol") from error
+        raise OptionRefused(str(error), code="protocol") from error
     except CalibrationError as error:
         raise Refused(str(error), code="controls") from error
 
@@ -143,9 +143,8 @@ def source_of(
     detector: Path | None = None,
 ) -> Source:
     if (mask is not None) + (model is not None) + proposal != 1:
-        raise Refused(
-            "Say where the masks come from: --mask FOLDER, --model FILE or --proposal.",
-            code="wrong_option",
+        raise OptionRefused(
+            "Say where the masks come from: --mask FOLDER, --model FILE or --proposal."
         )
     check_positive(positive)
     found = mounted(detector) if detector else None
@@ -172,10 +171,9 @@ def check_names(paths: list[Path], source: Source) -> None:
     Likewise one file of regions for several pictures.
     """
     if source.regions and not source.regions.is_dir() and len(paths) > 1:
-        raise Refused(
+        raise OptionRefused(
             f"{source.regions.name} is of one picture, and these are {len(paths)}: give a folder "
-            "of GeoJSON files by their names.",
-            code="wrong_option",
+            "of GeoJSON files by their names."
         )
     by_folder = source.masks is not None or (source.regions and source.regions.is_dir())
     seen: dict[str, Path] = {}

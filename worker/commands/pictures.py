@@ -22,7 +22,7 @@ from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, Regions, scaled
 from models.prediction import Predictor
 from models.study import files
 from models.study.files import DEEP, as_pixels, opened
-from worker.commands.options import Refused
+from worker.commands.options import OptionRefused, Refused
 from worker.layout import CODES, TURNED_UPRIGHT, Layout, is_plain, layout_of, look_at, shown_by
 from worker.pixel_size import PixelSize, pixel_size
 from worker.plain_pictures import in_srgb, look_into, rgb_of
@@ -60,7 +60,7 @@ def stated_size(mpp: float | None, said_by: str) -> float | None:
     from backend.slides.catalogue.schemas import COARSEST_UM, FINEST_UM, plausible
 
     if mpp is not None and not plausible(mpp):
-        raise Refused(
+        raise OptionRefused(
             f"{said_by} says {mpp:g} µm per pixel: a microscope's pixel size lies between "
             f"{FINEST_UM} and {COARSEST_UM:g} µm (0.25 for a 40× scan, 0.5 for 20×).",
             code="mpp_implausible",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import app, connect, say
+from backend.cli import AlreadyTold, app, connect, say
 from backend.client import Client, JobFailed
 from backend.progress import bar
 from worker.commands.options import Refused
@@ -120,7 +120,7 @@ def verify(client: Client, file: Path) -> None:
         said |= {"computed_again": DIFFERS, "detail": failed.detail}
     say(json.dumps(said, ensure_ascii=False))
     if {said["file"], said["computed_again"]} != {IDENTICAL}:
-        raise typer.Exit(1)
+        raise AlreadyTold("The file or the report differs.")
 
 
 def unpacked(content: bytes) -> bytes:

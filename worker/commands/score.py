@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import app, complain, say
+from backend.cli import AlreadyTold, app, complain, say
 from backend.progress import bar
 from worker.commands.controls import calibration_of, doubts_on
 from worker.commands.fields import (
@@ -20,7 +20,7 @@ from worker.commands.fields import (
     rules_of,
     source_of,
 )
-from worker.commands.options import Refused, folder_of, in_words
+from worker.commands.options import OptionRefused, folder_of, in_words
 from worker.commands.pictures import read_picture, remark_on, stated_size
 from worker.commands.score_files import ScoreFiles
 
@@ -120,7 +120,7 @@ def score(
             files.failed(failed)
     say(json.dumps(documents, indent=1))
     if failed:
-        raise typer.Exit(1)
+        raise AlreadyTold(f"{len(failed)} of {len(paths)} images were not scored.")
 
 
 @app.command()
@@ -153,7 +153,7 @@ def calibrate(
         stated_size(mpp, "--mpp")
         for option, said in (("--scanner", scanner), ("--antibody", antibody)):
             if not said.strip():
-                raise Refused(f"{option} is empty: thresholds hold for one.", code="wrong_option")
+                raise OptionRefused(f"{option} is empty: thresholds hold for one.")
         rules = rules_of(protocol, None, None, merge_zero_plus=False)
         source = source_of(mask, positive, model, proposal=proposal, detector=detector)
         given = {"negative": negative, "low": low, "strong": strong, "blank": blank or []}

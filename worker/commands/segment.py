@@ -13,15 +13,15 @@ import numpy.typing as npt
 import typer
 from PIL import Image
 
-from backend.cli import app, say
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.cli import AlreadyTold, app, say
+from backend.exchange.words import RESEARCH_USE_ONLY
 from backend.progress import bar
 from models.cold_start import ColdStart
 from models.her2.pixels import Field
 from models.prediction import Predictor
 from worker.commands.fields import files_of, going_on
 from worker.commands.narrowing import calibration_of
-from worker.commands.options import Refused, folder_of, in_words, one_of
+from worker.commands.options import OptionRefused, Refused, folder_of, in_words, one_of
 from worker.commands.pictures import (
     check_model,
     predicted,
@@ -96,7 +96,7 @@ def segment(
             show(len(told), len(paths))
     say(json.dumps(told, indent=1, ensure_ascii=False))
     if any("problem" in each for each in told):
-        raise typer.Exit(1)
+        raise AlreadyTold("Not every image has a mask.")
 
 
 def ranges_for(
@@ -106,12 +106,10 @@ def ranges_for(
     one_of("precision", precision, ("f32", "int8"))
     if precision == "f32":
         if calibration:
-            raise Refused("--calibration is of --precision int8.", code="wrong_option")
+            raise OptionRefused("--calibration is of --precision int8.")
         return None
     if model is None:
-        raise Refused(
-            "--precision int8 needs --model: the stain rule has no network.", code="wrong_option"
-        )
+        raise OptionRefused("--precision int8 needs --model: the stain rule has no network.")
     check_model(model)
     return calibration_of(model, files_of(calibration), mpp)
 

@@ -1,15 +1,16 @@
-"""`membrana benchmark --her2`: computed HER2 categories against those that people gave."""
+"""`membrana agreement`: computed HER2 categories against those that people gave."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from backend.cli import complain, say
+from backend.cli import AlreadyTold, app, complain, say
 from backend.progress import bar
+from worker.commands.agreement_table import PERCENTAGES, Row, rows_of
 from worker.commands.controls import doubts_on
 from worker.commands.fields import (
     Source,
@@ -21,9 +22,9 @@ from worker.commands.fields import (
     rules_of,
     source_of,
 )
-from worker.commands.her2_table import PERCENTAGES, Row, rows_of
-from worker.commands.options import folder_of
+from worker.commands.options import folder_of, in_words
 from worker.commands.pictures import read_picture, remark_on
+from worker.commands.score import Calibration, Drawn, Gap, Merge, Model, Nuclei, Positive, Rules
 
 UNMERGED = (
     "No given category is 0+, some computed ones are: if the readers' guideline has no 0+, "
@@ -33,30 +34,37 @@ FEW_READERS = "The consensus is of {number} readers: three are needed for one th
 Scored = tuple[Row, dict[str, Any]]
 
 
-def compare(
-    table: Path,
-    output: Path | None,
+@app.command()
+def agreement(
+    table: Annotated[Path, typer.Argument(help="CSV of image and category, or several readers'.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="JSON to write, and plots beside it.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of membrane masks of the same names and sizes.")
+    ] = None,
+    positive: Positive = "255",
+    model: Model = None,
+    regions: Drawn = None,
+    detector: Nuclei = None,
+    protocol: Rules = "asco_cap_2023_breast",
+    calibration: Calibration = None,
+    gap: Gap = None,
     *,
-    masks: Path | None,
-    positive: str,
-    model: Path | None = None,
-    regions: Path | None = None,
-    detector: Path | None = None,
-    protocol: str,
-    calibration: Path | None,
-    gap: str | None = None,
-    merge_zero_plus: bool = False,
-    into: Path | None = None,
+    merge_zero_plus: Merge = False,
+    into: Annotated[
+        Path | None, typer.Option(help="Folder for a figure of each disagreement.")
+    ] = None,
 ) -> None:
-    """Score the images of a table and compare; prints one JSON document, and writes it if asked.
+    """Compare computed HER2 categories with those that people gave. For Research Use Only.
 
-    The table (worker.commands.her2_table) has true categories, or several readers'. Without masks
-    and model the stain rule draws the membranes. An image that can't be scored is named and left
-    out of the figures, and the exit code is 1. `into`: a figure of each disagreement.
+    Scores the images of the table (its columns: docs/her2.md) and prints one JSON document.
+    Without masks and model the stain rule draws the membranes. An image that can't be scored is
+    named and left out of the figures, and the exit code is 1.
     """
     from worker.her2.detector import of_detector
 
-    with of_her2():
+    with in_words(), of_her2():
         rules = rules_of(protocol, calibration, gap, merge_zero_plus=merge_zero_plus)
         source = source_of(
             masks,
@@ -96,7 +104,7 @@ def compare(
         plot_percentages(scored, output)
     say(text)
     if failed:
-        raise typer.Exit(1)
+        raise AlreadyTold(f"{len(failed)} of {len(rows)} images were not scored.")
 
 
 def of_row(

@@ -1,4 +1,4 @@
-"""The table that `membrana benchmark --her2` reads: images and what people said of them.
+"""The table that `membrana agreement` reads: images and what people said of them.
 
 CSV of `image` (its path from the table's folder) and `category`: 0, 0+, 1+, 2+, 3+ or "not
 assessable". Columns `category_…` hold the categories of single readers, who may have left some
