@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from backend.errors import WRONG_USE, MembranaError
+from backend.kit.errors import WRONG_USE, MembranaError
 from backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def as_told(error: Exception) -> MembranaError:
 
 
 def wrong_setting(error: ValidationError) -> WrongSetting:
-    from backend.plain_words import described
+    from backend.kit.plain_words import described
 
     first = error.errors()[0]
     name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title

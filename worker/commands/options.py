@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from backend.errors import WRONG_USE, MembranaError
+from backend.kit.errors import WRONG_USE, MembranaError
 
 Judge = Annotated[
     str,
