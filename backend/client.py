@@ -10,12 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from backend.kit.errors import (
-    WRONG_USE,
-    MembranaError,
-    NotFound,
-    Unavailable,
-)
+from backend.kit.errors import WRONG_USE, MembranaError, NotFound, Unavailable
 
 CHUNK = 8 << 20
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -12,12 +12,7 @@ import pytest
 import backend
 import worker
 from backend.client import NoToken
-from backend.kit.errors import (
-    FAILED,
-    WRONG_USE,
-    MembranaError,
-    NotFound,
-)
+from backend.kit.errors import FAILED, WRONG_USE, MembranaError, NotFound
 from models.networks import EncoderUnknown, NetworkError
 from models.study.files import DatasetError, OptionWrong
 from tests.cli.conftest import Membrana

@@ -8,12 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import (
-    AlreadyTold,
-    app,
-    complain,
-    say,
-)
+from backend.cli import AlreadyTold, app, complain, say
 from backend.progress import bar
 from worker.commands.agreement_table import PERCENTAGES, Row, rows_of
 from worker.commands.controls import doubts_on

@@ -10,12 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import (
-    AlreadyTold,
-    app,
-    connect,
-    say,
-)
+from backend.cli import AlreadyTold, app, connect, say
 from backend.client import Client, JobFailed
 from backend.progress import bar
 from worker.commands.options import Refused

@@ -7,12 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import (
-    AlreadyTold,
-    app,
-    complain,
-    say,
-)
+from backend.cli import AlreadyTold, app, complain, say
 from backend.progress import bar
 from worker.commands.controls import calibration_of, doubts_on
 from worker.commands.fields import (
