@@ -5,7 +5,6 @@ only logged, some only stand in its error buffer: all three are listened to here
 """
 
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pyvips
+from simplejpeg import decode_jpeg as decode_jpeg_strictly
+from simplejpeg import decode_jpeg_header
 
 LOGGER = logging.getLogger("pyvips")
 """Where pyvips hands on what libvips and the libraries below it warn of."""
@@ -22,15 +23,26 @@ TURN = threading.RLock()
 # answer for another file of the same name
 pyvips.cache_set_max(0)
 
-QUIET_ABOUT = ("error in tile", "read gave", "VipsIcc:", "icc_import:")
-"""How libvips says where it happened, never the reason; and what it says of a colour profile, which
-is judged elsewhere and damages no pixel."""
+QUIET_ABOUT = (
+    # where it happened, never the reason
+    "error in tile",
+    "read gave",
+    # of a colour profile, which is judged elsewhere and damages no pixel
+    "VipsIcc:",
+    "icc_import:",
+    # of the pixels' size, not of the pixels
+    "unknown JFIF resolution unit",
+)
+"""What libvips says that is no complaint of pixels."""
 
 
-MARK = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-"""What ends coded pixels of a JPEG: a marker that is neither stuffing nor a restart."""
-END_OF_IMAGE = 0xD9
-CUT = 2
+END_OF_IMAGE = b"\xff\xd9"
+PADDING = b"\0\xff"
+OVER = "extraneous bytes"
+"""How libjpeg says that there are more coded bytes than pixels."""
+OF_THE_HEAD = ("Unknown Adobe color transform", "Warning: unknown JFIF revision")
+INKS = ("CMYK", "YCCK")
+EIGHTH = 8
 
 
 class PictureDamaged(ValueError):
@@ -116,24 +128,25 @@ def loader_of(path: Path) -> tuple[Any, str]:
 def check_jpeg(data: bytes) -> None:
     """Hold a JPEG's coded pixels to their end. Raises PictureDamaged.
 
-    Flipped bits shift what follows, and where that needs fewer bytes than there are, decoders
-    stop at the picture's last row and never see the rest. Whole data, cut by two bytes, is too
-    short and said to be; if nothing is missed, there was too much.
+    Flipped bits shift what follows, and where that needs fewer bytes than there are, most decoders
+    stop at the picture's last row and never see the rest. This one reads on to the end's mark.
+    What a flipped bit leaves decodable to the byte can't be known: JPEG has no checksum.
     """
-    end = end_of_jpeg(data)
-    if end is None:
-        raise PictureDamaged("the data ends too early")
     try:
-        with strictly():
-            decode_jpeg(data)
-    except pyvips.Error as error:
-        raise PictureDamaged(str(error.detail).strip()) from error
+        decode_jpeg(data)
+    except ValueError as error:
+        if OVER not in str(error) or not is_padded(data):
+            raise PictureDamaged(str(error)) from error
+
+
+def is_padded(data: bytes) -> bool:
+    """Say whether all that is left over before a JPEG's end is padding, which some writers add."""
+    body, end, _ = data.rpartition(END_OF_IMAGE)
     try:
-        with strictly():
-            decode_jpeg(data[: end - CUT] + data[end:])
-    except (PictureDamaged, pyvips.Error):
-        return
-    raise PictureDamaged("Corrupt JPEG data: more of it than the picture has pixels")
+        decode_jpeg(body.rstrip(PADDING) + end)
+    except ValueError:
+        return False
+    return True
 
 
 def check_jpeg_file(path: Path) -> None:
@@ -144,20 +157,14 @@ def check_jpeg_file(path: Path) -> None:
 
 
 def decode_jpeg(data: bytes) -> None:
-    """Decode a JPEG as far as its coded data goes; an eighth of its size costs least."""
-    pyvips.Image.jpegload_buffer(data, shrink=8, access="sequential", fail_on="warning").avg()
-
-
-def end_of_jpeg(data: bytes) -> int | None:
-    """Return where the mark of the end of a JPEG's first picture stands, None without one."""
-    at = 2
-    while (mark := MARK.search(data, at)) is not None:
-        at = mark.start()
-        if data[at + 1] == END_OF_IMAGE:
-            return at
-        # a segment says how long it is; coded pixels follow the last one
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return None
+    """Decode a JPEG to its end mark; an eighth of its size costs least. Raises ValueError."""
+    _, _, space, _ = decode_jpeg_header(data, strict=False)
+    colours = "CMYK" if space in INKS else "GRAY"
+    try:
+        decode_jpeg_strictly(data, colours, min_factor=EIGHTH)
+    except ValueError as error:
+        if not str(error).startswith(OF_THE_HEAD):
+            raise
 
 
 def check_whole(path: Path, **options: Any) -> None:

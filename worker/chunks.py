@@ -40,12 +40,28 @@ def check(path: Path, page: Page, stopping: Stopping = never) -> None:
 
 def chunks_of(path: Path, page: Page) -> Iterator[bytes]:
     """Yield a page's tiles or strips as they are stored; empty ones are none."""
+    yield from filter(None, stored(path, page))
+
+
+def stored(path: Path, page: Page) -> Iterator[bytes]:
+    """Yield a page's tiles or strips as they are stored; b"" for one that is not there."""
     offsets, counts = places(page)
     with path.open("rb") as file:
         for offset, count in zip(offsets, counts, strict=False):
-            if count:
-                file.seek(offset)
-                yield file.read(count)
+            file.seek(offset)
+            yield file.read(count)
+
+
+def damaged(path: Path, page: Page, stopping: Stopping = never) -> Iterator[int]:
+    """Yield the numbers of a page's JPEG tiles that can't be decoded to their end."""
+    for number, data in enumerate(stored(path, page)):
+        stopping()
+        if not data:
+            continue
+        try:
+            decoding.check_jpeg(with_tables(data, page))
+        except PictureDamaged:
+            yield number
 
 
 def places(page: Page) -> tuple[tuple[int, ...], tuple[int, ...]]:

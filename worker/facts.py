@@ -7,6 +7,7 @@ from backend.her2.regions import service as regions
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.reading import colour, tiff
+from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.reader import OpenSlideReader, open_slide, slide_path
 from models.phantom.mark import is_marked
 from worker.context import JobContext
@@ -20,7 +21,10 @@ AT_THE_DOOR = frozenset({BOUNDS_IGNORED, colour.UNUSABLE, *CODES})
 
 @dataclass(frozen=True)
 class Facts:
-    """What a slide file says of itself. qc: flags for what of it could not be taken."""
+    """What a slide file says of itself. qc: flags for what of it could not be taken.
+
+    damaged: tiles of the file that is read from now on, which are not to be.
+    """
 
     width: int
     height: int
@@ -29,6 +33,7 @@ class Facts:
     objective_power: float | None
     synthetic: bool
     qc: tuple[str, ...] = ()
+    damaged: tuple[DamagedTile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
         objective_power=positive(properties.get("openslide.objective-power")),
         synthetic=is_marked(xmp_of(reader.path), description),
         qc=ignored + (layout.qc if layout else ()),
+        damaged=reader.damaged,
     )
 
 
@@ -95,5 +101,6 @@ def as_before(ctx: JobContext, slide: Slide) -> Opened:
         objective_power=slide.objective_power,
         synthetic=slide.synthetic,
         qc=tuple(code for code in slide.qc if code in AT_THE_DOOR),
+        damaged=reader.damaged,
     )
     return Opened(reader, facts, slide.derived_key)

@@ -83,7 +83,7 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     except SlideUnreadable as reason:
         return open_otherwise(ctx, slide, blob, reason)
     try:
-        check_tiles(path, reader.properties.get("openslide.vendor"), ctx.check)
+        reader.damaged = check_tiles(path, reader, ctx.check)
         layout = look_at(path, reader)
     except BaseException:
         reader.close()
@@ -151,10 +151,12 @@ def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:
             with stoppable(ctx):
                 convert_slide(with_reader, target, mpp=found.facts.mpp, watch=watch_of(ctx))
     except RegionUnreadable:
-        return replace(found, reader=OpenSlideReader(with_reader.path, **manner(slide)))
+        again = OpenSlideReader(with_reader.path, **manner(slide))
+        again.damaged = with_reader.damaged
+        return replace(found, reader=again)
     finally:
         with_reader.close()
-    return Opened(OpenSlideReader(target), found.facts, key)
+    return Opened(OpenSlideReader(target), replace(found.facts, damaged=()), key)
 
 
 def shows(pyramid: Path, size: SizePx) -> bool:

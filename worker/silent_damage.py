@@ -1,34 +1,48 @@
-"""Damage of a slide's tiles that OpenSlide would not notice: looked for once, at ingest.
+"""Damage of a slide's tiles that its decoder makes pixels of: looked for once, at ingest.
 
 OpenSlide makes every warning of libjpeg and OpenJPEG an error of the place (JPEG in colours,
-JPEG 2000). What it reads through libtiff it takes with libtiff's warnings, which nobody hears:
-PackBits, grey or planar JPEG; and libtiff compares Deflate's checksum only where the data ends
-as expected. Those, few files, are decoded to their end here; the rest cost nothing.
+JPEG 2000), but stops at a tile's last row: coded data that is left over, a sign of flipped bits,
+it never sees; a tile that is not there it shows as glass, or enlarged from a coarser level. Such
+tiles are named, and not read. What it reads through libtiff it takes with libtiff's warnings, which
+nobody hears: PackBits, grey or planar JPEG; and libtiff compares Deflate's checksum only where the
+data ends as expected. Those, few files, are decoded to their end here, and refused.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from backend.slides.reading import pixel_kinds, tiff
+from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.pixel_kinds import COMPRESSIONS
-from backend.slides.reading.reader import SlideUnreadable
+from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from backend.slides.reading.tiff import Page, Tag
 from models import decoding
 from models.decoding import PictureDamaged
 from worker import chunks
 from worker.chunks import Stopping, never
+from worker.layout import level_size, levels_of
 from worker.plain_pictures import plain
 
 PACKBITS = 32773
 CONTIGUOUS = 1
+WHOLE = frozenset({"aperio", "generic-tiff"})
+"""Vendors that leave no tile out where there is only glass."""
+MANY = 2_000
+"""More damaged tiles than this, and the file is not worth keeping."""
 
 
-def check_tiles(path: Path, vendor: str | None, stopping: Stopping = never) -> None:
-    """Raise SlideUnreadable for a TIFF with damage that would be read as pixels.
+def check_tiles(
+    path: Path, reader: OpenSlideReader, stopping: Stopping = never
+) -> tuple[DamagedTile, ...]:
+    """Return the tiles that are not to be read; raise SlideUnreadable for a TIFF that is not.
 
     stopping: called between chunks; may raise what ends the job.
     """
+    vendor = reader.properties.get("openslide.vendor")
     if vendor in pixel_kinds.TRUSTED:
-        return
+        return ()
+    found: list[DamagedTile] = []
+    levels = {level_size(reader, number): number for number in reversed(range(levels_of(reader)))}
     for number, page in enumerate(tiff.pages(path)):
         if not page.is_tiled:
             continue
@@ -39,11 +53,41 @@ def check_tiles(path: Path, vendor: str | None, stopping: Stopping = never) -> N
                 chunks.check(path, page, stopping)
                 decoding.check_whole(path, page=number)
         except PictureDamaged as damage:
-            name = COMPRESSIONS.get(page.whole(Tag.COMPRESSION, 1), "the decoder")
-            raise SlideUnreadable(
-                f"The slide's pixels are damaged and can't be decoded: {name} says "
-                f"“{plain(str(damage))}”. Copy the file again, or export it anew."
-            ) from damage
+            raise unreadable(page, str(damage)) from damage
+        level = levels.get((page.whole(Tag.WIDTH), page.whole(Tag.HEIGHT)))
+        if level is None:
+            continue
+        bad = missing(page) if vendor in WHOLE else set()
+        if page.whole(Tag.COMPRESSION, 1) == pixel_kinds.JPEG and not is_lenient(page):
+            bad |= set(chunks.damaged(path, page, stopping))
+        found += places_of(bad, page, level)
+        if len(found) > MANY:
+            raise unreadable(page, f"more than {MANY} tiles are damaged")
+    return tuple(found)
+
+
+def unreadable(page: Page, reason: str) -> SlideUnreadable:
+    name = COMPRESSIONS.get(page.whole(Tag.COMPRESSION, 1), "the decoder")
+    return SlideUnreadable(
+        f"The slide's pixels are damaged and can't be decoded: {name} says “{plain(reason)}”. "
+        "Copy the file again, or export it anew."
+    )
+
+
+def missing(page: Page) -> set[int]:
+    """Return the numbers of the tiles that a page has a place for and no bytes."""
+    _, counts = chunks.places(page)
+    return {number for number, count in enumerate(counts) if not count}
+
+
+def places_of(numbers: set[int], page: Page, level: int) -> Iterator[DamagedTile]:
+    width, height = page.whole(Tag.TILE_WIDTH), page.whole(Tag.TILE_HEIGHT)
+    across = -(-page.whole(Tag.WIDTH) // width)
+    down = -(-page.whole(Tag.HEIGHT) // height)
+    # planes of one colour each follow one another
+    for number in sorted({each % (across * down) for each in numbers}):
+        row, column = divmod(number, across)
+        yield DamagedTile(level, column * width, row * height, width, height)
 
 
 def is_lenient(page: Page) -> bool:

@@ -1,5 +1,6 @@
 """Look at a whole slide at low power: where its tissue is, and which patches that makes."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,9 +70,17 @@ def overview_downsample(width: int, height: int, mpp: float) -> float:
 
 
 def survey(
-    reader: SlideReader, slide: Measured, *, analysis_mpp: float, min_tissue_fraction: float
+    reader: SlideReader,
+    slide: Measured,
+    *,
+    analysis_mpp: float,
+    min_tissue_fraction: float,
+    damaged: Sequence[Region0] = (),
 ) -> Survey:
-    """Find tissue, patches and quality flags. Raise SlideUnreadable if no pixel can be read."""
+    """Find tissue, patches and quality flags. Raise SlideUnreadable if no pixel can be read.
+
+    damaged: boxes known to be unreadable, even if a coarser level shows what was there.
+    """
     width, height, mpp = measures(slide)
     rows_wanted, columns_wanted = grid_shape(slide, analysis_mpp)
     if rows_wanted * columns_wanted > MOST_PATCHES:
@@ -80,6 +89,8 @@ def survey(
             f"{height * mpp / 1000:.0f} mm large. Correct the pixel size."
         )
     overview = read_overview(reader, overview_downsample(width, height, mpp))
+    for box in damaged:
+        mark_damaged(overview, box)
     if overview.nothing_readable:
         raise SlideUnreadable(
             "The file opens, but none of its pixels can be read: the image data is damaged. Copy "
@@ -108,6 +119,13 @@ def survey(
         qc=flags,
         rows=rows,
     )
+
+
+def mark_damaged(overview: Overview, box: Region0) -> None:
+    step = overview.downsample
+    rows = slice(max(0, math.floor(box.y / step)), max(0, math.ceil(box.bottom / step)))
+    columns = slice(max(0, math.floor(box.x / step)), max(0, math.ceil(box.right / step)))
+    overview.unreadable[rows, columns] = True
 
 
 def patch_rows(

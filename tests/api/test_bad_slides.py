@@ -4,8 +4,11 @@ import csv
 from pathlib import Path
 
 import pytest
+import tifffile
 
 from backend.jobs.tables import JobKind
+from backend.slides.catalogue import service as slides
+from models.phantom import PhantomSpec, write
 from tests.conftest import Service
 from worker import conversion
 
@@ -129,3 +132,39 @@ def test_a_damaged_slide_without_levels_keeps_its_damage_marked(
     assert slide["state"] == "ready"
     assert "unreadable_regions" in slide["qc"]
     assert list(service.settings.slide_folder.glob("*.tif")) == []
+
+
+def test_damage_that_decoders_pass_over_is_marked_and_not_shown(
+    service: Service, tmp_path: Path
+) -> None:
+    """Bits that leave coded data over: OpenSlide makes tissue of them; nobody may see it."""
+    path = tmp_path / "a.tif"
+    write(PhantomSpec(width=2500, height=2048, seed=3), path, threads=2)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        across = -(-page.imagewidth // page.tilewidth)
+        middle = across * (page.imagelength // page.tilelength // 2) + across // 2
+        offset, length = page.dataoffsets[middle], page.databytecounts[middle]
+        row, column = divmod(middle, across)
+        box = [0, column * page.tilewidth, row * page.tilelength, page.tilewidth, page.tilelength]
+    data = bytearray(path.read_bytes())
+    data[offset + length // 2 : offset + length // 2 + 64] = bytes(64)
+    slide_id = service.client.post("/slides", files={"file": ("a.tif", bytes(data))}).json()["id"]
+    service.run_jobs(INGEST)
+    slide = service.client.get(f"/slides/{slide_id}").json()
+    assert slide["state"] == "ready"
+    assert "unreadable_regions" in slide["qc"]
+    with service.database.reading() as session:
+        assert slides.get(session, slide_id).damaged_tiles == [box]
+    _, x, y, width, height = box
+    for patch in patches(service, slide_id):
+        there = (
+            patch["x"] < x + width
+            and x < patch["x"] + patch["size"]
+            and patch["y"] < y + height
+            and y < patch["y"] + patch["size"]
+        )
+        if there:
+            assert patch["problem"]["code"] == "region_unreadable"
+            assert service.client.get(f"/patches/{patch['id']}/image.png").status_code == 422
+    assert any(patch["problem"] is None for patch in patches(service, slide_id))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "torchvision", "cv2", "scipy", "pyvips", "kornia", "timm", "cleanlab", "sklearn")
+HEAVY = ("torch", "torchvision", "cv2", "scipy", "pyvips", "timm", "cleanlab", "sklearn")
 LINES = 400
 """Past this a file is split by use case."""
 
@@ -47,7 +47,7 @@ def test_the_api_carries_no_heavy_library() -> None:
 def test_the_parent_of_a_worker_carries_no_torch() -> None:
     loaded = modules_after("import worker.app")
     assert "celery" in loaded
-    assert loaded.isdisjoint({"torch", "torchvision", "timm", "kornia"})
+    assert loaded.isdisjoint({"torch", "torchvision", "timm"})
 
 
 def test_a_command_on_a_remote_service_opens_no_database() -> None:

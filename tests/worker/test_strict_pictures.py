@@ -9,7 +9,9 @@ import tifffile
 from PIL import Image
 
 from backend.kit.errors import MembranaError
-from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
+from backend.kit.geometry import Region0
+from backend.slides.reading.damage import DamagedTile
+from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable
 from tests.support import odd_tiffs
 from worker.conversion import convert_picture
 from worker.layout import layout_of
@@ -60,6 +62,20 @@ def test_flipped_bits_in_a_jpeg_are_heard(
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
     assert refused(path).problem_code == "slide_unreadable"
+
+
+@pytest.mark.parametrize("padding", [b"", b"\xff", b"\xff\xff\xff", b"\0", b"\0\0\0\0"])
+@pytest.mark.parametrize("unit", [0, 1, 3])
+def test_padding_before_the_end_and_an_odd_unit_are_no_damage(
+    tmp_path: Path, padding: bytes, unit: int
+) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(odd_tiffs.tissue()).save(buffer, "JPEG", quality=90)
+    data = buffer.getvalue()
+    assert data[6:11] == b"JFIF\0"
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:13] + bytes([unit]) + data[14:-2] + padding + data[-2:])
+    assert rgb_of(path, most_pixels=MOST).shape == (512, 512, 3)
 
 
 @pytest.mark.parametrize("place", ["data", "checksum"])
@@ -113,21 +129,48 @@ def test_what_openslide_would_not_notice_is_looked_for(
     tmp_path: Path, compression: str, *, grey: bool
 ) -> None:
     path = odd_tiffs.compressed(tmp_path / "a.tif", compression, grey=grey)
-    check_tiles(path, "generic-tiff")
+    check_tiles(path, OpenSlideReader(path))
     odd_tiffs.damaged(path, count=60)
     with pytest.raises(SlideUnreadable, match="damaged"):
-        check_tiles(path, "generic-tiff")
+        check_tiles(path, OpenSlideReader(path))
 
 
-def test_openslide_itself_refuses_damaged_jpeg_in_colours(tmp_path: Path) -> None:
-    """It makes libjpeg's warnings errors: such slides cost ingest no second decoding."""
-    path = odd_tiffs.damaged(odd_tiffs.compressed(tmp_path / "a.tif", "jpeg"))
-    check_tiles(path, "generic-tiff")
+@pytest.mark.parametrize("compression", ["jpeg", "none", "lzw", "deflate"])
+def test_a_tile_that_is_not_there_is_named_and_not_read(tmp_path: Path, compression: str) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", compression)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        counts = file.pages[0].tags["TileByteCounts"]
+        counts.overwrite([0 if number == 1 else each for number, each in enumerate(counts.value)])
     reader = OpenSlideReader(path)
-    handle = reader._handle
-    assert handle.read_region((0, 0), 0, (256, 256)).size == (256, 256)
-    with pytest.raises(Exception, match="Corrupt JPEG data"):
-        handle.read_region((0, 0), 0, (512, 512))
+    assert check_tiles(path, reader) == (DamagedTile(0, 256, 0, 256, 256),)
+
+
+@pytest.mark.parametrize("how", ["flipped", "zeroed", "left over"])
+def test_damage_of_a_jpeg_tile_in_colours_is_named_and_not_read(tmp_path: Path, how: str) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", "jpeg")
+    assert check_tiles(path, OpenSlideReader(path)) == ()
+    with tifffile.TiffFile(path) as file:
+        offset, length = (
+            each[2] for each in (file.pages[0].dataoffsets, file.pages[0].databytecounts)
+        )
+    data = bytearray(path.read_bytes())
+    if how == "flipped":
+        odd_tiffs.damaged(path)
+    else:
+        # bits that decode to fewer blocks leave data over, of which libjpeg says nothing
+        start = offset + length // 2
+        piece = bytes(64) if how == "zeroed" else bytes([0b10101010] * 8)
+        data[start : start + len(piece)] = piece
+        path.write_bytes(data)
+    reader = OpenSlideReader(path)
+    reader.damaged = check_tiles(path, reader)
+    assert reader.damaged == (DamagedTile(0, 0, 256, 256, 256),)
+    assert reader.damaged_regions == [Region0(0, 256, 256, 256)]
+    with pytest.raises(RegionUnreadable):
+        reader.read(Region0(200, 200, 100, 100), (100, 100))
+    with pytest.raises(RegionUnreadable):
+        reader.read(Region0(0, 0, 512, 512), (64, 64))
+    assert reader.read(Region0(256, 0, 256, 512), (256, 512)).shape == (512, 256, 3)
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])

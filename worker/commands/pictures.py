@@ -83,11 +83,11 @@ def read_picture(path: Path, mpp: float | None) -> Picture:
     pixel_kinds.check_brightfield(path)
     if vendor is None:
         return read_plain(path, mpp, sha256)
-    check_tiles(path, vendor)
     if pixel_kinds.is_deep(path, vendor):
         raise Refused(DEEP.format(path), code="image_depth")
     reader = OpenSlideReader(path)
     try:
+        reader.damaged = check_tiles(path, reader)
         layout = look_at(path, reader)
         size = size_for(path, mpp, reader, layout)
         width, height = reader.dimensions

@@ -42,6 +42,7 @@ def run(ctx: JobContext) -> None:
             slide,
             analysis_mpp=ctx.settings.analysis_mpp,
             min_tissue_fraction=ctx.settings.min_tissue_fraction,
+            damaged=found.reader.damaged_regions,
         )
     write_patches(ctx, slide, seen.rows)
     finish(ctx, seen, found.facts)
@@ -77,6 +78,7 @@ def record(ctx: JobContext, found: Opened) -> Slide:
             "objective_power": facts.objective_power,
             "synthetic": facts.synthetic,
             "derived_key": found.derived_key,
+            "damaged_tiles": [list(tile) for tile in facts.damaged],
         }
         if slide.mpp_source != "person":
             values |= {"mpp": facts.mpp, "mpp_source": "file" if facts.mpp else None}

@@ -53,6 +53,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON(none_as_null=True),
         list[str]: JSON(none_as_null=True),
         list[float]: JSON(none_as_null=True),
+        list[list[int]]: JSON(none_as_null=True),
     }
 
 

@@ -81,6 +81,9 @@ class Slide(Identified, Base):
         doc="Pixels are read by the file's colour profile (colour.py); in rows that were measured "
         "before 0017, as stored: what was computed on them stays reproducible.",
     )
+    damaged_tiles: Mapped[list[list[int]]] = mapped_column(
+        default=list, doc="[level, x, y, width, height] of tiles that are not read (damage.py)."
+    )
     vendor: Mapped[str | None] = mapped_column(String(64))
     width: Mapped[int | None]
     height: Mapped[int | None]

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ from backend.slides.reading.colour import (
     check_size,
     to_srgb,
 )
+from backend.slides.reading.damage import DamagedTile, tiles_of
 from backend.slides.reading.formats import HEAD_BYTES, TIFF, vendor_of
 
 Rgb = npt.NDArray[np.uint8]
@@ -88,11 +89,19 @@ class OpenSlideReader:
 
     bounded: the scanned part is the slide. Not so for rows that were made when the whole canvas was
     (Slide.counts_from_bounds). srgb: the file's colour profile is followed; not so for rows that
-    were made when it was not (Slide.colours_are_srgb).
+    were made when it was not (Slide.colours_are_srgb). damaged: tiles that are not read.
     """
 
-    def __init__(self, path: Path, *, bounded: bool = True, srgb: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bounded: bool = True,
+        srgb: bool = True,
+        damaged: tuple[DamagedTile, ...] = (),
+    ) -> None:
         self.path = path
+        self.damaged = damaged
         self._lock = threading.Lock()
         self._handle = self._open()
         self.has_odd_profile = False
@@ -160,6 +169,11 @@ class OpenSlideReader:
         return np.asarray(image)
 
     def _pixels(self, location0: tuple[int, int], level: int, size: SizePx) -> Rgb:
+        x, y = location0[0] - self.bounds.x, location0[1] - self.bounds.y
+        step = self.level_downsamples[level]
+        left, top = location0[0] / step, location0[1] / step
+        if any(tile.meets(level, left, top, *size) for tile in self.damaged):
+            raise RegionUnreadable(f"The file is damaged at x {x}, y {y}.")
         handle = self._handle
         try:
             pixels = over_glass(np.asarray(handle.read_region(location0, level, size)))
@@ -167,9 +181,18 @@ class OpenSlideReader:
             with self._lock:
                 if self._handle is handle:
                     self._handle = self._open()
-            x, y = location0[0] - self.bounds.x, location0[1] - self.bounds.y
             raise RegionUnreadable(f"The file is damaged at x {x}, y {y}: {error}.") from error
         return self._to_srgb(pixels) if self._to_srgb else pixels
+
+    @property
+    def damaged_regions(self) -> list[Region0]:
+        """The damaged tiles of the finest level, as boxes of the slide."""
+        corner_x, corner_y = self.bounds.corner
+        return [
+            Region0(tile.x - corner_x, tile.y - corner_y, tile.width, tile.height)
+            for tile in self.damaged
+            if tile.level == 0
+        ]
 
     def close(self) -> None:
         self._handle.close()
@@ -209,9 +232,21 @@ def open_slide(slide: Slide, settings: Settings) -> OpenSlideReader:
     return OpenSlideReader(slide_path(slide, settings), **manner(slide))
 
 
-def manner(slide: Slide) -> dict[str, bool]:
+class Manner(TypedDict):
+    """How a file is read (OpenSlideReader)."""
+
+    bounded: bool
+    srgb: bool
+    damaged: tuple[DamagedTile, ...]
+
+
+def manner(slide: Slide) -> Manner:
     """Return how a slide's file is read: as it was when it was measured first."""
-    return {"bounded": slide.counts_from_bounds, "srgb": slide.colours_are_srgb}
+    return {
+        "bounded": slide.counts_from_bounds,
+        "srgb": slide.colours_are_srgb,
+        "damaged": tiles_of(slide.damaged_tiles),
+    }
 
 
 def read_patches(reader: SlideReader, regions: Sequence[Region0], patch_px: int) -> Rgb:
@@ -232,24 +267,31 @@ class OpenSlides:
     def __init__(self, most: int = MAX_OPEN) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, int, int, bool, bool], OpenSlideReader] = OrderedDict()
+        self._open: OrderedDict[tuple[Any, ...], OpenSlideReader] = OrderedDict()
 
     def of(self, slide: Slide, settings: Settings) -> OpenSlideReader:
         """Return a slide, open. Raise SlideUnreadable."""
         return self.get(slide_path(slide, settings), **manner(slide))
 
-    def get(self, path: Path, *, bounded: bool = True, srgb: bool = True) -> OpenSlideReader:
+    def get(
+        self,
+        path: Path,
+        *,
+        bounded: bool = True,
+        srgb: bool = True,
+        damaged: tuple[DamagedTile, ...] = (),
+    ) -> OpenSlideReader:
         """Return the open slide of a file; a file that was rebuilt is opened anew."""
         try:
             facts = path.stat()
         except FileNotFoundError:
             raise SlideUnreadable("The slide's file is gone from the server's disk.") from None
-        key = (str(path), facts.st_mtime_ns, facts.st_size, bounded, srgb)
+        key = (str(path), facts.st_mtime_ns, facts.st_size, bounded, srgb, damaged)
         with self._lock:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        reader = OpenSlideReader(path, bounded=bounded, srgb=srgb)
+        reader = OpenSlideReader(path, bounded=bounded, srgb=srgb, damaged=damaged)
         with self._lock:
             reader = self._open.setdefault(key, reader)
             while len(self._open) > self._most:
