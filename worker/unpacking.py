@@ -21,6 +21,7 @@ from worker.context import JobContext
 CONTENTS, GATHERED = "zip", "slide"
 """Folders of what a zip holds, and of one slide's DICOM files that lay in several folders."""
 CZI = b"ZISRAWFILE"
+DICOM_SUFFIX = ".dcm"
 MOST_FILES_TO_NAME = 3
 
 
@@ -64,7 +65,7 @@ def the_slide(folder: Path) -> Path:
         mirax.spell(path)
     files = sorted(path for path in contents.rglob("*") if path.is_file())
     instances = [each for path in files if (each := dicom.read_instance(path)) is not None]
-    check_whole(instances, contents)
+    check_whole(files, instances, contents)
     slides = [
         *mirax_slides(files, contents, folder),
         *dicom_slides(instances, contents),
@@ -84,11 +85,14 @@ def the_slide(folder: Path) -> Path:
     return gathered(slides[0], folder)
 
 
-def check_whole(instances: Sequence[Instance], contents: Path) -> None:
-    damaged = [each for each in instances if not each.kind]
+def check_whole(files: Sequence[Path], instances: Sequence[Instance], contents: Path) -> None:
+    """Raise DicomUnsupported for a DICOM file that is none any more: a slide lacks its pixels."""
+    read = {each.path for each in instances}
+    named = [path for path in files if path.suffix.casefold() == DICOM_SUFFIX and path not in read]
+    damaged = [each.path for each in instances if not each.kind] + (named if instances else [])
     if damaged:
         raise DicomUnsupported(
-            f"The DICOM file {damaged[0].path.relative_to(contents)} is damaged: what it is can't "
+            f"The DICOM file {damaged[0].relative_to(contents)} is damaged: what it is can't "
             "be read. Export the slide anew.",
             code="dicom_damaged",
         )

@@ -6,7 +6,7 @@ numbers (openslide-vendor-dicom.c); people are told in words.
 
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,13 +26,19 @@ TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImageType", "ContainerIdentifier"),
     *("PyramidUID", "TotalPixelMatrixColumns", "TotalPixelMatrixRows"),
     *("TotalPixelMatrixFocalPlanes", "NumberOfOpticalPaths", "SamplesPerPixel", "BitsAllocated"),
-    "PhotometricInterpretation",
+    *("PhotometricInterpretation", "Rows", "Columns", "NumberOfFrames"),
+    *("DimensionOrganizationType", "ConcatenationFrameOffsetNumber"),
 )
 DAMAGED = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, struct.error),
     *(NotImplementedError, ArithmeticError, RecursionError, MemoryError),
 )
 """What reading headers that somebody damaged may raise, besides pydicom's own."""
+JPEG = "1.2.840.10008.1.2.4.50"
+PIXEL_DATA = 0x7FE00010
+HEAD_OF_PIXELS = struct.Struct("<HHxxxxI")
+"""The element of the pixels: its tag, and how many bytes follow."""
+UNKNOWN_LENGTH = 0xFFFFFFFF
 PER_FRAME_GROUP = 0x5200
 """Groups from here on describe single frames and may be as long as there are tiles."""
 VOLUME = "VOLUME"
@@ -108,6 +114,39 @@ def read_instance(path: Path) -> Instance | None:
     except (*DAMAGED, InvalidDicomError, BytesLengthException):
         return Instance(path, "", "", None)
     return Instance(path, kind, syntax, headers)
+
+
+def frames(level: Instance) -> Iterator[bytes]:
+    """Yield a level's tiles as they are stored; raise DicomUnsupported if some are not there.
+
+    Of an uncompressed file only its length is looked at, and nothing is yielded.
+    """
+    from pydicom.encaps import generate_frames
+    from pydicom.filereader import read_partial
+
+    wanted = level.number("NumberOfFrames", 1)
+    found = 0
+    try:
+        with level.path.open("rb") as file:
+            read_partial(file, stop_when=lambda tag, _vr, _length: tag >= PIXEL_DATA)
+            group, element, length = HEAD_OF_PIXELS.unpack(file.read(HEAD_OF_PIXELS.size))
+            if (group << 16) + element != PIXEL_DATA:
+                raise ValueError
+            if length != UNKNOWN_LENGTH:
+                found = wanted if file.tell() + length <= level.path.stat().st_size else 0
+            else:
+                for frame in generate_frames(file, number_of_frames=wanted):
+                    found += 1
+                    yield frame
+    except DAMAGED:
+        # what is missing is counted
+        pass
+    if found < wanted:
+        raise DicomUnsupported(
+            f"The DICOM file {level.path.name} is not complete: {found} of its {wanted} tiles can "
+            "be found. Copy it again, or export the slide anew.",
+            code="dicom_damaged",
+        )
 
 
 def check_lone(path: Path) -> None:
