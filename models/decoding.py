@@ -158,7 +158,11 @@ def check_jpeg_file(path: Path) -> None:
 
 def decode_jpeg(data: bytes) -> None:
     """Decode a JPEG to its end mark; an eighth of its size costs least. Raises ValueError."""
-    _, _, space, _ = decode_jpeg_header(data, strict=False)
+    try:
+        _, _, space, _ = decode_jpeg_header(data, strict=False)
+    except KeyError:
+        # the reader's own, of colours that it has no name for
+        raise ValueError("its head names no colours") from None
     colours = "CMYK" if space in INKS else "GRAY"
     try:
         decode_jpeg_strictly(data, colours, min_factor=EIGHTH)

@@ -18,7 +18,7 @@ from backend.kit.storage.blobs import BlobMissing, also_at
 from backend.settings import Settings
 from backend.slides.catalogue.leftovers import pyramid_key
 from backend.slides.catalogue.tables import Slide
-from backend.slides.reading import colour, pixel_kinds
+from backend.slides.reading import colour, dicom, pixel_kinds
 from backend.slides.reading.formats import TIFF, Content, sniff
 from backend.slides.reading.reader import (
     OpenSlideReader,
@@ -79,6 +79,12 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
         key = alone(ctx.settings, slide, blob)
     if key is not None:
         path = ctx.settings.slide_folder / key
+    if content is Content.ARCHIVE and not dicom.is_dicom(path):
+        # what lies in a zip is held to what a file that comes alone is held to
+        pixel_kinds.check(path, openslide.OpenSlide.detect_format(path))
+        pixel_kinds.check_brightfield(path)
+        if is_deep(path):
+            return open_picture(ctx, slide, path)
     try:
         reader = OpenSlideReader(path, **manner(slide))
     except SlideUnreadable as reason:

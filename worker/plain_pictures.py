@@ -4,6 +4,7 @@ The one door for the service's conversion and for the file commands, so that bot
 pixels or the same refusal.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +35,11 @@ known, and read as 16 it would be black."""
 PROFILE = "icc-profile-data"
 PNG_DEPTH_AT = 24
 MOST_BANDS = 4
+NO_COMPRESSION = pixel_kinds.COMPRESSIONS[1]
+NOT_PIXELS = "the data is not what the file says it holds"
+PREFIX = re.compile(r"^(?:\w+: |Error -?\d+ while decompressing data: )+")
+"""What libraries begin with: `tiff2vips: `."""
+FUNCTION = re.compile(r"\w+\(\)")
 
 
 class ImageTooLarge(Unprocessable):
@@ -63,8 +69,7 @@ def in_words(path: Path) -> Iterator[None]:
         yield
     except PictureDamaged as damage:
         raise SlideUnreadable(
-            f"The picture's pixels are damaged and can't be decoded: {compression_of(path)} says "
-            f"“{plain(str(damage))}”. Copy the file again, or export it anew."
+            damage_in_words("picture", compression_of(path), str(damage))
         ) from damage
     except pyvips.Error as error:
         raise broken(error) from error
@@ -161,11 +166,10 @@ def is_png(path: Path) -> bool:
 
 
 def check_png(path: Path) -> None:
-    """Refuse a PNG of one bit, as a TIFF of one bit is."""
+    """Refuse a PNG of one bit, grey or of a palette, as a TIFF of one bit is."""
     with path.open("rb") as file:
-        head = file.read(PNG_DEPTH_AT + 2)
-    grey_of_one_bit = bytes([1, 0])
-    if head.startswith(b"\x89PNG") and head[PNG_DEPTH_AT:] == grey_of_one_bit:
+        head = file.read(PNG_DEPTH_AT + 1)
+    if head.startswith(b"\x89PNG") and head[PNG_DEPTH_AT:] == b"\x01":
         raise UnsupportedPixels(pixel_kinds.ONE_BIT)
 
 
@@ -236,15 +240,21 @@ def broken(error: pyvips.Error) -> Unprocessable:
     """Say in a person's words why libvips stopped."""
     text = str(error).lower()
     if "corrupt jpeg data" in text:
-        return SlideUnreadable(
-            f"The picture's pixels are damaged and can't be decoded: JPEG says “{first_line(error)}"
-            "”. Copy the file again, or export it anew."
-        )
+        return SlideUnreadable(damage_in_words("picture", "JPEG", str(error.detail)))
     if any(word in text for word in ("truncated", "premature", "end of file", "not enough data")):
         return SlideTruncated(
             "The picture ends too early: the copy or the export was interrupted. Copy it again."
         )
     return SlideUnreadable(f"The picture can't be read to its end: {first_line(error)}")
+
+
+def damage_in_words(what: str, compression: str, said: str) -> str:
+    """Say that pixels are damaged, by the name of what they are compressed with."""
+    who = "the decoder" if compression == NO_COMPRESSION else compression
+    return (
+        f"The {what}'s pixels are damaged and can't be decoded: {who} says "
+        f"“{plain(said) or NOT_PIXELS}”. Copy the file again, or export it anew."
+    )
 
 
 def first_line(error: pyvips.Error) -> str:
@@ -253,6 +263,7 @@ def first_line(error: pyvips.Error) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the first line of a library's words, empty if it names a path."""
+    """Return the first line of a library's words, without its functions; none with a path."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if lines and "/" not in lines[0] else ""
+    said = lines[0] if lines and "/" not in lines[0] else ""
+    return FUNCTION.sub("decoding", PREFIX.sub("", said))

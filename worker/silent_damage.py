@@ -21,9 +21,8 @@ from models.decoding import PictureDamaged
 from worker import chunks
 from worker.chunks import Stopping, never
 from worker.layout import level_size, levels_of
-from worker.plain_pictures import plain
+from worker.plain_pictures import damage_in_words
 
-PACKBITS = 32773
 CONTIGUOUS = 1
 WHOLE = frozenset({"aperio", "generic-tiff"})
 """Vendors that leave no tile out where there is only glass."""
@@ -68,10 +67,7 @@ def check_tiles(
 
 def unreadable(page: Page, reason: str) -> SlideUnreadable:
     name = COMPRESSIONS.get(page.whole(Tag.COMPRESSION, 1), "the decoder")
-    return SlideUnreadable(
-        f"The slide's pixels are damaged and can't be decoded: {name} says “{plain(reason)}”. "
-        "Copy the file again, or export it anew."
-    )
+    return SlideUnreadable(damage_in_words("slide", name, reason))
 
 
 def missing(page: Page) -> set[int]:
@@ -97,4 +93,4 @@ def is_lenient(page: Page) -> bool:
         coloured = page.whole(Tag.PHOTOMETRIC) in {pixel_kinds.RGB, pixel_kinds.YCBCR}
         whole = page.whole(Tag.PLANAR, CONTIGUOUS) == CONTIGUOUS
         return not (coloured and whole and page.whole(Tag.SAMPLES, 1) == len("RGB"))
-    return compression == PACKBITS
+    return compression == pixel_kinds.PACKBITS

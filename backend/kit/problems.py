@@ -13,6 +13,7 @@ from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
 from backend.kit.errors import (
+    BadRequest,
     MembranaError,
     NoSpace,
     NotFound,
@@ -78,6 +79,14 @@ def http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if error.status_code == NotFound.status:
         return problem(NotFound("There is nothing at this address."))
+    if error.status_code == BadRequest.status:
+        # the framework's own word for a body that no parser takes
+        return problem(
+            BadRequest(
+                "What was sent can't be read: it is damaged, or nested far too deep.",
+                code="body_unreadable",
+            )
+        )
     headers = dict(error.headers or {})
     if "Allow" in headers:
         headers["Allow"] = ", ".join(methods_at(request))

@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from models.phantom import PhantomSpec, field
 from tests.conftest import Service
+from tests.support import odd_tiffs
 from tests.support.dicom_slide import dicom_file
 from tests.support.intake import ingested, upload
 from tests.support.vendor_slides import Rgb, leica_scn, mirax_zip
@@ -337,3 +338,21 @@ def test_a_damaged_level_is_not_left_out(service: Service) -> None:
     code, detail = failure(service, {"0.dcm": level(SeriesInstanceUID="1.2.3"), "1.dcm": damaged})
     assert (code, "1.dcm is damaged" in detail) == ("dicom_damaged", True)
     assert upload(service, zipped({"0.dcm": level()}))["state"] == "uploaded"
+
+
+@pytest.mark.parametrize("left", [0, 100, 5000])
+def test_a_level_of_which_only_the_name_is_left_is_not_left_out(
+    service: Service, left: int
+) -> None:
+    """OpenSlide would show the slide at the next level's resolution, as if it were all."""
+    junk = bytes(range(1, 101)) * 50
+    code, detail = failure(service, {"a/0.dcm": level(), "a/1.DCM": junk[:left]})
+    assert (code, "1.DCM is damaged" in detail) == ("dicom_damaged", True)
+
+
+def test_a_tiff_beside_a_dicom_object_is_held_to_what_a_lone_one_is(
+    service: Service, tmp_path: Path
+) -> None:
+    path = odd_tiffs.written(tmp_path / "a.tif", compression="lzma")
+    code, detail = failure(service, {"0.dcm": segmentation(), "a.tif": path.read_bytes()})
+    assert (code, "LZMA" in detail) == ("unsupported_compression", True)

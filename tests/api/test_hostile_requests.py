@@ -138,3 +138,15 @@ def test_nonsense_is_never_our_error(
             assert kind == "application/problem+json", (method, path, answer.status_code, kind)
             assert answer.json()["code"].replace("_", "").isalnum(), answer.json()
     assert not wrong
+
+
+def test_a_body_nested_too_deep_has_a_code_and_a_sentence(
+    service: Service, real: dict[str, str]
+) -> None:
+    deep = b"[" * 200_000 + b"]" * 200_000
+    headers = {"Content-Type": "application/json"}
+    place = f"/slides/{real['slide_id']}/regions"
+    answer = service.client.post(place, content=deep, headers=headers)
+    assert answer.status_code in {400, 422}
+    assert answer.json()["type"].startswith("urn:membrana:problem:")
+    assert answer.json()["code"] in {"body_unreadable", "invalid_request", "unprocessable"}

@@ -132,6 +132,10 @@ def test_case_stain_and_archive_are_a_pathologists(service: Service, field: np.n
     person = service.client_of(Role.PATHOLOGIST)
     changed = person.patch(place, json={"case_id": "K-2", "stain": "HER2 4B5"}).json()
     assert (changed["case_id"], changed["stain"]) == ("K-2", "HER2 4B5")
+    assert person.patch(place, json={"case_id": " K-3 "}).json()["case_id"] == "K-3"
+    for empty in ("", " ", "\u2003"):
+        assert person.patch(place, json={"case_id": empty}).status_code == 422
+        assert person.patch(place, json={"block": empty}).status_code == 422
     assert person.patch(place, json={"case_id": None}).json()["case_id"] is None
     assert person.patch(place, json={"name": "x"}).status_code == 422
     assert person.patch(place, json={"archived": True}).json()["state"] == "archived"

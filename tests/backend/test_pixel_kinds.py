@@ -152,3 +152,31 @@ def test_how_many_bits_are_used_is_heard_only_where_it_is_plain(
     )
     assert pixel_kinds.is_deep(path)
     assert pixel_kinds.declared_bits(path) == bits
+
+
+@pytest.mark.parametrize(
+    ("how", "vendor", "refused"),
+    [
+        ({"said": {"Compression": 7}}, "generic-tiff", True),
+        ({"said": {"Compression": 32773}}, "generic-tiff", True),
+        ({"compression": "zlib"}, "generic-tiff", False),
+        ({"compression": "zlib"}, None, True),
+        ({}, "generic-tiff", False),
+        ({"extratags": [(274, "H", 1, 6, True)]}, "generic-tiff", True),
+        ({"tile": None, "extratags": [(274, "H", 1, 6, True)]}, None, False),
+    ],
+)
+def test_tiles_of_one_colour_each_are_refused_where_nobody_reads_them(
+    tmp_path: Path, how: dict[str, object], vendor: str | None, *, refused: bool
+) -> None:
+    planes = np.moveaxis(odd_tiffs.tissue(), -1, 0).copy()
+    path = tmp_path / "a.tif"
+    options: dict[str, object] = {"photometric": "rgb", "planarconfig": "separate", **how}
+    said = options.pop("said", {})
+    tifffile.imwrite(path, planes, **{"tile": (256, 256), "metadata": None, **options})
+    odd_tiffs.said(path, **said)
+    if refused:
+        with pytest.raises(UnsupportedPixels, match="apart"):
+            pixel_kinds.check(path, vendor)
+    else:
+        pixel_kinds.check(path, vendor)

@@ -249,3 +249,30 @@ def test_one_bit_holds_no_stain(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a"
     Image.fromarray(odd_tiffs.tissue()).convert("1").save(path, kind)
     assert refused(path).problem_code == "unsupported_pixels"
+
+
+def test_a_palette_of_two_colours_is_one_bit_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(odd_tiffs.tissue()).quantize(2).save(path, bits=1)
+    assert path.read_bytes()[24:26] == bytes([1, 3])
+    assert refused(path).problem_code == "unsupported_pixels"
+
+
+@pytest.mark.parametrize(
+    ("data", "offset"), [(b"junk" * 9, 0), (bytes(64), 0), (b"\xff" * 40, 100)]
+)
+@pytest.mark.parametrize("compression", ["none", "lzw", "deflate", "jpeg", "webp", "packbits"])
+def test_a_person_hears_no_function_of_a_library(
+    tmp_path: Path, compression: str, data: bytes, offset: int
+) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", compression, tile=False)
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[0].dataoffsets[0] + offset
+    content = bytearray(path.read_bytes())
+    content[start : start + len(data)] = data
+    path.write_bytes(content[: start + 2 * len(data)] if compression == "none" else content)
+    try:
+        rgb_of(path, most_pixels=MOST)
+    except MembranaError as why:
+        words = why.detail
+        assert not any(each in words for each in ("2vips", "()", "Error -", "“”", "none says"))

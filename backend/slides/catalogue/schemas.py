@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.slides.catalogue.tables import SlideState
 
@@ -33,8 +33,9 @@ PixelSize = Annotated[
 ]
 PLAIN = r"^[^\x00-\x1f\x7f]+$"
 """Text of one line: no control characters, which no label has and PostgreSQL does not keep."""
-Stain = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN)]
-CaseId = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN)]
+TRIMMED = StringConstraints(strip_whitespace=True)
+Stain = Annotated[str, TRIMMED, Field(min_length=1, max_length=64, pattern=PLAIN)]
+CaseId = Annotated[str, TRIMMED, Field(min_length=1, max_length=100, pattern=PLAIN)]
 
 
 class Problem(BaseModel):

@@ -83,6 +83,11 @@ def has_magic(file: IO[bytes]) -> bool:
     return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
 
 
+def is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return has_magic(file)
+
+
 def read_instance(path: Path) -> Instance | None:
     """Return what a file's headers say, without its frames; None for what is no DICOM file."""
     # loaded when a file is DICOM, not when the service starts
@@ -90,9 +95,8 @@ def read_instance(path: Path) -> Instance | None:
     from pydicom.errors import BytesLengthException, InvalidDicomError
     from pydicom.filereader import read_file_meta_info, read_partial
 
-    with path.open("rb") as file:
-        if not has_magic(file):
-            return None
+    if not is_dicom(path):
+        return None
     try:
         meta = read_file_meta_info(path)
         kind, syntax = (

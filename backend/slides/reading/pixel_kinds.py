@@ -73,7 +73,8 @@ READ_COLOURS = frozenset({0, 1, 2, 3, 6})
 """Greys either way up, RGB, palettes, YCbCr."""
 GREYS = frozenset({0, 1})
 RGB, PALETTE, YCBCR = 2, 3, 6
-JPEG = 7
+JPEG, PACKBITS = 7, 32773
+SEPARATE = 2
 YCBCR_DECODED = frozenset({7, 33003})
 """Compressions that turn YCbCr into RGB as they decode."""
 SAMPLE_FORMATS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
@@ -105,6 +106,7 @@ def check(path: Path, vendor: str | None = None) -> None:
         check_compression(page, vendor)
         check_numbers(page)
         check_colours(page)
+        check_planes(page, vendor)
 
 
 def pixel_pages(pages: list[Page]) -> list[Page]:
@@ -159,6 +161,18 @@ def check_colours(page: Page) -> None:
     if bits == WORD and colours in {PALETTE, YCBCR}:
         raise UnsupportedPixels(
             "The file's colours are 16-bit numbers of a palette or of YCbCr. Export it as RGB."
+        )
+
+
+def check_planes(page: Page, vendor: str | None) -> None:
+    """Refuse tiles of one colour each where libvips would have to read them: it can't."""
+    apart = page.is_tiled and page.whole(Tag.PLANAR, 1) == SEPARATE
+    openslides = vendor is not None and page.whole(Tag.ORIENTATION, 1) == 1
+    warned_of = page.whole(Tag.COMPRESSION, 1) not in {JPEG, PACKBITS}
+    if apart and not (openslides and warned_of and WORD not in page.numbers(Tag.BITS)):
+        raise UnsupportedPixels(
+            "The file keeps red, green and blue apart, in tiles of one colour each (planar "
+            "configuration 2). Export it with the colours of a pixel together."
         )
 
 
