@@ -13,7 +13,7 @@ NPM = cd $(WEB) && PATH="$(NODE_HOME)/bin:$$PATH" node "$(NODE_HOME)/lib/node_mo
 WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/index.html $(WEB)/build.mjs $(WEB)/package-lock.json -type f)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: run test lint bench lock annotator chromium clean
+.PHONY: run test lint bench docs lock annotator chromium clean
 
 run: $(VENV)/.ready backend/static/index.html
 	$(BIN)/membrana up --demo --data $(DATA) --port $(PORT)
@@ -30,6 +30,10 @@ lint: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	for each in selector prediction ingest startup; do $(BIN)/python -m benchmarks.$$each || exit 1; done
+
+# what stands in README.md and docs/ and comes from results or from the code
+docs: $(VENV)/.ready
+	$(BIN)/python -m documents
 
 annotator: backend/static/index.html
 

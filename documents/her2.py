@@ -1,0 +1,168 @@
+"""The tables of docs/her2_validation.md, from results that the HER2 benchmarks wrote."""
+
+from typing import Any
+
+from documents.methods_tables import result
+from documents.passages import table
+from tests.models.her2.test_robustness import GROUPS, POINTS, SCORES
+
+Document = dict[str, Any]
+CATEGORIES = ("0", "0+", "1+", "2+", "3+")
+
+
+def phantoms() -> str:
+    """Categories of random phantoms from their true masks, calibrated and not."""
+    document = result("her2_phantoms")
+    parts = {
+        "calibrated on the laboratory's controls": document["calibrated"],
+        "the protocol's start values": document["start"],
+    }
+    rows = [
+        [
+            title,
+            f"{found['right']} of {document['phantoms']} ({100 * found['share']:.1f} %)",
+            interval(found),
+            error(found, "stained"),
+            error(found, "intense complete"),
+            f"{100 * found['cells']['class_right']:.0f} %",
+        ]
+        for title, found in parts.items()
+    ]
+    titles = [
+        "",
+        "category right",
+        "95 % (Wilson)",
+        "stained cells, error in points",
+        "intense complete, error in points",
+        "matched cells of the very class",
+    ]
+    calibrated, cells = document["calibrated"], document["calibrated"]["cells"]
+    words = (
+        f"{sentence(calibrated, 'after calibration')} {sentence(document['start'], 'without')} "
+        f"Of {cells['true']:,} true cells {100 * cells['matched'] / cells['true']:.0f} % are found "
+        "one to one after calibration."
+    )
+    return table(titles, rows) + "\n\n" + words
+
+
+def interval(found: Document) -> str:
+    low, high = found["wilson_95"]
+    return f"{100 * low:.1f} … {100 * high:.1f} %"
+
+
+def error(found: Document, name: str) -> str:
+    """Mean and standard deviation, computed minus true."""
+    figures = found["percent_error"][name]
+    return f"{figures['bias']:+.1f} ± {figures['sd']:.1f}"
+
+
+def sentence(found: Document, when: str) -> str:
+    """Say which categories the wrong ones are taken for."""
+    counted: dict[tuple[str, str], int] = {}
+    for _, true, computed in found["wrong"]:
+        counted[true, computed] = counted.get((true, computed), 0) + 1
+    pairs = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
+    words = ", ".join(f"{true} taken for {got} {count}×" for (true, got), count in pairs)
+    return f"Errors {when}: {len(found['wrong'])} ({words})."
+
+
+def proposed() -> str:
+    """The same from the stain rule's masks."""
+    document = result("her2_phantoms_cold_start")
+    found = document["start"]
+    dice = document["mask_dice"]
+    rows = [
+        [
+            "overlap of the proposed with the true membrane (Dice)",
+            f"{dice['mean']:.2f} on average, {dice['least']:.2f} at least",
+        ],
+        [
+            "category right, start values",
+            f"{found['right']} of {document['phantoms']} ({interval(found)}, Wilson)",
+        ],
+    ]
+    for true, row in found["confusion"].items():
+        got = ", ".join(f"{count} as {category}" for category, count in row.items() if count)
+        rows.append([f"of those that are {true}", got])
+    rows += [
+        ["stained cells, error in points", error(found, "stained")],
+        [
+            "calibration refused",
+            f"{len(document['calibration_refused'])} of {document['phantoms']}",
+        ],
+    ]
+    return table(["what", "measured"], rows)
+
+
+def robustness() -> str:
+    """How far a change may move a percentage: what the test allows."""
+    rows = [
+        [change, *("falls" if most == 100 else str(most) for most in points)]  # noqa: PLR2004
+        for change, points in POINTS.items()
+    ]
+    return (
+        table(["change", *GROUPS], rows)
+        + f"\n\nOne phantom of each of {', '.join(SCORES)}; the category holds in all "
+        f"{len(SCORES) * len(POINTS)} cases."
+    )
+
+
+def real() -> str:
+    """Each real image with a category, and how many agree."""
+    document = result("her2_real")
+    rows = [
+        [
+            f"`{row['image']}`",
+            str(row["mpp"]),
+            row["given"],
+            row["computed"],
+            f"{row['cells']:,}",
+            percent(row["percent"]["stained"]),
+            percent(row["percent"]["intense_complete"]),
+            percent(row["membrane_percent_of_tissue"]),
+        ]
+        for row in document["images"]
+        if row["given"] is not None
+    ]
+    titles = [
+        "image",
+        "µm/px",
+        "given",
+        "computed",
+        "cells",
+        "stained",
+        "intense complete",
+        "membrane, of the tissue's area",
+    ]
+    agreement = document["agreement"]
+    return (
+        table(titles, rows)
+        + f"\n\nOf {agreement['images with a category']} images with a category {agreement['same']} "
+        f"are given the same, {agreement['one apart']} one apart, {agreement['more apart']} more; "
+        "0 and 0+ are one category here, and an image without a pixel size is judged with one."
+    )
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g} %" if value < 1 else f"{value:.0f} %"
+
+
+def controls() -> str:
+    """Images that hold no HER2 membrane at all."""
+    document = result("her2_real")
+    rows = [
+        [
+            row["image"],
+            percent(row["membrane_percent_of_tissue"]),
+            str(row["cells"]),
+            percent(row["percent"]["stained"]),
+            row["computed"],
+        ]
+        for row in document["images"]
+        if row["kind"] in document["controls"]
+    ]
+    together = document["controls"]["nuclear Ki67"]
+    rows.append(
+        ["all nuclear images", "", str(together["cells"]), f"{together['stained_percent']:.1f} %", ""]
+    )
+    return table(["control", "membrane, of the tissue's area", "cells", "stained", "category"], rows)

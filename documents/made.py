@@ -1,0 +1,38 @@
+"""What is made: each passage by the name that stands in its markers, and each picture's file."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from documents import her2, installation, measured, methods_tables, states, storeys
+
+ROOT = Path(__file__).parents[1]
+PICTURES = "docs/pictures"
+PASSAGES: Mapping[str, Callable[[], str]] = {
+    "ablation": methods_tables.ablation,
+    "active-learning": methods_tables.active,
+    "against-labels": methods_tables.against_labels,
+    "audit": methods_tables.label_audit,
+    "before": methods_tables.before,
+    "compiled": methods_tables.compiled,
+    "controls": her2.controls,
+    "finalists": methods_tables.finalists,
+    "longer": methods_tables.longer,
+    "measured": measured.measured,
+    "phantoms": her2.phantoms,
+    "proposed": her2.proposed,
+    "real": her2.real,
+    "robustness": her2.robustness,
+    "rooms": storeys.known,
+    "settings": installation.settings,
+    "small": methods_tables.small,
+    "states": states.states,
+    "stops": methods_tables.stops,
+    "validated": methods_tables.validated,
+    "views": methods_tables.views,
+}
+FILES: Mapping[str, Callable[[], str]] = {f"{PICTURES}/storeys.svg": storeys.svg}
+
+
+def documents() -> list[Path]:
+    """Return the files whose passages are made."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

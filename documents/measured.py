@@ -1,0 +1,163 @@
+"""The table of docs/measured.md: what the service needs, from results that benchmarks wrote."""
+
+from collections.abc import Callable
+
+from documents.methods_tables import result
+from documents.passages import table
+
+Row = tuple[str, str, str, str]
+"""What, the goal, what was measured, the benchmark."""
+
+
+def measured() -> str:
+    """A line a benchmark: goal, figure, machine, command."""
+    lines = []
+    for name, row in ROWS.items():
+        document = result(name)
+        what, goal, figure, command = row()
+        cores = str(document["machine"]["cores"])
+        lines.append([what, goal, figure, document["when"][:10], cores, f"`{command}`"])
+    titles = ["what", "goal", "measured", "on", "cores", "command"]
+    return table(titles, lines)
+
+
+def learning() -> Row:
+    document = result("learning")
+    figures = [f"{run['cold_start']:.3f} → {run['dice']:.3f}" for run in document["runs"]]
+    seeds = ", ".join(str(run["seed"]) for run in document["runs"])
+    return (
+        f"Dice on a phantom slide never seen: cold start → trained on "
+        f"{document['labelled_patches']} corrected patches, seeds {seeds}",
+        f"+{document['goal']:g}",
+        "; ".join(figures),
+        "python -m benchmarks.learning",
+    )
+
+
+def selector() -> Row:
+    document = result("selector")
+    tile = document["sizes"]["tile"]["milliseconds"]
+    return (
+        "the selector against `cleanlab.filter.find_label_issues` on one patch, same pixels",
+        f"≥ {document['goal']}×",
+        f"{document['ratio']:.0f}× ({tile['numpy']:.1f} ms instead of {tile['cleanlab']:.0f})",
+        "python -m benchmarks.selector",
+    )
+
+
+def prediction() -> Row:
+    document = result("prediction")
+    return (
+        "prediction of a slide against the bare networks, same batch, "
+        f"{document['threads']} thread for the networks",
+        f"≥ {document['goal']}",
+        f"{document['ratio']:.2f}",
+        "python -m benchmarks.prediction --threads 1",
+    )
+
+
+def ingest() -> Row:
+    document = result("ingest")
+    titles = {"pyramid": "with levels", "one_level": "one level", "plain_tiff": "plain TIFF"}
+    figures = [
+        f"{title} {document['files'][name]['ingest_seconds']:.1f} s, "
+        f"{document['files'][name]['peak_mib']} MiB"
+        for name, title in titles.items()
+    ]
+    size = document["files"]["pyramid"]
+    return (
+        f"ingest of a slide of {size['width']:,} × {size['height']:,} px: time, memory",
+        f"< {document['goal_mib']} MiB",
+        "; ".join(figures),
+        "python -m benchmarks.ingest",
+    )
+
+
+def startup() -> Row:
+    document = result("startup")
+    return (
+        "start of the API process to its first answer; memory",
+        f"< {document['goal_seconds']:g} s",
+        f"{document['median_seconds']:.2f} s; {document['median_mebibytes']:.0f} MiB",
+        "python -m benchmarks.startup",
+    )
+
+
+def training() -> Row:
+    document = result("training")
+    figures = [
+        f"{name.removesuffix('s') if ' 1 ' in name else name} {figures['ratio']:.2f}"
+        for name, figures in document["results"].items()
+        if name.startswith("eugmt-plus")
+    ]
+    return (
+        "a training step against its bare passes",
+        "≤ 1.15",
+        "; ".join(figures),
+        "python -m benchmarks.training",
+    )
+
+
+def inference() -> Row:
+    document = result("inference")
+    figures = []
+    for row in document["results"]:
+        speeds, masks = row["threads 1"], row["masks"]
+        figures.append(
+            f"{row['network']} {speeds['openvino f32']['ratio']:.1f}× (mask IoU "
+            f"{masks['openvino f32']['mask_iou']:g}), in 8 bits "
+            f"{speeds['openvino int8']['ratio']:.1f}× ({masks['openvino int8']['mask_iou']:.3f})"
+        )
+    return (
+        "trained networks on OpenVINO against eager torch, 1 thread",
+        f"≥ {document['goal']['ratio']:g}×",
+        "; ".join(figures),
+        "python -m benchmarks.inference",
+    )
+
+
+def live_score() -> Row:
+    document = result("live_score")
+    titles = {
+        "mask": "mask",
+        "thresholds": "threshold",
+        "decision": "decision on a cell",
+        "region_2_mm_edge_in_by_0.1_mm": "2 mm of a region's edge in by 0.1 mm",
+        "region_2_mm_edge_out_by_0.1_mm": "the same out",
+        "region_whole_edge_out_by_0.1_mm": "all of the edge out",
+    }
+    figures = [
+        f"{title} {document['edits'][name]['median_s']:.2f}" for name, title in titles.items()
+    ]
+    return (
+        f"seconds from a change to the new score of {document['cells']:,} cells (median of "
+        f"{document['times']})",
+        f"≤ {document['goal_s']:g}",
+        "; ".join(figures),
+        "python -m benchmarks.live_score",
+    )
+
+
+def her2_cells() -> Row:
+    document = result("her2_cells")
+    return (
+        f"HER2 cells from finished masks, survey and scoring included, {document['cells']:,} cells "
+        "measured: seconds a million",
+        f"{document['goal_s']} on 4 cores",
+        f"{document['wall_s_for_a_million']:.0f} ({document['processor_s_for_a_million']:.0f} "
+        "processor seconds)",
+        "python -m benchmarks.her2_cells",
+    )
+
+
+ROWS: dict[str, Callable[[], Row]] = {
+    "learning": learning,
+    "selector": selector,
+    "prediction": prediction,
+    "ingest": ingest,
+    "startup": startup,
+    "training": training,
+    "inference": inference,
+    "live_score": live_score,
+    "her2_cells": her2_cells,
+}

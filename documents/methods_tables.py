@@ -1,0 +1,266 @@
+"""The tables of docs/methods.md: Dice of methods at equal image passes, from results/tables."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from documents.passages import table
+from models.study.active_report import by_strategy, enough
+from models.study.all_figures import of, spread
+from models.study.table import BASELINE, dice, judged, methods_of, ordered, summary
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+SETS = ("em", "drive", "dsb", "phantom")
+UNLABELLED = ("mean-teacher", "ucmt", "eugmt-paper", "eugmt-plus")
+"""Those rows of the main table that learn from unlabelled images, too."""
+Run = dict[str, Any]
+
+
+@cache
+def result(name: str) -> dict[str, Any]:
+    """Read `benchmarks/results/NAME.json`."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
+def studies(folder: str, sets: Sequence[str] = SETS) -> list[dict[str, Any]]:
+    return [result(f"{folder}/{name}") for name in sets]
+
+
+def source(*paths: str) -> str:
+    return "Source: " + ", ".join(f"`benchmarks/results/{path}`" for path in paths) + "."
+
+
+def validated() -> str:
+    """The main table, and of how many patches and groups it is."""
+    found = studies("tables/validated")
+    seeds = sorted({run["seed"] for study in found for run in study["runs"]})
+    sizes = []
+    for study in found:
+        ((name, facts),) = study["sets"].items()
+        labelled = sorted({run["labelled_patches"] for run in study["runs"]})
+        sizes.append(
+            f"{name}: {', '.join(map(str, labelled))} of {facts['train']} patches labelled, judged "
+            f"on {facts['test']} patches of {len(facts['test_groups'])} groups"
+        )
+    return "\n\n".join(
+        [
+            "Dice on test groups, mean ± standard deviation of draws "
+            f"{', '.join(map(str, seeds))}; bold is the best of a column. " + summary(found).strip(),
+            "; ".join(sizes) + ". " + source("tables/validated"),
+        ]
+    )
+
+
+def against_labels() -> str:
+    """How much every method is above labels alone, and which are best, in words."""
+    means = of_sets("tables/validated")
+    names = list(means)
+    methods = [m for m in ordered({m for by in means.values() for m in by}) if m != BASELINE]
+    rows = [
+        [method, *(f"{means[name][method] - means[name][BASELINE]:+.3f}" for name in names)]
+        for method in methods
+    ]
+    best = {name: max(by, key=lambda method, by=by: by[method]) for name, by in means.items()}
+    words = [
+        "Best of its set: " + ", ".join(f"`{method}` on {name}" for name, method in best.items()) + "."
+    ]
+    for method in methods:
+        above = [name for name in names if means[name][method] > means[name][BASELINE]]
+        where = " and ".join(above) if above else "no set"
+        words.append(f"`{method}` is above labels alone on {where}.")
+    return table(["Dice minus that of labels alone", *names], rows) + "\n\n" + " ".join(words)
+
+
+def of_sets(folder: str, judge: str = "test") -> dict[str, dict[str, float]]:
+    """Return the mean Dice of each method on each set of a folder of one share of labels."""
+    found: dict[str, dict[str, float]] = {}
+    for study in studies(folder):
+        runs = judged(study["runs"], judge)
+        ((name, _),) = study["sets"].items()
+        found[name] = {m: mean(dice(run) for run in of(runs, m)) for m in methods_of(runs)}
+    return found
+
+
+def stops() -> str:
+    """When validation kept the weights, what a training is, and where its masks are cut."""
+    runs: list[Run] = [run for study in studies("tables/validated") for run in study["runs"]]
+    names = list(dict.fromkeys(run["set"] for run in runs))
+    rows = []
+    for method in ordered(methods_of(runs)):
+        mine = of(runs, method)
+        stopped = [
+            f"{mean(run['stopped'] for run in mine if run['set'] == name):.2f}" for name in names
+        ]
+        rows.append(
+            [
+                method,
+                *stopped,
+                f"{min(run['threshold'] for run in mine):.2f} … {max(run['threshold'] for run in mine):.2f}",
+                f"{mean(run['steps'] for run in mine):.0f}",
+                f"{mean(run['updates'] for run in mine):.0f}",
+                f"{mean(run['seconds'] for run in mine):.0f}",
+            ]
+        )
+    titles = [
+        "kept at this share of the training",
+        *names,
+        "thresholds",
+        "steps",
+        "updates",
+        "CPU s",
+    ]
+    return table(titles, rows)
+
+
+def views() -> str:
+    """The same two methods with everybody's strong views and with their authors' own."""
+    common, own = studies("tables"), studies("tables/authors_views")
+    rows = []
+    for study, theirs in zip(common, own, strict=True):
+        for share in sorted({run["labelled"] for run in study["runs"]}):
+            shown = []
+            for method in ("ucmt", "eugmt-paper"):
+                for place, name in ((study, method), (theirs, f"{method}-weak-labelled")):
+                    runs = [run for run in judged(place["runs"], "test") if run["labelled"] == share]
+                    shown.append(spread([dice(run) for run in of(runs, name)], 3))
+            ((name, _),) = study["sets"].items()
+            rows.append([f"{name} {100 * share:g} %", *shown])
+    titles = ["", "ucmt", "ucmt, own views", "eugmt-paper", "eugmt-paper, own views"]
+    return table(titles, rows) + "\n\n" + source("tables", "tables/authors_views")
+
+
+def before() -> str:
+    """The tables of before validation decided: the last weights, a threshold of 0.5."""
+    return summary(studies("tables")) + "\n" + source("tables")
+
+
+def small() -> str:
+    """Every other method, once, at a small budget."""
+    return summary([result("tables/small/phantom")]) + "\n" + source("tables/small")
+
+
+def longer() -> str:
+    """Four times the budget on one set."""
+    return summary([result("tables/long/em")]) + "\n" + source("tables/long")
+
+
+def ablation() -> str:
+    """Every switch turned alone, against the row that it changes."""
+    runs = judged(result("ablation/em")["runs"], "validation")
+    found = {method: mean(dice(run) for run in of(runs, method)) for method in methods_of(runs)}
+    usual = found["labels-until-half"]
+    kept = ("supervised", "ucmt", "eugmt-plus")
+    order = [*kept, *sorted(set(found) - set(kept), key=lambda name: -found[name])]
+    rows = [
+        [name, f"{found[name]:.3f}", "" if name in kept else f"{found[name] - usual:+.3f}"]
+        for name in order
+    ]
+    seeds = sorted({run["seed"] for run in runs})
+    return "\n\n".join(
+        [
+            f"EM, 2 %, {result('ablation/em')['protocol']['passes']:,} passes, Dice on validation "
+            f"groups, {len(seeds)} seed: differences are to `labels-until-half`, which every row "
+            "changes in one thing.",
+            table(["row", "Dice", "difference"], rows),
+            source("ablation/em.json"),
+        ]
+    )
+
+
+def finalists() -> str:
+    """What went on from the ablation, on all sets; settled or not; and for longer."""
+    parts = []
+    for folder, sets in (("finalists", SETS), ("settled", SETS), ("long", ("em",))):
+        shown = summary(studies(f"ablation/{folder}", sets), "validation").strip()
+        parts += [f"`ablation/{folder}`: {shown}"]
+    return "\n\n".join(parts)
+
+
+def active() -> str:
+    """How many labels each strategy needs, and the area under its curve."""
+    places = {"em": "active/em", "phantom": "active/phantom", "phantom, longer": "active/long/phantom"}
+    found = {title: result(path) for title, path in places.items()}
+    strategies = list(by_strategy(found["em"]["chains"]))
+    rows = []
+    for strategy in strategies:
+        shown = []
+        for study in found.values():
+            chains = by_strategy(study["chains"])[strategy]
+            shown += [enough(chains), spread([chain["area"] for chain in chains], 3)]
+        rows.append([strategy, *shown])
+    titles = ["strategy"]
+    for title in found:
+        titles += [f"{title}: labels for 95 %", "area"]
+    words = [
+        f"{title}: {study['protocol']['passes']:,} passes, {len(study['full_dice'])} seed(s), all "
+        f"labels {spread(list(study['full_dice'].values()), 3)}"
+        for title, study in found.items()
+    ]
+    return table(titles, rows) + "\n\n" + "; ".join(words) + ". " + source("active")
+
+
+def label_audit() -> str:
+    """Errors planted into masks and found again, by networks that saw them or not."""
+    document = result("label_issues")
+    rows = []
+    for name, figures in document["sets"].items():
+        out, inside = figures["out_of_fold"], figures["network_that_learned_the_same_masks"]
+        parts = out["components"]["all"]
+        rows.append(
+            [
+                name,
+                str(parts["planted"]),
+                f"{parts['recall']:.2f}",
+                f"{parts['precision']:.2f}",
+                f"{out['component_average_precision']:.2f}",
+                f"{inside['component_average_precision']:.2f}",
+                f"{out['right_among_as_many_as_planted']:.2f}",
+            ]
+        )
+    titles = [
+        "set",
+        "errors planted",
+        "found",
+        "of those shown, right",
+        "average precision, out of fold",
+        "average precision, in sample",
+        "right among as many as were planted",
+    ]
+    return (
+        table(titles, rows)
+        + f"\n\nPreset `{document['preset']}`, {document['steps']} steps, seed {document['seed']}. "
+        + source("label_issues.json")
+    )
+
+
+def compiled() -> str:
+    """What compiling a network gains."""
+    rows = []
+    for name, figures in result("training_compiled")["results"].items():
+        method, network, threads = name.split(", ")
+        after = figures["wins_after"]
+        rows.append(
+            [
+                network,
+                method,
+                threads,
+                f"{figures['ratio']:.2f}, {figures['cpu_ratio']:.2f}",
+                f"{figures['compiling_cpu_seconds']:.0f}",
+                f"{after:,} steps" if after else "never",
+                f"{figures['iterations_of_preset']:,}",
+            ]
+        )
+    titles = [
+        "network",
+        "method",
+        "threads",
+        "a plain step / a compiled one: time, CPU time",
+        "compiling, CPU seconds",
+        "pays after",
+        "steps of the preset",
+    ]
+    return table(titles, rows) + "\n\n" + source("training_compiled.json")

@@ -1,0 +1,36 @@
+"""What a command writes into README.md and docs/ is as fresh as what it is made from."""
+
+from documents.__main__ import stale
+from documents.made import PASSAGES, documents
+from documents.passages import PassageError, filled, names
+
+import pytest
+
+
+def test_nothing_made_is_stale() -> None:
+    assert not list(stale()), "run `make docs`"
+
+
+def test_every_passage_stands_in_one_place() -> None:
+    found = [name for path in documents() for name in names(path.read_text())]
+    assert sorted(found) == sorted(PASSAGES)
+
+
+def test_a_passage_is_written_between_its_markers_and_nowhere_else() -> None:
+    text = "a\n<!-- make docs: x -->\nold\n<!-- end of x -->\nb\n"
+    assert filled(text, {"x": lambda: "new"}) == text.replace("old", "new")
+    assert filled(filled(text, {"x": lambda: "new"}), {"x": lambda: "old"}) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- make docs: x -->\n",
+        "<!-- make docs: x -->\n<!-- end of y -->\n",
+        "<!-- make docs: x -->\n<!-- make docs: x -->\n<!-- end of x -->\n",
+        "<!-- make docs: unknown -->\n<!-- end of unknown -->\n",
+    ],
+)
+def test_a_marker_that_nothing_answers_to_is_an_error(text: str) -> None:
+    with pytest.raises(PassageError):
+        filled(text, {"x": lambda: "new"})
