@@ -13,7 +13,9 @@ from documents.passages import filled
 
 def stale() -> dict[str, str]:
     """Return what should stand in each file, relative to the repository, that says otherwise."""
-    wanted = {str(path.relative_to(ROOT)): filled(path.read_text(), PASSAGES) for path in documents()}
+    wanted = {
+        str(path.relative_to(ROOT)): filled(path.read_text(), PASSAGES) for path in documents()
+    }
     wanted |= {name: make() for name, make in FILES.items()}
     return {
         name: text

@@ -97,7 +97,7 @@ def proposed() -> str:
 def robustness() -> str:
     """How far a change may move a percentage: what the test allows."""
     rows = [
-        [change, *("falls" if most == 100 else str(most) for most in points)]  # noqa: PLR2004
+        [change, *("falls" if most == 100 else str(most) for most in points)]
         for change, points in POINTS.items()
     ]
     return (
@@ -137,8 +137,9 @@ def real() -> str:
     agreement = document["agreement"]
     return (
         table(titles, rows)
-        + f"\n\nOf {agreement['images with a category']} images with a category {agreement['same']} "
-        f"are given the same, {agreement['one apart']} one apart, {agreement['more apart']} more; "
+        + f"\n\nOf {agreement['images with a category']} images with a category "
+        f"{agreement['same']} are given the same, {agreement['one apart']} one apart, "
+        f"{agreement['more apart']} more; "
         "0 and 0+ are one category here, and an image without a pixel size is judged with one."
     )
 
@@ -163,6 +164,14 @@ def controls() -> str:
     ]
     together = document["controls"]["nuclear Ki67"]
     rows.append(
-        ["all nuclear images", "", str(together["cells"]), f"{together['stained_percent']:.1f} %", ""]
+        [
+            "all nuclear images",
+            "",
+            str(together["cells"]),
+            f"{together['stained_percent']:.1f} %",
+            "",
+        ]
     )
-    return table(["control", "membrane, of the tissue's area", "cells", "stained", "category"], rows)
+    return table(
+        ["control", "membrane, of the tissue's area", "cells", "stained", "category"], rows
+    )

@@ -16,6 +16,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "compiled": methods_tables.compiled,
     "controls": her2.controls,
     "finalists": methods_tables.finalists,
+    "intervals": methods_tables.intervals,
     "longer": methods_tables.longer,
     "measured": measured.measured,
     "phantoms": her2.phantoms,
@@ -28,6 +29,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "states": states.states,
     "stops": methods_tables.stops,
     "validated": methods_tables.validated,
+    "verdict": methods_tables.verdict,
     "views": methods_tables.views,
 }
 FILES: Mapping[str, Callable[[], str]] = {f"{PICTURES}/storeys.svg": storeys.svg}

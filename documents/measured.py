@@ -26,8 +26,10 @@ def learning() -> Row:
     figures = [f"{run['cold_start']:.3f} → {run['dice']:.3f}" for run in document["runs"]]
     seeds = ", ".join(str(run["seed"]) for run in document["runs"])
     return (
-        f"Dice on a phantom slide never seen: cold start → trained on "
-        f"{document['labelled_patches']} corrected patches, seeds {seeds}",
+        (
+            f"Dice on a phantom slide never seen: cold start → trained on "
+            f"{document['labelled_patches']} corrected patches, seeds {seeds}"
+        ),
         f"+{document['goal']:g}",
         "; ".join(figures),
         "python -m benchmarks.learning",
@@ -48,8 +50,10 @@ def selector() -> Row:
 def prediction() -> Row:
     document = result("prediction")
     return (
-        "prediction of a slide against the bare networks, same batch, "
-        f"{document['threads']} thread for the networks",
+        (
+            "prediction of a slide against the bare networks, same batch, "
+            f"{document['threads']} thread for the networks"
+        ),
         f"≥ {document['goal']}",
         f"{document['ratio']:.2f}",
         "python -m benchmarks.prediction --threads 1",
@@ -130,8 +134,10 @@ def live_score() -> Row:
         f"{title} {document['edits'][name]['median_s']:.2f}" for name, title in titles.items()
     ]
     return (
-        f"seconds from a change to the new score of {document['cells']:,} cells (median of "
-        f"{document['times']})",
+        (
+            f"seconds from a change to the new score of {document['cells']:,} cells (median of "
+            f"{document['times']})"
+        ),
         f"≤ {document['goal_s']:g}",
         "; ".join(figures),
         "python -m benchmarks.live_score",
@@ -141,11 +147,15 @@ def live_score() -> Row:
 def her2_cells() -> Row:
     document = result("her2_cells")
     return (
-        f"HER2 cells from finished masks, survey and scoring included, {document['cells']:,} cells "
-        "measured: seconds a million",
+        (
+            "HER2 cells from finished masks, survey and scoring included, "
+            f"{document['cells']:,} cells measured: seconds a million"
+        ),
         f"{document['goal_s']} on 4 cores",
-        f"{document['wall_s_for_a_million']:.0f} ({document['processor_s_for_a_million']:.0f} "
-        "processor seconds)",
+        (
+            f"{document['wall_s_for_a_million']:.0f} ({document['processor_s_for_a_million']:.0f} "
+            "processor seconds)"
+        ),
         "python -m benchmarks.her2_cells",
     )
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 MARKED = re.compile(
-    r"^<!-- make docs: (?P<name>[a-z0-9-]+) -->\n(?P<body>.*?)^<!-- end of (?P<end>[a-z0-9-]+) -->$",
+    r"^<!-- make docs: (?P<name>[a-z0-9-]+) -->\n(?P<body>.*?)"
+    r"^<!-- end of (?P<end>[a-z0-9-]+) -->$",
     re.MULTILINE | re.DOTALL,
 )
 OPENED = re.compile(r"^<!-- make docs: ", re.MULTILINE)

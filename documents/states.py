@@ -1,17 +1,17 @@
 """The tables of states in docs/architecture.md: drawn from each table's TRANSITIONS."""
 
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, Table
 
-from backend.db.base import Base
+from backend.kit.db.base import Base
 from documents.passages import table
-from importlib import import_module
 
 
 def states() -> str:
     """Every thing that has states: its moves, and what the database itself holds."""
-    import_module("backend.db.tables")
+    import_module("backend.tables")
     stateful = [
         mapper.class_ for mapper in Base.registry.mappers if hasattr(mapper.class_, "TRANSITIONS")
     ]

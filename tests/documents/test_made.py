@@ -1,10 +1,12 @@
 """What a command writes into README.md and docs/ is as fresh as what it is made from."""
 
-from documents.__main__ import stale
-from documents.made import PASSAGES, documents
-from documents.passages import PassageError, filled, names
+import re
 
 import pytest
+
+from documents.__main__ import stale
+from documents.made import PASSAGES, documents
+from documents.passages import PassageError, by_hand, filled, names
 
 
 def test_nothing_made_is_stale() -> None:
@@ -14,6 +16,23 @@ def test_nothing_made_is_stale() -> None:
 def test_every_passage_stands_in_one_place() -> None:
     found = [name for path in documents() for name in names(path.read_text())]
     assert sorted(found) == sorted(PASSAGES)
+
+
+MEASURED = re.compile(r"± \d|\b\d+\.\d{3,}\b|\b0\.\d\d\b(?! ?µm)|\b\d+\.\d+ (?:%|s\b|×)")
+"""What figures of results look like: deviations, three decimals, shares, times."""
+
+
+def test_no_figure_of_a_result_is_written_by_hand() -> None:
+    found = {
+        path.name: [
+            line
+            for part in by_hand(path.read_text())
+            for line in re.sub(r"```.*?```|`[^`]*`", "", part, flags=re.DOTALL).splitlines()
+            if MEASURED.search(line)
+        ]
+        for path in documents()
+    }
+    assert not {name: lines for name, lines in found.items() if lines}
 
 
 def test_a_passage_is_written_between_its_markers_and_nowhere_else() -> None:

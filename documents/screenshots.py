@@ -1,0 +1,128 @@
+"""The two pictures of README.md: `python -m documents.screenshots`.
+
+An embedded installation, a synthetic slide and a real Chromium, as the browser tests have them;
+a few minutes. Nothing in the pictures is of a person.
+"""
+
+import io
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from documents.made import PICTURES, ROOT
+from models.phantom import PhantomSpec, write
+from tests.browser.conftest import OFFLINE, PASSWORD
+from tests.e2e.installation import Installation, embedded, until
+from tests.e2e.pathologist import Pathologist, idle
+
+SIDE = 2048
+SPEC = PhantomSpec(width=SIDE, height=SIDE, seed=5, her2="2+", tumour=0.9)
+CORRECTED = 4
+REGION = [(150, 150), (1900, 200), (1850, 1880), (180, 1800)]
+SIZE = {"width": 1400, "height": 860}
+COLOURS = 256
+"""Of the kept picture: enough for tissue, and half the bytes."""
+INTO_TISSUE = (320, 230)
+"""Pixels that the slide is dragged, away from the phantom's lumen."""
+PATIENCE_MS = 120_000
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "breast_phantom.tif"
+        truth = path.with_suffix(".truth.tif")
+        write(SPEC, path, truth)
+        with embedded(Path(folder) / "data", MEMBRANA_THREADS="1").running() as installation:
+            slide = prepared(installation, path, truth)
+            with sync_playwright() as playwright:
+                chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+                browser = playwright.chromium.launch(executable_path=chromium, args=OFFLINE)
+                page = browser.new_context(viewport=SIZE).new_page()
+                sign_in(page, installation)
+                annotator(page, slide)
+                live_score(page, slide)
+                browser.close()
+
+
+def prepared(installation: Installation, path: Path, truth: Path) -> str:
+    """Upload the slide, correct some patches with the truth, draw a region and begin scoring."""
+    with installation.client() as client:
+        with path.open("rb") as file:
+            answer = client.post(
+                "/slides",
+                files={"file": (path.name, file)},
+                data={"stain": "HER2", "case_id": "PHANTOM-5"},
+            )
+        slide = str(answer.raise_for_status().json()["id"])
+        idle(client)
+        Pathologist(client, slide, truth).correct(CORRECTED)
+        ring = [list(corner) for corner in (*REGION, REGION[0])]
+        region = {
+            "type": "Feature",
+            "properties": {"kind": "tumour"},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+        client.post(f"/slides/{slide}/regions", json=region).raise_for_status()
+        client.put(
+            f"/slides/{slide}/score", json={"protocol": "asco_cap_2023_breast"}
+        ).raise_for_status()
+        until(lambda: current(client, slide), "the score")
+        idle(client)
+        return slide
+
+
+def current(client: httpx.Client, slide: str) -> bool:
+    found = client.get(f"/slides/{slide}/score").raise_for_status().json()
+    return bool(found["state"] == "current")
+
+
+def sign_in(page: Page, installation: Installation) -> None:
+    page.goto(f"http://127.0.0.1:{installation.port}/")
+    page.get_by_test_id("username").fill("admin")
+    page.get_by_test_id("password").fill(PASSWORD)
+    page.get_by_test_id("sign-in-submit").click()
+    page.get_by_test_id("user-name").wait_for()
+
+
+def annotator(page: Page, slide: str) -> None:
+    """A patch in hand: its proposal, and the pixels to look at first."""
+    page.locator(f'[data-slide-id="{slide}"] [data-testid="slide-open"]').click()
+    page.get_by_test_id("viewer").wait_for()
+    page.keyboard.press("n")
+    page.get_by_test_id("drawn").wait_for(timeout=PATIENCE_MS)
+    keep(page, "annotator")
+
+
+def live_score(page: Page, slide: str) -> None:
+    """The score of the region, with the cells that it counts."""
+    page.keyboard.press("Escape")
+    page.keyboard.press("0")
+    page.get_by_test_id("tab-score").click()
+    page.locator('[data-testid="score"][data-state="current"]').wait_for(timeout=PATIENCE_MS)
+    for _ in range(3):
+        page.keyboard.press("+")
+    page.mouse.move(500, 400)
+    page.mouse.down()
+    page.mouse.move(500 + INTO_TISSUE[0], 400 + INTO_TISSUE[1], steps=8)
+    page.mouse.up()
+    page.locator('[data-testid="cells-seen"][data-shown]').wait_for(timeout=PATIENCE_MS)
+    keep(page, "score")
+
+
+def keep(page: Page, name: str) -> None:
+    """Write the picture when the viewer has come to rest."""
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    small = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    folder = ROOT / PICTURES
+    folder.mkdir(parents=True, exist_ok=True)
+    small.save(folder / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
