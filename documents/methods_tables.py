@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -78,7 +79,7 @@ def against_labels() -> str:
 def verdict() -> str:
     """Which method is best on each set, in words: no figure."""
     means = of_sets("tables/validated")
-    best = {name: max(by, key=lambda method, by=by: by[method]) for name, by in means.items()}
+    best = {name: max(by.items(), key=itemgetter(1))[0] for name, by in means.items()}
     words = ", ".join(f"`{method}` on {name}" for name, method in best.items())
     everywhere = [
         method

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from documents.made import PICTURES, ROOT
 from models.phantom import PhantomSpec, write
@@ -23,7 +23,7 @@ SIDE = 2048
 SPEC = PhantomSpec(width=SIDE, height=SIDE, seed=5, her2="2+", tumour=0.9)
 CORRECTED = 4
 REGION = [(150, 150), (1900, 200), (1850, 1880), (180, 1800)]
-SIZE = {"width": 1400, "height": 860}
+SIZE = ViewportSize(width=1400, height=860)
 COLOURS = 256
 """Of the kept picture: enough for tissue, and half the bytes."""
 INTO_TISSUE = (320, 230)
