@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from models.networks import OF_THE_PAPER, PAPER, SCRATCH, SMALL, NetworkConfig
+from models.networks import OF_THE_PAPER, PACKAGED, PAPER, SCRATCH, SMALL, NetworkConfig
 from models.pixel_classifier import KINDS
 from models.presets import PRESETS, TrainingConfig
 from models.semisup.method import Options
@@ -41,6 +41,10 @@ the weak one: the view that supervised learning has here, so that only the metho
 CELL_PX = 16
 """Side of the cells that are exchanged: the paper's, at its crops of 256 px in 16 x 16 cells."""
 PIXEL_CLASSIFIER = "pixel-classifier"
+LITE = NetworkConfig("unet", "tu-tf_efficientnet_lite0", PACKAGED, decoder=(64, 48, 32, 16, 8))
+"""A U-Net with a light decoder on the ImageNet encoder that an installed package brings."""
+GENTLE = 1e-3
+"""Learning rate of networks that begin with pretrained weights."""
 
 
 SIMPLE = re.compile(r"[\w][\w.+-]*")
@@ -52,7 +56,8 @@ NOT_TURNED = {"preset", "method", "options", "network", "iterations", "seed", "d
 class Contender:
     """A row of a table: a method with its options, on the protocol's network or its own.
 
-    options: the method's; what the protocol shares takes their place. pixels: the kind of a pixel
+    options: the method's; what the protocol shares takes their place. network: its own instead of
+    the protocol's, with weights of its own, too. pixels: the kind of a pixel
     classifier, which is no network. switches: options that a variant turns against the protocol,
     changes: fields of TrainingConfig that it sets against it.
     """
@@ -61,6 +66,7 @@ class Contender:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""
+    network: NetworkConfig | None = None
     all_labels: bool = False
     pixels: str = ""
     switches: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +83,7 @@ class Contender:
             options["loss"] = protocol.loss
         if "grid" in options:
             options["grid"] = max(1, protocol.crop // CELL_PX)
-        network = protocol.network
+        network = self.network or protocol.network
         if self.architecture:
             network = of_architecture(self.architecture, protocol)
         config = TrainingConfig(
@@ -135,6 +141,11 @@ def contenders() -> dict[str, Contender]:
     named["supervised"] = Contender("supervised", "supervised", learning)
     named["supervised-weak"] = Contender("supervised-weak", "supervised")
     named["supervised-settled"] = settled_alone()
+    named["supervised-lite0"] = Contender(
+        *("supervised-lite0", "supervised", learning),
+        network=LITE,
+        changes={"learning_rate": GENTLE},
+    )
     for kind in KINDS:
         name = f"{PIXEL_CLASSIFIER}-{kind}"
         named[name] = Contender(name, PIXEL_CLASSIFIER, pixels=kind)

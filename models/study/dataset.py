@@ -6,7 +6,7 @@ pixel is judged in one of them only.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from models.metrics import IGNORE
 from models.prediction import PATCH_PX
-from models.study import files
+from models.study import files, parts
 from models.study.files import (
     MEMBRANE,
     DatasetError,
@@ -37,7 +37,8 @@ class Dataset:
 
     images: uint8 (N, 256, 256, 3); masks: uint8 (N, 256, 256) of 0, 127 (ignore) and 255;
     first: bool (N, 256, 256), False where an earlier patch has shown the pixel; groups: the
-    patient, slide or block of each patch; mpp: µm per px, if known.
+    patient, slide or block of each patch; mpp: µm per px, if known; parts: the part of each patch
+    where a file names them (`models.study.parts`), else empty: they are drawn.
     """
 
     name: str
@@ -46,10 +47,11 @@ class Dataset:
     first: Truth
     groups: tuple[str, ...]
     mpp: float | None = None
+    parts: tuple[str, ...] = ()
 
     def sha256(self) -> str:
         """Hash the pixels, masks and groups: what a result was measured on."""
-        digest = hashlib.sha256("\n".join(self.groups).encode())
+        digest = hashlib.sha256("\n".join(self.groups + self.parts).encode())
         for array in (self.images, self.masks):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
@@ -62,11 +64,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Split:
-    """Patch numbers, ascending; no group is in two parts."""
+    """Patch numbers, ascending; no group is in two of train, validation and test.
+
+    unlabelled: patches whose images alone are learned from, beside those of `train` that have no
+    label; of any group.
+    """
 
     train: npt.NDArray[np.intp]
     validation: npt.NDArray[np.intp]
     test: npt.NDArray[np.intp]
+    unlabelled: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
 
 def read(
@@ -78,6 +85,7 @@ def read(
     region: Path | None = None,
     name: str = "",
     mpp: float | None = None,
+    part_table: Path | None = None,
 ) -> Dataset:
     """Read and cut a set. Raises DatasetError.
 
@@ -85,31 +93,39 @@ def read(
     labels). `groups`: CSV of file name and group; without it each file is its own group, with all
     pages of a TIFF.
     `region`: masks of where the truth is known (0 = nowhere), such as a field of view.
+    `part_table`: CSV of file name and part (`models.study.parts`); without it parts are drawn.
     """
     names = pictures(images)
+    belongs_to = parts.read_parts(part_table, names) if part_table else {}
+    unlabelled = {name for name, part in belongs_to.items() if part == parts.UNLABELLED}
     belongs = files.read_groups(groups, names) if groups else {each: each for each in names}
     truths, regions = pictures(masks), pictures(region) if region else {}
-    if wanted := sorted(names.keys() - truths.keys()):
+    if wanted := sorted(names.keys() - truths.keys() - unlabelled):
         raise DatasetError("mask_missing", f"{masks} has no mask for {some(wanted)}.")
-    if region and (wanted := sorted(names.keys() - regions.keys())):
+    if region and (wanted := sorted(names.keys() - regions.keys() - unlabelled)):
         raise DatasetError("region_missing", f"{region} has no file for {some(wanted)}.")
-    parts: list[tuple[Pixels, Pixels, Truth]] = []
+    patches: list[tuple[Pixels, Pixels, Truth]] = []
     owners: list[str] = []
+    placed: list[str] = []
     for stem in sorted(names):
-        pages = pages_of(names[stem], truths[stem], positive)
-        if region:
+        if stem in unlabelled:
+            pages = unknown_pages_of(names[stem])
+        else:
+            pages = pages_of(names[stem], truths[stem], positive)
+        if region and stem not in unlabelled:
             known = known_in(regions[stem], len(pages), pages[0][1].shape)
             for (_, mask), where in zip(pages, known, strict=True):
                 mask[~where] = IGNORE
         for number, (pixels, mask) in enumerate(pages, 1):
-            for part in cut(pixels, mask):
-                parts.append(part)
+            for patch in cut(pixels, mask):
+                patches.append(patch)
                 owners.append(files.group_of(belongs, stem, number))
-    if not any((mask == MEMBRANE).any() for _, mask, _ in parts):
+                placed += [belongs_to[stem]] if belongs_to else []
+    if not any((mask == MEMBRANE).any() for _, mask, _ in patches):
         raise DatasetError(
             "nothing_positive", f"No mask holds the value {positive}; see --positive."
         )
-    cut_images, cut_masks, first = zip(*parts, strict=True)
+    cut_images, cut_masks, first = zip(*patches, strict=True)
     return Dataset(
         name or images.resolve().parent.name,
         np.stack(cut_images),
@@ -117,7 +133,14 @@ def read(
         np.stack(first),
         tuple(owners),
         mpp,
+        tuple(placed),
     )
+
+
+def unknown_pages_of(image: Path) -> list[tuple[Pixels, Pixels]]:
+    """Return the pixels of each page of an image without a mask, and that nothing is known."""
+    shown = [as_pixels(each, image) for each in files.frames(image)]
+    return [(each, np.full(each.shape[:2], IGNORE, np.uint8)) for each in shown]
 
 
 def pages_of(image: Path, truth: Path, positive: str) -> list[tuple[Pixels, Pixels]]:
@@ -177,27 +200,10 @@ def starts(length: int) -> list[int]:
 def split(dataset: Dataset, *, seed: int = 0) -> Split:
     """Hold out whole groups for the test, and whole groups of the rest for validation.
 
-    Raises DatasetError for fewer than three groups, and where nothing is known of a part.
+    Where a file names the parts they are those. Raises DatasetError for fewer than three groups,
+    for a group in two parts, and where nothing is known of a part.
     """
-    names = sorted(set(dataset.groups))
-    if len(names) < 3:
-        raise DatasetError(
-            "too_few_groups",
-            f"{len(names)} groups can't be split into training, validation and test; "
-            "name at least three patients, slides or blocks.",
-        )
-    drawn = np.random.default_rng(seed).permutation(names).tolist()
-    tests = max(1, round(TEST_SHARE * len(names)))
-    validations = max(1, round(VALIDATION_SHARE * len(names)))
-
-    def members(chosen: Sequence[str]) -> npt.NDArray[np.intp]:
-        return np.flatnonzero(np.isin(dataset.groups, chosen))
-
-    part = Split(
-        test=members(drawn[:tests]),
-        validation=members(drawn[tests : tests + validations]),
-        train=members(drawn[tests + validations :]),
-    )
+    part = named_parts(dataset) if dataset.parts else drawn_parts(dataset, seed)
     for patches in (part.test, part.validation, part.train):
         if (dataset.masks[patches] == IGNORE).all():
             raise DatasetError(
@@ -206,6 +212,42 @@ def split(dataset: Dataset, *, seed: int = 0) -> Split:
                 "nothing: there is nothing to train on or to judge by.",
             )
     return part
+
+
+def named_parts(dataset: Dataset) -> Split:
+    parts.check_apart(dataset.parts, dataset.groups)
+
+    def members(part: str) -> npt.NDArray[np.intp]:
+        return np.flatnonzero([each == part for each in dataset.parts])
+
+    return Split(
+        train=members(parts.TRAIN),
+        validation=members(parts.VALIDATION),
+        test=members(parts.TEST),
+        unlabelled=members(parts.UNLABELLED),
+    )
+
+
+def drawn_parts(dataset: Dataset, seed: int) -> Split:
+    names = sorted(set(dataset.groups))
+    if len(names) < 3:
+        raise DatasetError(
+            "too_few_groups",
+            f"{len(names)} groups can't be split into training, validation and test; "
+            "name at least three patients, slides or blocks.",
+        )
+    shuffled = np.random.default_rng(seed).permutation(names).tolist()
+    tests = max(1, round(TEST_SHARE * len(names)))
+    validations = max(1, round(VALIDATION_SHARE * len(names)))
+
+    def members(chosen: Sequence[str]) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(np.isin(dataset.groups, chosen))
+
+    return Split(
+        test=members(shuffled[:tests]),
+        validation=members(shuffled[tests : tests + validations]),
+        train=members(shuffled[tests + validations :]),
+    )
 
 
 def labelled(part: Split, share: float, *, seed: int) -> npt.NDArray[np.intp]:

@@ -91,6 +91,8 @@ class Results:
             "validation_groups": sorted({data.groups[index] for index in part.validation}),
             "positive_share": round(float((data.masks == 255).mean()), 4),
         }
+        if len(part.unlabelled):
+            facts["unlabelled"] = len(part.unlabelled)
         if data.mpp is not None:
             facts["mpp"] = data.mpp
         known = self.content["sets"].setdefault(data.name, facts)

@@ -286,8 +286,8 @@ def fit(
     progress: Progress = unreported,
     watch: Watch = unwatched,
 ) -> Trained:
-    """Train on the chosen patches' masks and on the other training patches without theirs."""
-    rest = np.setdiff1d(part.train, chosen)
+    """Train on the chosen patches' masks, and on all others that may be seen without theirs."""
+    rest = np.concatenate([np.setdiff1d(part.train, chosen), part.unlabelled])
     return train(
         config,
         data.images[chosen],

@@ -107,8 +107,11 @@ def section(name: str, facts: Mapping[str, Any], runs: Sequence[Run], judge: str
     """One table. runs: of one set and share."""
     labelled, share = runs[0]["labelled_patches"], runs[0]["labelled"]
     seeds = sorted({run["seed"] for run in runs})
+    more = facts.get("unlabelled", 0)
+    beside = f"{more} more patches, of the slides in hand, as images alone; " if more else ""
     title = (
         f"**{name}, {100 * share:g} %**: {labelled} of {facts['train']} training patches labelled; "
+        f"{beside}"
         f"{facts[judge]} {judge} patches of {len(facts[f'{judge}_groups'])} groups; seeds "
         f"{', '.join(map(str, seeds))}."
     )

@@ -37,6 +37,13 @@ def benchmark(
     output: Annotated[Path, typer.Option("--output", "-o", help="results.json to write.")],
     options: ProtocolOptions,
     name: Annotated[str, typer.Option(help="The set's name in the tables.")] = "",
+    parts: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of file name and part (train, validation, test, or unlabelled: images "
+            "without masks); without it, parts are drawn by group."
+        ),
+    ] = None,
     methods: Annotated[
         list[str] | None, typer.Option(help="Methods, separated by commas or repeated.")
     ] = None,
@@ -82,11 +89,11 @@ def benchmark(
                 protocol,
                 sorted(set(shares)),
                 words(strategies),
-                Study(folders, name, output, judge, seeds, jobs),
+                Study(folders, name, parts, output, judge, seeds, jobs),
             )
         else:
             compare_methods(
-                competing, protocol, shares, Study(folders, name, output, judge, seeds, jobs)
+                competing, protocol, shares, Study(folders, name, parts, output, judge, seeds, jobs)
             )
 
 
@@ -96,10 +103,14 @@ class Study:
 
     folders: Folders
     name: str
+    parts: Path | None
     output: Path
     judge: str
     seeds: int
     jobs: int
+
+    def read(self) -> "Dataset":
+        return self.folders.read(self.name, self.parts)
 
     @property
     def work(self) -> Path:
@@ -122,7 +133,7 @@ def compare_methods(
 
     output = study.output
     kept = results.Results(output, protocol)
-    data = study.folders.read(study.name)
+    data = study.read()
     cells = cells_of(competing, shares, study.seeds)
     if stale := kept.outdated(data, protocol, cells):
         complain(f"{len(stale)} trainings in {output} are of other options: they run again.")
@@ -153,7 +164,7 @@ def compare_strategies(
     from models.study.strategies import STRATEGIES
 
     output = study.output
-    data = study.folders.read(study.name)
+    data = study.read()
     if len(shares) < 2:
         raise OptionRefused("--active needs at least two --labelled shares.")
     plan = active.Plan(method, protocol, tuple(shares), study.work, study.judge)

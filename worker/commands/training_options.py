@@ -43,8 +43,8 @@ class Folders(Group):
         """Refuse numbers that can't be meant, before anything is read."""
         above_zero(mpp=self.mpp)
 
-    def read(self, name: str = "") -> "Dataset":
-        """Read and cut the set. Raises DatasetError."""
+    def read(self, name: str = "", parts: Path | None = None) -> "Dataset":
+        """Read and cut the set, its parts drawn or of a table. Raises DatasetError."""
         from models.study import dataset
 
         return dataset.read(
@@ -55,6 +55,7 @@ class Folders(Group):
             region=self.region,
             name=name,
             mpp=self.mpp,
+            part_table=parts,
         )
 
 
