@@ -4,6 +4,7 @@ from models.networks.build import build, classify, decode, encode, merge, place
 from models.networks.config import (
     ARCHITECTURES,
     CLASSES,
+    FEATURED,
     OF_THE_PAPER,
     PACKAGED,
     PAPER,
@@ -20,6 +21,7 @@ from models.networks.weights import check_encoder_weights, read_weights, weights
 __all__ = [
     "ARCHITECTURES",
     "CLASSES",
+    "FEATURED",
     "OF_THE_PAPER",
     "PACKAGED",
     "PAPER",

@@ -1,20 +1,21 @@
 """Build a network by its name, and run it part by part."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.augment import MEAN, STD
 from models.networks.config import (
     ARCHITECTURES,
     CLASSES,
+    FEATURED,
     OF_THE_PAPER,
     SCRATCH,
     NetworkConfig,
     NetworkError,
 )
+from models.networks.featured_unet import FeaturedUNet
+from models.networks.rescaled import in_its_units
 from models.networks.small_unet import SmallUNet
 from models.networks.weights import encoder_state, fill_encoder
 
@@ -23,6 +24,8 @@ def build(config: NetworkConfig) -> nn.Module:
     """Build a network that maps images (B, 3, H, W) to logits (B, 2, H, W)."""
     if config.architecture == "unet-small":
         return SmallUNet()
+    if config.architecture == FEATURED:
+        return FeaturedUNet(config.encoder_weights)
     if config.architecture in OF_THE_PAPER:
         from models.architectures.choice import construct
 
@@ -51,39 +54,6 @@ def build(config: NetworkConfig) -> nn.Module:
         fill_encoder(network.encoder, state, chosen=config.encoder_weights)
     network.encoder = in_its_units(network.encoder, config.encoder)
     return network  # type: ignore[no-any-return]
-
-
-class Rescaled(nn.Module):
-    """An encoder that was taught in other units than `augment.normalise` makes: turned into its.
-
-    Not folded into its first convolution: what is padded there would no longer be 0.
-    """
-
-    def __init__(self, inner: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.inner = inner
-        self.output_stride = inner.output_stride
-        pairs = zip(MEAN, STD, mean, std, strict=True)
-        changes = [(ours / theirs, (m - t) / theirs) for m, ours, t, theirs in pairs]
-        scale, shift = torch.tensor(changes).T.reshape(2, 3, 1, 1)
-        self.scale: Tensor
-        self.shift: Tensor
-        self.register_buffer("scale", scale.contiguous(), persistent=False)
-        self.register_buffer("shift", shift.contiguous(), persistent=False)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        features: list[Tensor] = self.inner(images * self.scale + self.shift)
-        return features
-
-
-def in_its_units(encoder: nn.Module, name: str) -> nn.Module:
-    """Return an encoder that takes images in ImageNet's units, as all here do."""
-    import timm
-
-    known = timm.get_pretrained_cfg(name.removeprefix("tu-")) if name.startswith("tu-") else None
-    if known is None or (tuple(known.mean), tuple(known.std)) == (MEAN, STD):
-        return encoder
-    return Rescaled(encoder, known.mean, known.std)
 
 
 def encode(network: nn.Module, images: Tensor) -> list[Tensor]:

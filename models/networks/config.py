@@ -9,7 +9,9 @@ OF_THE_PAPER = ("transunet", "swin-unet", "transfuse", "fafuse")
 """Fully supervised networks with a transformer: `models.architectures`."""
 SMALL, PAPER = "small", "paper"
 """Encoders of each of these: one for a CPU, and the one that its authors used."""
-ARCHITECTURES = ("unet-small", "unet", "deeplabv3plus", *OF_THE_PAPER)
+FEATURED = "unet-small-features"
+"""The small U-Net beside a frozen encoder: `models.networks.featured_unet`."""
+ARCHITECTURES = ("unet-small", FEATURED, "unet", "deeplabv3plus", *OF_THE_PAPER)
 
 
 class NetworkError(ValueError):

@@ -77,6 +77,8 @@ class MeanTeacher:
         first, second = self.students
         second.load_state_dict(first.state_dict())
         for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+            if not ours.requires_grad:
+                continue
 
             def give(weight: Tensor, other: nn.Parameter = theirs) -> None:
                 if self.one_for_both:
