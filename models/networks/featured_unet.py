@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.networks.config import SCRATCH, NetworkConfig
+from models.networks.config import SCRATCH
 from models.networks.rescaled import in_its_units
 from models.networks.small_unet import Block, SmallUNet
 from models.networks.weights import encoder_state, fill_encoder
@@ -35,9 +35,7 @@ class FeaturedUNet(SmallUNet):
         # what its stages give has no scale of its own
         self.scaled = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in CHANNELS)
         levels = zip(pairwise((3 * 4, *self.WIDTHS)), CHANNELS, strict=True)
-        self.down = nn.ModuleList(
-            Block(below + seen, outputs) for (below, outputs), seen in levels
-        )
+        self.down = nn.ModuleList(Block(below + seen, outputs) for (below, outputs), seen in levels)
         self.head = head
 
     def encode(self, images: Tensor) -> list[Tensor]:

@@ -29,7 +29,12 @@ def test_every_method_has_a_contender_and_shares_the_protocol():
     for contender in networks:
         config = contender.config(PROTOCOL, steps=9, seed=5, threads=1)
         assert (config.crop, config.iterations, config.seed) == (64, 9, 5)
-        assert config.learning_rate == PROTOCOL.learning_rate
+        # a network of its own, with pretrained weights, has a rate of its own
+        own = contender.changes.get("learning_rate", PROTOCOL.learning_rate)
+        assert config.learning_rate == own
+    changed = {name for name, contender in names.items() if contender.changes}
+    assert changed == {name for name, contender in names.items() if contender.network}
+    assert changed == {"supervised-lite0"}
 
 
 def options_of(name, protocol=PROTOCOL):
