@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -185,7 +186,7 @@ def other_laboratory(image: Pixels) -> Pixels:
 
 
 WRITTEN: dict[str, Callable[[Folder], None]] = {
-    **{name: lambda into, source=source: traced(source, into) for name, source in SOURCES.items()},
+    **{name: partial(traced, source) for name, source in SOURCES.items()},
     PHANTOM: phantom,
 }
 

@@ -30,7 +30,8 @@ class FeaturedUNet(SmallUNet):
     def __init__(self, encoder_weights: str) -> None:
         super().__init__()
         # the head stays last: see `acceleration.exact_at_the_end`
-        head = self._modules.pop("head")
+        head = self.head
+        del self.head
         self.frozen = frozen_encoder(encoder_weights)
         # what its stages give has no scale of its own
         self.scaled = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in CHANNELS)
