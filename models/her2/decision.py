@@ -17,7 +17,8 @@ from models.her2.protocols import Protocol, ProtocolError, Row
 Counts = npt.NDArray[np.int64]
 
 _BARRED = {
-    "no_tumour_region": "No tumour region is drawn: draw one round the invasive tumour.",
+    "no_tumour_region": "No tumour is left to evaluate: draw a region round the invasive tumour, "
+    "and leave some of it outside of exclude regions.",
     "mpp_missing": "How large a pixel of the slide is, in µm, is not known.",
     "fluorescence": "The slide is a fluorescence image.",
     "colour": "The colours are not those of haematoxylin and DAB.",

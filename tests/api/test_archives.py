@@ -299,6 +299,7 @@ def test_what_a_mac_adds_is_no_part_of_a_slide(service: Service) -> None:
         ({"a/b.NDPI": b"x"}, "archive_without_slide", "a/b.NDPI"),
         ({"case.zip": b"PK"}, "archive_without_slide", "case.zip: neither"),
         ({"__MACOSX/._x": b""}, "archive_without_slide", "no file"),
+        ({}, "archive_without_slide", "no file"),
         ({"case.mrxs": b"x", "other.txt": b""}, "slide_incomplete", "case.mrxs"),
         ({**mirax(), "second.mrxs": b"x"}, "slide_incomplete", "second.mrxs"),
         ({"a\\..\\..\\b": b"x", "0.dcm": level()}, "archive_unsafe", "leads out"),

@@ -14,6 +14,7 @@ from python_multipart.multipart import MultipartParser
 from sqlalchemy import event
 from starlette.testclient import TestClient
 
+from backend.jobs.tables import JobKind
 from backend.people.users.tables import Role
 from backend.settings import Settings
 from backend.slides.uploads import multipart, routes
@@ -270,6 +271,23 @@ def test_a_duplicate_says_what_became_of_its_words(service: Service, small: byte
     entries = service.client_of(Role.ADMIN).get("/audit").json()["items"]
     changed = [each for each in entries if each["action"] == "slide.changed"]
     assert [each["details"]["fields"] for each in changed] == [["case_id"]]
+
+
+def test_a_pixel_size_that_was_waited_for_is_told_as_taken(
+    service: Service, shared_data: Path
+) -> None:
+    content = (shared_data / "wsi_her2" / "tma_0_nompp.svs").read_bytes()
+    slide = service.client.post("/slides", files={"file": ("a.svs", content)}).json()
+    service.run_jobs((JobKind.INGEST,))
+    place = f"/slides/{slide['id']}"
+    assert service.client.get(place).json()["state"] == "needs_mpp"
+    answer = service.client.post("/slides", files={"file": ("a.svs", content)}, data={"mpp": "0.5"})
+    told = answer.json()["duplicate"]
+    assert told["taken"] == [{"field": "mpp", "sent": 0.5, "slide": 0.5}]
+    assert "pixel size is now “0.5”" in told["detail"]
+    assert told["kept"] == []
+    service.run_jobs((JobKind.INGEST,))
+    assert service.client.get(place).json()["mpp"] == 0.5
 
 
 def test_the_same_words_again_are_not_told_as_dropped(service: Service, small: bytes) -> None:

@@ -20,8 +20,8 @@ BLOCK_PX = 512
 READ_PX0 = 2048
 """Most level pixels one piece reads a side, whatever the slide's levels: bounds the memory."""
 
-SMALLEST_PX0 = 256
-"""A damaged piece is looked at in parts down to about a tile, so that what is whole is seen."""
+SMALLEST_PX0 = 64
+"""A damaged piece is looked at in parts down to a small tile, so that what is whole is seen."""
 MOST_REFUSALS = 500
 """Every refusal costs opening the file again: past this many, whole pieces are given up."""
 

@@ -20,7 +20,8 @@ from backend.slides.reading import (
     tiff,
 )
 
-ZIP = b"PK\x03\x04"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""How a zip begins; the second, one without a file."""
 TIFF = tiff.MAGIC
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"

@@ -1,7 +1,7 @@
 """What becomes of what was said with a file that is here already: told, never dropped in silence.
 
-The slide that is here keeps what people have said of it, since others may rest on it. Only a case,
-where it has none, is taken.
+The slide that is here keeps what people have said of it, since others may rest on it. Only a case
+and a pixel size are taken, where it has none.
 """
 
 from typing import Any
@@ -17,12 +17,25 @@ from backend.slides.uploads.schemas import Duplicate, Said
 NAMES = {"name": "name", "stain": "stain", "case_id": "case", "mpp": "pixel size"}
 
 
-def settle(session: Session, slide: Slide, said: dict[str, Any], *, by: User | None) -> Duplicate:
-    """Hold what was said now (name, stain, case_id, mpp; None: nothing) against a slide's own."""
+def settle(
+    session: Session,
+    slide: Slide,
+    said: dict[str, Any],
+    *,
+    by: User | None,
+    waited_for_mpp: bool = False,
+) -> Duplicate:
+    """Hold what was said now (name, stain, case_id, mpp; None: nothing) against a slide's own.
+
+    waited_for_mpp: the slide had no pixel size, and took the one that was said now.
+    """
     kept: list[Said] = []
     taken: list[Said] = []
     for field in NAMES:
         now, here = said.get(field), getattr(slide, field)
+        if field == "mpp" and waited_for_mpp and now is not None:
+            taken.append(Said(field=field, sent=now, slide=here))
+            continue
         if now in (None, here):
             continue
         if field == "case_id" and here is None:
@@ -32,7 +45,9 @@ def settle(session: Session, slide: Slide, said: dict[str, Any], *, by: User | N
             kept.append(Said(field=field, sent=now, slide=here))
     if taken:
         session.flush()
-        audit.record(session, by, "slide.changed", "slide", slide.id, fields=["case_id"])
+        audit.record(
+            session, by, "slide.changed", "slide", slide.id, fields=[each.field for each in taken]
+        )
         announce(session, Slide.TOPIC, slide.id, {"state": str(slide.state)})
     return Duplicate(detail=sentence(slide, kept, taken), kept=kept, taken=taken)
 

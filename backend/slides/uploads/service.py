@@ -21,7 +21,7 @@ from backend.kit.storage.blobs import Blobs, file_sha256
 from backend.people.users.tables import Role, User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
-from backend.slides.catalogue.tables import Slide
+from backend.slides.catalogue.tables import Slide, SlideState
 from backend.slides.reading.formats import refuse_empty, sniff
 from backend.slides.uploads import duplicates
 from backend.slides.uploads.hashing import running
@@ -184,6 +184,8 @@ def make_slide(
         if not blobs.has(sha256):
             # the slide was here, and has been deleted since the line before
             keep_blob(blobs, path, sha256)
+        former = slides.with_content(session, sha256)
+        waited = former is not None and former.state == SlideState.NEEDS_MPP
         slide, known = slides.create(
             session,
             sha256=sha256,
@@ -194,21 +196,29 @@ def make_slide(
             mpp=facts.mpp,
             created_by=facts.created_by,
         )
-        duplicate = settled(session, slide, facts) if known else None
+        duplicate = settled(session, slide, facts, waited_for_mpp=waited) if known else None
         settle(session, slide, duplicate)
     forget(path)
     log.info("slide %s received: %s, %d bytes, known: %s", slide.id, content, byte_size, known)
     return slide.id, duplicate
 
 
-def settled(session: Session, slide: Slide, facts: Upload | Received) -> Duplicate:
+def settled(
+    session: Session, slide: Slide, facts: Upload | Received, *, waited_for_mpp: bool
+) -> Duplicate:
     said = {
         "name": facts.filename,
         "stain": facts.stain,
         "case_id": facts.case_id,
         "mpp": facts.mpp,
     }
-    return duplicates.settle(session, slide, said, by=session.get(User, facts.created_by))
+    return duplicates.settle(
+        session,
+        slide,
+        said,
+        by=session.get(User, facts.created_by),
+        waited_for_mpp=waited_for_mpp,
+    )
 
 
 def keep_blob(blobs: Blobs, path: Path, sha256: str) -> None:
