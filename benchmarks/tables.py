@@ -1,4 +1,4 @@
-"""The tables of docs/methods.md: methods at equal image passes on three public sets and the phantom.
+"""The tables of docs/methods.md: methods at equal image passes on public sets and the phantom.
 
 `python -m benchmarks.tables [--sets em drive dsb phantom] [--methods …] [--jobs 2]`. A set takes
 about half an hour on four cores; killed, it goes on where it was. Options that are not its own

@@ -23,7 +23,6 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "proposed": her2.proposed,
     "real": her2.real,
     "robustness": her2.robustness,
-    "rooms": storeys.known,
     "settings": installation.settings,
     "small": methods_tables.small,
     "states": states.states,

@@ -60,20 +60,20 @@ def validated() -> str:
 def against_labels() -> str:
     """How much every method is above labels alone, and where at all, in words."""
     means = of_sets("tables/validated")
-    names = list(means)
+    names = sorted(means)
     methods = [m for m in ordered({m for by in means.values() for m in by}) if m != BASELINE]
     rows = [
         [method, *(f"{means[name][method] - means[name][BASELINE]:+.3f}" for name in names)]
         for method in methods
     ]
-    words = []
+    places = []
     for method in methods:
         above = [
             name for name in names if round(means[name][method] - means[name][BASELINE], 3) > 0
         ]
-        where = " and ".join(above) if above else "no set"
-        words.append(f"`{method}` is above labels alone on {where}.")
-    return table(["Dice minus that of labels alone", *names], rows) + "\n\n" + " ".join(words)
+        places.append(f"`{method}` on {' and '.join(above)}" if above else f"`{method}` nowhere")
+    words = f"Above labels alone: {', '.join(places)}."
+    return table(["Dice minus that of labels alone", *names], rows) + "\n\n" + words
 
 
 def verdict() -> str:
@@ -88,7 +88,7 @@ def verdict() -> str:
     ]
     above = f"Only {', '.join(f'`{each}`' for each in everywhere)} is" if everywhere else "None is"
     return (
-        f"Compared with a few labelled patches on four sets at equal budgets, the best row is "
+        f"Compared on four sets with a few labelled patches of each, the best row is "
         f"{words}. Of the methods that learn from unlabelled images, "
         f"{above[0].lower() + above[1:]} above labels alone on every set. So where a pixel "
         "classifier is the best row, it serves you better today."

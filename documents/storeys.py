@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 
 from documents.imports import graph, room, room_imports
-from documents.passages import table
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 WIDTH, LEFT, MARGIN = 1000, 130, 20
@@ -47,16 +46,22 @@ def floors() -> list[list[str]]:
 
 @cache
 def rooms() -> dict[int, list[str]]:
-    """Return the rooms of each storey, most used last."""
+    """Return the rooms of each storey, those last that others of it import."""
     found = sorted({room(module) for module in graph().modules if module.startswith("backend.")})
     imports = room_imports("backend")
-    users = {each: sum(other == each for _, other in imports) for each in found}
     by_floor: dict[int, list[str]] = defaultdict(list)
-    for each in sorted(found, key=lambda name: (users[name], name)):
+    for each in found:
         # a storey's own __init__ is no room
         if not is_storey(each, found):
             by_floor[floor_of(each)].append(each)
-    return dict(by_floor)
+
+    def users(name: str, beside: list[str]) -> int:
+        return sum(one in beside for one, other in imports if other == name)
+
+    return {
+        floor: sorted(names, key=lambda name, names=names: (users(name, names), name))
+        for floor, names in by_floor.items()
+    }
 
 
 def is_storey(name: str, found: list[str]) -> bool:
@@ -161,18 +166,6 @@ def line(one: Box, other: Box) -> str:
         f'<path d="M{one.middle:.1f} {one.y:.1f} L{other.middle:.1f} {other.y + BOX + 2:.1f}" '
         'class="upward" marker-end="url(#red)"/>'
     )
-
-
-def known() -> str:
-    """Which rooms each room imports, storey by storey."""
-    imports = room_imports("backend")
-    lines = []
-    for number, names in enumerate(floors()):
-        for name in sorted(rooms().get(number, [])):
-            others = sorted(other.removeprefix("backend.") for one, other in imports if one == name)
-            shown = ", ".join(f"`{other}`" for other in others) or "nothing"
-            lines.append([title(names), f"`{name.removeprefix('backend.')}`", shown])
-    return table(["storey", "room", "imports"], lines)
 
 
 HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" \
