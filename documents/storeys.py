@@ -9,7 +9,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from documents.imports import graph, room, room_imports
+from documents.imports import Imports, graph, room, room_imports
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 WIDTH, LEFT, MARGIN = 1000, 130, 20
@@ -55,13 +55,13 @@ def rooms() -> dict[int, list[str]]:
         if not is_storey(each, found):
             by_floor[floor_of(each)].append(each)
 
-    def users(name: str, beside: list[str]) -> int:
-        return sum(one in beside for one, other in imports if other == name)
+    return {floor: most_used_last(names, imports) for floor, names in by_floor.items()}
 
-    return {
-        floor: sorted(names, key=lambda name, names=names: (users(name, names), name))
-        for floor, names in by_floor.items()
-    }
+
+def most_used_last(names: list[str], imports: Imports) -> list[str]:
+    """Order the rooms of a storey by how many of it import them."""
+    users = {name: sum(one in names for one, other in imports if other == name) for name in names}
+    return sorted(names, key=lambda name: (users[name], name))
 
 
 def is_storey(name: str, found: list[str]) -> bool:
