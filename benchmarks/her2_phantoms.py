@@ -41,7 +41,7 @@ from models.her2.white_point import measure_white
 from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place, tumour_mask
 from models.stain import WHITE, StainVectors, estimate_vectors
-from worker.commands.pictures import predicted
+from worker.commands.weights import predicted
 
 TRUE, PROPOSED = "true", "cold-start"
 PROTOCOL = "asco_cap_2023_breast"

@@ -22,7 +22,7 @@ from benchmarks.record import record
 from models.her2.classes import SCORES
 from models.her2.figures import disagreement
 from worker.commands.fields import Source, judged, rules_of, source_of
-from worker.commands.pictures import read_picture
+from worker.commands.image_files import read_picture
 from worker.commands.score_files import write_picture
 
 DATA = Path(os.environ.get("MEMBRANA_TEST_DATA", "../shared/data")).resolve()

@@ -6,16 +6,15 @@ from pathlib import Path
 from backend.her2.regions import service as regions
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
-from backend.slides.reading import colour, tiff
+from backend.slides.reading import tiff
 from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.reader import OpenSlideReader, open_slide, slide_path
 from models.phantom.mark import is_marked
 from worker.context import JobContext
-from worker.layout import CODES, Layout
+from worker.layout import CODES, Layout, flags_of
 from worker.pixel_size import PixelSize, pixel_size, positive
 
-BOUNDS_IGNORED = "bounds_ignored"
-AT_THE_DOOR = frozenset({BOUNDS_IGNORED, colour.UNUSABLE, *CODES})
+AT_THE_DOOR = frozenset(CODES)
 """Flags of how a file was read; others are of its tissue."""
 
 
@@ -51,9 +50,6 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
     properties = reader.properties
     description = properties.get("tiff.ImageDescription", "")
     width, height = reader.dimensions
-    ignored: tuple[str, ...] = (BOUNDS_IGNORED,) if reader.bounds.ignored else ()
-    if reader.has_odd_profile:
-        ignored += (colour.UNUSABLE,)
     return Facts(
         width=width,
         height=height,
@@ -61,7 +57,7 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
         mpp=size_of(reader, layout).mpp,
         objective_power=positive(properties.get("openslide.objective-power")),
         synthetic=is_marked(xmp_of(reader.path), description),
-        qc=ignored + (layout.qc if layout else ()),
+        qc=flags_of(reader, layout),
         damaged=reader.damaged,
     )
 

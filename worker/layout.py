@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.kit.errors import Unprocessable
+from backend.slides.reading import colour
 from backend.slides.reading.formats import TIFF
 from backend.slides.reading.pixel_kinds import TRUSTED
 from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
@@ -18,13 +19,16 @@ from models.pictures.turning import upright_size
 from worker import tiff_pictures
 
 PICTURES_LEFT_OUT, CHANNEL_LEFT_OUT = "pictures_left_out", "channel_left_out"
-TURNED_UPRIGHT = "turned_upright"
+TURNED_UPRIGHT, BOUNDS_IGNORED = "turned_upright", "bounds_ignored"
 CODES = {
     PICTURES_LEFT_OUT: "it holds several pictures, of which the largest is read and the others "
     "are left out",
     CHANNEL_LEFT_OUT: "it has a channel that is neither colour nor transparency of any use, which "
     "is left out",
     TURNED_UPRIGHT: "it is stored turned, and read upright",
+    BOUNDS_IGNORED: "it names a scanned part that can be none of it, and all of it is read",
+    colour.UNUSABLE: "it has a colour profile that can't be followed, and its colours are read as "
+    "they are stored",
 }
 """What a person should know of how a file was read, in words that follow its name."""
 ROUNDED = 2
@@ -91,6 +95,13 @@ class Layout:
             TURNED_UPRIGHT: self.shown.turned,
         }
         return tuple(code for code, holds in said.items() if holds)
+
+
+def flags_of(reader: OpenSlideReader, layout: Layout | None) -> tuple[str, ...]:
+    """Return what a person should know of how a slide is read, as quality flags."""
+    said = {BOUNDS_IGNORED: reader.bounds.ignored, colour.UNUSABLE: reader.has_odd_profile}
+    flags = tuple(code for code, holds in said.items() if holds)
+    return flags + (layout.qc if layout else ())
 
 
 def layout_of(path: Path) -> Layout:

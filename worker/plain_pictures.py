@@ -75,12 +75,13 @@ def in_words(path: Path) -> Iterator[None]:
         raise broken(error) from error
 
 
-def look_into(path: Path, *, most_pixels: int) -> Layout:
+def look_into(path: Path, *, most_pixels: int, layout: Layout | None = None) -> Layout:
     """Return which picture of a file is shown, and how. Raise what is wrong with it.
 
     Transparency that hides all of a picture is none: some programs leave a channel of zeros.
+    layout: of the picture that is meant, if it is not the file's choice.
     """
-    layout = layout_of(path)
+    layout = layout or layout_of(path)
     with in_words(path), decoding.strictly() as complaints:
         image = open_picture(path, layout, most_pixels=most_pixels)
         complaints.head_is_read()
@@ -124,11 +125,17 @@ def has_odd_profile(path: Path, layout: Layout) -> bool:
         else:
             image = decoding.opened(path, **layout.place)
             profile = image.get(PROFILE) if PROFILE in image.get_fields() else None
+    except (pyvips.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return is_odd(profile)
+
+
+def is_odd(profile: bytes | None) -> bool:
+    """Say whether a colour profile can't be followed; no profile is none to follow."""
+    try:
         to_srgb(profile)
     except ProfileUnusable:
         return True
-    except (pyvips.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
     return False
 
 
@@ -163,6 +170,17 @@ def check_ends(path: Path, layout: Layout) -> None:
 def is_png(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"\x89PNG"
+
+
+def is_deep(path: Path) -> bool:
+    """Say whether a PNG or TIFF has 16 bits a channel, of which Pillow would keep the upper eight.
+
+    In such samples lie 10, 12, 14 or 16 bits: which, `bits_of` finds out or refuses.
+    """
+    if is_png(path):
+        with path.open("rb") as file:
+            return file.read(PNG_DEPTH_AT + 1)[PNG_DEPTH_AT:] == bytes([WORD_BITS])
+    return pixel_kinds.is_deep(path)
 
 
 def check_png(path: Path) -> None:

@@ -19,7 +19,7 @@ from models.study.files import (
     MEMBRANE,
     DatasetError,
     Pixels,
-    as_pixels,
+    PixelsOf,
     pictures,
     size,
     some,
@@ -86,6 +86,7 @@ def read(
     name: str = "",
     mpp: float | None = None,
     part_table: Path | None = None,
+    pixels_of: PixelsOf = files.pixels_of,
 ) -> Dataset:
     """Read and cut a set. Raises DatasetError.
 
@@ -94,6 +95,8 @@ def read(
     pages of a TIFF.
     `region`: masks of where the truth is known (0 = nowhere), such as a field of view.
     `part_table`: CSV of file name and part (`models.study.parts`); without it parts are drawn.
+    `pixels_of`: reads an image file, RGB (H, W, 3) of each page; the commands' reads depths and
+    colour profiles as the service does.
     """
     names = pictures(images)
     belongs_to = parts.read_parts(part_table, names) if part_table else {}
@@ -109,9 +112,9 @@ def read(
     placed: list[str] = []
     for stem in sorted(names):
         if stem in unlabelled:
-            pages = unknown_pages_of(names[stem])
+            pages = unknown_pages(pixels_of(names[stem]))
         else:
-            pages = pages_of(names[stem], truths[stem], positive)
+            pages = pages_of(names[stem], truths[stem], positive, pixels_of)
         if region and stem not in unlabelled:
             known = known_in(regions[stem], len(pages), pages[0][1].shape)
             for (_, mask), where in zip(pages, known, strict=True):
@@ -137,15 +140,16 @@ def read(
     )
 
 
-def unknown_pages_of(image: Path) -> list[tuple[Pixels, Pixels]]:
-    """Return the pixels of each page of an image without a mask, and that nothing is known."""
-    shown = [as_pixels(each, image) for each in files.frames(image)]
+def unknown_pages(shown: Sequence[Pixels]) -> list[tuple[Pixels, Pixels]]:
+    """Return each page of an image without a mask, and that nothing is known of it."""
     return [(each, np.full(each.shape[:2], IGNORE, np.uint8)) for each in shown]
 
 
-def pages_of(image: Path, truth: Path, positive: str) -> list[tuple[Pixels, Pixels]]:
+def pages_of(
+    image: Path, truth: Path, positive: str, pixels_of: PixelsOf
+) -> list[tuple[Pixels, Pixels]]:
     """Return the pixels and mask of each page of an image and its mask."""
-    shown = [as_pixels(each, image) for each in files.frames(image)]
+    shown = pixels_of(image)
     drawn = [files.mask_of(each, positive, truth) for each in files.frames(truth)]
     if len(shown) != len(drawn):
         raise DatasetError(

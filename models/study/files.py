@@ -2,7 +2,7 @@
 
 import csv
 import struct
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from models import decoding
 
 Pixels = npt.NDArray[np.uint8]
+PixelsOf = Callable[[Path], list[Pixels]]
+"""Reads the pages of an image file, RGB (H, W, 3) each. May raise DatasetError."""
 SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
 MEMBRANE, IGNORE = 255, 127
 LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "WEBP"}
@@ -140,6 +142,11 @@ def opened(path: Path) -> Image.Image:
     if len(found) > 1:
         raise DatasetError("image_frames", f"{path} holds {len(found)} pages: split them.")
     return found[0]
+
+
+def pixels_of(path: Path) -> list[Pixels]:
+    """Return RGB pixels (H, W, 3) of each page, eight bits and in the file's own colours."""
+    return [as_pixels(each, path) for each in frames(path)]
 
 
 def as_pixels(picture: Image.Image, path: Path) -> Pixels:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from models.study.files import DatasetError
 from tests.models.her2.mosaic import MPP, all_of, mosaic
-from worker.commands.pictures import area_of, mask_of, read_picture
+from worker.commands.image_files import read_picture
+from worker.commands.mask_files import area_of, mask_of
 
 STRONG = mosaic(all_of("IC"), seed=4)
 MEMBRANE = STRONG.mask.astype(np.uint8)

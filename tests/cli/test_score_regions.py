@@ -14,8 +14,9 @@ from tests.cli.test_score import membrana
 from tests.models.her2.mosaic import MPP, mosaic
 from tests.support.scoring import box
 from worker.commands.fields import source_of
+from worker.commands.image_files import Picture
+from worker.commands.mask_files import regions_in
 from worker.commands.options import Refused
-from worker.commands.pictures import Picture, regions_in
 from worker.commands.score import score
 
 SIDE = 400

@@ -8,8 +8,8 @@ import tifffile
 
 from tests.models.her2.mosaic import all_of, mosaic
 from worker.commands.fields import prepared, source_of
+from worker.commands.image_files import MOST_PIXELS, check_size, read_picture, stated_size
 from worker.commands.options import Refused
-from worker.commands.pictures import MOST_PIXELS, check_size, read_picture, stated_size
 
 UM_PER_CM = 10_000
 

@@ -24,8 +24,9 @@ from tests.support.turned import (
     picture,
     stored,
 )
+from worker.commands.image_files import read_picture
+from worker.commands.mask_files import mask_of
 from worker.commands.options import Refused
-from worker.commands.pictures import mask_of, read_picture
 
 PYRAMIDS = [name for name in TILED if "pyramid" in name]
 NOT_PILLOWS = ("big_motorola",)

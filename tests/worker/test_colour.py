@@ -15,7 +15,7 @@ from backend.slides.reading.reader import OpenSlideReader, open_slides, tile_cac
 from tests.conftest import Service
 from tests.support import odd_tiffs, profiles
 from tests.support.intake import decoded, encoded, ingested
-from worker.commands.pictures import read_picture
+from worker.commands.image_files import read_picture
 
 WIDE, STEEP = profiles.profile(profiles.ADOBE, 2.2), profiles.profile(gamma=1.8)
 WHOLE = Region0(0, 0, odd_tiffs.SIDE, odd_tiffs.SIDE)

@@ -22,7 +22,8 @@ from models.her2.pixels import RIM_UM
 from tests.conftest import Service
 from tests.support.ready import patches_of, put
 from tests.support.scoring import REPORT, SIDE, ask, box, computed, report_of, slide_with_tumour
-from worker.commands.pictures import Picture, regions_in
+from worker.commands.image_files import Picture
+from worker.commands.mask_files import regions_in
 from worker.context import ShuttingDown
 from worker.handlers import report as handler
 from worker.her2 import measurement

@@ -22,8 +22,8 @@ from worker.commands.fields import (
     rules_of,
     source_of,
 )
+from worker.commands.image_files import read_picture, remark_on
 from worker.commands.options import folder_of, in_words
-from worker.commands.pictures import read_picture, remark_on
 from worker.commands.score import Calibration, Drawn, Gap, Merge, Model, Nuclei, Positive, Rules
 
 UNMERGED = (

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker.commands.image_files import stated_size
 from worker.commands.options import Refused
-from worker.commands.pictures import stated_size
 
 PERCENTAGES = {"percent_intense_complete": "intense_complete", "percent_stained": "stained"}
 """Optional columns of true percentages, and the score document's name of each."""

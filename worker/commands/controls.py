@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from worker.commands.fields import Source, check_names, measured, prepared
+from worker.commands.image_files import Picture, read_picture, remark_on
 from worker.commands.options import Refused
-from worker.commands.pictures import Picture, read_picture, remark_on
 
 STANDARD_VECTORS = (
     "The stain vectors could not be measured on the 3+ control (too little brown, or too little "

@@ -15,17 +15,10 @@ from backend.her2.scores.detector import Mounted, mounted
 from backend.kit.errors import MembranaError
 from models.prediction import Predictor
 from models.study.files import check_positive, pictures
+from worker.commands.image_files import Picture, sha256_of
+from worker.commands.mask_files import area_of, mask_of, regions_in, stems_of
 from worker.commands.options import OptionRefused, Refused, in_words
-from worker.commands.pictures import (
-    Picture,
-    area_of,
-    mask_of,
-    predicted,
-    predictor_of,
-    regions_in,
-    sha256_of,
-    stems_of,
-)
+from worker.commands.weights import predicted, predictor_of
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif"}
 TISSUE_MPP = 0.5

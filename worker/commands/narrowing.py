@@ -12,8 +12,8 @@ import numpy.typing as npt
 from backend.cli import complain
 from models.her2.pixels import ANALYSIS_MPP, Field, scaled
 from models.prediction import PATCH_PX
+from worker.commands.image_files import Picture, read_picture
 from worker.commands.options import Refused
-from worker.commands.pictures import Picture, read_picture
 
 if TYPE_CHECKING:
     from models.inference.calibration import Calibration

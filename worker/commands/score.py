@@ -20,8 +20,8 @@ from worker.commands.fields import (
     rules_of,
     source_of,
 )
+from worker.commands.image_files import read_picture, remark_on, stated_size
 from worker.commands.options import OptionRefused, folder_of, in_words
-from worker.commands.pictures import read_picture, remark_on, stated_size
 from worker.commands.score_files import ScoreFiles
 
 Images = Annotated[list[Path], typer.Argument(help="Images, small slides, or folders of them.")]

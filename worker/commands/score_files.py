@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from worker.commands.fields import Judged, Trouble
-from worker.commands.pictures import Picture
+from worker.commands.image_files import Picture
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With these a spreadsheet takes a cell for a formula."""

@@ -20,18 +20,11 @@ from models.cold_start import ColdStart
 from models.her2.pixels import Field
 from models.prediction import Predictor
 from worker.commands.fields import files_of, going_on
+from worker.commands.image_files import read_picture, remark_on, sha256_of, stated_size
 from worker.commands.narrowing import calibration_of
 from worker.commands.options import OptionRefused, Refused, folder_of, in_words, one_of
-from worker.commands.pictures import (
-    check_model,
-    predicted,
-    predictor_of,
-    read_picture,
-    remark_on,
-    sha256_of,
-    stated_size,
-)
 from worker.commands.score import Images, Mpp
+from worker.commands.weights import check_model, predicted, predictor_of
 
 if TYPE_CHECKING:
     from models.inference.calibration import Calibration

@@ -46,6 +46,7 @@ class Folders(Group):
     def read(self, name: str = "", parts: Path | None = None) -> "Dataset":
         """Read and cut the set, its parts drawn or of a table. Raises DatasetError."""
         from models.study import dataset
+        from worker.commands.training_images import pixels_of
 
         return dataset.read(
             self.images,
@@ -56,6 +57,7 @@ class Folders(Group):
             name=name,
             mpp=self.mpp,
             part_table=parts,
+            pixels_of=pixels_of,
         )
 
 

@@ -11,7 +11,7 @@ from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place
 from tests.models.her2.mosaic import PROTOCOL
 from worker.commands.fields import judged, source_of
-from worker.commands.pictures import Picture
+from worker.commands.image_files import Picture
 
 SIDE = 1200
 SLIDE = Field(np.full((SIDE, SIDE, 3), 255, np.uint8), 0.25)
