@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -109,6 +109,8 @@ def pages(picture: TiffImageFile, path: Path) -> Iterator[Image.Image]:
         # Pillow turns pages as it reads them, and takes the note away; older ones do not
         if picture.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
             raise DatasetError("image_turned", f"{path} is stored turned: save it upright.")
+        # Pillow leaves a page without a profile that of the page read before
+        page.info["icc_profile"] = picture.tag_v2.get(TiffImagePlugin.ICCPROFILE)
         yield page
 
 
