@@ -41,7 +41,7 @@ const page = (await readFile(path.join(here, "index.html"), "utf8"))
   .replace("{{script}}", asset(".js"))
   .replace("{{style}}", asset(".css"));
 await writeFile(path.join(target, "index.html"), page);
-console.log(`annotator built: ${(weight / 1000).toFixed(0)} kB gzipped`);
+console.log(`annotator built: ${(weight / 1000).toFixed(1)} kB gzipped`);
 if (weight > GZIPPED_BUDGET) {
   console.error(`The page is over its budget of ${GZIPPED_BUDGET / 1000} kB gzipped.`);
   process.exit(1);

@@ -1,23 +1,30 @@
 /** The page: who is signed in, which screen the address names, and the frame around it. */
 
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
-import { ApiError, onSignedOut, readSession, signInByLink, signOut, setCsrfToken } from "./api/client";
-import { choose, ChoiceDialog } from "./shell/choice_dialog";
-import { anyUnkept } from "./drafts/journal";
+import { useEffect } from "preact/hooks";
+import {
+  ApiError,
+  onSignedOut,
+  readSession,
+  setCsrfToken,
+  signInByLink,
+  signOut,
+} from "./api/client";
 import { connect, disconnect } from "./api/events";
-import { useLearning } from "./learning/learning";
+import type { Session } from "./api/types";
+import { anyUnkept } from "./drafts/journal";
+import { startOutbox } from "./drafts/outbox";
+import { followUnsaved, patchCount, UnsavedButton } from "./drafts/unsaved";
+import { followTakeovers } from "./editing/taken_over";
+import { followLearning } from "./learning/learning";
+import { SignIn } from "./pages/sign_in";
+import { followSlides } from "./pages/slide_list";
+import { SlidesPage } from "./pages/slides";
+import { Workbench } from "./pages/workbench";
+import { choose, ChoiceDialog } from "./shell/choice_dialog";
 import { mayLeave } from "./shell/leaving";
 import { Mark } from "./shell/mark";
 import { Notices, notify } from "./shell/notices";
-import { startOutbox } from "./drafts/outbox";
-import { useRoute } from "./route";
-import { SignIn } from "./pages/sign_in";
-import { useSlideList } from "./pages/slide_list";
-import { SlidesPage } from "./pages/slides";
-import { useTakenOver } from "./editing/taken_over";
-import type { Session } from "./api/types";
-import { patchCount, UnsavedButton, useUnsaved, type Unsaved } from "./drafts/unsaved";
-import { Workbench } from "./pages/workbench";
+import { activeModel, openSlide, page, resetWork, signOutOfStore, work } from "./store";
 
 /** Sign in by the one-time link in the address, if there is one, and take it out of the address. */
 async function begin(): Promise<Session> {
@@ -34,31 +41,31 @@ async function begin(): Promise<Session> {
   }
 }
 
-export function App() {
-  const [session, setSession] = useState<Session | null>(null);
-  const [said, setSaid] = useState<string | null>(null);
+function enter(session: Session): void {
+  setCsrfToken(session.csrf_token);
+  resetWork(); // answers to whoever was here before may have come since
+  page.session.value = session;
+}
 
-  const enter = useCallback((entered: Session) => {
-    setCsrfToken(entered.csrf_token);
-    setSession(entered);
-  }, []);
+export function App() {
   useEffect(() => {
-    onSignedOut(() => {
-      setSession(null);
-      setSaid("Your session has ended. Sign in again; unsaved work is kept.");
-    });
+    onSignedOut(() =>
+      signOutOfStore("Your session has ended. Sign in again; unsaved work is kept."),
+    );
     begin().then(enter, (error: unknown) => {
       const expected = error instanceof ApiError && error.code === "not_signed_in";
-      setSaid(expected ? "" : (error as Error).message);
+      page.signInNote.value = expected ? "" : (error as Error).message;
     });
-  }, [enter]);
+  }, []);
+  const session = page.session.value;
+  const note = page.signInNote.value;
 
   return (
     <>
       {session ? (
-        <SignedIn session={session} onLeave={() => (setSession(null), setSaid(""))} />
+        <SignedIn user={session.user} />
       ) : (
-        said !== null && <SignIn said={said} onSession={enter} />
+        note !== null && <SignIn note={note} onSession={enter} />
       )}
       <Notices />
       <ChoiceDialog />
@@ -69,10 +76,9 @@ export function App() {
   );
 }
 
-const NONE: Unsaved[] = [];
-
 /** Whether the person signs out although unsaved strokes stay behind in this browser. */
-async function mayStayHere(unsaved: Unsaved[]): Promise<boolean> {
+async function mayStayHere(): Promise<boolean> {
+  const unsaved = work.unsaved.value;
   if (unsaved.length === 0) return true;
   const answer = await choose({
     title: `Unsaved strokes on ${patchCount(unsaved)}`,
@@ -88,19 +94,17 @@ async function mayStayHere(unsaved: Unsaved[]): Promise<boolean> {
   return answer === "leave";
 }
 
-function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void }) {
-  const { user } = session;
-  const route = useRoute();
-  const learning = useLearning();
-  const list = useSlideList();
-  useTakenOver(user.id, route.patch);
-  const unsaved = useUnsaved(user.id) ?? NONE;
-  const unsavedHere = useMemo(
-    () => unsaved.filter(({ slideId }) => slideId === route.slide),
-    [unsaved, route.slide],
+async function leave(): Promise<void> {
+  if (!(await mayLeave()) || !(await mayStayHere())) return;
+  await signOut().then(
+    () => signOutOfStore(""),
+    (error: Error) => notify(error.message, "bad"),
   );
+}
 
+function SignedIn({ user }: { user: Session["user"] }) {
   useEffect(() => {
+    const follows = [followSlides(), followLearning(), followUnsaved(user.id), followTakeovers()];
     connect();
     const stop = startOutbox(user.id, (_, outcome) => {
       if (outcome.kind === "saved") notify("A patch that was waiting is saved now.", "good");
@@ -109,12 +113,12 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
       } else if (outcome.kind === "refused") notify(outcome.message, "bad");
     });
     return () => {
-      stop();
+      for (const each of [stop, ...follows]) each();
       disconnect();
     };
   }, [user.id]);
 
-  const mustStay = unsaved.some(({ pending }) => pending);
+  const mustStay = work.unsaved.value.some(({ pending }) => pending);
   useEffect(() => {
     // saved by the person, or kept by this page only: closing it is a loss they can't see
     const closing = (event: BeforeUnloadEvent): void => {
@@ -124,12 +128,8 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
     return () => removeEventListener("beforeunload", closing);
   }, [mustStay]);
 
-  async function leave(): Promise<void> {
-    if (!(await mayLeave()) || !(await mayStayHere(unsaved))) return;
-    await signOut().then(onLeave, (error: Error) => notify(error.message, "bad"));
-  }
-
-  const slide = list.slides?.find((other) => other.id === route.slide);
+  const route = page.route.value;
+  const slide = openSlide.value;
   return (
     <>
       <header class="app-header" data-testid="app-header">
@@ -146,9 +146,9 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
           </nav>
         )}
         <span class="grow" />
-        <UnsavedButton unsaved={unsaved} patchId={route.patch} />
+        <UnsavedButton />
         <span class="model" title="The model version whose proposals are shown">
-          Model <strong data-testid="active-model">{learning.active?.name ?? "none yet"}</strong>
+          Model <strong data-testid="active-model">{activeModel.value?.name ?? "none yet"}</strong>
         </span>
         <span class="user" data-testid="user-name" title={user.role}>
           {user.username}
@@ -163,20 +163,11 @@ function SignedIn({ session, onLeave }: { session: Session; onLeave: () => void 
         </button>
       </header>
       {route.slide ? (
-        slide && (
-          <Workbench
-            key={slide.id}
-            slide={slide}
-            patchId={route.patch}
-            user={user}
-            learning={learning}
-            unsaved={unsavedHere}
-          />
-        )
+        slide && <Workbench key={slide.id} slide={slide} />
       ) : (
-        <SlidesPage list={list} user={user} learning={learning} unsaved={unsaved} />
+        <SlidesPage />
       )}
-      {route.slide && !slide && list.slides && (
+      {route.slide && !slide && work.slides.value && (
         <main class="empty-page">
           <p>This slide is not here (any more).</p>
           <a href="#/">Back to the slides</a>

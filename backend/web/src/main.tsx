@@ -1,5 +1,6 @@
 import { render } from "preact";
 import { App } from "./app";
+import { followRoute } from "./route";
 import "./styles/base.css";
 import "./styles/slides.css";
 import "./styles/workbench.css";
@@ -10,4 +11,5 @@ import "./styles/report.css";
 import "./styles/signing.css";
 import "./styles/score.css";
 
+followRoute();
 render(<App />, document.getElementById("app")!);

@@ -1,7 +1,7 @@
 /** The address says what is open: #/slides/{id}/patches/{id}; so links and Back work. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
 import { mayLeave } from "./shell/leaving";
+import { showRoute } from "./store";
 
 export interface Route {
   slide: string | null;
@@ -29,25 +29,21 @@ export function jump(slide: string, patch: string | null = null): void {
   location.hash = hash;
 }
 
-export function useRoute(): Route {
-  const [route, setRoute] = useState(() => parseRoute(location.hash));
-  const shown = useRef(location.hash);
-  useEffect(() => {
-    async function listen(): Promise<void> {
-      if (location.hash === shown.current) return;
-      const asked = location.hash === allowed;
-      allowed = null;
-      // a link, Back or a typed address: the page stays as it is while the person decides
-      if (asked || (await mayLeave())) {
-        shown.current = location.hash;
-        setRoute(parseRoute(location.hash));
-      } else if (location.hash !== shown.current) {
-        history.pushState(null, "", shown.current || "#/");
-      }
+/** Follow the address from now on. */
+export function followRoute(): void {
+  let shown = location.hash;
+  async function listen(): Promise<void> {
+    if (location.hash === shown) return;
+    const asked = location.hash === allowed;
+    allowed = null;
+    // a link, Back or a typed address: the page stays as it is while the person decides
+    if (asked || (await mayLeave())) {
+      shown = location.hash;
+      showRoute(parseRoute(shown));
+    } else if (location.hash !== shown) {
+      history.pushState(null, "", shown || "#/");
     }
-    const heard = (): void => void listen();
-    addEventListener("hashchange", heard);
-    return () => removeEventListener("hashchange", heard);
-  }, []);
-  return route;
+  }
+  showRoute(parseRoute(shown));
+  addEventListener("hashchange", () => void listen());
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LARGEST_BRUSH, nextDiameter, SMALLEST_BRUSH } from "../src/pages/bench_keys";
+import { LARGEST_BRUSH, nextDiameter, SMALLEST_BRUSH } from "../src/viewer/painting";
 import { parseRoute } from "../src/route";
 import { scaleBar } from "../src/viewer/scale_bar";
 import { keyName } from "../src/shell/shortcuts";

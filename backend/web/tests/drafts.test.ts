@@ -47,7 +47,7 @@ describe("drafts of a page before this one", () => {
       ["p", false],
       ["q", true],
     ]);
-    const editing = await tab.openEditing("p", "me", () => undefined);
+    const editing = await tab.openEditing("p", "me");
     expect(rowsOf(editing.mask)).toEqual([40]);
     expect(editing.restored).toBe("2026-11-23T09:00:00Z");
     // the older tab draws on: its next draft is another one
@@ -74,7 +74,7 @@ describe("a browser that keeps nothing", () => {
 
   test("still saves, and says what is not kept", async () => {
     const tab = await newTab();
-    const editing = await tab.openEditing("p", "me", () => undefined);
+    const editing = await tab.openEditing("p", "me");
     editing.stroke("brush", { x: 30, y: 40.5 }, { x: 200, y: 40.5 }, 1);
     editing.endStroke();
     await vi.waitFor(() => expect(editing.message).toContain("keeps no copy"));
@@ -88,11 +88,11 @@ describe("a browser that keeps nothing", () => {
 
   test("sends what waits as soon as the line is back, and finds it on the patch again", async () => {
     const tab = await newTab();
-    const editing = await tab.openEditing("p", "me", () => undefined);
+    const editing = await tab.openEditing("p", "me");
     editing.stroke("brush", { x: 30, y: 40.5 }, { x: 200, y: 40.5 }, 1);
     editing.endStroke();
     editing.close();
-    const again = await tab.openEditing("p", "me", () => undefined);
+    const again = await tab.openEditing("p", "me");
     expect(rowsOf(again.mask)).toEqual([40]);
     server.broken = true;
     await again.save();
@@ -115,7 +115,7 @@ test("a database that never answers keeps nobody waiting twice", async () => {
   await vi.advanceTimersByTimeAsync(10_000);
   expect(await first).toEqual([]);
   vi.useRealTimers();
-  const editing = await tab.openEditing("p", "me", () => undefined);
+  const editing = await tab.openEditing("p", "me");
   editing.stroke("brush", { x: 30, y: 40.5 }, { x: 200, y: 40.5 }, 1);
   editing.endStroke();
   await vi.waitFor(() => expect(editing.message).toContain("keeps no copy"));
@@ -126,7 +126,7 @@ test("a database that never answers keeps nobody waiting twice", async () => {
 
 test("a disk that runs full keeps the newest strokes in the page, and empties itself later", async () => {
   const tab = await newTab();
-  const editing = await tab.openEditing("p", "me", () => undefined);
+  const editing = await tab.openEditing("p", "me");
   const row = (y: number): void => {
     editing.stroke("brush", { x: 30, y: y + 0.5 }, { x: 200, y: y + 0.5 }, 1);
     editing.endStroke();
@@ -152,7 +152,7 @@ test("a disk that runs full keeps the newest strokes in the page, and empties it
 
 test("undoing every stroke leaves no draft behind", async () => {
   const tab = await newTab();
-  const editing = await tab.openEditing("p", "me", () => undefined);
+  const editing = await tab.openEditing("p", "me");
   editing.stroke("brush", { x: 30, y: 40.5 }, { x: 200, y: 40.5 }, 1);
   editing.endStroke();
   editing.undo();
@@ -164,7 +164,7 @@ test("undoing every stroke leaves no draft behind", async () => {
 
 test("a save that fails in a way nobody thought of leaves Save within reach", async () => {
   const tab = await newTab();
-  const editing = await tab.openEditing("p", "me", () => undefined);
+  const editing = await tab.openEditing("p", "me");
   editing.stroke("brush", { x: 30, y: 40.5 }, { x: 200, y: 40.5 }, 1);
   editing.endStroke();
   vi.spyOn(console, "error").mockImplementation(() => undefined);

@@ -75,7 +75,7 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
   );
 }
 
-const open = (): Promise<Editing> => openEditing("p", "me", () => undefined);
+const open = (): Promise<Editing> => openEditing("p", "me");
 const draw = (editing: Editing, y: number): void => {
   editing.stroke("brush", { x: 30, y }, { x: 120, y }, 5);
   editing.endStroke();

@@ -13,7 +13,7 @@ const draw = (editing: Editing, row: number): void => {
 };
 const saved = (patch = "p") => (server.revisions.get(patch) ?? []).map(({ mask }) => rowsOf(mask));
 async function open(tab: Tab, patch = "p", wanted?: string): Promise<Editing> {
-  const editing = await tab.openEditing(patch, "me", () => undefined, wanted);
+  const editing = await tab.openEditing(patch, "me", wanted);
   stops.push(editing.close);
   return editing;
 }
@@ -25,7 +25,7 @@ function outbox(tab: Tab, told: (outcome: Outcome) => void = () => undefined): v
 function follow(tab: Tab, editing: Editing): void {
   stops.push(
     tab.onDelivered((sent, outcome) => {
-      if (sent.id === editing.id) void editing.settle(sent, outcome);
+      if (sent.id === editing.id) void editing.receive(sent, outcome);
       else if (sent.patchId === editing.patch.id) void editing.catchUp();
     }),
   );

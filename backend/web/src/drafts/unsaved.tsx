@@ -1,10 +1,11 @@
-/** Where unsaved strokes lie in this browser: the hook, and the ways to them. */
+/** Where unsaved strokes lie in this browser, and the ways to them. */
 
-import { useEffect, useState } from "preact/hooks";
+import { computed } from "@preact/signals";
 import { draftsOf, forgetDraft, isKept, onDrafts, type DraftKey } from "./journal";
-import type { Editing } from "../editing/editing";
+import type { Editing } from "../editing/editing_state";
 import { go } from "../route";
 import { ago } from "./saving";
+import { bench, page, work } from "../store";
 import type { Slide } from "../api/types";
 
 export interface Unsaved extends DraftKey {
@@ -15,31 +16,29 @@ export interface Unsaved extends DraftKey {
   kept: boolean;
 }
 
-/** All unsaved strokes of a person in this browser, oldest first; null before they are read. */
-export function useUnsaved(userId: string): Unsaved[] | null {
-  const [unsaved, setUnsaved] = useState<Unsaved[] | null>(null);
-  useEffect(() => {
-    let asked = 0;
-    const read = async (): Promise<void> => {
-      asked += 1;
-      const ticket = asked;
-      const drafts = await draftsOf(userId);
-      if (ticket !== asked) return;
-      setUnsaved(
-        drafts.reverse().map(({ patchId, id, slideId, changedAt, pending }) => {
-          return { userId, patchId, id, slideId, changedAt, pending, kept: isKept(id) };
-        }),
-      );
-    };
-    void read();
-    const stop = onDrafts(() => void read());
-    return () => {
-      asked = -1;
-      stop();
-    };
-  }, [userId]);
-  return unsaved;
+/** Keep the store's list of unsaved strokes fresh. Returns the stop. */
+export function followUnsaved(userId: string): () => void {
+  let asked = 0;
+  const read = async (): Promise<void> => {
+    const ticket = (asked += 1);
+    const drafts = await draftsOf(userId);
+    if (ticket !== asked) return;
+    work.unsaved.value = drafts.reverse().map(({ patchId, id, slideId, changedAt, pending }) => {
+      return { userId, patchId, id, slideId, changedAt, pending, kept: isKept(id) };
+    });
+  };
+  void read();
+  const stop = onDrafts(() => void read());
+  return () => {
+    asked = -1;
+    stop();
+  };
 }
+
+/** All of them on the open slide. */
+export const unsavedHere = computed(() =>
+  work.unsaved.value.filter(({ slideId }) => slideId === page.route.value.slide),
+);
 
 const patchesOf = (unsaved: Unsaved[]): Unsaved[] => [
   ...new Map(unsaved.map((each) => [each.patchId, each])).values(),
@@ -51,9 +50,9 @@ export function patchCount(unsaved: Unsaved[]): string {
 }
 
 /** In the header: one click from anywhere to the oldest unsaved strokes that are not open. */
-export function UnsavedButton(props: { unsaved: Unsaved[]; patchId: string | null }) {
-  const patches = patchesOf(props.unsaved);
-  const [next] = patches.filter(({ patchId }) => patchId !== props.patchId);
+export function UnsavedButton() {
+  const unsaved = work.unsaved.value;
+  const next = patchesOf(unsaved).find(({ patchId }) => patchId !== page.route.value.patch);
   if (!next) return null;
   return (
     <button
@@ -63,13 +62,14 @@ export function UnsavedButton(props: { unsaved: Unsaved[]; patchId: string | nul
       title="Go to the oldest of them"
       onClick={() => void go(next.slideId, next.patchId)}
     >
-      Unsaved strokes: {patchCount(props.unsaved)}
+      Unsaved strokes: {patchCount(unsaved)}
     </button>
   );
 }
 
 /** On a slide's card. */
-export function UnsavedTag({ unsaved }: { unsaved: Unsaved[] }) {
+export function UnsavedTag(props: { slideId: string }) {
+  const unsaved = work.unsaved.value.filter(({ slideId }) => slideId === props.slideId);
   const [first] = unsaved;
   if (!first) return null;
   return (
@@ -85,8 +85,8 @@ export function UnsavedTag({ unsaved }: { unsaved: Unsaved[] }) {
 }
 
 /** Above the list of slides: each patch with unsaved strokes, also of slides that are gone. */
-export function UnsavedList(props: { unsaved: Unsaved[]; slides: Slide[] }) {
-  const { unsaved, slides } = props;
+export function UnsavedList({ slides }: { slides: Slide[] }) {
+  const unsaved = work.unsaved.value;
   if (unsaved.length === 0) return null;
   return (
     <section class="unsaved-list" aria-label="Unsaved strokes" data-testid="unsaved-list">
@@ -148,8 +148,7 @@ function ThrowAway({ onSure }: { onSure: () => void }) {
 }
 
 /** In the panel of an open patch: what other tabs hold of it, or have left. */
-export function BesideNote(props: { editing: Editing; reopen: (draft: string) => void }) {
-  const { editing, reopen } = props;
+export function BesideNote({ editing }: { editing: Editing }) {
   const { tabs, unsaved, left } = editing.beside;
   return (
     <>
@@ -168,7 +167,7 @@ export function BesideNote(props: { editing: Editing; reopen: (draft: string) =>
             type="button"
             class="plain inline"
             data-testid="draft-take-up"
-            onClick={() => reopen(id)}
+            onClick={() => (bench.wanted.value = { draft: id })}
           >
             Go on with them
           </button>{" "}
@@ -180,8 +179,9 @@ export function BesideNote(props: { editing: Editing; reopen: (draft: string) =>
 }
 
 /** In the panel of a slide: the patches on it that hold unsaved strokes, but for the open one. */
-export function UnsavedHere(props: { unsaved: Unsaved[]; patchId: string | null }) {
-  const others = patchesOf(props.unsaved).filter(({ patchId }) => patchId !== props.patchId);
+export function UnsavedHere() {
+  const open = bench.editing.value?.patch.id;
+  const others = patchesOf(unsavedHere.value).filter(({ patchId }) => patchId !== open);
   if (others.length === 0) return null;
   return (
     <div class="note" data-testid="unsaved-here">

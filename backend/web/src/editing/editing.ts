@@ -1,9 +1,10 @@
 /** One patch in a person's hands: its mask, tools, undo, and what became of the last save. */
 
+import { computed, signal } from "@preact/signals";
 import { createActivityClock } from "./activity";
 import { listAnnotations } from "../api/client";
 import type { Draft } from "../drafts/journal";
-import type { Changed, Editing, PaintTool, SaveState } from "./editing_state";
+import type { Editing, EditingFacts, PaintTool, SaveState } from "./editing_state";
 import { createHistory } from "../masks/history";
 import {
   BACKGROUND,
@@ -29,9 +30,9 @@ import {
   type Outcome,
 } from "../drafts/saving";
 import { tell } from "../drafts/browser_tabs";
-import type { Source } from "../api/types";
+import type { Patch, Source } from "../api/types";
 
-export type { Changed, Editing, PaintTool, SaveState } from "./editing_state";
+export type { Editing, PaintTool, SaveState } from "./editing_state";
 
 export const PATCH_PX = 256;
 
@@ -52,7 +53,6 @@ const LABEL_OF: Record<PaintTool, Label> = {
 export async function openEditing(
   patchId: string,
   userId: string,
-  changed: (what: Changed) => void,
   wanted?: string,
 ): Promise<Editing> {
   const own = await holdDraft(userId, patchId, wanted);
@@ -73,7 +73,14 @@ export async function openEditing(
   let before: Uint8Array | null = null;
   let touched: Rect | null = null;
   let saving: Promise<void> | null = null;
+  const pixels = signal(0);
+  const edits = signal(0);
   const whole: Rect = { left: 0, top: 0, right: mask.width, bottom: mask.height };
+
+  function redrawn(): void {
+    pixels.value += 1;
+    edits.value += 1;
+  }
 
   function source(): Source {
     if (proposal && sameMask(mask, proposal)) return "proposal";
@@ -96,22 +103,23 @@ export async function openEditing(
     };
   }
 
+  function set(part: Partial<EditingFacts>): void {
+    facts.value = { ...facts.value, ...part };
+  }
+
   function say(state: SaveState, message: string): void {
-    editing.state = state;
-    editing.message = message;
-    changed("state");
+    set({ state, message });
   }
 
   function edited(): void {
     version += 1;
+    redrawn();
     if (!conflict && baseline && sameMask(mask, baseline)) {
       say("clean", ""); // every stroke is undone
-      changed("mask");
       void own.forget();
       return;
     }
     if (!conflict) say("unsaved", KEPT);
-    changed("mask");
     void own.keep(draftNow(false)).then((kept) => {
       if (!kept && editing.state === "unsaved") say("unsaved", UNKEPT);
     });
@@ -126,11 +134,9 @@ export async function openEditing(
 
   function adopt(sent: Sent, etag: string): void {
     const revision = revisionOf(etag);
-    editing.etag = etag;
-    editing.theirs = null;
-    editing.restored = null;
     conflict = null;
-    editing.patch = { ...patch, state: "annotated", revision };
+    const saved: Patch = { ...patch, state: "annotated", revision };
+    set({ etag, theirs: null, restored: null, patch: saved });
     clock.saved();
     fromScratch = false;
     // strokes made while the save was under way are not in it
@@ -140,14 +146,13 @@ export async function openEditing(
     else edited();
   }
 
-  async function settle(sent: Sent, outcome: Outcome): Promise<void> {
+  async function receive(sent: Sent, outcome: Outcome): Promise<void> {
     if (sent.id !== own.key.id) return; // another's revision is never taken for one's own
     if (outcome.kind === "saved") {
       // told late, of a state before the one that is saved
       if (revisionOf(outcome.etag) <= revisionOf(editing.etag)) return;
       adopt(sent, outcome.etag);
-      editing.revisions = await listAnnotations(patchId).catch(() => editing.revisions);
-      changed("state");
+      await listAnnotations(patchId).then((revisions) => set({ revisions }), () => undefined);
     } else if (sent.version !== version && editing.state !== "saving") {
       return; // decided on pixels that have changed since
     } else if (outcome.kind === "conflict") {
@@ -165,7 +170,7 @@ export async function openEditing(
     clock.sending();
     say("saving", "Saving…");
     try {
-      await settle(sent, await deliver(sent));
+      await receive(sent, await deliver(sent));
     } finally {
       // whatever went wrong: Save must stay within reach
       if (editing.state === "saving") say("unsaved", own.isKept() ? KEPT : UNKEPT);
@@ -175,14 +180,11 @@ export async function openEditing(
   /** Ask the person at once; the mask to choose follows, or can be asked for again. */
   async function contradict(current: Current): Promise<void> {
     conflict = current;
-    editing.theirs = null;
-    editing.theirsUnread = false;
-    say("conflict", conflictSentence(current, new Date(), userId));
+    const message = conflictSentence(current, new Date(), userId);
+    set({ state: "conflict", message, theirs: null, theirsUnread: false });
     const theirs = await readMask(patchId, "annotation").catch(() => null);
     if (conflict !== current) return; // decided, or overtaken, meanwhile
-    editing.theirs = theirs;
-    editing.theirsUnread = theirs === null;
-    changed("mask");
+    set({ theirs, theirsUnread: theirs === null });
   }
 
   async function catchUp(): Promise<boolean> {
@@ -210,17 +212,11 @@ export async function openEditing(
   }
 
   async function look(): Promise<void> {
-    editing.beside = await own.look().catch(() => NOTHING_BESIDE);
-    changed("state");
+    set({ beside: await own.look().catch(() => NOTHING_BESIDE) });
   }
 
-  const editing: Editing = {
-    id: own.key.id,
+  const facts = signal<EditingFacts>({
     patch,
-    image,
-    mask,
-    proposal,
-    uncertain,
     theirs: null,
     theirsUnread: false,
     revisions: content.revisions,
@@ -229,16 +225,45 @@ export async function openEditing(
     message: draft ? (draft.pending ? SENT_LATER : KEPT) : "",
     restored: draft?.changedAt ?? null,
     beside: NOTHING_BESIDE,
-    canUndo: history.canUndo,
-    canRedo: history.canRedo,
-    isProposal: () => proposal !== null && sameMask(mask, proposal),
+  });
+  /** Of the mask as it is after each edit; a stroke under way is counted when it ends. */
+  const ofMask = computed(() => {
+    edits.value;
+    return {
+      canUndo: history.canUndo(),
+      canRedo: history.canRedo(),
+      isProposal: proposal !== null && sameMask(mask, proposal),
+      counts: countLabels(mask),
+    };
+  });
+  const editing: Editing = {
+    get patch() { return facts.value.patch; },
+    get theirs() { return facts.value.theirs; },
+    get theirsUnread() { return facts.value.theirsUnread; },
+    get revisions() { return facts.value.revisions; },
+    get etag() { return facts.value.etag; },
+    get state() { return facts.value.state; },
+    get message() { return facts.value.message; },
+    get restored() { return facts.value.restored; },
+    get beside() { return facts.value.beside; },
+    id: own.key.id,
+    image,
+    mask,
+    proposal,
+    uncertain,
+    pixels,
+    canUndo: () => ofMask.value.canUndo,
+    canRedo: () => ofMask.value.canRedo,
+    isProposal: () => ofMask.value.isProposal && before === null,
     isUnsaved: () => before !== null || !["clean", "saved"].includes(editing.state),
     isKept: own.isKept,
-    counts: () => countLabels(mask),
+    counts: () => ofMask.value.counts,
+    update: (part) => set({ patch: { ...editing.patch, ...part } }),
+    moveTo: (revision) => set({ etag: `"r${revision}"` }),
     stroke(tool, from, to, diameter) {
       before ??= mask.data.slice();
       touched = union(touched, paintSegment(mask, from, to, diameter, LABEL_OF[tool]));
-      changed("stroke");
+      pixels.value += 1;
     },
     endStroke() {
       const recorded = before && history.record(before, mask, touched);
@@ -268,9 +293,8 @@ export async function openEditing(
     async keepMine() {
       if (saving) await saving; // it still reads what it met
       if (!conflict) return;
-      editing.etag = conflict.etag;
+      set({ etag: conflict.etag, state: "unsaved" });
       conflict = null;
-      editing.state = "unsaved";
       await editing.save();
     },
     async readTheirs() {
@@ -282,17 +306,15 @@ export async function openEditing(
       const old = mask.data.slice();
       mask.data.set(editing.theirs.data);
       history.record(old, mask, whole); // undo brings one's own pixels back
-      editing.etag = conflict.etag;
       baseline = editing.theirs;
-      editing.theirs = null;
-      editing.restored = null;
+      set({ etag: conflict.etag, theirs: null, restored: null });
       conflict = null;
       version += 1;
       void own.forget();
+      redrawn();
       say("clean", "Their revision is shown. Undo brings your pixels back.");
-      changed("mask");
     },
-    settle,
+    receive,
     catchUp,
     look,
     async discard(id) {

@@ -1,5 +1,6 @@
 /** What an open patch is to the rest of the page. */
 
+import type { ReadonlySignal } from "@preact/signals";
 import type { Mask, Point } from "../masks/mask";
 import type { Sent } from "../drafts/outbox";
 import type { Beside } from "../drafts/own_draft";
@@ -10,28 +11,34 @@ export type PaintTool = "brush" | "eraser" | "ignore";
 export type SaveState =
   "clean" | "unsaved" | "saving" | "saved" | "waiting" | "conflict" | "refused";
 
-/** A stroke under way touches pixels only; the others concern the panel too. */
-export type Changed = "stroke" | "mask" | "state";
-
-export interface Editing {
-  /** Of its draft; another editing of the same patch, in another tab, has another. */
-  readonly id: string;
+/** What changes while a patch is open, and is shown of it. */
+export interface EditingFacts {
   patch: Patch;
-  readonly image: HTMLImageElement;
-  readonly mask: Mask;
-  readonly proposal: Mask | null;
-  readonly uncertain: Mask | null;
   /** The revision that got in between, while a conflict is open. */
   theirs: Mask | null;
   /** It could not be read: it can be asked for again. */
   theirsUnread: boolean;
   revisions: Annotation[];
+  /** Of the revision that the mask goes on top of. */
   etag: string;
   state: SaveState;
   message: string;
+  /** When the draft was drawn that came back; null if none did. */
   restored: string | null;
   /** What other tabs hold of this patch, or have left. */
   beside: Beside;
+}
+
+/** Every fact and every answer is observed: who has read it is told of its change. */
+export interface Editing extends Readonly<EditingFacts> {
+  /** Of its draft; another editing of the same patch, in another tab, has another. */
+  readonly id: string;
+  readonly image: HTMLImageElement;
+  readonly mask: Mask;
+  readonly proposal: Mask | null;
+  readonly uncertain: Mask | null;
+  /** Counts every change of the mask's pixels, also within a stroke. */
+  readonly pixels: ReadonlySignal<number>;
   canUndo(): boolean;
   canRedo(): boolean;
   isProposal(): boolean;
@@ -40,6 +47,10 @@ export interface Editing {
   /** Whether those would outlive this page. */
   isKept(): boolean;
   counts(): { membrane: number; ignore: number };
+  /** The service says otherwise of the patch than it did. */
+  update(part: Partial<Patch>): void;
+  /** A revision of one's own, written without this editing, is the newest now. */
+  moveTo(revision: number): void;
   stroke(tool: PaintTool, from: Point, to: Point, diameter: number): void;
   endStroke(): void;
   undo(): void;
@@ -52,7 +63,7 @@ export interface Editing {
   readTheirs(): Promise<void>;
   takeTheirs(): void;
   /** What became of a state of this editing's own draft that somebody sent. */
-  settle(sent: Sent, outcome: Outcome): Promise<void>;
+  receive(sent: Sent, outcome: Outcome): Promise<void>;
   /**
    * Ask the service for a revision newer than this editing began from: with unsaved strokes, or
    * one under way, that is a conflict. A save that is under way is waited for. True if there is

@@ -1,94 +1,80 @@
 /** The panel beside the viewer: why this patch, the tools, and what became of the work. */
 
-import type { BenchActions } from "../pages/bench_keys";
-import type { Editing } from "./editing";
-import type { Learning } from "../learning/learning";
-import type { Tool } from "../viewer/painting";
-import { Outlines, Saving, Tools } from "./patch_tools";
-import type { Preferences } from "../shell/preferences";
-import { RoundsPanel } from "../learning/rounds";
-import { RevisionsPanel } from "./revisions_panel";
-import { revisionOf } from "../drafts/saving";
-import { StrategyChoice } from "./strategy_choice";
 import type { Patch } from "../api/types";
-import { BesideNote, UnsavedHere, type Unsaved } from "../drafts/unsaved";
-import type { Queue } from "./use_queue";
-import type { Revisions } from "./use_revisions";
+import { revisionOf } from "../drafts/saving";
+import { BesideNote, UnsavedHere } from "../drafts/unsaved";
+import { RoundsPanel } from "../learning/rounds";
+import { bench, mayEdit, page, setPreferences } from "../store";
+import type { Editing } from "./editing_state";
+import { Outlines, Saving, Tools } from "./patch_tools";
+import { closePatch, next, skip } from "./queue";
+import { RevisionsPanel } from "./revisions_panel";
+import { StrategyChoice } from "./strategy_choice";
 
-interface EditorProps {
-  editing: Editing | null;
-  mayEdit: boolean;
-  busy: string;
-  queue: Queue;
-  tool: Tool;
-  preferences: Preferences;
-  actions: BenchActions;
-  learning: Learning;
-  revisions: Revisions;
-  unsaved: Unsaved[];
-  /** Open the patch anew with another of its drafts. */
-  reopen: (draft: string) => void;
-}
-
-export function EditorPanel(props: EditorProps) {
-  const { editing, mayEdit, busy, actions, queue, preferences } = props;
-  const clinical = preferences.strategy === "clinical";
+export function EditorPanel() {
+  const editing = bench.editing.value;
+  const busy = bench.opening.value
+    ? "Opening the patch…"
+    : bench.asking.value
+      ? "Looking for the next patch…"
+      : "";
+  const { strategy } = page.preferences.value;
   return (
     <aside
       class="editor"
       data-testid="editor"
       data-patch-id={editing?.patch.id ?? ""}
       data-state={editing?.state ?? ""}
-      data-tool={props.tool}
+      data-tool={bench.tool.value}
       data-revision={editing ? revisionOf(editing.etag) : ""}
       aria-label="Patch"
     >
-      {mayEdit && (
+      {mayEdit.value && (
         <button
           type="button"
           class={editing && editing.state !== "saved" ? "wide" : "primary wide"}
           data-testid="next-patch"
           disabled={busy !== ""}
-          onClick={actions.next}
+          onClick={() => void next()}
         >
-          {clinical ? "Next patch for the score" : "Next most uncertain patch"} <kbd>N</kbd>
+          {strategy === "clinical" ? "Next patch for the score" : "Next most uncertain patch"} <kbd>N</kbd>
         </button>
       )}
-      {mayEdit && (
+      {mayEdit.value && (
         <StrategyChoice
-          strategy={preferences.strategy}
-          onChoice={(strategy) => {
-            queue.forget();
-            actions.setPreferences({ strategy });
+          strategy={strategy}
+          onChoice={(chosen) => {
+            bench.queueNote.value = "";
+            setPreferences({ strategy: chosen });
           }}
         />
       )}
       <p class="busy quiet" role="status">
         {busy}
       </p>
-      {queue.nothing && !busy && (
+      {bench.queueNote.value && !busy && (
         <p class="note" role="status" data-testid="queue-empty">
-          {queue.nothing}
+          {bench.queueNote.value}
         </p>
       )}
-      <UnsavedHere unsaved={props.unsaved} patchId={editing?.patch.id ?? null} />
+      <UnsavedHere />
       {editing ? (
-        <OpenPatch {...props} editing={editing} />
+        <OpenPatch editing={editing} />
       ) : (
         <p class="quiet hint">
-          {mayEdit
+          {mayEdit.value
             ? "Take the next patch, or click one on the slide."
             : "Click a patch on the slide to see what was drawn. Your role only reads."}
         </p>
       )}
-      <RoundsPanel learning={props.learning} mayStart={mayEdit} open={!editing} />
+      <RoundsPanel open={!editing} />
     </aside>
   );
 }
 
-function OpenPatch(props: EditorProps & { editing: Editing }) {
-  const { editing, queue, mayEdit, actions } = props;
-  const offer = queue.offer?.patch.id === editing.patch.id ? queue.offer : null;
+function OpenPatch({ editing }: { editing: Editing }) {
+  const { value: last } = bench.offer;
+  const offer = last?.patch.id === editing.patch.id ? last : null;
   const reason = offer?.reason ?? editing.patch.reason;
   const { lease } = editing.patch;
   return (
@@ -101,7 +87,7 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
             class="plain"
             aria-label="Close the patch"
             data-testid="close-patch"
-            onClick={actions.close}
+            onClick={closePatch}
           >
             ×
           </button>
@@ -116,11 +102,11 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
           <p class="note" role="status" data-testid="leased-by-other">
             <strong>{lease.username}</strong> has this patch in hand until{" "}
             {clock(lease.expires_at)}.
-            {mayEdit &&
+            {mayEdit.value &&
               ` If you accept or save it, ${lease.username} is told at once, and their strokes stay.`}
           </p>
         )}
-        {editing.patch.state === "approved" && mayEdit && (
+        {editing.patch.state === "approved" && mayEdit.value && (
           <p class="note" role="status" data-testid="approved">
             A second person has approved this mask: it stays, and strokes on it can't be saved.
           </p>
@@ -133,7 +119,7 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
                 type="button"
                 class="plain inline"
                 data-testid="skip-patch"
-                onClick={actions.skip}
+                onClick={() => void skip()}
               >
                 Put aside <kbd>X</kbd>
               </button>
@@ -146,11 +132,11 @@ function OpenPatch(props: EditorProps & { editing: Editing }) {
           Your unsaved work of {clock(editing.restored)} is back.
         </p>
       )}
-      {mayEdit && <BesideNote editing={editing} reopen={props.reopen} />}
-      {mayEdit && <Tools {...props} />}
-      <Outlines {...props} />
-      {mayEdit && <Saving {...props} />}
-      <RevisionsPanel editing={editing} revisions={props.revisions} mayEdit={mayEdit} />
+      {mayEdit.value && <BesideNote editing={editing} />}
+      {mayEdit.value && <Tools editing={editing} />}
+      <Outlines editing={editing} />
+      {mayEdit.value && <Saving editing={editing} />}
+      <RevisionsPanel editing={editing} />
     </>
   );
 }

@@ -1,16 +1,9 @@
 /** The parts of an open patch's panel: tools, display, saving. */
 
-import { LARGEST_BRUSH, SMALLEST_BRUSH, type BenchActions } from "../pages/bench_keys";
-import type { Editing, SaveState } from "./editing";
-import type { Tool } from "../viewer/painting";
-import type { Preferences } from "../shell/preferences";
-
-export interface PatchProps {
-  editing: Editing;
-  tool: Tool;
-  preferences: Preferences;
-  actions: BenchActions;
-}
+import { bench, page, setPreferences } from "../store";
+import { LARGEST_BRUSH, SMALLEST_BRUSH, type Tool } from "../viewer/painting";
+import type { Editing, SaveState } from "./editing_state";
+import { accept, save } from "./queue";
 
 const TOOLS: [Tool, string, string][] = [
   ["brush", "Brush", "B"],
@@ -29,7 +22,8 @@ const STATE_WORDS: Record<SaveState, string> = {
   refused: "Not taken",
 };
 
-export function Tools({ editing, tool, preferences, actions }: PatchProps) {
+export function Tools({ editing }: { editing: Editing }) {
+  const { diameter } = page.preferences.value;
   return (
     <section class="tools" aria-label="Tools">
       <div class="tool-row" role="group" aria-label="Tool">
@@ -37,10 +31,10 @@ export function Tools({ editing, tool, preferences, actions }: PatchProps) {
           <button
             key={name}
             type="button"
-            class={tool === name ? "tool chosen" : "tool"}
-            aria-pressed={tool === name}
+            class={bench.tool.value === name ? "tool chosen" : "tool"}
+            aria-pressed={bench.tool.value === name}
             data-testid={`tool-${name}`}
-            onClick={() => actions.setTool(name)}
+            onClick={() => (bench.tool.value = name)}
           >
             {label} <kbd>{key}</kbd>
           </button>
@@ -52,13 +46,11 @@ export function Tools({ editing, tool, preferences, actions }: PatchProps) {
           type="range"
           min={SMALLEST_BRUSH}
           max={LARGEST_BRUSH}
-          value={preferences.diameter}
+          value={diameter}
           data-testid="brush-size"
-          onInput={(event) =>
-            actions.setPreferences({ diameter: Number(event.currentTarget.value) })
-          }
+          onInput={(event) => setPreferences({ diameter: Number(event.currentTarget.value) })}
         />
-        <output>{preferences.diameter} px</output>
+        <output>{diameter} px</output>
       </label>
       <div class="button-row">
         <button
@@ -103,7 +95,8 @@ function Drawn({ editing }: { editing: Editing }) {
   );
 }
 
-export function Outlines({ editing, preferences, actions }: PatchProps) {
+export function Outlines({ editing }: { editing: Editing }) {
+  const { maskOpacity, uncertain } = page.preferences.value;
   return (
     <section class="tools" aria-label="Display">
       <Drawn editing={editing} />
@@ -114,22 +107,20 @@ export function Outlines({ editing, preferences, actions }: PatchProps) {
           min="0"
           max="1"
           step="0.05"
-          value={preferences.maskOpacity}
+          value={maskOpacity}
           aria-label="Opacity of the mask"
           data-testid="mask-opacity"
-          onInput={(event) =>
-            actions.setPreferences({ maskOpacity: Number(event.currentTarget.value) })
-          }
+          onInput={(event) => setPreferences({ maskOpacity: Number(event.currentTarget.value) })}
         />
-        <output>{Math.round(preferences.maskOpacity * 100)} %</output>
+        <output>{Math.round(maskOpacity * 100)} %</output>
       </label>
       <label class="check">
         <input
           type="checkbox"
-          checked={preferences.uncertain}
+          checked={uncertain}
           disabled={!editing.uncertain}
           data-testid="toggle-uncertain"
-          onChange={(event) => actions.setPreferences({ uncertain: event.currentTarget.checked })}
+          onChange={(event) => setPreferences({ uncertain: event.currentTarget.checked })}
         />
         <span class="swatch uncertain" aria-hidden="true" />
         {editing.uncertain ? "Uncertain pixels" : "No uncertain pixels are known here"}
@@ -182,7 +173,7 @@ function ConflictBox({ editing }: { editing: Editing }) {
   );
 }
 
-export function Saving({ editing, actions, preferences }: PatchProps) {
+export function Saving({ editing }: { editing: Editing }) {
   const saving = editing.state === "saving";
   const conflict = editing.state === "conflict";
   return (
@@ -194,7 +185,7 @@ export function Saving({ editing, actions, preferences }: PatchProps) {
           data-testid="accept"
           disabled={saving || conflict || !editing.isProposal()}
           title={editing.isProposal() ? "" : "Only an unchanged proposal can be accepted"}
-          onClick={actions.accept}
+          onClick={() => void accept()}
         >
           Accept <kbd>A</kbd>
         </button>
@@ -204,7 +195,7 @@ export function Saving({ editing, actions, preferences }: PatchProps) {
           class={conflict ? "" : "primary"}
           data-testid="save"
           disabled={saving}
-          onClick={actions.save}
+          onClick={() => void save()}
         >
           Save <kbd>S</kbd>
         </button>
@@ -223,9 +214,9 @@ export function Saving({ editing, actions, preferences }: PatchProps) {
       <label class="check">
         <input
           type="checkbox"
-          checked={preferences.advance}
+          checked={page.preferences.value.advance}
           data-testid="auto-advance"
-          onChange={(event) => actions.setPreferences({ advance: event.currentTarget.checked })}
+          onChange={(event) => setPreferences({ advance: event.currentTarget.checked })}
         />
         Go on to the next patch after saving
       </label>

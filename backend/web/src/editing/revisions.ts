@@ -28,6 +28,13 @@ export async function restoreRevision(
   return (await json<{ annotation: Annotation }>(path, { method: "POST", headers })).annotation;
 }
 
+/** A revision that is looked at, and what it is compared with: null is the mask in hand. */
+export interface Comparison {
+  revision: number;
+  mask: Mask;
+  against: { revision: number; mask: Mask } | null;
+}
+
 /** How two masks differ, in pixels. */
 export interface Difference {
   /** Membrane in the first only, in the second only, in both. */

@@ -2,25 +2,21 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Editing } from "./editing";
-import { difference, differenceSentence, revisionWords } from "./revisions";
-import type { Looked, Revisions } from "./use_revisions";
+import { bench, mayEdit } from "../store";
+import { difference, differenceSentence, revisionWords, type Comparison } from "./revisions";
+import { closeRevisions, compareWith, lookAt, restore } from "./use_revisions";
 
 const SHOWN_AT_FIRST = 5;
 
-interface RevisionsProps {
-  editing: Editing;
-  revisions: Revisions;
-  mayEdit: boolean;
-}
-
-export function RevisionsPanel({ editing, revisions, mayEdit }: RevisionsProps) {
+export function RevisionsPanel({ editing }: { editing: Editing }) {
   const [whole, setWhole] = useState(false);
-  const { list, looked } = revisions;
+  const list = bench.revisions.value;
+  const comparison = bench.comparison.value;
   if (list.length === 0) return null;
-  const shown = whole ? list : list.filter((each, i) => i < SHOWN_AT_FIRST || isLooked(each));
+  const shown = whole ? list : list.filter((each, i) => i < SHOWN_AT_FIRST || isShown(each));
   const now = new Date();
-  function isLooked({ revision }: { revision: number }): boolean {
-    return revision === looked?.revision;
+  function isShown({ revision }: { revision: number }): boolean {
+    return revision === comparison?.revision;
   }
   return (
     <section class="revisions" aria-label="Revisions" data-testid="revisions">
@@ -32,13 +28,13 @@ export function RevisionsPanel({ editing, revisions, mayEdit }: RevisionsProps) 
           <li key={annotation.id}>
             <button
               type="button"
-              class={isLooked(annotation) ? "revision chosen" : "revision"}
-              aria-pressed={isLooked(annotation)}
+              class={isShown(annotation) ? "revision chosen" : "revision"}
+              aria-pressed={isShown(annotation)}
               data-testid="revision"
               data-revision={annotation.revision}
               title="Show this revision on the slide, and how it differs"
               onClick={() =>
-                isLooked(annotation) ? revisions.close() : revisions.look(annotation.revision)
+                isShown(annotation) ? closeRevisions() : lookAt(annotation.revision)
               }
             >
               <strong>{annotation.revision}</strong>
@@ -57,35 +53,35 @@ export function RevisionsPanel({ editing, revisions, mayEdit }: RevisionsProps) 
           Show all {list.length}
         </button>
       )}
-      {looked && (
-        <Comparison editing={editing} revisions={revisions} looked={looked} mayEdit={mayEdit} />
-      )}
+      {comparison && <ComparisonBox editing={editing} comparison={comparison} />}
     </section>
   );
 }
 
-function Comparison(props: RevisionsProps & { looked: Looked }) {
-  const { editing, revisions, looked, mayEdit } = props;
-  const here = `revision ${looked.revision}`;
-  const there = looked.against ? `revision ${looked.against.revision}` : "the mask in hand";
+function ComparisonBox(props: { editing: Editing; comparison: Comparison }) {
+  const { editing } = props;
+  const { revision: shown, mask, against } = props.comparison;
+  const here = `revision ${shown}`;
+  const there = against ? `revision ${against.revision}` : "the mask in hand";
   const box = useRef<HTMLDivElement>(null);
   // opened by a key, it may lie below what the panel shows
-  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [looked.revision]);
-  const found = difference(looked.mask, looked.against?.mask ?? editing.mask);
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [shown]);
+  editing.counts(); // the mask in hand is drawn on meanwhile
+  const found = difference(mask, against?.mask ?? editing.mask);
   return (
     <div class="comparison" data-testid="comparison" ref={box}>
       <label class="compare-with">
-        <span>Compare revision {looked.revision} with</span>
+        <span>Compare revision {shown} with</span>
         <select
           data-testid="compare-with"
-          value={looked.against?.revision ?? ""}
+          value={against?.revision ?? ""}
           onChange={({ currentTarget: { value } }) =>
-            revisions.compare(value ? Number(value) : null)
+            compareWith(value ? Number(value) : null)
           }
         >
           <option value="">the mask in hand</option>
-          {revisions.list
-            .filter(({ revision }) => revision !== looked.revision)
+          {bench.revisions.value
+            .filter(({ revision }) => revision !== shown)
             .map(({ revision }) => (
               <option key={revision} value={revision}>
                 revision {revision}
@@ -107,17 +103,16 @@ function Comparison(props: RevisionsProps & { looked: Looked }) {
         </li>
       </ul>
       <div class="button-row">
-        <button type="button" data-testid="leave-revision" onClick={revisions.close}>
+        <button type="button" data-testid="leave-revision" onClick={closeRevisions}>
           Back to the mask <kbd>Esc</kbd>
         </button>
-        {mayEdit && <RestoreButton editing={editing} revisions={revisions} looked={looked} />}
+        {mayEdit.value && <RestoreButton editing={editing} revision={shown} />}
       </div>
     </div>
   );
 }
 
-function RestoreButton(props: { editing: Editing; revisions: Revisions; looked: Looked }) {
-  const { editing, revisions, looked } = props;
+function RestoreButton({ editing, revision }: { editing: Editing; revision: number }) {
   const refused = whyNot(editing);
   return (
     <>
@@ -125,10 +120,10 @@ function RestoreButton(props: { editing: Editing; revisions: Revisions; looked: 
         type="button"
         class="primary"
         data-testid="restore"
-        disabled={refused !== "" || revisions.restoring}
-        onClick={() => void revisions.restore()}
+        disabled={refused !== "" || bench.restoring.value}
+        onClick={() => void restore()}
       >
-        {editing.isUnsaved() ? "Save mine, then restore" : "Restore"} revision {looked.revision}
+        {editing.isUnsaved() ? "Save mine, then restore" : "Restore"} revision {revision}
       </button>
       <p class="quiet restore-note">
         {refused ||

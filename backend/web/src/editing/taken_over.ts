@@ -1,8 +1,8 @@
 /** A patch in two people's hands: each learns at once what the other does with it. */
 
-import { useEffect, useRef } from "preact/hooks";
 import { readPatch } from "../api/client";
-import type { Changed, Editing } from "./editing";
+import { page, userId } from "../store";
+import type { Editing } from "./editing";
 import { subscribe, type ServerEvent } from "../api/events";
 import { notify } from "../shell/notices";
 import { savedSentence } from "../drafts/saving";
@@ -32,45 +32,27 @@ export function takenSentence(
 }
 
 /** Tell whoever saved over a lease, and whoever lost one without having the patch open. */
-export function useTakenOver(userId: string, openPatchId: string | null): void {
-  const open = useRef(openPatchId);
-  open.current = openPatchId;
-  useEffect(
-    () =>
-      subscribe(
-        (topic, event) => {
-          if (topic !== "annotation") return;
-          const said = takenSentence(event, userId, open.current);
-          if (said) notify(said, "bad");
-        },
-        () => undefined, // the patch itself says so when it is opened
-      ),
-    [userId],
+export function followTakeovers(): () => void {
+  return subscribe(
+    (topic, event) => {
+      if (topic !== "annotation") return;
+      const sentence = takenSentence(event, userId.value, page.route.value.patch);
+      if (sentence) notify(sentence, "bad");
+    },
+    () => undefined, // the patch itself says so when it is opened
   );
 }
 
 /** Keep what the panel says of the open patch fresh: who has it in hand, and its state. */
-export function useFreshPatch(editing: Editing | null, changed: (what: Changed) => void): void {
-  useEffect(() => {
-    if (!editing) return undefined;
-    const { id } = editing.patch;
-    let current = true;
-    const reread = (): void => {
-      readPatch(id).then(
-        ({ patch: { state, role = null, lease = null } }) => {
-          if (!current) return;
-          editing.patch = { ...editing.patch, state, role, lease };
-          changed("state");
-        },
-        () => undefined, // the next event asks again
-      );
-    };
-    const stop = subscribe((topic, event) => {
-      if (topic === "patch" && event.id === id) reread();
-    }, reread);
-    return () => {
-      current = false;
-      stop();
-    };
-  }, [editing, changed]);
+export function followPatch(editing: Editing): () => void {
+  const { id } = editing.patch;
+  const reread = (): void => {
+    readPatch(id).then(
+      ({ patch: { state, role = null, lease = null } }) => editing.update({ state, role, lease }),
+      () => undefined, // the next event asks again
+    );
+  };
+  return subscribe((topic, event) => {
+    if (topic === "patch" && event.id === id) reread();
+  }, reread);
 }

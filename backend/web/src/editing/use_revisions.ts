@@ -1,115 +1,103 @@
 /** The revisions of the open patch as a hook: the list, the one that is looked at, restoring. */
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import type { Editing } from "./editing";
 import { subscribe } from "../api/events";
-import type { Mask } from "../masks/mask";
 import { notify } from "../shell/notices";
 import { listRevisions, readRevision, restoreRevision } from "./revisions";
 import type { Shortcut } from "../shell/shortcuts";
-import type { Annotation } from "../api/types";
+import { bench } from "../store";
+import { reopen } from "./use_open_patch";
 
-/** A revision that is looked at, and what it is compared with: null is the mask in hand. */
-export interface Looked {
-  revision: number;
-  mask: Mask;
-  against: { revision: number; mask: Mask } | null;
-}
+/** What arrives late is of a patch, or of a wish, that is no more. */
+let wish = 0;
 
-export interface Revisions {
-  /** Newest first. */
-  list: Annotation[];
-  looked: Looked | null;
-  restoring: boolean;
-  look(revision: number): void;
-  compare(against: number | null): void;
-  /** Look at the next older (1) or newer (-1) revision. */
-  step(direction: 1 | -1): void;
-  close(): void;
-  restore(): Promise<void>;
-}
-
-export function useRevisions(editing: Editing | null, reopen: () => void): Revisions {
-  const [list, setList] = useState<Annotation[]>([]);
-  const [looked, setLooked] = useState<Looked | null>(null);
-  const [restoring, setRestoring] = useState(false);
+/** Keep the list of the open patch's revisions fresh. */
+export function useRevisions(): void {
+  const editing = bench.editing.value;
   const patch = editing?.patch.id ?? null;
-  // what arrives late is of a patch, or of a wish, that is no more
-  const wish = useRef(0);
-  const open = useRef(patch);
-  open.current = patch;
-
-  const reload = useCallback(() => {
-    if (!patch) return;
-    listRevisions(patch).then(
-      (found) => patch === open.current && setList(found),
-      () => undefined, // it is read again with the next event
-    );
-  }, [patch]);
   useEffect(() => {
-    wish.current += 1;
-    setList([]);
-    setLooked(null);
+    closeRevisions();
+    bench.revisions.value = [];
   }, [patch]);
-  useEffect(reload, [reload, editing?.etag]);
+  useEffect(() => reload(patch), [patch, editing?.etag]);
   useEffect(
     () =>
-      subscribe((topic, event) => {
-        if (topic === "annotation" && event.id === patch) reload();
-      }, reload),
-    [patch, reload],
-  );
-
-  return useMemo<Revisions>(() => {
-    function show(revision: number, against: number | null): void {
-      if (!patch) return;
-      const mine = (wish.current += 1);
-      const masks = [readRevision(patch, revision)];
-      if (against !== null) masks.push(readRevision(patch, against));
-      Promise.all(masks).then(
-        ([mask, other]) => {
-          if (mine !== wish.current) return;
-          const base = against !== null && other ? { revision: against, mask: other } : null;
-          setLooked({ revision, mask: mask!, against: base });
+      subscribe(
+        (topic, event) => {
+          if (topic === "annotation" && event.id === patch) reload(patch);
         },
-        (error: Error) => notify(error.message, "bad"),
-      );
+        () => reload(patch),
+      ),
+    [patch],
+  );
+}
+
+function reload(patch: string | null): void {
+  if (!patch) return;
+  listRevisions(patch).then(
+    (revisions) => {
+      if (patch === bench.editing.value?.patch.id) bench.revisions.value = revisions;
+    },
+    () => undefined, // it is read again with the next event
+  );
+}
+
+function show(revision: number, against: number | null): void {
+  const patch = bench.editing.value?.patch.id;
+  if (!patch) return;
+  const mine = (wish += 1);
+  const masks = [readRevision(patch, revision)];
+  if (against !== null) masks.push(readRevision(patch, against));
+  Promise.all(masks).then(
+    ([mask, other]) => {
+      if (mine !== wish) return;
+      const base = against !== null && other ? { revision: against, mask: other } : null;
+      bench.comparison.value = { revision, mask: mask!, against: base };
+    },
+    (error: Error) => notify(error.message, "bad"),
+  );
+}
+
+/** Look at a revision, beside what the one before was compared with. */
+export function lookAt(revision: number): void {
+  show(revision, bench.comparison.value?.against?.revision ?? null);
+}
+
+export function compareWith(against: number | null): void {
+  const { value: comparison } = bench.comparison;
+  if (comparison) show(comparison.revision, against);
+}
+
+/** Look at the next older (1) or newer (-1) revision. */
+function step(direction: 1 | -1): void {
+  const list = bench.revisions.value;
+  const shown = bench.comparison.value?.revision;
+  const beside = list[list.findIndex(({ revision }) => revision === shown) + direction];
+  if (beside) lookAt(beside.revision);
+  else if (direction < 0) closeRevisions();
+}
+
+export function closeRevisions(): void {
+  wish += 1;
+  bench.comparison.value = null;
+}
+
+/** Make the revision that is looked at the newest. */
+export async function restore(): Promise<void> {
+  const { editing, comparison, restoring } = bench;
+  if (!editing.value || !comparison.value || restoring.value) return;
+  restoring.value = true;
+  try {
+    if (await restored(editing.value, comparison.value.revision)) {
+      closeRevisions();
+      reopen();
     }
-    function close(): void {
-      wish.current += 1;
-      setLooked(null);
-    }
-    return {
-      list,
-      looked,
-      restoring,
-      close,
-      look: (revision) => show(revision, looked?.against?.revision ?? null),
-      compare(against) {
-        if (looked) show(looked.revision, against);
-      },
-      step(direction) {
-        const at = looked ? list.findIndex(({ revision }) => revision === looked.revision) : -1;
-        const next = list[at + direction];
-        if (next) show(next.revision, looked?.against?.revision ?? null);
-        else if (direction < 0) close();
-      },
-      async restore() {
-        if (!editing || !looked || restoring) return;
-        setRestoring(true);
-        try {
-          if (await restored(editing, looked.revision)) {
-            close();
-            reopen();
-          }
-        } catch (error) {
-          notify((error as Error).message, "bad");
-        } finally {
-          setRestoring(false);
-        }
-      },
-    };
-  }, [patch, editing, list, looked, restoring, reopen]);
+  } catch (error) {
+    notify((error as Error).message, "bad");
+  } finally {
+    restoring.value = false;
+  }
 }
 
 /** Restore a revision; strokes in hand are saved first, so that they stay as one of their own. */
@@ -121,20 +109,20 @@ async function restored(editing: Editing, revision: number): Promise<boolean> {
   const { id } = editing.patch;
   const about = { etag: editing.etag, seconds: editing.seconds() };
   const written = await restoreRevision(id, revision, about);
-  editing.etag = `"r${written.revision}"`; // one's own, and no news
+  editing.moveTo(written.revision); // one's own, and no news
   notify(`Revision ${revision} is back, as revision ${written.revision}.`, "good");
   return true;
 }
 
-export function revisionShortcuts(revisions: Revisions): Shortcut[] {
-  if (revisions.list.length === 0) return [];
+export function revisionShortcuts(): Shortcut[] {
+  if (bench.revisions.value.length === 0) return [];
   const stepping: Shortcut[] = [
-    { keys: ["r"], label: "Look at the revisions, from the newest back", run: () => revisions.step(1) },
-    { keys: ["shift+r"], label: "Back to newer revisions", run: () => revisions.step(-1) },
+    { keys: ["r"], label: "Look at the revisions, from the newest back", run: () => step(1) },
+    { keys: ["shift+r"], label: "Back to newer revisions", run: () => step(-1) },
   ];
-  if (!revisions.looked) return stepping;
+  if (!bench.comparison.value) return stepping;
   return [
     ...stepping,
-    { keys: ["escape"], label: "Leave the revisions, back to the mask", run: revisions.close },
+    { keys: ["escape"], label: "Leave the revisions, back to the mask", run: closeRevisions },
   ];
 }

@@ -1,5 +1,6 @@
 /** Regions: what is scored and what is left out of it, drawn on the slide. */
 
+import { mayEdit } from "../store";
 import { areaText } from "./polygon";
 import type { RegionFeature, RegionKind } from "./types";
 import type { Draft, Regions } from "./use_regions";
@@ -9,17 +10,16 @@ const KEYS: Record<RegionKind, string> = { tumour: "T", exclude: "X", artefact: 
 
 export interface RegionsPanelProps {
   regions: Regions;
-  mayEdit: boolean;
   /** Outline what the viewer shows now: drawing without a pointer. */
   onField: (kind: RegionKind) => void;
   onShow: (region: RegionFeature) => void;
 }
 
-export function RegionsPanel({ regions, mayEdit, onField, onShow }: RegionsPanelProps) {
+export function RegionsPanel({ regions, onField, onShow }: RegionsPanelProps) {
   const { features, draft, removed } = regions;
   return (
     <>
-      {mayEdit && (
+      {mayEdit.value && (
         <section aria-label="Draw">
           <h2>Draw a region</h2>
           <div class="kind-row" role="group" aria-label="Draw a region">
@@ -66,7 +66,6 @@ export function RegionsPanel({ regions, mayEdit, onField, onShow }: RegionsPanel
               region={region}
               number={number + 1}
               regions={regions}
-              mayEdit={mayEdit}
               onShow={onShow}
             />
           ))}
@@ -141,10 +140,9 @@ function RegionItem(props: {
   region: RegionFeature;
   number: number;
   regions: Regions;
-  mayEdit: boolean;
   onShow: (region: RegionFeature) => void;
 }) {
-  const { region, number, regions, mayEdit, onShow } = props;
+  const { region, number, regions, onShow } = props;
   const { kind, name, area_um2 } = region.properties;
   const selected = regions.selected?.id === region.id;
   return (
@@ -167,7 +165,7 @@ function RegionItem(props: {
         <span>{name || `${REGION_WORDS[kind]} ${number}`}</span>
         <span class="quiet">{areaText(area_um2)}</span>
       </button>
-      {selected && mayEdit && (
+      {selected && mayEdit.value && (
         <div class="region-edit">
           <label>
             <span class="unseen">Label</span>

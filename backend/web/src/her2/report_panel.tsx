@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { notify } from "../shell/notices";
+import { mayEdit } from "../store";
 import { ago } from "../drafts/saving";
 import { askReport } from "./api";
 import { choiceOf, Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
@@ -14,24 +15,23 @@ export interface ReportPanelProps {
   slide: string;
   /** What is said of the slide beside its live score goes into its reports. */
   live: LiveScore | null;
-  mayEdit: boolean;
 }
 
-export function ReportPanel({ slide, live, mayEdit }: ReportPanelProps) {
+export function ReportPanel({ slide, live }: ReportPanelProps) {
   const [open, setOpen] = useState<string | null>(null);
   if (open) {
     const back = (): void => setOpen(null);
-    return <ReportView id={open} live={live} mayEdit={mayEdit} onOpen={setOpen} onBack={back} />;
+    return <ReportView id={open} live={live} onOpen={setOpen} onBack={back} />;
   }
-  return <ReportList slide={slide} live={live} mayEdit={mayEdit} onOpen={setOpen} />;
+  return <ReportList slide={slide} live={live} onOpen={setOpen} />;
 }
 
 function ReportList(props: ReportPanelProps & { onOpen: (id: string) => void }) {
-  const { slide, live, mayEdit, onOpen } = props;
+  const { slide, live, onOpen } = props;
   const { list } = useReportList(slide);
   return (
     <>
-      {mayEdit && <Ask slide={slide} live={live} onAsked={onOpen} />}
+      {mayEdit.value && <Ask slide={slide} live={live} onAsked={onOpen} />}
       <section aria-label="Reports">
         <div class="panel-head">
           <h2>Reports</h2>

@@ -1,5 +1,6 @@
 /** One report: what was computed, the pathologist's own word on it, and its files. */
 
+import { mayEdit } from "../store";
 import { Category, Evidence } from "./evidence";
 import { Amend } from "./amend_form";
 import { FORMATS, reportUrl } from "./api";
@@ -11,11 +12,10 @@ import { protocolTitle, REPORT_WORDS, scoreColour } from "./words";
 export function ReportView(props: {
   id: string;
   live: LiveScore | null;
-  mayEdit: boolean;
   onOpen: (id: string) => void;
   onBack: () => void;
 }) {
-  const { id, live, mayEdit, onOpen, onBack } = props;
+  const { id, live, onOpen, onBack } = props;
   const { report, progress, take } = useReport(id);
   return (
     <div
@@ -60,11 +60,11 @@ export function ReportView(props: {
             <Category document={report.document} ish={report.ish} />
           </section>
           <Evidence document={report.document} />
-          {report.state === "draft" && mayEdit && (
+          {report.state === "draft" && mayEdit.value && (
             <SignForm report={report} known={report.ish ?? live?.ish ?? null} onSigned={take} />
           )}
           <Downloads report={report} />
-          {report.state === "signed" && mayEdit && <Amend report={report} onAsked={onOpen} />}
+          {report.state === "signed" && mayEdit.value && <Amend report={report} onAsked={onOpen} />}
           {report.amendment_reason && (
             <p class="quiet">Amended because: {report.amendment_reason}</p>
           )}

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { notify } from "../shell/notices";
+import { mayEdit, page } from "../store";
 import { CellCard } from "./cell_card";
 import { Category, Evidence } from "./evidence";
 import { IshPanel } from "./ish_panel";
@@ -15,11 +16,9 @@ import { protocolTitle, seenWords } from "./words";
 export interface ScorePanelProps {
   score: Score;
   cells: Cells;
-  cellsShown: boolean;
-  mayEdit: boolean;
 }
 
-export function ScorePanel({ score, cells, cellsShown, mayEdit }: ScorePanelProps) {
+export function ScorePanel({ score, cells }: ScorePanelProps) {
   const { live } = score;
   if (!live) return null;
   return (
@@ -46,12 +45,12 @@ export function ScorePanel({ score, cells, cellsShown, mayEdit }: ScorePanelProp
           Once begun, the score follows every mask, region and cell that you change.
         </p>
       )}
-      {live.state === "none" && mayEdit && <Begin score={score} />}
-      {live.document && <Staining live={live} score={score} mayEdit={mayEdit} />}
+      {live.state === "none" && mayEdit.value && <Begin score={score} />}
+      {live.document && <Staining live={live} score={score} />}
       <CellCard cells={cells} />
-      {live.document && cellsShown && <Seen cells={cells} mayEdit={mayEdit} />}
+      {live.document && page.preferences.value.cells && <CellsShown cells={cells} />}
       {live.document && <Evidence document={live.document} />}
-      {live.document && mayEdit && (
+      {live.document && mayEdit.value && (
         <section aria-label="Otherwise">
           {score.thresholds && (
             <details class="fold" data-testid="thresholds-fold">
@@ -99,8 +98,7 @@ function Following({ live, score }: { live: LiveScore; score: Score }) {
 }
 
 /** What only a person sees or knows; it goes into the slide's reports. */
-function Staining(props: { live: LiveScore; score: Score; mayEdit: boolean }) {
-  const { live, score, mayEdit } = props;
+function Staining({ live, score }: { live: LiveScore; score: Score }) {
   // ticked at once, before the service has taken it
   const [obscures, setObscures] = useState(live.cytoplasm_obscures);
   useEffect(() => setObscures(live.cytoplasm_obscures), [live.cytoplasm_obscures]);
@@ -113,8 +111,8 @@ function Staining(props: { live: LiveScore; score: Score; mayEdit: boolean }) {
   }
   return (
     <section aria-label="Staining">
-      <Cytoplasm obscures={obscures} disabled={!mayEdit} onChange={say} />
-      {mayEdit && <IshPanel live={live} score={score} />}
+      <Cytoplasm obscures={obscures} disabled={!mayEdit.value} onChange={say} />
+      {mayEdit.value && <IshPanel live={live} score={score} />}
     </section>
   );
 }
@@ -145,7 +143,7 @@ function Begin({ score }: { score: Score }) {
   );
 }
 
-function Seen({ cells, mayEdit }: { cells: Cells; mayEdit: boolean }) {
+function CellsShown({ cells }: { cells: Cells }) {
   const { far, total, chosen, state } = cells;
   const shown = cells.cells.length;
   const known = state === "read" && !far;
@@ -157,7 +155,7 @@ function Seen({ cells, mayEdit }: { cells: Cells; mayEdit: boolean }) {
       {...(known && { "data-shown": shown, "data-total": total })}
     >
       {seenWords(cells)}
-      {known && shown > 0 && mayEdit && !chosen && " Click one to leave it out or name its class."}
+      {known && shown > 0 && mayEdit.value && !chosen && " Click one to leave it out or name its class."}
     </p>
   );
 }

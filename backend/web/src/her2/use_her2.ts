@@ -4,23 +4,14 @@ import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Point } from "../masks/mask";
 import type { Slide } from "../api/types";
-import type { SlideViewer } from "../viewer/viewer";
+import { bench, mayEdit, page } from "../store";
 import { boundsOf, cornersOf, regionAt } from "./polygon";
 import { usePointer } from "./use_pointer";
 import { createShapesLayer, type ShapesLayer } from "./shapes_layer";
-import type { Tab } from "../shell/tabs";
 import type { Cell, RegionFeature, RegionKind } from "./types";
 import { useCells, type Cells } from "./use_cells";
 import { useRegions, type Regions } from "./use_regions";
 import { useScore, type Score } from "./use_score";
-
-export interface Her2State {
-  tab: Tab;
-  mayEdit: boolean;
-  regionsShown: boolean;
-  cellsShown: boolean;
-  peeking: boolean;
-}
 
 export interface Her2 {
   regions: Regions;
@@ -38,17 +29,18 @@ const NO_CELLS: Cell[] = [];
 export function useHer2(
   slide: Slide,
   canvas: RefObject<HTMLCanvasElement | null>,
-  viewer: SlideViewer | null,
-  state: Her2State,
 ): Her2 {
-  const { tab, mayEdit, peeking } = state;
+  const tab = bench.tab.value;
+  const viewer = bench.viewer.value;
+  const peeking = bench.peeking.value;
+  const { regions: regionsShown, cells: cellsShown } = page.preferences.value;
   const regions = useRegions(slide);
   const score = useScore(slide.id);
   const scored = score.live?.document != null;
   const cells = useCells(
     slide,
     viewer,
-    tab === "score" && state.cellsShown && scored,
+    tab === "score" && cellsShown && scored,
     `${score.live?.computed_at} ${score.live?.state === "failed"}`,
   );
   const drawing = tab === "regions" ? regions.draft : null;
@@ -65,7 +57,7 @@ export function useHer2(
     };
   }, [viewer, canvas]);
   const selected = tab === "regions" ? (regions.selected?.id ?? null) : null;
-  const shown = !peeking && (state.regionsShown || tab === "regions");
+  const shown = !peeking && (regionsShown || tab === "regions");
   useEffect(() => {
     layer.current?.show({
       regions: shown ? regions.features : [],
@@ -106,7 +98,7 @@ export function useHer2(
       else if (tab === "score") cells.pick(at);
     },
     onField(kind) {
-      if (viewer && mayEdit) regions.add(kind, cornersOf(viewer.field()));
+      if (viewer && mayEdit.value) regions.add(kind, cornersOf(viewer.field()));
     },
     onShow(region) {
       const box = boundsOf(region);

@@ -1,10 +1,10 @@
-/** Rounds and model versions as hooks: read once, read again when the service says so. */
+/** Rounds and model versions: read once, read again when the service says so. */
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { listModelVersions, listRounds } from "../api/client";
 import { subscribe } from "../api/events";
 import { notify } from "../shell/notices";
-import type { ModelVersion, Round, RoundPage, RoundState } from "../api/types";
+import { work } from "../store";
+import type { Round, RoundPage, RoundState } from "../api/types";
 
 const LIVE: readonly RoundState[] = ["open", "training", "evaluating"];
 
@@ -18,65 +18,42 @@ export const ROUND_WORDS: Record<RoundState, string> = {
   abandoned: "Ended early",
 };
 
-export interface Learning {
-  /** Whether the rounds are known; before, their numbers mean nothing. */
-  loaded: boolean;
-  rounds: Round[];
-  annotationsSince: number;
-  threshold: number;
-  /** Held-out masks that could judge a model today, and how many a verdict needs. */
-  goldCounted: number;
-  goldNeeded: number;
-  versions: ModelVersion[];
-  active: ModelVersion | null;
-  reload(): void;
-}
-
 export const isLive = (round: Round): boolean => LIVE.includes(round.state);
 
-export function useLearning(): Learning {
-  const [page, setPage] = useState<RoundPage | null>(null);
-  const [versions, setVersions] = useState<ModelVersion[]>([]);
-  const reload = useCallback(() => {
-    listRounds().then(setPage, () => undefined);
-    listModelVersions().then(setVersions, () => undefined);
-  }, []);
-  useEffect(() => {
-    reload();
-    return subscribe((topic, event) => {
-      if (topic === "round" || topic === "model_version") reload();
-      if (topic === "job" && event.kind === "train") {
-        setPage(
-          (old) => old && { ...old, items: old.items.map((round) => withProgress(round, event)) },
-        );
-      }
-    }, reload);
-  }, [reload]);
+/** The round that is under way, while somebody waits for its end. */
+let watched: string | null = null;
 
-  const watched = useRef<string | null>(null);
-  useEffect(() => {
-    const rounds = page?.items ?? [];
-    const ended = rounds.find((round) => round.id === watched.current && !isLive(round));
-    if (ended) {
-      notify(
-        `The round has ended. ${ended.reason || ROUND_WORDS[ended.state]}`,
-        ended.state === "promoted" ? "good" : "info",
-      );
-    }
-    watched.current = rounds.find(isLive)?.id ?? null;
-  }, [page]);
+function show(rounds: RoundPage): void {
+  const ended = rounds.items.find((round) => round.id === watched && !isLive(round));
+  if (ended) {
+    notify(
+      `The round has ended. ${ended.reason || ROUND_WORDS[ended.state]}`,
+      ended.state === "promoted" ? "good" : "info",
+    );
+  }
+  watched = rounds.items.find(isLive)?.id ?? null;
+  work.rounds.value = rounds;
+}
 
-  return {
-    loaded: page !== null,
-    rounds: page?.items ?? [],
-    annotationsSince: page?.annotations_since ?? 0,
-    threshold: page?.threshold ?? 0,
-    goldCounted: page?.gold_counted ?? 0,
-    goldNeeded: page?.gold_needed ?? 0,
-    versions,
-    active: versions.find((version) => version.state === "active") ?? null,
-    reload,
-  };
+/** Read rounds and model versions. */
+export function reloadLearning(): void {
+  listRounds().then(show, () => undefined);
+  listModelVersions().then(
+    (versions) => (work.versions.value = versions),
+    () => undefined,
+  );
+}
+
+/** Read them, and again when the service says so. Returns the stop. */
+export function followLearning(): () => void {
+  watched = null;
+  reloadLearning();
+  return subscribe((topic, event) => {
+    if (topic === "round" || topic === "model_version") reloadLearning();
+    const rounds = work.rounds.value;
+    if (topic !== "job" || event.kind !== "train" || !rounds) return;
+    show({ ...rounds, items: rounds.items.map((round) => withProgress(round, event)) });
+  }, reloadLearning);
 }
 
 function withProgress(

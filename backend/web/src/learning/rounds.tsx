@@ -2,14 +2,17 @@
 
 import { useState } from "preact/hooks";
 import { activateModelVersion, startRound } from "../api/client";
-import { isLive, ROUND_WORDS, type Learning } from "./learning";
+import { isLive, reloadLearning, ROUND_WORDS } from "./learning";
+import { mayEdit, work } from "../store";
 import { notify } from "../shell/notices";
 import { ago } from "../drafts/saving";
 import type { ModelVersion, Round } from "../api/types";
 
-export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open: boolean }) {
-  const { learning, mayStart } = props;
-  const { annotationsSince, threshold, rounds, versions } = learning;
+export function RoundsPanel({ open }: { open: boolean }) {
+  const known = work.rounds.value;
+  const { annotations_since: annotationsSince = 0, threshold = 0, items: rounds = [] } = known ?? {};
+  const versions = work.versions.value;
+  const mayStart = mayEdit.value;
   const [busy, setBusy] = useState(false);
   const live = rounds.some(isLive);
 
@@ -18,7 +21,7 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
     try {
       const { already_running } = await startRound();
       notify(already_running ? "A round is under way already." : "A round has started.", "good");
-      learning.reload();
+      reloadLearning();
     } catch (error) {
       notify((error as Error).message, "bad");
     } finally {
@@ -30,14 +33,14 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
     try {
       await activateModelVersion(model.id);
       notify(`${model.name} proposes from now on; the slides are predicted again.`, "good");
-      learning.reload();
+      reloadLearning();
     } catch (error) {
       notify((error as Error).message, "bad");
     }
   }
 
   return (
-    <details class="rounds" data-testid="rounds-panel" open={props.open}>
+    <details class="rounds" data-testid="rounds-panel" open={open}>
       <summary>
         <h2>Rounds</h2>
         {live && <span class="tag training">training</span>}
@@ -48,7 +51,7 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
         )}
       </summary>
       <p class="rounds-count" data-testid="round-count">
-        {learning.loaded ? (
+        {known ? (
           <>
             <strong>{annotationsSince}</strong>{" "}
             {annotationsSince === 1 ? "annotation" : "annotations"} since the last round
@@ -77,9 +80,9 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
         </button>
       )}
       <p class="quiet">You can go on correcting while a round trains.</p>
-      {learning.loaded && learning.goldCounted < learning.goldNeeded && (
+      {known && known.gold_counted < known.gold_needed && (
         <p class="quiet" data-testid="gold-needed">
-          {learning.goldCounted} of the {learning.goldNeeded} held-out patches that a verdict needs
+          {known.gold_counted} of the {known.gold_needed} held-out patches that a verdict needs
           count so far. They count when you draw or correct their masks, not when you accept them as
           proposed.
         </p>
@@ -94,7 +97,7 @@ export function RoundsPanel(props: { learning: Learning; mayStart: boolean; open
           />
         ))}
       </ol>
-      {learning.loaded && rounds.length === 0 && <p class="quiet">No round has run yet.</p>}
+      {known && rounds.length === 0 && <p class="quiet">No round has run yet.</p>}
     </details>
   );
 }

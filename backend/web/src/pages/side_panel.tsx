@@ -2,21 +2,20 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { Tabs, type Tab } from "../shell/tabs";
+import { Tabs } from "../shell/tabs";
+import { bench } from "../store";
 import type { Shortcut } from "../shell/shortcuts";
 
 export function SidePanel(props: {
-  tab: Tab;
-  setTab: (tab: Tab) => void;
-  /** The list of keys, when it is wanted. */
-  shortcuts: Shortcut[] | null;
-  onHelp: () => void;
+  /** The keys as they are now. */
+  shortcuts: () => Shortcut[];
   children: ComponentChildren;
 }) {
-  const { tab, setTab, shortcuts, onHelp } = props;
+  const tab = bench.tab.value;
+  const shortcuts = bench.helpShown.value ? props.shortcuts() : null;
   return (
     <div class="side">
-      <Tabs tab={tab} setTab={setTab} />
+      <Tabs />
       <div
         id="panel"
         class="side-panel"
@@ -28,7 +27,7 @@ export function SidePanel(props: {
         <button
           type="button"
           class="plain help-toggle"
-          onClick={onHelp}
+          onClick={() => (bench.helpShown.value = !bench.helpShown.value)}
           aria-expanded={shortcuts !== null}
         >
           Keys <kbd>?</kbd>
@@ -51,7 +50,7 @@ export function SidePanel(props: {
 }
 
 /** A part that, once shown, only hides: what was typed into it stays. */
-export function Kept({ shown, children }: { shown: boolean; children: ComponentChildren }) {
+export function Visited({ shown, children }: { shown: boolean; children: ComponentChildren }) {
   const [visited, setVisited] = useState(shown);
   useEffect(() => setVisited((old) => old || shown), [shown]);
   if (!shown && !visited) return null;

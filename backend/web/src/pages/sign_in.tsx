@@ -3,8 +3,8 @@ import { signIn } from "../api/client";
 import type { Session } from "../api/types";
 import { Mark } from "../shell/mark";
 
-export function SignIn(props: { said: string; onSession: (session: Session) => void }) {
-  const [error, setError] = useState(props.said);
+export function SignIn(props: { note: string; onSession: (session: Session) => void }) {
+  const [error, setError] = useState(props.note);
   const [busy, setBusy] = useState(false);
 
   async function submit(event: SubmitEvent): Promise<void> {

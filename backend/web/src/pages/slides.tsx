@@ -2,14 +2,14 @@
 
 import { useState } from "preact/hooks";
 import { deleteSlide, readSlide, setPixelSize, thumbnailUrl } from "../api/client";
-import type { Learning } from "../learning/learning";
 import { MaskDownloads } from "./mask_downloads";
 import { notify } from "../shell/notices";
 import { RoundsPanel } from "../learning/rounds";
 import { go } from "../route";
-import type { SlideList } from "./slide_list";
-import type { Session, Slide, SlideState } from "../api/types";
-import { UnsavedList, UnsavedTag, type Unsaved } from "../drafts/unsaved";
+import { dropSlide, putSlide, reloadSlides } from "./slide_list";
+import { mayEdit, page, work } from "../store";
+import type { Slide, SlideState } from "../api/types";
+import { UnsavedList, UnsavedTag } from "../drafts/unsaved";
 import { UploadBox } from "./upload";
 
 const STATE_WORDS: Record<SlideState, string> = {
@@ -21,16 +21,9 @@ const STATE_WORDS: Record<SlideState, string> = {
   archived: "Archived",
 };
 
-interface SlidesPageProps {
-  list: SlideList;
-  user: Session["user"];
-  learning: Learning;
-  unsaved: Unsaved[];
-}
-
-export function SlidesPage({ list, user, learning, unsaved }: SlidesPageProps) {
-  const { slides } = list;
-  const mayChange = user.role !== "viewer";
+export function SlidesPage() {
+  const slides = work.slides.value;
+  const problem = work.slidesProblem.value;
   return (
     <div class="slides-page">
       <main>
@@ -38,19 +31,19 @@ export function SlidesPage({ list, user, learning, unsaved }: SlidesPageProps) {
           <h1>Slides</h1>
           <span class="quiet">{slides && slides.length > 0 ? slides.length : ""}</span>
         </div>
-        {slides && <UnsavedList unsaved={unsaved} slides={slides} />}
-        {mayChange && (
+        {slides && <UnsavedList slides={slides} />}
+        {mayEdit.value && (
           <UploadBox
             onSlide={(id) => {
-              if (id) readSlide(id).then(list.put, list.reload);
-              else list.reload();
+              if (id) readSlide(id).then(putSlide, reloadSlides);
+              else reloadSlides();
             }}
           />
         )}
-        {list.error && (
+        {problem && (
           <p class="problem" role="alert">
-            {list.error}{" "}
-            <button type="button" onClick={list.reload}>
+            {problem}{" "}
+            <button type="button" onClick={reloadSlides}>
               Try again
             </button>
           </p>
@@ -60,34 +53,18 @@ export function SlidesPage({ list, user, learning, unsaved }: SlidesPageProps) {
         )}
         <ul class="slide-grid" data-testid="slide-list">
           {slides?.map((slide) => (
-            <SlideCard
-              key={slide.id}
-              slide={slide}
-              list={list}
-              user={user}
-              unsaved={unsaved.filter(({ slideId }) => slideId === slide.id)}
-            />
+            <SlideCard key={slide.id} slide={slide} />
           ))}
         </ul>
       </main>
       <aside aria-label="Learning">
-        <RoundsPanel learning={learning} mayStart={mayChange} open />
+        <RoundsPanel open />
       </aside>
     </div>
   );
 }
 
-function SlideCard({
-  slide,
-  list,
-  user,
-  unsaved,
-}: {
-  slide: Slide;
-  list: SlideList;
-  user: Session["user"];
-  unsaved: Unsaved[];
-}) {
+function SlideCard({ slide }: { slide: Slide }) {
   const open = slide.state === "ready" || slide.state === "archived";
   const counts = slide.patch_counts;
   const reviewed = (counts?.annotated ?? 0) + (counts?.approved ?? 0);
@@ -95,7 +72,7 @@ function SlideCard({
   function remove(): void {
     if (!confirm(`Delete ${slide.name} with its annotations? This can't be undone.`)) return;
     deleteSlide(slide.id).then(
-      () => list.remove(slide.id),
+      () => dropSlide(slide.id),
       (error: Error) => notify(error.message, "bad"),
     );
   }
@@ -137,7 +114,7 @@ function SlideCard({
         )}
         {open && reviewed > 0 && <MaskDownloads slideId={slide.id} />}
         <div class="tags">
-          <UnsavedTag unsaved={unsaved} />
+          <UnsavedTag slideId={slide.id} />
           {slide.synthetic && (
             <span class="tag synthetic" data-testid="slide-synthetic">
               synthetic
@@ -151,7 +128,7 @@ function SlideCard({
               </span>
             ))}
         </div>
-        {slide.state === "needs_mpp" && <PixelSizeForm slide={slide} list={list} />}
+        {slide.state === "needs_mpp" && <PixelSizeForm slide={slide} />}
         {slide.problem && (
           <p class="problem" data-testid="slide-problem">
             {slide.problem.detail}
@@ -169,7 +146,7 @@ function SlideCard({
             </span>
           </div>
         )}
-        {user.role === "admin" && (
+        {page.session.value?.user.role === "admin" && (
           <button type="button" class="plain delete" data-testid="slide-delete" onClick={remove}>
             Delete
           </button>
@@ -194,7 +171,7 @@ function facts(slide: Slide): string {
     .join(" · ");
 }
 
-function PixelSizeForm({ slide, list }: { slide: Slide; list: SlideList }) {
+function PixelSizeForm({ slide }: { slide: Slide }) {
   const [error, setError] = useState("");
 
   async function submit(event: SubmitEvent): Promise<void> {
@@ -206,7 +183,7 @@ function PixelSizeForm({ slide, list }: { slide: Slide; list: SlideList }) {
       return;
     }
     try {
-      list.put(await setPixelSize(slide.id, mpp));
+      putSlide(await setPixelSize(slide.id, mpp));
     } catch (failure) {
       setError((failure as Error).message);
     }

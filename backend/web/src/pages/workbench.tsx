@@ -1,225 +1,53 @@
 /** A slide on the bench: the viewer, its overlays, and the patch in the person's hands. */
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { useActivity } from "../editing/activity";
-import { listPatches, skipPatch } from "../api/client";
-import type { Changed } from "../editing/editing";
-import { EditorPanel } from "../editing/patch_panel";
+import { computed } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { listPatches } from "../api/client";
 import { subscribe } from "../api/events";
-import { cellShortcuts, regionShortcuts } from "../her2/keys";
+import type { Slide } from "../api/types";
+import { useActivity } from "../editing/activity";
+import { EditorPanel } from "../editing/patch_panel";
+import { useOpenPatch } from "../editing/use_open_patch";
+import { useRevisions } from "../editing/use_revisions";
 import { RegionsPanel } from "../her2/regions_panel";
 import { ReportPanel } from "../her2/report_panel";
 import { ScorePanel } from "../her2/score_panel";
-import type { Tab } from "../shell/tabs";
 import { useHer2 } from "../her2/use_her2";
-import { LayersPanel } from "../viewer/layers";
-import type { Learning } from "../learning/learning";
-import { mayLeave } from "../shell/leaving";
+import { reloadLearning } from "../learning/learning";
 import type { Point } from "../masks/mask";
 import { notify } from "../shell/notices";
-import type { Tool } from "../viewer/painting";
-import { usePreferences } from "../shell/preferences";
-import { go, jump } from "../route";
 import { listenToKeys, releaseFocus } from "../shell/shortcuts";
-import { benchShortcuts, tabShortcuts } from "./bench_keys";
-import type { Patch, Session, Slide } from "../api/types";
-import { Kept, SidePanel } from "./side_panel";
-import { useStage, type Stage } from "../viewer/stage";
-import type { Unsaved } from "../drafts/unsaved";
-import { useEditing } from "../editing/use_editing";
-import { useQueue } from "../editing/use_queue";
-import { revisionShortcuts, useRevisions } from "../editing/use_revisions";
-import { ViewerControls } from "../viewer/viewer_controls";
+import { activeModel, bench, inHand, page } from "../store";
+import { LayersPanel } from "../viewer/layers";
+import { useStage } from "../viewer/stage";
 import { OVERLAYS } from "../viewer/viewer";
+import { ViewerControls } from "../viewer/viewer_controls";
+import { shortcutsNow } from "./bench_keys";
+import { SidePanel, Visited } from "./side_panel";
 
 const REREAD_MS = 1500;
 
-export interface WorkbenchProps {
-  slide: Slide;
-  patchId: string | null;
-  user: Session["user"];
-  learning: Learning;
-  /** All unsaved strokes of this person in this browser. */
-  unsaved: Unsaved[];
-}
-
-export function Workbench({ slide, patchId, user, learning, unsaved }: WorkbenchProps) {
-  const mayEdit = user.role !== "viewer";
-  const [preferences, setPreferences] = usePreferences();
-  const [patches, setPatches] = useState<Patch[]>([]);
-  const queue = useQueue(slide.id, preferences.strategy);
-  const [busy, setBusy] = useState("");
-  const [tool, setTool] = useState<Tool>("brush");
-  const [peeking, setPeeking] = useState(false);
-  const [panning, setPanning] = useState(false);
-  const [help, setHelp] = useState(false);
-  const [, tick] = useState(0);
-  const stageNow = useRef<Stage | null>(null);
-  const redraw = useCallback((what: Changed): void => {
-    stageNow.current?.changed(what);
-    if (what !== "stroke") tick((count) => count + 1);
-  }, []);
-  const { editing, opening, reopen } = useEditing(patchId, user.id, mayEdit, redraw);
-
+export function Workbench({ slide }: { slide: Slide }) {
   const host = useRef<HTMLDivElement>(null);
   const map = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const shapes = useRef<HTMLCanvasElement>(null);
-  const [tab, setTab] = useState<Tab>("patch");
-  // in the other tabs an open patch waits: clicks and keys are about something else there
-  const inHand = tab === "patch" ? editing : null;
-  const revisions = useRevisions(editing, reopen);
-  const looked = inHand && revisions.looked;
-  // beside another revision there is no mask in hand to draw on
-  const brushed = looked?.against ? null : inHand;
-  useActivity(inHand);
-  const pointed = useRef<(at: Point) => void>(() => undefined);
-  const { stage, ...view } = useStage(host, map, canvas, slide, {
-    model: learning.active?.id ?? null,
-    preferences,
-    patches,
-    editing: inHand,
-    looked,
-    hand: { editing: brushed, tool, diameter: preferences.diameter, panning, mayEdit },
-    peeking,
-    drafted: unsaved,
-    onPick: (patch) => void go(slide.id, patch.id),
-    onPoint: tab === "patch" ? null : (at) => pointed.current(at),
-  });
-  stageNow.current = stage;
-  const her2 = useHer2(slide, shapes, view.viewer, {
-    tab,
-    mayEdit,
-    regionsShown: preferences.regions,
-    cellsShown: preferences.cells,
-    peeking,
-  });
-  pointed.current = her2.onPoint;
+  const onPoint = useRef<(at: Point) => void>(() => undefined);
 
-  const reloadPatches = useCallback(() => {
-    listPatches(slide.id).then(setPatches, (error: Error) => notify(error.message, "bad"));
-  }, [slide.id]);
+  useOpenPatch();
+  useRevisions();
+  useActivity(inHand.value);
+  useStage(host, map, canvas, slide.id, onPoint);
+  const her2 = useHer2(slide, shapes);
+  onPoint.current = her2.onPoint;
+  usePatches(slide.id);
+  useChanges();
 
-  useEffect(() => {
-    reloadPatches();
-    let soon: ReturnType<typeof setTimeout> | undefined;
-    // a slide's proposals come piece by piece: read once for several
-    const reread = (): void => {
-      soon ??= setTimeout(() => {
-        soon = undefined;
-        stage.reread(OVERLAYS);
-        reloadPatches();
-      }, REREAD_MS);
-    };
-    const stop = subscribe((topic, event) => {
-      if (topic === "proposals" && (event.subject ?? event.id) === slide.id) reread();
-    }, reread);
-    return () => {
-      stop();
-      clearTimeout(soon);
-    };
-  }, [slide.id, reloadPatches, stage]);
+  const keys = useRef(her2);
+  keys.current = her2;
+  useEffect(() => listenToKeys(() => shortcutsNow(keys.current)), []);
 
-  useEffect(() => {
-    if (!patchId) return;
-    setTab("patch");
-    queue.forget();
-  }, [patchId, queue.forget]);
-
-  useEffect(() => {
-    if (editing) stage.show(editing.patch);
-  }, [editing, stage]);
-
-  // a saved patch turns green on the grid at once
-  const saved = editing?.state === "saved" ? editing.patch.id : null;
-  useEffect(() => {
-    if (!saved) return;
-    learning.reload();
-    stage.reread(["annotation"]);
-    setPatches((old) =>
-      old.map((patch) => (patch.id === saved ? { ...patch, state: "annotated" } : patch)),
-    );
-  }, [saved, learning.reload, stage]);
-
-  const model = learning.active?.name;
-  const before = useRef(model);
-  useEffect(() => {
-    if (before.current && model && before.current !== model) {
-      notify(`${model} is the active model now. New proposals follow; your masks stay.`, "good");
-    }
-    before.current = model;
-  }, [model]);
-
-  const goOn = useCallback(async () => {
-    setBusy("Looking for the next patch…");
-    const item = await queue.ask(patchId);
-    setBusy("");
-    if (item) jump(slide.id, item.patch.id);
-    else setTab("patch"); // says why
-  }, [slide.id, patchId, queue.ask]);
-
-  const next = useCallback(async () => {
-    if (await mayLeave()) await goOn();
-  }, [goOn]);
-
-  const skip = useCallback(async () => {
-    if (!editing || !(await mayLeave())) return;
-    try {
-      await skipPatch(editing.patch.id);
-      await goOn();
-    } catch (error) {
-      notify((error as Error).message, "bad");
-    }
-  }, [editing, goOn]);
-
-  const save = useCallback(async () => {
-    if (!editing) return;
-    if (editing.state === "conflict") {
-      notify("First say what becomes of your strokes: use theirs, or save mine on top.");
-      return;
-    }
-    await editing.save();
-    if (editing.state === "saved" && preferences.advance) await next();
-  }, [editing, next, preferences.advance]);
-
-  const accept = useCallback(async () => {
-    if (!editing) return;
-    if (!editing.isProposal()) {
-      notify("You have changed the proposal: save it, or go back to the proposal first.");
-      return;
-    }
-    await save();
-  }, [editing, save]);
-
-  const actions = useMemo(
-    () => ({
-      setTool,
-      setPeeking,
-      setPanning,
-      setPreferences,
-      next: () => void next(),
-      save: () => void save(),
-      accept: () => void accept(),
-      skip: () => void skip(),
-      help: () => setHelp((shown) => !shown),
-      zoomIn: () => stage.zoomBy(1.6),
-      zoomOut: () => stage.zoomBy(1 / 1.6),
-      home: () => stage.home(),
-      close: () => void go(slide.id),
-    }),
-    [next, save, accept, skip, stage, slide.id],
-  );
-  const shortcuts = [
-    ...(tab === "regions" && mayEdit ? regionShortcuts(her2.regions) : []),
-    ...(tab === "score" ? cellShortcuts(her2.cells) : []),
-    ...(inHand ? revisionShortcuts(revisions) : []),
-    ...benchShortcuts({ editing: inHand, mayEdit, preferences, ...actions }),
-    ...tabShortcuts(setTab),
-  ];
-  const current = useRef(shortcuts);
-  current.current = shortcuts;
-  useEffect(() => listenToKeys(() => current.current), []);
-
+  const tab = bench.tab.value;
   return (
     <main class="workbench" data-testid="workbench" onClick={releaseFocus}>
       <div class="stage">
@@ -227,60 +55,94 @@ export function Workbench({ slide, patchId, user, learning, unsaved }: Workbench
           ref={host}
           class="viewer"
           data-testid="viewer"
-          data-ready={view.ready}
-          data-zoom={view.scale.toFixed(4)}
+          data-ready={bench.viewerReady.value}
+          data-zoom={zoom}
         />
         <canvas ref={canvas} class="mask-layer" data-testid="mask-layer" aria-hidden="true" />
         <canvas ref={shapes} class="mask-layer" data-testid="shapes-layer" aria-hidden="true" />
         <div ref={map} class="map over-viewer" data-testid="map" aria-hidden="true" />
-        {view.problem && (
+        {bench.viewerProblem.value && (
           <p class="viewer-problem problem" role="alert">
-            {view.problem}
+            {bench.viewerProblem.value}
           </p>
         )}
-        <LayersPanel
-          preferences={preferences}
-          setPreferences={setPreferences}
-          cells={tab === "score"}
-        />
-        <ViewerControls bar={view.bar} actions={actions} />
+        <LayersPanel />
+        <ViewerControls />
       </div>
-      <SidePanel tab={tab} setTab={setTab} shortcuts={help ? shortcuts : null} onHelp={actions.help}>
-        {tab === "patch" && (
-          <EditorPanel
-            editing={editing}
-            mayEdit={mayEdit}
-            busy={opening ? "Opening the patch…" : busy}
-            unsaved={unsaved}
-            revisions={revisions}
-            reopen={reopen}
-            queue={queue}
-            tool={tool}
-            preferences={preferences}
-            actions={actions}
-            learning={learning}
-          />
-        )}
+      <SidePanel shortcuts={() => shortcutsNow(her2)}>
+        {tab === "patch" && <EditorPanel />}
         {tab === "regions" && (
-          <RegionsPanel
-            regions={her2.regions}
-            mayEdit={mayEdit}
-            onField={her2.onField}
-            onShow={her2.onShow}
-          />
+          <RegionsPanel regions={her2.regions} onField={her2.onField} onShow={her2.onShow} />
         )}
-        {tab === "score" && (
-          <ScorePanel
-            score={her2.score}
-            cells={her2.cells}
-            cellsShown={preferences.cells}
-            mayEdit={mayEdit}
-          />
-        )}
-        <Kept shown={tab === "report"}>
-          <ReportPanel slide={slide.id} live={her2.score.live} mayEdit={mayEdit} />
-        </Kept>
+        {tab === "score" && <ScorePanel score={her2.score} cells={her2.cells} />}
+        <Visited shown={tab === "report"}>
+          <ReportPanel slide={slide.id} live={her2.score.live} />
+        </Visited>
       </SidePanel>
     </main>
   );
+}
+
+const zoom = computed(() => bench.scale.value.toFixed(4));
+
+/** Keep the slide's patches and their overlays fresh. */
+function usePatches(slideId: string): void {
+  useEffect(() => {
+    const reload = (): void => {
+      listPatches(slideId).then(
+        (patches) => {
+          if (slideId === page.route.value.slide) bench.patches.value = patches;
+        },
+        (error: Error) => notify(error.message, "bad"),
+      );
+    };
+    reload();
+    let soon: ReturnType<typeof setTimeout> | undefined;
+    // a slide's proposals come piece by piece: read once for several
+    const reread = (): void => {
+      soon ??= setTimeout(() => {
+        soon = undefined;
+        bench.viewer.value?.reread(OVERLAYS);
+        reload();
+      }, REREAD_MS);
+    };
+    const stop = subscribe((topic, event) => {
+      if (topic === "proposals" && (event.subject ?? event.id) === slideId) reread();
+    }, reread);
+    return () => {
+      stop();
+      clearTimeout(soon);
+    };
+  }, [slideId]);
+}
+
+/** What follows from a patch that is opened or saved, and from another active model. */
+function useChanges(): void {
+  const { patch } = page.route.value;
+  useEffect(() => {
+    if (!patch) return;
+    bench.tab.value = "patch";
+    bench.queueNote.value = "";
+  }, [patch]);
+
+  // a saved patch turns green on the grid at once
+  const editing = bench.editing.value;
+  const saved = editing?.state === "saved" ? editing.patch.id : null;
+  useEffect(() => {
+    if (!saved) return;
+    reloadLearning();
+    bench.viewer.value?.reread(["annotation"]);
+    bench.patches.value = bench.patches.value.map((each) =>
+      each.id === saved ? { ...each, state: "annotated" } : each,
+    );
+  }, [saved]);
+
+  const model = activeModel.value?.name;
+  const before = useRef(model);
+  useEffect(() => {
+    if (before.current && model && before.current !== model) {
+      notify(`${model} is the active model now. New proposals follow; your masks stay.`, "good");
+    }
+    before.current = model;
+  }, [model]);
 }

@@ -1,6 +1,7 @@
 /** A question over the whole page, answered by one of a few buttons. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { page } from "../store";
 
 export interface Question {
   title: string;
@@ -11,22 +12,17 @@ export interface Question {
   otherwise: string;
 }
 
-interface Asked extends Question {
+export interface Asked extends Question {
   answer(choice: string): void;
 }
 
-let show: (asked: Asked) => void = ({ answer, otherwise }) => answer(otherwise);
-
 export function choose(question: Question): Promise<string> {
-  return new Promise((answer) => show({ ...question, answer }));
+  return new Promise((answer) => (page.question.value = { ...question, answer }));
 }
 
 export function ChoiceDialog() {
-  const [asked, setAsked] = useState<Asked | null>(null);
+  const asked = page.question.value;
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    show = setAsked;
-  }, []);
   useEffect(() => {
     if (asked) dialog.current?.showModal();
   }, [asked]);
@@ -34,7 +30,7 @@ export function ChoiceDialog() {
 
   function answer(choice: string): void {
     dialog.current?.close();
-    setAsked(null);
+    page.question.value = null;
     asked!.answer(choice);
   }
   return (

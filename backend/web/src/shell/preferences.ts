@@ -1,6 +1,5 @@
 /** Choices that survive a reload, kept in this browser. */
 
-import { useEffect, useState } from "preact/hooks";
 import type { OverlayKind } from "../api/client";
 import type { Strategy } from "../api/types";
 
@@ -32,25 +31,19 @@ const DEFAULTS: Preferences = {
   strategy: "uncertainty",
 };
 
-function stored(): Preferences {
+export function readPreferences(): Preferences {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Preferences>;
-    return { ...DEFAULTS, ...kept, layers: { ...DEFAULTS.layers, ...kept.layers } };
+    const stored = JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Preferences>;
+    return { ...DEFAULTS, ...stored, layers: { ...DEFAULTS.layers, ...stored.layers } };
   } catch {
     return DEFAULTS;
   }
 }
 
-export type SetPreferences = (part: Partial<Preferences>) => void;
-
-export function usePreferences(): [Preferences, SetPreferences] {
-  const [preferences, setPreferences] = useState(stored);
-  useEffect(() => {
-    try {
-      localStorage.setItem(KEY, JSON.stringify(preferences));
-    } catch {
-      // a full or forbidden storage only forgets choices
-    }
-  }, [preferences]);
-  return [preferences, (part) => setPreferences((old) => ({ ...old, ...part }))];
+export function writePreferences(preferences: Preferences): void {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(preferences));
+  } catch {
+    // a full or forbidden storage only forgets choices
+  }
 }

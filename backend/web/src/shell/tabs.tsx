@@ -1,5 +1,7 @@
 /** What the panel beside the viewer is about; clicks on the slide follow it. */
 
+import { bench } from "../store";
+
 export const TABS = ["patch", "regions", "score", "report"] as const;
 export type Tab = (typeof TABS)[number];
 
@@ -10,14 +12,15 @@ export const TAB_WORDS: Record<Tab, string> = {
   report: "Report",
 };
 
-export function Tabs({ tab, setTab }: { tab: Tab; setTab: (tab: Tab) => void }) {
+export function Tabs() {
+  const tab = bench.tab.value;
   /** Arrow keys move within the row, as in every tab list. */
   function move(event: KeyboardEvent): void {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
     const next = TABS[(TABS.indexOf(tab) + step + TABS.length) % TABS.length]!;
-    setTab(next);
+    bench.tab.value = next;
     document.getElementById(`tab-${next}`)?.focus();
   }
   return (
@@ -33,7 +36,7 @@ export function Tabs({ tab, setTab }: { tab: Tab; setTab: (tab: Tab) => void }) 
           tabIndex={tab === name ? 0 : -1}
           title={`Key ${number + 1}`}
           data-testid={`tab-${name}`}
-          onClick={() => setTab(name)}
+          onClick={() => (bench.tab.value = name)}
         >
           {TAB_WORDS[name]}
         </button>

@@ -1,7 +1,7 @@
 /** Which overlays lie over the slide, and how strongly. */
 
 import type { OverlayKind } from "../api/client";
-import type { Preferences, SetPreferences } from "../shell/preferences";
+import { bench, page, setPreferences } from "../store";
 import { OVERLAYS } from "./viewer";
 
 const WORDS: Record<OverlayKind, [string, string]> = {
@@ -18,13 +18,9 @@ const LINES: ["grid" | "regions" | "cells", string, string][] = [
   ["cells", "Cells", "each measured cell in the colour of its class"],
 ];
 
-export function LayersPanel(props: {
-  preferences: Preferences;
-  setPreferences: SetPreferences;
-  /** Whether cells can be shown here. */
-  cells: boolean;
-}) {
-  const { preferences, setPreferences, cells } = props;
+export function LayersPanel() {
+  const { value: preferences } = page.preferences;
+  const cells = bench.tab.value === "score";
   const { layers, opacity } = preferences;
   return (
     <fieldset class="layers over-viewer">

@@ -9,10 +9,10 @@ import type { SlideViewer } from "./viewer";
 
 const FILL_MEMBRANE = rgba(0, 214, 178);
 const FILL_IGNORE = rgba(150, 160, 170);
-const FILL_ONLY_LOOKED = rgba(255, 122, 217);
+const FILL_ONLY_COMPARED = rgba(255, 122, 217);
 const FILL_ONLY_BESIDE = rgba(255, 157, 61);
 /** Differences are seen even where the mask itself is set to be faint. */
-const LEAST_OPACITY_LOOKED = 0.6;
+const LEAST_OPACITY_COMPARED = 0.6;
 const LINE_MEMBRANE = "#00f0c8";
 const LINE_IGNORE = "#dfe5ea";
 const LINE_UNCERTAIN = "#ffe14a";
@@ -42,8 +42,8 @@ export interface Scene {
     mask: Mask;
     uncertain: Mask | null;
     theirs: Mask | null;
-    /** A revision that is looked at beside the mask: where they differ is filled. */
-    looked: Mask | null;
+    /** A revision that the mask is compared with: where they differ is filled. */
+    compared: Mask | null;
     opacity: number;
     hidden: boolean;
   } | null;
@@ -83,20 +83,20 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
   }
 
   function prepare(open: NonNullable<Scene["open"]>): void {
-    const { mask, looked } = open;
+    const { mask, compared } = open;
     fill.width = mask.width;
     fill.height = mask.height;
     const pixels = new ImageData(mask.width, mask.height);
     const words = new Uint32Array(pixels.data.buffer);
     mask.data.forEach((value, i) => {
-      words[i] = colourOf(value, looked ? looked.data[i]! : value);
+      words[i] = colourOf(value, compared ? compared.data[i]! : value);
     });
     fill.getContext("2d")!.putImageData(pixels, 0, 0);
     lines = {
       membrane: path(outline(mask, (value) => value === MEMBRANE)),
       ignore: path(outline(mask, (value) => value === IGNORE)),
-      uncertain: looked ? null : still(open.uncertain),
-      theirs: still(looked ?? open.theirs),
+      uncertain: compared ? null : still(open.uncertain),
+      theirs: still(compared ?? open.theirs),
     };
     stale = false;
   }
@@ -148,7 +148,7 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     context.imageSmoothingEnabled = scale < 1;
     if (open.image) context.drawImage(open.image, x, y, size, size);
     if (!open.hidden) {
-      const least = open.looked ? LEAST_OPACITY_LOOKED : 0;
+      const least = open.compared ? LEAST_OPACITY_COMPARED : 0;
       context.globalAlpha = Math.max(open.opacity, least);
       context.drawImage(fill, x, y, size, size);
       context.globalAlpha = 1;
@@ -246,7 +246,7 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
 
 /** What fills a pixel of a mask that has `there` in the revision beside it. */
 function colourOf(here: number, there: number): number {
-  if (there === MEMBRANE && here !== MEMBRANE) return FILL_ONLY_LOOKED;
+  if (there === MEMBRANE && here !== MEMBRANE) return FILL_ONLY_COMPARED;
   if (here === MEMBRANE && there !== MEMBRANE) return FILL_ONLY_BESIDE;
   if (here === MEMBRANE) return FILL_MEMBRANE;
   return here === IGNORE || there === IGNORE ? FILL_IGNORE : 0;

@@ -1,19 +1,20 @@
 /** The pointer over the viewer: paints with the chosen tool, or leaves the drag to the viewer. */
 
-import type { Editing, PaintTool } from "../editing/editing";
+import { computed } from "@preact/signals";
+import type { Editing, PaintTool } from "../editing/editing_state";
+import { bench, inHand, mayEdit, page } from "../store";
 import type { Point } from "../masks/mask";
 import type { MaskLayer } from "./mask_layer";
 
 export type Tool = PaintTool | "pan";
 
-/** What the pointer must know at the moment of an event. */
-export interface Hand {
-  editing: Editing | null;
-  tool: Tool;
-  diameter: number;
-  /** Space is held: pan inside any tool. */
-  panning: boolean;
-  mayEdit: boolean;
+export const SMALLEST_BRUSH = 1;
+export const LARGEST_BRUSH = 64;
+
+/** One step larger or smaller: single pixels while thin, then by a fifth. */
+export function nextDiameter(diameter: number, direction: 1 | -1): number {
+  const step = Math.max(1, Math.round(diameter / 5));
+  return Math.min(LARGEST_BRUSH, Math.max(SMALLEST_BRUSH, diameter + direction * step));
 }
 
 export interface Painting {
@@ -26,22 +27,27 @@ export interface Painting {
 
 const PRIMARY = 0;
 
-export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () => Hand): Painting {
+/** The mask that a stroke changes, if one does: beside another revision there is none to draw on. */
+const brushed = computed(() =>
+  mayEdit.value && !bench.comparison.value?.against ? inHand.value : null,
+);
+const diameterNow = (): number => page.preferences.value.diameter;
+
+export function createPainting(element: HTMLElement, layer: MaskLayer): Painting {
   let last: Point | null = null; // in patch pixels, while a stroke is drawn
   let stroke: PaintTool | null = null;
+  let painted: Editing | null = null; // it ends the stroke, whatever is in front then
   let hover: Point | null = null;
 
-  const ready = (): boolean => {
-    const { editing, tool, panning, mayEdit } = hand();
-    return editing !== null && mayEdit && tool !== "pan" && !panning;
-  };
+  const ready = (): boolean =>
+    brushed.value !== null && bench.tool.value !== "pan" && !bench.panning.value;
 
   /** Outside the open patch a drag still moves the slide, whatever the tool. */
   function overPatch(): boolean {
-    const { editing, diameter } = hand();
+    const editing = brushed.value;
     if (!hover || !editing) return false;
     const { x, y } = layer.toPatch(hover);
-    const room = diameter / 2;
+    const room = diameterNow() / 2;
     const { width, height } = editing.mask;
     return x >= -room && y >= -room && x < width + room && y < height + room;
   }
@@ -52,33 +58,38 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
   }
 
   function showBrush(): void {
-    const { tool, diameter } = hand();
     const shown = ready() && (stroke !== null || overPatch());
     layer.scene.brush = shown
-      ? { at: layer.toPatch(hover!), diameter, erases: (stroke ?? tool) === "eraser" }
+      ? {
+          at: layer.toPatch(hover!),
+          diameter: diameterNow(),
+          erases: (stroke ?? bench.tool.value) === "eraser",
+        }
       : null;
     element.style.cursor = shown ? "crosshair" : "";
     layer.redraw();
   }
 
   function down(event: PointerEvent): void {
-    const { editing, tool, diameter } = hand();
+    const editing = brushed.value;
+    const tool = bench.tool.value;
     hover = at(event);
     if (event.button !== PRIMARY || !editing || !ready() || tool === "pan" || !overPatch()) return;
     stroke = event.altKey && tool === "brush" ? "eraser" : tool;
     last = layer.toPatch(at(event));
-    editing.stroke(stroke, last, last, diameter);
+    painted = editing;
+    editing.stroke(stroke, last, last, diameterNow());
     showBrush();
   }
 
   function move(event: PointerEvent): void {
     hover = at(event);
-    const { editing, diameter } = hand();
+    const editing = brushed.value;
     if (stroke && last && editing) {
       const steps = event.getCoalescedEvents?.() ?? [];
       for (const step of steps.length > 0 ? steps : [event]) {
         const next = layer.toPatch(at(step));
-        editing.stroke(stroke, last, next, diameter);
+        editing.stroke(stroke, last, next, diameterNow());
         last = next;
       }
     }
@@ -89,7 +100,8 @@ export function createPainting(element: HTMLElement, layer: MaskLayer, hand: () 
     if (!stroke) return;
     stroke = null;
     last = null;
-    hand().editing?.endStroke();
+    painted?.endStroke();
+    painted = null;
     showBrush();
   }
 

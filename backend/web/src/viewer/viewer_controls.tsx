@@ -1,24 +1,27 @@
 /** What lies over the viewer besides its layers: zoom and scale. */
 
-import type { BenchActions } from "../pages/bench_keys";
-import type { ScaleBar } from "./scale_bar";
+import { bench, openSlide } from "../store";
+import { scaleBar } from "./scale_bar";
 
-export function ViewerControls(props: {
-  bar: ScaleBar | null;
-  actions: Pick<BenchActions, "zoomIn" | "zoomOut" | "home">;
-}) {
-  const { bar, actions } = props;
+const STEP = 1.6;
+
+export const zoomIn = (): void => bench.viewer.value?.zoomBy(STEP);
+export const zoomOut = (): void => bench.viewer.value?.zoomBy(1 / STEP);
+
+export function ViewerControls() {
+  const mpp = openSlide.value?.mpp;
+  const bar = mpp ? scaleBar(mpp, bench.scale.value) : null;
   return (
     <>
       <div class="zoom over-viewer" role="group" aria-label="Zoom">
-        <button type="button" aria-label="Zoom in" data-testid="zoom-in" onClick={actions.zoomIn}>
+        <button type="button" aria-label="Zoom in" data-testid="zoom-in" onClick={zoomIn}>
           +
         </button>
         <button
           type="button"
           aria-label="Zoom out"
           data-testid="zoom-out"
-          onClick={actions.zoomOut}
+          onClick={zoomOut}
         >
           −
         </button>
@@ -26,7 +29,7 @@ export function ViewerControls(props: {
           type="button"
           aria-label="Whole slide"
           data-testid="zoom-home"
-          onClick={actions.home}
+          onClick={() => bench.viewer.value?.home()}
         >
           ⤢
         </button>

@@ -1,73 +1,47 @@
 /** The open patch as a hook: opened, followed, guarded and handed back. */
 
-import { useCallback, useEffect, useState } from "preact/hooks";
-import { openEditing, type Changed, type Editing } from "./editing";
+import { useEffect } from "preact/hooks";
+import { openEditing, type Editing } from "./editing";
 import { subscribe, type ServerEvent } from "../api/events";
 import { guardLeaving, type LeftBehind } from "../shell/leaving";
 import { notify } from "../shell/notices";
 import { onDelivered } from "../drafts/outbox";
-import { overtakenSentence, useFreshPatch } from "./taken_over";
+import { bench, mayEdit, page, userId } from "../store";
+import { followPatch, overtakenSentence } from "./taken_over";
 
-export interface OpenPatch {
-  editing: Editing | null;
-  opening: boolean;
-  /** Open the patch anew, with the draft of that id if one is named. */
-  reopen(draft?: string): void;
+/** Open the patch anew, with the draft of that id if one is named. */
+export function reopen(draft?: string): void {
+  bench.wanted.value = draft ? { draft } : {};
 }
 
-export function useEditing(
-  patchId: string | null,
-  userId: string,
-  mayEdit: boolean,
-  changed: (what: Changed) => void,
-): OpenPatch {
-  const [editing, setEditing] = useState<Editing | null>(null);
-  const [opening, setOpening] = useState(false);
-  // counted, so that the same draft can be wanted again
-  const [wanted, setWanted] = useState<{ draft?: string }>({});
-  const reopen = useCallback((draft?: string) => setWanted(draft ? { draft } : {}), []);
+export function useOpenPatch(): void {
+  const patchId = page.route.value.patch;
+  const user = userId.value;
+  const wanted = bench.wanted.value;
+  const editing = bench.editing.value;
+  const guarded = mayEdit.value;
 
   useEffect(() => {
     if (!patchId) return undefined;
     let current = true;
     let opened: Editing | null = null;
-    setOpening(true);
-    openEditing(patchId, userId, (what) => current && changed(what), wanted.draft)
+    bench.opening.value = true;
+    openEditing(patchId, user, wanted.draft)
       .then(
         (ready) => {
           if (!current) return ready.close();
-          opened = ready;
-          setEditing(ready);
+          bench.editing.value = opened = ready;
         },
         (error: Error) => current && notify(error.message, "bad"),
       )
-      .finally(() => current && setOpening(false));
+      .finally(() => current && (bench.opening.value = false));
     return () => {
       current = false;
       opened?.close();
-      setEditing(null);
-      setOpening(false);
+      bench.editing.value = null;
+      bench.opening.value = false;
     };
-  }, [patchId, userId, wanted, changed]);
-
-  const catchUp = useCallback(
-    (open: Editing, event?: ServerEvent): void => {
-      const before = open.message;
-      open.catchUp().then(
-        (overtaken) => {
-          if (overtaken) {
-            notify(overtakenSentence(event, userId));
-            reopen();
-          } else if (open.state === "conflict" && open.message !== before) {
-            // whatever panel is in front
-            notify(open.message, "bad");
-          }
-        },
-        () => undefined, // the line is down again: the next beginning asks again
-      );
-    },
-    [reopen, userId],
-  );
+  }, [patchId, user, wanted]);
 
   useEffect(() => {
     if (!editing) return undefined;
@@ -75,7 +49,7 @@ export function useEditing(
       onDelivered((sent, outcome) => {
         if (sent.patchId !== editing.patch.id) return;
         const own = sent.id === editing.id;
-        const taken = own ? editing.settle(sent, outcome) : Promise.resolve();
+        const taken = own ? editing.receive(sent, outcome) : Promise.resolve();
         // what came while it waited may lie on top of it
         if (outcome.kind === "saved") void taken.then(() => catchUp(editing));
       }),
@@ -89,7 +63,7 @@ export function useEditing(
     return () => {
       for (const stop of stops) stop();
     };
-  }, [editing, catchUp]);
+  }, [editing]);
 
   useEffect(() => {
     if (!editing) return undefined;
@@ -106,14 +80,30 @@ export function useEditing(
     };
   }, [editing]);
 
-  useFreshPatch(editing, changed);
+  useEffect(() => (editing ? followPatch(editing) : undefined), [editing]);
 
   useEffect(() => {
-    if (!editing || !mayEdit) return undefined;
+    if (!editing || !guarded) return undefined;
     return guardLeaving(() => leftBehind(editing));
-  }, [editing, mayEdit]);
+  }, [editing, guarded]);
+}
 
-  return { editing, opening, reopen };
+/** Hear of a newer revision: the patch is opened anew, or the person is asked. */
+function catchUp(open: Editing, event?: ServerEvent): void {
+  const before = open.message;
+  open.catchUp().then(
+    (overtaken) => {
+      if (open !== bench.editing.value) return; // closed meanwhile
+      if (overtaken) {
+        notify(overtakenSentence(event, userId.value));
+        reopen();
+      } else if (open.state === "conflict" && open.message !== before) {
+        // whatever panel is in front
+        notify(open.message, "bad");
+      }
+    },
+    () => undefined, // the line is down again: the next beginning asks again
+  );
 }
 
 /** What would be left behind; a save that is under way is waited for. */

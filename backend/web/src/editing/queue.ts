@@ -1,0 +1,88 @@
+/** The way from patch to patch: the queue by the chosen strategy, or the sentence why it is at its end. */
+
+import { ApiError, nextPatch, skipPatch } from "../api/client";
+import { go, jump } from "../route";
+import { mayLeave } from "../shell/leaving";
+import { notify } from "../shell/notices";
+import { bench, page } from "../store";
+import type { QueueItem, Strategy } from "../api/types";
+
+const EMPTY: Record<Strategy, string> = {
+  uncertainty:
+    "Nothing is left in the queue of this slide. Either every patch has been looked at, or its " +
+    "proposals are still being made.",
+  clinical: "No patch is left whose correction could change the score.",
+};
+
+/** The patch after the open one; null when nothing is left. */
+async function askQueue(slide: string): Promise<QueueItem | null> {
+  const { strategy } = page.preferences.value;
+  bench.queueNote.value = "";
+  try {
+    const item = await nextPatch(slide, page.route.value.patch, strategy);
+    bench.offer.value = item;
+    if (!item) bench.queueNote.value = EMPTY[strategy];
+    return item;
+  } catch (error) {
+    const { message } = error as Error;
+    // said where it was asked for: it is no failure, the slide has no live score yet
+    if (error instanceof ApiError && error.code === "no_score") bench.queueNote.value = message;
+    else notify(message, "bad");
+    return null;
+  }
+}
+
+async function goOn(): Promise<void> {
+  const { slide } = page.route.value;
+  if (!slide) return;
+  bench.asking.value = true;
+  const item = await askQueue(slide);
+  bench.asking.value = false;
+  if (item) jump(slide, item.patch.id);
+  else bench.tab.value = "patch"; // says why
+}
+
+/** Go on to the next patch, if the open one may be left. */
+export async function next(): Promise<void> {
+  if (await mayLeave()) await goOn();
+}
+
+export function closePatch(): void {
+  const { slide } = page.route.value;
+  if (slide) void go(slide);
+}
+
+/** Put the open patch aside and go on. */
+export async function skip(): Promise<void> {
+  const editing = bench.editing.value;
+  if (!editing || !(await mayLeave())) return;
+  try {
+    await skipPatch(editing.patch.id);
+    await goOn();
+  } catch (error) {
+    notify((error as Error).message, "bad");
+  }
+}
+
+/** Save the open patch; go on if the person wants that. */
+export async function save(): Promise<void> {
+  const editing = bench.editing.value;
+  if (!editing) return;
+  if (editing.state === "conflict") {
+    notify("First say what becomes of your strokes: use theirs, or save mine on top.");
+    return;
+  }
+  await editing.save();
+  if (editing.state === "saved" && page.preferences.value.advance) await next();
+}
+
+/** Save the proposal as it is. */
+export async function accept(): Promise<void> {
+  const editing = bench.editing.value;
+  if (!editing) return;
+  if (!editing.isProposal()) {
+    notify("You have changed the proposal: save it, or go back to the proposal first.");
+    return;
+  }
+  await save();
+}
