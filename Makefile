@@ -56,6 +56,11 @@ backend/static/index.html: $(WEB)/node_modules/.package-lock.json $(WEB_SOURCES)
 	$(NPM) run build
 	touch $@
 
+# the page's types of what the service says, from the service's own contract; a test holds them equal
+.PHONY: types
+types: $(WEB)/node_modules/.package-lock.json
+	$(BIN)/python -m backend.openapi | ($(NPM) run --silent types > src/api/schema.d.ts)
+
 .PHONY: annotator-tests
 annotator-tests: $(WEB)/node_modules/.package-lock.json
 	$(NPM) run check

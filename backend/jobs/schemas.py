@@ -1,11 +1,12 @@
 """A job as people and programs see it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from backend.jobs.tables import JobKind, JobState
+from backend.kit.contract import Failure, Shown
 
 
 class JobOut(BaseModel):
@@ -19,7 +20,7 @@ class JobOut(BaseModel):
     message: str
     attempts: int
     cancel_requested: bool
-    problem: dict[str, Any] | None
+    problem: Annotated[dict[str, Any], Shown(Failure)] | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

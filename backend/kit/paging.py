@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from backend.kit.contract import FULL
 from backend.kit.errors import BadRequest
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows in one page.")]
@@ -25,6 +26,8 @@ class BadCursor(BadRequest):
 
 
 class Page(BaseModel, Generic[T]):
+    model_config = FULL
+
     items: list[T]
     next_cursor: str | None = None
 

@@ -36,6 +36,15 @@ PROBLEM: dict[str, Any] = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "A sentence for a person."},
         "code": {"type": "string", "description": "A stable snake_case word for a program."},
+        "errors": {
+            "description": "Of what was sent: where, dotted, and what is wrong there.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["where", "message"],
+                "properties": {"where": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
     },
     "additionalProperties": True,
 }

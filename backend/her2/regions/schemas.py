@@ -1,14 +1,28 @@
 """Regions as GeoJSON, with what QuPath needs to show them in its own colours."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from backend.her2.regions.geojson import COLOURS, Region
 from backend.her2.regions.service import Regions
 from backend.her2.regions.tables import RegionKind, RegionSet
+from backend.kit.contract import FULL, Shown
 from backend.learning.annotations.schemas import Author
+
+Ring = list[tuple[float, float]]
+
+
+class Polygon(TypedDict):
+    type: Literal["Polygon"]
+    coordinates: list[Ring]
+
+
+class MultiPolygon(TypedDict):
+    type: Literal["MultiPolygon"]
+    coordinates: list[list[Ring]]
 
 
 class Geometry(BaseModel):
@@ -22,6 +36,8 @@ class Classification(BaseModel):
 
 
 class RegionProperties(BaseModel):
+    model_config = FULL
+
     kind: RegionKind
     name: str
     area_um2: float
@@ -30,9 +46,11 @@ class RegionProperties(BaseModel):
 
 
 class RegionFeature(BaseModel):
+    model_config = FULL
+
     type: Literal["Feature"] = "Feature"
     id: str
-    geometry: Geometry
+    geometry: Annotated[Geometry, Shown(Polygon | MultiPolygon)]
     properties: RegionProperties
 
     @classmethod
@@ -57,6 +75,8 @@ class RegionsOut(BaseModel):
 
     features_left: of what was sent, how many features of each other class were not taken.
     """
+
+    model_config = FULL
 
     type: Literal["FeatureCollection"] = "FeatureCollection"
     features: list[RegionFeature]

@@ -17,6 +17,16 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.her2.reports.document import (
+    Assay,
+    Category,
+    EnteredIsh,
+    Gap,
+    ReportInputs,
+    ReviewExtent,
+    ScoreDocument,
+    SlideLabels,
+)
 from backend.her2.reports.ish import Ish
 from backend.her2.reports.requests import Wanted
 from backend.her2.reports.service import LABELS, Decision
@@ -30,13 +40,13 @@ from backend.her2.reports.tables import (
 )
 from backend.jobs.schemas import JobOut
 from backend.jobs.tables import Job
+from backend.kit.contract import FULL, Failure, Shown
 from backend.learning.annotations.schemas import Author
 from backend.people.accounts.schemas import Password
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-Score = Literal["0", "0+", "1+", "2+", "3+", "not assessable"]
 
 
 class ProtocolName(StrEnum):
@@ -108,7 +118,7 @@ class ReportIn(BaseModel, extra="forbid"):
     protocol: ProtocolName = ProtocolName.ASCO_CAP_2023_BREAST
     model_version: str | None = Field(None, max_length=100, description="Name or id.")
     regions: list[str] | dict[str, Any] | None = None
-    gap: Literal["0+", "1+", "2+"] | None = Field(
+    gap: Gap | None = Field(
         None, description="Policy for patterns the breast guideline leaves open."
     )
     merge_zero_plus: bool = Field(
@@ -144,7 +154,7 @@ class AmendmentIn(ReportIn):
 class SignIn(BaseModel, extra="forbid"):
     """A pathologist's own category. The password is asked again; it is kept nowhere."""
 
-    score: Score
+    score: Category
     password: Password
     comment: Comment = ""
     meaning: Meaning = Meaning.AUTHOR
@@ -256,6 +266,8 @@ class SignatureOut(BaseModel):
 class ReportSummary(BaseModel):
     """A report as it is listed."""
 
+    model_config = FULL
+
     id: str
     slide_id: str
     state: ReportState
@@ -263,13 +275,13 @@ class ReportSummary(BaseModel):
     amends: str | None
     amendment_reason: str
     protocol: str
-    score: str | None
+    score: Annotated[str, Shown(Category)] | None
     printed_score: str | None
     requested_by: Author
     created_at: datetime
     computed_at: datetime | None
     job_id: str | None
-    problem: dict[str, Any] | None
+    problem: Annotated[dict[str, Any], Shown(Failure)] | None
     edit_count: int
     document_sha256: str | None
     signature: SignatureOut | None
@@ -303,9 +315,9 @@ class ReportOut(ReportSummary):
     """A report with its evidence: `document` is the score document with its provenance."""
 
     amended_by: str | None
-    slide: dict[str, Any] = Field(description="What it is called: name, case_id, block, stain, …")
-    seen: dict[str, Any] = Field(description="What people have reviewed of it here.")
-    inputs: dict[str, Any]
-    assay: dict[str, Any]
-    ish: dict[str, Any] | None
-    document: dict[str, Any] | None
+    slide: Annotated[dict[str, Any], Shown(SlideLabels)]
+    seen: Annotated[dict[str, Any], Shown(ReviewExtent)]
+    inputs: Annotated[dict[str, Any], Shown(ReportInputs)]
+    assay: Annotated[dict[str, Any], Shown(Assay)]
+    ish: Annotated[dict[str, Any], Shown(EnteredIsh)] | None
+    document: Annotated[dict[str, Any], Shown(ScoreDocument)] | None

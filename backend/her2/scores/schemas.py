@@ -2,21 +2,21 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.her2.reports.document import Category, CellClass, EnteredIsh, Gap, ScoreDocument
 from backend.her2.reports.schemas import IshIn, ProtocolName, Reason
 from backend.her2.reports.service import LABELS
 from backend.her2.reports.tables import CellAction
 from backend.her2.scores.service import Decision
 from backend.her2.scores.statements import Statements
 from backend.her2.scores.tables import CellDecision, LiveScore
+from backend.kit.contract import FULL, Failure, Shown
 from backend.learning.annotations.schemas import Author
-
-Gap = Literal["0+", "1+", "2+"]
 
 
 class Thresholds(BaseModel):
@@ -57,30 +57,32 @@ class ScoreIn(BaseModel, extra="forbid"):
 
 
 class ScoreOut(BaseModel):
+    model_config = FULL
+
     slide_id: str
     state: Literal["none", "computing", "current", "failed"]
     job_id: str | None = None
     revision: int = 0
     protocol: str | None = None
-    gap: str | None = None
+    gap: Annotated[str, Shown(Gap)] | None = None
     thresholds: Thresholds | None = None
-    score: str | None = None
+    score: Annotated[str, Shown(Category)] | None = None
     printed_score: str | None = None
     previous_score: str | None = None
     computed_at: datetime | None = None
-    problem: dict[str, Any] | None = None
-    document: dict[str, Any] | None = None
+    problem: Annotated[dict[str, Any], Shown(Failure)] | None = None
+    document: Annotated[dict[str, Any], Shown(ScoreDocument)] | None = None
     decisions: int = 0
     merge_zero_plus: bool = False
     cytoplasm_obscures: bool = False
-    ish: dict[str, Any] | None = None
+    ish: Annotated[dict[str, Any], Shown(EnteredIsh)] | None = None
     research_use_only: str = RESEARCH_USE_ONLY
 
     @classmethod
     def of(
         cls,
         row: LiveScore,
-        document: dict[str, Any] | None,
+        document: Annotated[dict[str, Any], Shown(ScoreDocument)] | None,
         decisions: int,
         statements: Statements,
     ) -> "ScoreOut":
@@ -108,8 +110,8 @@ class CellOut(BaseModel):
 
     x: float
     y: float
-    label: str
-    measured: str
+    label: Annotated[str, Shown(CellClass)]
+    measured: Annotated[str, Shown(CellClass)]
     included: bool
     edited: bool
     intensity: float

@@ -1,11 +1,13 @@
 """Rounds as the contract shows them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from backend.jobs.tables import Job, JobKind, JobState
+from backend.kit.contract import Failure, Shown
 from backend.learning.rounds.service import RoundView
 from backend.learning.rounds.tables import RoundCurve, RoundState
 
@@ -20,7 +22,7 @@ class RoundJob(BaseModel):
     progress: float
     message: str
     attempts: int
-    problem: dict[str, Any] | None
+    problem: Annotated[dict[str, Any], Shown(Failure)] | None
 
     @classmethod
     def of(cls, job: Job) -> "RoundJob":
@@ -32,6 +34,21 @@ class CurvePoint(BaseModel):
 
     step: int
     values: dict[str, float]
+
+
+class GoldMetrics(TypedDict, total=False):
+    dice: float | None
+
+
+class GoldVerdict(TypedDict, total=False):
+    """Of the active model and the candidate on the held-out patches."""
+
+    active: GoldMetrics
+    candidate: GoldMetrics
+
+
+class RoundMetrics(TypedDict, total=False):
+    gold: GoldVerdict
 
 
 class RoundOut(BaseModel):
@@ -49,7 +66,7 @@ class RoundOut(BaseModel):
     parent_model_version_id: str
     model_version_id: str | None
     config: dict[str, Any]
-    metrics: dict[str, Any]
+    metrics: Annotated[dict[str, Any], Shown(RoundMetrics)]
     job: RoundJob | None
 
     @classmethod

@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.jobs.tables import Job, JobKind, JobState
+from backend.kit.contract import Failure
 from backend.learning.model_versions.tables import ModelVersion, ModelVersionState
-from backend.slides.catalogue.schemas import LiveJob, Problem, SlideOut
+from backend.slides.catalogue.schemas import LiveJob, SlideOut
 from backend.slides.catalogue.service import active_jobs, slide_of
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import Patch, PatchState
@@ -47,7 +48,7 @@ def patch_counts(session: Session, slide_ids: Sequence[str]) -> dict[str, dict[s
     return counts
 
 
-def failed_predictions(session: Session, slide_ids: Sequence[str]) -> dict[str, Problem]:
+def failed_predictions(session: Session, slide_ids: Sequence[str]) -> dict[str, Failure]:
     """Return why slides have no proposals of the active version: their newest job of it failed."""
     version_id = session.scalar(
         select(ModelVersion.id).where(ModelVersion.state == ModelVersionState.ACTIVE)
@@ -64,7 +65,7 @@ def failed_predictions(session: Session, slide_ids: Sequence[str]) -> dict[str, 
         )
     }
     return {
-        slide_id: Problem(
+        slide_id: Failure(
             code=job.problem["code"],
             detail=f"The proposals could not be made. {job.problem['detail']}",
         )

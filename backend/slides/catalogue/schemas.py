@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from backend.jobs.tables import JobKind, JobState
+from backend.kit.contract import FULL, Failure
 from backend.slides.catalogue.tables import SlideState
 
 FINEST_UM, COARSEST_UM = 0.05, 10.0
@@ -38,27 +40,20 @@ Stain = Annotated[str, TRIMMED, Field(min_length=1, max_length=64, pattern=PLAIN
 CaseId = Annotated[str, TRIMMED, Field(min_length=1, max_length=100, pattern=PLAIN)]
 
 
-class Problem(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    code: str
-    detail: str
-
-
 class LiveJob(BaseModel):
     """The job that works on a slide now."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: str
-    kind: str
-    state: str
+    kind: JobKind
+    state: JobState
     progress: float
     message: str
 
 
 class SlideOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(**FULL, from_attributes=True)
 
     id: str
     name: str
@@ -78,7 +73,7 @@ class SlideOut(BaseModel):
     tissue_fraction: float | None
     white_point: list[float] | None
     qc: list[str]
-    problem: Problem | None
+    problem: Failure | None
     synthetic: bool
     created_at: datetime
     annotated_count: int = 0

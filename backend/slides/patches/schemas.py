@@ -1,10 +1,11 @@
 """Patches and the queue as the contract shows them. Places are level-0 px."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel
 
+from backend.kit.contract import Failure, Shown
 from backend.people.users.tables import User
 from backend.slides.patches.service import PatchView, reason_of
 from backend.slides.patches.tables import PatchRole, PatchState
@@ -26,6 +27,12 @@ class Selection(BaseModel):
     rank: int | None
 
 
+class Reason(BaseModel, extra="allow"):
+    """Why this patch is shown, in a sentence; the figures behind it stand beside."""
+
+    text: str
+
+
 class PatchOut(BaseModel):
     id: str
     slide_id: str
@@ -38,13 +45,13 @@ class PatchOut(BaseModel):
     state: PatchState
     role: PatchRole | None
     revision: int
-    problem: dict[str, Any] | None
+    problem: Annotated[dict[str, Any], Shown(Failure)] | None
     lease: Lease | None
     model_version_id: str | None
     model_version: str | None
     uncertainty: float | None
     selection: Selection | None
-    reason: dict[str, Any] | None
+    reason: Annotated[dict[str, Any], Shown(Reason)] | None
 
     @classmethod
     def of(cls, view: PatchView, user: User) -> "PatchOut":
@@ -77,12 +84,6 @@ class PatchOut(BaseModel):
             selection=Selection.model_validate(scored, from_attributes=True) if scored else None,
             reason=reason_of(scored) if scored else None,
         )
-
-
-class Reason(BaseModel, extra="allow"):
-    """Why this patch is shown, in a sentence; the figures behind it stand beside."""
-
-    text: str
 
 
 class LeaseTerm(BaseModel):

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Label } from "../src/her2/types";
+import type { Label } from "../src/api/types";
 import { colourOf } from "../src/her2/words";
 
 /** Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { areaText, boundsOf, clicked, contains, regionAt, ringOf } from "../src/her2/polygon";
-import type { RegionFeature, Ring } from "../src/her2/types";
+import type { RegionFeature, Ring } from "../src/api/types";
 
 const square = (x: number, y: number, side: number): Ring => [
   [x, y],
@@ -15,7 +15,13 @@ function region(id: string, rings: Ring[], area: number): RegionFeature {
     type: "Feature",
     id,
     geometry: { type: "Polygon", coordinates: rings },
-    properties: { kind: "tumour", name: "", area_um2: area },
+    properties: {
+      kind: "tumour",
+      name: "",
+      area_um2: area,
+      objectType: "annotation",
+      classification: { name: "Tumour", color: [0, 0, 0] },
+    },
   };
 }
 

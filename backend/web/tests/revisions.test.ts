@@ -12,6 +12,10 @@ const of = (...values: number[]): Mask => ({
 });
 const annotation: Annotation = {
   id: "a",
+  patch_id: "p",
+  mask_sha256: "",
+  model_version_id: null,
+  restores: null,
   revision: 4,
   base_revision: 3,
   author: { id: "u", username: "noor" },
@@ -48,7 +52,7 @@ test("a revision is told with who, how, when and how long", () => {
   expect(revisionWords(annotation, now)).toBe("noor · corrected · 3 min ago · 42 s");
   const long = { ...annotation, seconds_spent: 200, source: "proposal" as const };
   expect(revisionWords(long, now)).toBe("noor · accepted proposal · 3 min ago · 3 min");
-  const unknown = { ...annotation, seconds_spent: null, author: null, restores: 2 };
+  const unknown = { ...annotation, seconds_spent: null, author: null as never, restores: 2 };
   expect(revisionWords(unknown, now)).toBe("unknown · restored 2 · 3 min ago");
   expect(originOf({ ...annotation, restores: null, source: "scratch" })).toBe("drawn from nothing");
 });

@@ -13,6 +13,11 @@ const theirs: Current = {
   revision: 4,
   annotation: {
     id: "a",
+    patch_id: "p",
+    mask_sha256: "",
+    model_version_id: null,
+    restores: null,
+    seconds_spent: null,
     revision: 4,
     base_revision: 3,
     author: { id: "u", username: "noor" },

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { cellAt, neighbour } from "../src/her2/cell_search";
 import { draftOf, inWords, wishOf } from "../src/her2/ish";
 import { moved, NAMES, same } from "../src/her2/thresholds";
-import type { Cell, EnteredIsh, Thresholds } from "../src/her2/types";
+import type { Cell, EnteredIsh, Thresholds } from "../src/api/types";
 import { colourOf, isPartial, LABELS, percent, seenWords } from "../src/her2/words";
 
 const OWN: Thresholds = {

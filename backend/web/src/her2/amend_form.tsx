@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { amendReport } from "./api";
 import { Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
-import type { Report } from "./types";
+import type { Report } from "../api/types";
 
 export function Amend({ report, onAsked }: { report: Report; onAsked: (id: string) => void }) {
   const [choice, setChoice] = useState<Choice>({

@@ -6,8 +6,6 @@ import type { Box0 } from "../viewer/viewer";
 import type {
   Cell,
   CellAction,
-  Gap,
-  Ish,
   Label,
   LiveScore,
   RegionFeature,
@@ -17,9 +15,9 @@ import type {
   ReportSummary,
   ReportWish,
   Ring,
-  Thresholds,
+  ScoreWish,
   Verdict,
-} from "./types";
+} from "../api/types";
 
 export interface TaggedRegions extends RegionSet {
   etag: string;
@@ -68,14 +66,6 @@ export const removeRegion = (slide: string, id: string, etag: string): Promise<T
 
 // --- live score
 export const readScore = (slide: string): Promise<LiveScore> => json(`slides/${slide}/score`);
-export interface ScoreWish {
-  protocol?: string;
-  gap?: Gap | null;
-  thresholds?: Thresholds | null;
-  merge_zero_plus?: boolean;
-  cytoplasm_obscures?: boolean;
-  ish?: Record<keyof Ish, unknown> | null;
-}
 /** What is left out stays as it is. */
 export const putScore = (slide: string, wanted: ScoreWish): Promise<unknown> =>
   json(`slides/${slide}/score`, sending("PUT", wanted));

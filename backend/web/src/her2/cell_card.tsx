@@ -1,7 +1,7 @@
 /** The chosen cell: what was measured, and a person's word on it. */
 
 import { useState } from "preact/hooks";
-import type { Label } from "./types";
+import type { Label } from "../api/types";
 import type { Cells } from "./use_cells";
 import { colourOf, isPartial, LABEL_WORDS, LABELS } from "./words";
 

@@ -2,7 +2,7 @@
 
 import type { Point } from "../masks/mask";
 import { contains } from "./polygon";
-import type { Cell } from "./types";
+import type { Cell } from "../api/types";
 
 /** As far as the service looks for a nucleus, µm. */
 export const REACH_UM = 4;

@@ -1,7 +1,7 @@
 /** A score document as a person reads it: the category first, then what it rests on. */
 
 import { inWords } from "./ish";
-import type { Distance, EnteredIsh, Flag, ScoreDocument } from "./types";
+import type { Distance, EnteredIsh, Flag, ScoreDocument } from "../api/types";
 import {
   colourOf,
   flagWords,

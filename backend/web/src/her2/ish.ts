@@ -1,8 +1,8 @@
 /** An in situ hybridisation as it is typed, sent and read; nothing is concluded from it. No DOM. */
 
-import type { EnteredIsh, Ish } from "./types";
+import type { EnteredIsh, IshWish } from "../api/types";
 
-export type IshField = keyof Ish;
+export type IshField = keyof IshWish;
 /** What stands in the fields: words, not yet numbers. */
 export type IshDraft = Record<IshField, string>;
 
@@ -20,7 +20,7 @@ const EMPTY: IshDraft = {
   cells: "",
 };
 
-export function draftOf(ish: Ish | null): IshDraft {
+export function draftOf(ish: EnteredIsh | null): IshDraft {
   if (!ish) return EMPTY;
   const fields = Object.keys(EMPTY) as IshField[];
   return Object.fromEntries(
@@ -37,8 +37,8 @@ function numeric(text: string): number | string | null {
 }
 
 /** What is sent: numbers, and of a single probe only what it has. */
-export function wishOf(draft: IshDraft): Record<IshField, unknown> {
-  const wish: Record<IshField, unknown> = { ...draft };
+export function wishOf(draft: IshDraft): IshWish {
+  const wish: IshWish = { ...draft };
   for (const name of NUMBERS) wish[name] = numeric(draft[name]);
   if (draft.method !== DUAL) for (const name of OF_DUAL) wish[name] = null;
   return wish;

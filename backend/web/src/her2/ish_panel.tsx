@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { draftOf, wishOf } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";
-import type { LiveScore } from "./types";
+import type { LiveScore } from "../api/types";
 import type { Score } from "./use_score";
 
 /** Open where the category asks for it or there is a result; elsewhere a click away. */

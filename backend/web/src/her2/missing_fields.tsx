@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { nameSlide, readProfile, sayFullName } from "../api/client";
-import type { Report } from "./types";
+import type { Report } from "../api/types";
 
 const FIELDS = {
   case_id: { word: "Case", hint: "As your laboratory numbers it", longest: 100 },

@@ -2,7 +2,7 @@
 
 import type { Point } from "../masks/mask";
 import type { Box0 } from "../viewer/viewer";
-import type { RegionFeature, Ring } from "./types";
+import type { RegionFeature, Ring } from "../api/types";
 import { mm2 } from "./words";
 
 /** A click this near to the first corner closes the outline; CSS px. */

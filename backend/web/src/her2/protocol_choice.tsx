@@ -1,6 +1,6 @@
 /** Which rules a slide is scored by; the gap policy only where the guideline leaves a gap. */
 
-import type { Gap, LiveScore } from "./types";
+import type { Gap, LiveScore } from "../api/types";
 import { PROTOCOLS, STAINING_WORDS, takesGap } from "./words";
 
 const GAPS: readonly Gap[] = ["0+", "1+", "2+"];

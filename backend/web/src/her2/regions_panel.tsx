@@ -2,7 +2,7 @@
 
 import { mayEdit } from "../store";
 import { areaText } from "./polygon";
-import type { RegionFeature, RegionKind } from "./types";
+import type { RegionFeature, RegionKind } from "../api/types";
 import type { Draft, Regions } from "./use_regions";
 import { REGION_KINDS, REGION_WORDS } from "./words";
 

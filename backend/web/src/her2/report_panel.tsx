@@ -7,7 +7,7 @@ import { ago } from "../drafts/saving";
 import { askReport } from "./api";
 import { choiceOf, Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
 import { ReportView } from "./report_view";
-import type { LiveScore, ReportSummary } from "./types";
+import type { LiveScore, ReportSummary } from "../api/types";
 import { useReportList } from "./use_reports";
 import { REPORT_WORDS, scoreColour } from "./words";
 

@@ -5,7 +5,7 @@ import { Category, Evidence } from "./evidence";
 import { Amend } from "./amend_form";
 import { FORMATS, reportUrl } from "./api";
 import { SignForm } from "./sign_form";
-import type { LiveScore, Report, Signature } from "./types";
+import type { LiveScore, Report, Signature } from "../api/types";
 import { useReport, type Progress } from "./use_reports";
 import { protocolTitle, REPORT_WORDS, scoreColour } from "./words";
 

@@ -8,7 +8,7 @@ import { Category, Evidence } from "./evidence";
 import { IshPanel } from "./ish_panel";
 import { choiceOf, Cytoplasm, ProtocolChoice } from "./protocol_choice";
 import { ThresholdSliders } from "./threshold_sliders";
-import type { LiveScore } from "./types";
+import type { LiveScore } from "../api/types";
 import type { Cells } from "./use_cells";
 import type { Score } from "./use_score";
 import { protocolTitle, seenWords } from "./words";

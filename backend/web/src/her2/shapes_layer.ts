@@ -6,7 +6,7 @@
 import type { Point } from "../masks/mask";
 import type { SlideViewer } from "../viewer/viewer";
 import { ringsOf } from "./polygon";
-import type { Cell, Label, RegionFeature, RegionKind } from "./types";
+import type { Cell, Label, RegionFeature, RegionKind } from "../api/types";
 import { colourOf, isPartial, LABELS, REGION_LINES } from "./words";
 
 /** What is drawn; the owner changes it and calls `redraw`. */

@@ -7,7 +7,7 @@ import { draftOf, wishOf, type IshDraft } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";
 import { IshFold } from "./ish_panel";
 import { MissingFields, useMissing } from "./missing_fields";
-import type { EnteredIsh, Report, ScoreName } from "./types";
+import type { EnteredIsh, Report, ScoreName } from "../api/types";
 import { scoreColour } from "./words";
 
 const SCORES: readonly ScoreName[] = ["0", "0+", "1+", "2+", "3+", "not assessable"];

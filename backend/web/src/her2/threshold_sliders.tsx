@@ -1,7 +1,7 @@
 /** Sliders for the thresholds: a question to the slide, never part of a report. */
 
 import { moved, NAMES, picked, RANGE, STEP, type ThresholdName } from "./thresholds";
-import type { Thresholds } from "./types";
+import type { Thresholds } from "../api/types";
 
 const WORDS: Record<ThresholdName, string> = {
   t_faint: "Faint from",

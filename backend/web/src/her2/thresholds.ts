@@ -1,6 +1,6 @@
 /** Thresholds as a what-if: always in their order, within what the service takes. No DOM. */
 
-import type { Thresholds } from "./types";
+import type { Thresholds } from "../api/types";
 
 export type ThresholdName = keyof Thresholds;
 

@@ -7,7 +7,7 @@ import type { Box0, SlideViewer } from "../viewer/viewer";
 import { decideCell, readCells } from "./api";
 import { cellAt, isSame, neighbour, REACH_UM } from "./cell_search";
 import type { Point } from "../masks/mask";
-import type { Cell, CellAction, Label } from "./types";
+import type { Cell, CellAction, Label } from "../api/types";
 
 const RESTS_MS = 150;
 /** CSS px per µm below which cells are too small to be told apart. */

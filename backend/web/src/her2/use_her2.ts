@@ -8,7 +8,7 @@ import { bench, mayEdit, page } from "../store";
 import { boundsOf, cornersOf, regionAt } from "./polygon";
 import { usePointer } from "./use_pointer";
 import { createShapesLayer, type ShapesLayer } from "./shapes_layer";
-import type { Cell, RegionFeature, RegionKind } from "./types";
+import type { Cell, RegionFeature, RegionKind } from "../api/types";
 import { useCells, type Cells } from "./use_cells";
 import { useRegions, type Regions } from "./use_regions";
 import { useScore, type Score } from "./use_score";

@@ -15,7 +15,7 @@ import {
   type TaggedRegions,
 } from "./api";
 import { clicked, ringOf } from "./polygon";
-import type { RegionFeature, RegionKind } from "./types";
+import type { RegionFeature, RegionKind } from "../api/types";
 
 export interface Draft {
   kind: RegionKind;
@@ -44,7 +44,7 @@ export interface Regions {
   putBack(): void;
 }
 
-const NONE: TaggedRegions = { features: [], revision: 0, etag: '"r0"' };
+const NONE: Pick<TaggedRegions, "features" | "etag"> = { features: [], etag: '"r0"' };
 
 export function useRegions(slide: Slide): Regions {
   const [set, setSet] = useState<TaggedRegions | null>(null);

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import { subscribe } from "../api/events";
 import { notify } from "../shell/notices";
 import { listReports, readJob, readReport } from "./api";
-import type { Report, ReportSummary } from "./types";
+import type { Report, ReportSummary } from "../api/types";
 
 const complain = (error: Error): void => notify(error.message, "bad");
 

@@ -3,11 +3,11 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { subscribe } from "../api/events";
 import { notify } from "../shell/notices";
-import { putScore, readScore, type ScoreWish } from "./api";
+import { putScore, readScore } from "./api";
 import type { IshDraft } from "./ish";
 import type { Choice } from "./protocol_choice";
 import { picked, same } from "./thresholds";
-import type { LiveScore, Thresholds } from "./types";
+import type { LiveScore, ScoreWish, Thresholds } from "../api/types";
 import type { Progress } from "./use_reports";
 
 const SETTLES_MS = 250;

@@ -1,7 +1,7 @@
 /** How the page says what scores and reports code: the words are those of the report's pages. */
 
 import type { IshField } from "./ish";
-import type { Label, RegionKind, ReportState } from "./types";
+import type { Label, RegionKind, ReportState } from "../api/types";
 import type { Cells } from "./use_cells";
 
 export const REGION_KINDS: readonly RegionKind[] = ["tumour", "exclude", "artefact"];

@@ -61,6 +61,6 @@ function withProgress(
   event: { id: string; subject?: string; progress?: number | null; message?: string | null },
 ): Round {
   if (!isLive(round) || (round.job?.id !== event.id && round.id !== event.subject)) return round;
-  const { progress = null, message = null } = event;
-  return { ...round, job: { ...round.job, id: event.id, state: "running", progress, message } };
+  const { progress, message } = event;
+  return { ...round, job: { ...round.job, id: event.id, state: "running", progress: progress ?? 0, message: message ?? "" } };
 }

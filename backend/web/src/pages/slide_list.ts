@@ -52,9 +52,9 @@ export function followSlides(): () => void {
     const job: Job = {
       id: event.id,
       state: (event.state as JobState | undefined) ?? "running",
-      progress: event.progress ?? null,
-      message: event.message ?? null,
-      ...(event.kind ? { kind: event.kind } : {}),
+      kind: event.kind as Job["kind"],
+      progress: event.progress ?? 0,
+      message: event.message ?? "",
     };
     const slide = work.slides.value?.find(({ id }) => id === slideId);
     if (ENDED.includes(job.state)) rereadSlide(slideId);
