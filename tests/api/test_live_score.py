@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from backend.her2.reports.tables import CellAction
 from backend.her2.scores import service as scores
 from backend.her2.scores.cells import REACH_UM, nearest
+from backend.her2.scores.schemas import ScoreOut
 from backend.her2.scores.service import Decision
 from backend.her2.scores.tables import LiveScore
 from backend.jobs.tables import JobKind
@@ -29,6 +30,7 @@ from tests.support.scoring import (
     sign,
     slide_with_tumour,
 )
+from tests.support.shapes import held
 from worker.her2 import document, live
 from worker.her2 import kept as kept_module
 
@@ -44,7 +46,7 @@ def put(service: Service, slide_id: str, **what: Any) -> None:
 def score_of(service: Service, slide_id: str) -> dict[str, Any]:
     answer = service.client.get(f"/slides/{slide_id}/score")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return held(answer.json(), ScoreOut)
 
 
 def cuts_of(score: dict[str, Any]) -> dict[str, float]:

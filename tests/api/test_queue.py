@@ -11,9 +11,11 @@ from backend.kit.db.base import now
 from backend.learning.predictions.tables import PatchPrediction
 from backend.people.users.tables import Role, User
 from backend.slides.patches import queue
+from backend.slides.patches.schemas import PatchOut
 from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
 from tests.support.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
+from tests.support.shapes import held
 
 
 def ask(client: TestClient, **query: Any) -> dict[str, Any] | None:
@@ -53,6 +55,7 @@ def test_the_most_uncertain_patch_comes_first_with_its_stored_reason(service: Se
             select(PatchPrediction).where(PatchPrediction.patch_id == patch["id"])
         ).one()
     # the figures are stored, the sentence is made of them: older rows speak plainly, too
+    held(item["patch"], PatchOut)
     said = dict(item["reason"])
     text = said.pop("text")
     assert said == stored.reason

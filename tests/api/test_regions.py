@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from httpx import Response
 
+from backend.her2.regions.schemas import RegionFeature
 from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.support.ready import code, ready_slide
+from tests.support.shapes import held
 
 SQUARE = [[100, 100], [300, 100], [300, 300], [100, 300], [100, 100]]
 HOLE = [[150, 150], [150, 200], [200, 200], [200, 150], [150, 150]]
@@ -38,6 +40,7 @@ def test_regions_are_added_changed_and_removed_and_every_set_is_kept(service: Se
     made = post(service, slide_id, feature(SQUARE, HOLE))
     assert made.status_code == 201, made.text
     [tumour] = made.json()["features"]
+    held(tumour, RegionFeature)
     assert tumour["geometry"]["coordinates"] == [SQUARE, HOLE]
     # 200² px less 50² px at 0.25 µm
     assert tumour["properties"]["area_um2"] == (200**2 - 50**2) / 16

@@ -18,6 +18,7 @@ from backend.learning.annotations.service import Draft
 from backend.learning.annotations.tables import Source
 from backend.learning.model_versions.tables import ModelVersion, ModelVersionState
 from backend.learning.rounds import service as rounds
+from backend.learning.rounds.schemas import RoundDetail
 from backend.learning.rounds.tables import Round, RoundPatch, RoundState
 from backend.people.users.tables import Role, User
 from backend.settings import Settings
@@ -27,6 +28,7 @@ from models import networks
 from models.networks import weights
 from tests.conftest import Service
 from tests.support.learning import add_slide, annotate, annotate_some, png, truth
+from tests.support.shapes import held
 
 
 def annotated(
@@ -142,7 +144,7 @@ def test_cancelling_the_job_abandons_the_round(service: Service) -> None:
     started = start(service)
     response = service.client.delete(f"/jobs/{started['job']['id']}")
     assert response.status_code < 300, response.text
-    shown = service.client.get(f"/rounds/{started['round']['id']}").json()
+    shown = held(service.client.get(f"/rounds/{started['round']['id']}").json(), RoundDetail)
     assert shown["state"] == "abandoned"
     assert "cancelled" in shown["reason"]
     assert shown["finished_at"]

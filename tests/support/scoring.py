@@ -4,12 +4,14 @@ from typing import Any
 
 from httpx import Response
 
+from backend.her2.reports.schemas import ReportOut
 from backend.jobs.tables import JobKind
 from backend.kit.db.base import new_id
 from backend.people.users import service as auth
 from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.support.ready import predicted_slide
+from tests.support.shapes import held
 
 SIDE = 1024
 PASSWORD = "correct horse battery"
@@ -61,7 +63,7 @@ def computed(service: Service, slide_id: str, **what: Any) -> str:
 def report_of(service: Service, report_id: str) -> dict[str, Any]:
     answer = service.client.get(f"/reports/{report_id}")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return held(answer.json(), ReportOut)
 
 
 def pathologist(
