@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from backend import __version__, metrics
+from backend import __version__, metrics, wiring
 from backend.events.feed import Feed
 from backend.kit.db.session import get_database
 from backend.kit.problems import answer_with_problems, describe_problems
@@ -14,7 +14,6 @@ from backend.kit.security import secure
 from backend.methods import Methods
 from backend.settings import Settings, get_settings
 from backend.web_page import serve_annotator
-from backend.wiring import ROUTES
 
 API = "/api/v1"
 
@@ -22,6 +21,7 @@ API = "/api/v1"
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; nothing is opened before it starts."""
     settings = settings or get_settings()
+    wiring.listen()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
-    for domain in ROUTES:
+    for domain in wiring.ROUTES:
         # with a prefix the framework works a router's routes out when they are first asked for
         app.include_router(domain.router, prefix=API)
     answer_with_problems(app)

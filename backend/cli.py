@@ -105,7 +105,7 @@ def api() -> None:
 @app.command()
 def worker(queue: Annotated[str, typer.Argument(help="interactive, gpu or cpu")]) -> None:
     """Run the worker of one queue."""
-    from backend.jobs.tables import Queue
+    from backend.job_kinds import Queue
     from backend.supervision import worker_command
 
     if queue not in list(Queue):

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     @field_validator("job_hours")
     @classmethod
     def known_kinds(cls, value: str) -> str:
-        from backend.jobs.tables import JobKind
+        from backend.job_kinds import JobKind
 
         hours = hours_by_kind(value)
         if strange := set(hours) - set(JobKind):

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.jobs.tables import Queue
+from backend.job_kinds import Queue
 
 STOP_SECONDS = 30.0
 LONGEST_PAUSE = 30.0

@@ -1,22 +1,31 @@
-"""The service put together: which routes there are, from the storeys upward."""
+"""The service put together: which routes there are, and who follows which facts."""
 
 from backend import health, metrics
 from backend.events import routes as events
 from backend.exchange.masks import routes as exports
 from backend.her2.regions import routes as regions
 from backend.her2.reports import routes as reports
+from backend.her2.reports import service as report_service
+from backend.her2.scores import changes as score_changes
 from backend.her2.scores import routes as scores
+from backend.her2.scores import service as score_service
 from backend.jobs import routes as jobs
+from backend.kit import facts
 from backend.learning.annotations import geojson_routes as annotations_geojson
 from backend.learning.annotations import routes as annotations
+from backend.learning.label_issues import course as audit_course
 from backend.learning.label_issues import routes as label_issues
 from backend.learning.model_versions import routes as model_versions
 from backend.learning.predictions import routes as predictions
+from backend.learning.predictions import service as prediction_service
 from backend.learning.review import routes as review
+from backend.learning.rounds import course as round_course
 from backend.learning.rounds import routes as rounds
+from backend.learning.rounds import service as round_service
 from backend.people.accounts import routes as auth
 from backend.people.audit import routes as audit
 from backend.slides.catalogue import routes as slides
+from backend.slides.catalogue import service as slide_service
 from backend.slides.patches import routes as patches
 from backend.slides.uploads import routes as uploads
 
@@ -42,3 +51,24 @@ ROUTES = (
     audit,
     metrics,
 )
+
+LISTENERS = (
+    # another model predicts: every slide is seen again
+    prediction_service,
+    # a mask, a verdict on one, regions or a whole prediction: the slide's live score follows
+    score_changes,
+    # a mask: perhaps enough for the next round
+    round_service,
+    # a job failed for good: what waits for it hears of it (`jobs.on_failure`)
+    slide_service,
+    round_course,
+    audit_course,
+    score_service,
+    report_service,
+)
+"""Who follows what happens below, in this order; each says with `@on` which facts it follows."""
+
+
+def listen() -> None:
+    """Have this process follow every fact: called where one begins to write, API or worker."""
+    facts.listen(LISTENERS)

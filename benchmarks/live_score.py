@@ -56,7 +56,8 @@ class Installation:
         """Do the score's jobs as a worker does."""
         from sqlalchemy import select
 
-        from backend.jobs.tables import Job, JobKind, JobState
+        from backend.job_kinds import JobKind
+        from backend.jobs.tables import Job, JobState
         from worker.run import run_job
 
         waiting = select(Job.id).where(Job.state == JobState.QUEUED, Job.kind == JobKind.SCORE)
@@ -128,7 +129,7 @@ def installed(folder: Path, image: np.ndarray, mask: np.ndarray, repeat: int) ->
                 sha256 = pyramid.write_shard(row, column, pixels)
                 shard = results.Shard(row, column, sha256, [], {}, "benchmark")
                 results.keep(session, prediction.id, shard)
-        results.finish(session, prediction)
+        results.finish(session, settings, prediction)
     client = TestClient(create_app(settings), base_url="http://testserver/api/v1").__enter__()
     client.headers["Authorization"] = f"Bearer {token}"
     return Installation(client, database, settings, slide.id, side)

@@ -208,7 +208,7 @@ def job_rate(
     with database.writing() as session:
         predictions.forget(session, slide, settings)
     with database.writing() as session:
-        job_id = predictions.request(session, slide.id, model_version_id=version.id).id
+        job_id = predictions.request(session, settings, slide.id, model_version_id=version.id).id
     began = time.perf_counter()
     run_job(job_id, settings)
     seconds = time.perf_counter() - began

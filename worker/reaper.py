@@ -9,20 +9,14 @@ from contextlib import suppress
 
 from sqlalchemy import delete
 
-from backend.her2.reports import service as _reports
-from backend.her2.scores import service as _scores
+from backend import wiring
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
-from backend.jobs.tables import JobKind, WorkerHeartbeat
+from backend.jobs.tables import WorkerHeartbeat
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
-from backend.learning.label_issues import service as _label_issues
-from backend.learning.rounds import service as _rounds
 from backend.settings import Settings
-from backend.slides.catalogue import service as _slides
-
-# loaded so that their jobs' failures are settled by whichever worker notices them
-__all__ = ["Reaper", "_label_issues", "_reports", "_rounds", "_scores", "_slides"]
 
 log = logging.getLogger(__name__)
 POOL_LOST = 70
@@ -43,6 +37,8 @@ class Reaper(threading.Thread):
     ) -> None:
         """Watch for this worker. `pool` returns the ids of its pool's processes, see guard_pool."""
         super().__init__(name="reaper", daemon=True)
+        # whichever worker notices a lost job settles it
+        wiring.listen()
         self.database = database
         self.settings = settings
         self.worker = WorkerHeartbeat(name=name, queues=queues)
@@ -100,7 +96,9 @@ class Reaper(threading.Thread):
         # the key makes it one an hour, however many workers look; people's keys look otherwise
         key = IdempotencyKey(f"cleanup {now():%Y-%m-%dT%H}")
         with self.database.writing() as session:
-            jobs.enqueue(session, JobKind.CLEANUP, "installation", idempotency_key=key)
+            jobs.enqueue(
+                session, self.settings, JobKind.CLEANUP, "installation", idempotency_key=key
+            )
 
     def recover(self) -> None:
         """Take every lost job back; one that can't be settled leaves the others alone."""

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 
+from backend import wiring
 from backend.jobs import service as jobs
 from backend.jobs.service import LeaseLost
 from backend.jobs.tables import Job, JobState
@@ -31,6 +32,7 @@ FULL = {
 
 def run_job(job_id: str, settings: Settings) -> None:
     """Run the job if it is still queued; a doubled or late message finds nothing to do."""
+    wiring.listen()
     database = get_database(settings.sqlalchemy_url)
     owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
     with database.writing() as session:
@@ -50,7 +52,7 @@ def run_job(job_id: str, settings: Settings) -> None:
         log.warning("job %s went to another worker; nothing of this attempt is kept", job_id)
     except ShuttingDown:
         with database.writing() as session:
-            jobs.hand_over(session, job_id, owner=owner)
+            jobs.hand_over(session, settings, job_id, owner=owner)
     except TimedOut:
         put_back(context, jobs.TIMED_OUT)
     except Cancelled:
@@ -67,12 +69,19 @@ def put_back(context: JobContext, problem: jobs.Problem) -> None:
     """Have it tried again, or fail it; if it went to another worker, it is theirs."""
     with context.database.writing() as session:
         mine = session.get_one(Job, context.job_id)
-        jobs.put_back(session, mine, problem, now_if=Job.owner == context.owner)
+        jobs.put_back(session, context.settings, mine, problem, now_if=Job.owner == context.owner)
 
 
 def end(context: JobContext, problem: jobs.Problem, state: JobState) -> None:
     try:
         with context.database.writing() as session:
-            jobs.fail(session, context.job_id, owner=context.owner, problem=problem, state=state)
+            jobs.fail(
+                session,
+                context.settings,
+                context.job_id,
+                owner=context.owner,
+                problem=problem,
+                state=state,
+            )
     except LeaseLost:
         log.warning("job %s went to another worker before it could fail", context.job_id)

@@ -8,13 +8,8 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from backend.jobs.tables import (
-    HOURS,
-    QUEUE_OF,
-    JobKind,
-    Queue,
-)
-from backend.settings import Settings, get_settings
+from backend.job_kinds import HOURS, QUEUE_OF, JobKind, Queue
+from backend.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -73,7 +68,7 @@ def longest(kind: JobKind, settings: Settings) -> float:
     return 3600 * settings.job_hours_by_kind.get(str(kind), HOURS[kind])
 
 
-def ring(job_id: str, kind: JobKind) -> None:
+def ring(settings: Settings, job_id: str, kind: JobKind) -> None:
     """Tell a worker. A broker that is away is not an error: the reaper rings again.
 
     Celery kills a pool process that hangs beyond the time limit, whatever it hangs in; before
@@ -81,7 +76,6 @@ def ring(job_id: str, kind: JobKind) -> None:
     """
     from kombu.exceptions import OperationalError
 
-    settings = get_settings()
     try:
         sender(settings).send_task(
             TASK,

@@ -3,15 +3,11 @@
 from fastapi import APIRouter, status
 from sqlalchemy import select
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.schemas import JobOut
-from backend.jobs.tables import (
-    ACTIVE,
-    Job,
-    JobKind,
-    JobState,
-)
-from backend.kit.dependencies import ReadSession, WriteSession
+from backend.jobs.tables import ACTIVE, Job, JobState
+from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.kit.paging import (
     Cursor,
     Limit,
@@ -49,10 +45,12 @@ def get_job(job_id: str, session: ReadSession, _: Viewer) -> JobOut:
 
 
 @router.delete("/{job_id}", status_code=status.HTTP_202_ACCEPTED)
-def cancel_job(job_id: str, session: WriteSession, user: Pathologist) -> JobOut:
+def cancel_job(
+    job_id: str, session: WriteSession, settings: CurrentSettings, user: Pathologist
+) -> JobOut:
     """Cancel a queued job at once; a running one stops at its next batch; a finished one stays."""
     going = jobs.get(session, job_id).state in ACTIVE
-    job = jobs.cancel(session, job_id)
+    job = jobs.cancel(session, settings, job_id)
     if going:
         audit.record(session, user, "cancelled_job", "job", job_id, kind=str(job.kind))
     return JobOut.model_validate(job)

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from backend.jobs.tables import JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import JobState
 from backend.kit.contract import Failure, Shown
 
 

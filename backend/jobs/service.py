@@ -14,24 +14,20 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.job_kinds import WITHOUT_ROW, JobKind
 from backend.jobs.bell import longest, ring
 from backend.jobs.repeats import IdempotencyKey, same_request
-from backend.jobs.tables import (
-    ACTIVE,
-    Job,
-    JobKind,
-    JobState,
-)
+from backend.jobs.tables import ACTIVE, Job, JobState
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
 from backend.kit.db.states import move
 from backend.kit.errors import NotFound
 from backend.kit.events.service import announce, announce_all
-from backend.settings import Settings, get_settings
+from backend.settings import Settings
 
 log = logging.getLogger(__name__)
 Problem = Mapping[str, Any]
-OnFailure = Callable[[Session, Job, dict[str, Any]], None]
+OnFailure = Callable[[Session, Settings, Job, dict[str, Any]], None]
 ON_FAILURE: dict[JobKind, OnFailure] = {}
 
 LOST = {
@@ -68,6 +64,7 @@ def on_failure(kind: JobKind) -> Callable[[OnFailure], OnFailure]:
 
 def enqueue(
     session: Session,
+    settings: Settings,
     kind: JobKind,
     subject: str,
     *,
@@ -82,7 +79,7 @@ def enqueue(
         kind=kind,
         subject=subject,
         params=params or {},
-        max_attempts=get_settings().max_attempts,
+        max_attempts=settings.max_attempts,
         requested_by=requested_by,
         idempotency_key=idempotency_key and idempotency_key.key,
         request_sha256=idempotency_key and idempotency_key.request_sha256,
@@ -97,22 +94,26 @@ def enqueue(
             raise
         return twin
     announce_job(session, job)
-    after_commit(session, partial(ring, job.id, kind))
+    after_commit(session, partial(ring, settings, job.id, kind))
     return job
 
 
 def enqueue_all(
-    session: Session, kind: JobKind, subjects: Sequence[str], *, requested_by: str | None = None
+    session: Session,
+    settings: Settings,
+    kind: JobKind,
+    subjects: Sequence[str],
+    *,
+    requested_by: str | None = None,
 ) -> None:
     """Have an active job of this kind for each subject, in as few statements for all as for one."""
     there = set(session.scalars(select(Job.subject).where(Job.kind == kind, Job.state.in_(ACTIVE))))
-    most = get_settings().max_attempts
     new = [
         Job(
             kind=kind,
             subject=subject,
             params={},
-            max_attempts=most,
+            max_attempts=settings.max_attempts,
             requested_by=requested_by,
             rung_at=now(),
         )
@@ -125,11 +126,11 @@ def enqueue_all(
     except IntegrityError:
         # somebody asked for one of them meanwhile
         for subject in subjects:
-            enqueue(session, kind, subject, requested_by=requested_by)
+            enqueue(session, settings, kind, subject, requested_by=requested_by)
         return
     announce_all(session, Job.TOPIC, [(job.id, told_of(job)) for job in new])
     for job in new:
-        after_commit(session, partial(ring, job.id, kind))
+        after_commit(session, partial(ring, settings, job.id, kind))
 
 
 def active_job(session: Session, kind: JobKind, subject: str) -> Job | None:
@@ -145,11 +146,11 @@ def get(session: Session, job_id: str) -> Job:
     return job
 
 
-def cancel(session: Session, job_id: str) -> Job:
+def cancel(session: Session, settings: Settings, job_id: str) -> Job:
     """Cancel a queued job now; ask a running one to stop at its next batch."""
     job = get(session, job_id)
     if move(session, Job, job_id, JobState.CANCELLED, Job.state == JobState.QUEUED, **ended()):
-        settle_failure(session, job_id, CANCELLED)
+        settle_failure(session, settings, job_id, CANCELLED)
     else:
         session.execute(
             update(Job)
@@ -205,15 +206,25 @@ def succeed(session: Session, job_id: str, *, owner: str) -> None:
         raise LeaseLost
 
 
-def fail(session: Session, job_id: str, *, owner: str, problem: Problem, state: JobState) -> None:
+def fail(
+    session: Session,
+    settings: Settings,
+    job_id: str,
+    *,
+    owner: str,
+    problem: Problem,
+    state: JobState,
+) -> None:
     """End a job as failed or cancelled, and let its domain follow."""
     values = {"problem": dict(problem), **ended()}
     if not move(session, Job, job_id, state, Job.owner == owner, **values):
         raise LeaseLost
-    settle_failure(session, job_id, problem)
+    settle_failure(session, settings, job_id, problem)
 
 
-def put_back(session: Session, job: Job, problem: Problem, *, now_if: Any) -> None:
+def put_back(
+    session: Session, settings: Settings, job: Job, problem: Problem, *, now_if: Any
+) -> None:
     """Queue a lost or stumbled job again, or fail it when it was tried often enough.
 
     `now_if` is the condition under which the caller may: its own lease, or an expired one.
@@ -221,19 +232,19 @@ def put_back(session: Session, job: Job, problem: Problem, *, now_if: Any) -> No
     if job.attempts >= job.max_attempts:
         values = {"problem": dict(problem), **ended()}
         if move(session, Job, job.id, JobState.FAILED, now_if, **values):
-            settle_failure(session, job.id, problem)
+            settle_failure(session, settings, job.id, problem)
         return
     free = {"owner": None, "lease_until": None, "rung_at": now()}
     if move(session, Job, job.id, JobState.QUEUED, now_if, **free):
-        after_commit(session, partial(ring, job.id, job.kind))
+        after_commit(session, partial(ring, settings, job.id, job.kind))
 
 
-def hand_over(session: Session, job_id: str, *, owner: str) -> None:
+def hand_over(session: Session, settings: Settings, job_id: str, *, owner: str) -> None:
     """Give a job back untried: this worker is asked to shut down."""
     job = get(session, job_id)
     free = {"owner": None, "lease_until": None, "rung_at": now(), "attempts": Job.attempts - 1}
     if move(session, Job, job_id, JobState.QUEUED, Job.owner == owner, **free):
-        after_commit(session, partial(ring, job_id, job.kind))
+        after_commit(session, partial(ring, settings, job_id, job.kind))
 
 
 def lost(session: Session) -> Sequence[str]:
@@ -249,7 +260,7 @@ def recover(session: Session, settings: Settings, job_id: str) -> None:
     age = (now() - job.started_at).total_seconds() if job.started_at else 0.0
     problem = TIMED_OUT if age >= longest(job.kind, settings) else LOST
     log.warning("job %s: %s (attempt %d)", job.id, problem["code"], job.attempts)
-    put_back(session, job, problem, now_if=Job.lease_until < now())
+    put_back(session, settings, job, problem, now_if=Job.lease_until < now())
 
 
 def ring_again(session: Session, settings: Settings) -> None:
@@ -258,7 +269,7 @@ def ring_again(session: Session, settings: Settings) -> None:
     waiting = moment - timedelta(seconds=settings.ring_again_seconds)
     for job in queued_since(session, waiting):
         job.rung_at = moment
-        after_commit(session, partial(ring, job.id, job.kind))
+        after_commit(session, partial(ring, settings, job.id, job.kind))
 
 
 def queued_since(session: Session, moment: Any) -> Sequence[Job]:
@@ -269,10 +280,15 @@ def queued_since(session: Session, moment: Any) -> Sequence[Job]:
     ).all()
 
 
-def settle_failure(session: Session, job_id: str, problem: Problem) -> None:
+def settle_failure(session: Session, settings: Settings, job_id: str, problem: Problem) -> None:
+    """Have what waits for a job hear that it failed for good.
+
+    A kind that nobody has said anything of is an error: the process loads no listeners
+    (wiring.listen), and what waits for the job would wait for ever.
+    """
     job = session.get_one(Job, job_id, populate_existing=True)
-    if job.kind in ON_FAILURE:
-        ON_FAILURE[job.kind](session, job, dict(problem))
+    if job.kind not in WITHOUT_ROW:
+        ON_FAILURE[job.kind](session, settings, job, dict(problem))
 
 
 def ended() -> dict[str, Any]:

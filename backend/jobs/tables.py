@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from backend.job_kinds import JobKind
 from backend.kit.db.base import (
     Base,
     EnumText,
@@ -24,64 +25,6 @@ class JobState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-
-class JobKind(StrEnum):
-    INGEST = "ingest"
-    PREDICT = "predict"
-    PREDICT_VIEWPORT = "predict_viewport"
-    TRAIN = "train"
-    AUDIT_LABELS = "audit_labels"
-    REPORT = "report"
-    VERIFY_REPORT = "verify_report"
-    SCORE = "score"
-    EXPORT = "export"
-    CLEANUP = "cleanup"
-
-
-class Queue(StrEnum):
-    INTERACTIVE = "interactive"
-    GPU = "gpu"
-    CPU = "cpu"
-
-
-QUEUE_OF: Mapping[JobKind, Queue] = {
-    JobKind.INGEST: Queue.CPU,
-    JobKind.PREDICT: Queue.GPU,
-    JobKind.PREDICT_VIEWPORT: Queue.INTERACTIVE,
-    JobKind.TRAIN: Queue.GPU,
-    JobKind.AUDIT_LABELS: Queue.GPU,
-    JobKind.REPORT: Queue.CPU,
-    JobKind.VERIFY_REPORT: Queue.CPU,
-    # somebody looks at it
-    JobKind.SCORE: Queue.INTERACTIVE,
-    JobKind.EXPORT: Queue.CPU,
-    JobKind.CLEANUP: Queue.CPU,
-}
-
-HOURS: Mapping[JobKind, float] = {
-    JobKind.INGEST: 12,
-    JobKind.PREDICT: 48,
-    JobKind.PREDICT_VIEWPORT: 0.5,
-    JobKind.TRAIN: 168,
-    JobKind.AUDIT_LABELS: 168,
-    JobKind.REPORT: 12,
-    JobKind.VERIFY_REPORT: 12,
-    JobKind.SCORE: 2,
-    JobKind.EXPORT: 2,
-    JobKind.CLEANUP: 2,
-}
-"""How long one try may take at most, unless `job_hours` says otherwise: what hangs must end."""
-
-WITHOUT_ROW = frozenset(
-    {
-        JobKind.PREDICT,
-        JobKind.PREDICT_VIEWPORT,
-        JobKind.VERIFY_REPORT,
-        JobKind.EXPORT,
-        JobKind.CLEANUP,
-    }
-)
-"""Kinds whose job is all that tells how they ended: no other row waits to hear of a failure."""
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 

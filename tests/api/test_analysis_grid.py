@@ -9,8 +9,9 @@ from alembic import command
 from sqlalchemy import MetaData, delete, select
 
 from backend.embedded import up
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import JobKind, JobState
+from backend.jobs.tables import JobState
 from backend.kit.db.migrate import config
 from backend.kit.errors import Conflict
 from backend.settings import Settings, get_settings
@@ -39,7 +40,7 @@ def ingest(service: Service, slide_id: str, settings: Settings) -> Slide:
     """Ingest a slide anew, by a worker with these settings."""
     with service.database.writing() as session:
         session.get_one(Slide, slide_id).state = SlideState.UPLOADED
-        job_id = jobs.enqueue(session, JobKind.INGEST, slide_id).id
+        job_id = jobs.enqueue(session, service.settings, JobKind.INGEST, slide_id).id
     run_job(job_id, settings)
     with service.database.reading() as session:
         return session.get_one(Slide, slide_id)

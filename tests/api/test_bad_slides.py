@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.slides.catalogue import service as slides
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service

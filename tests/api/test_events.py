@@ -15,8 +15,8 @@ from sqlalchemy import delete, event, text
 from backend.events import feed as feeds
 from backend.events import routes as stream
 from backend.events.feed import Feed, Position, present
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import JobKind
 from backend.kit.events import service as events
 from backend.kit.events.tables import Event
 from backend.people.users import service as auth
@@ -90,7 +90,7 @@ def listen(service: Service, start: int, count: int) -> list[dict[str, Any]]:
 
 def queue(service: Service, subject: str = "a") -> str:
     with service.database.writing() as session:
-        return jobs.enqueue(session, JobKind.CLEANUP, subject).id
+        return jobs.enqueue(session, service.settings, JobKind.CLEANUP, subject).id
 
 
 def announce(service: Service, *names: str) -> None:

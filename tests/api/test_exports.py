@@ -20,7 +20,7 @@ from backend.exchange.masks import coco, contents
 from backend.exchange.masks import service as exports
 from backend.exchange.masks.manifest import Manifest
 from backend.exchange.masks.service import Format
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.kit.storage.blobs import Blobs
 from backend.people.users.tables import Role
 from backend.slides.catalogue.tables import Slide

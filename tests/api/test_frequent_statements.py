@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import event
 
 from backend.her2.scores.tables import LiveScore
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import JobKind
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.people.users.tables import Role
@@ -71,7 +71,7 @@ def test_the_queue_walks_through_no_table(service: Service, strategy: Strategy) 
 def test_what_people_and_workers_do_all_day_walks_through_no_table(service: Service) -> None:
     slide_id = predicted_slide(service)
     with service.database.writing() as session:
-        job_id = jobs.enqueue(session, JobKind.CLEANUP, "a").id
+        job_id = jobs.enqueue(session, service.settings, JobKind.CLEANUP, "a").id
     reaper = Reaper(service.database, service.settings, name="test", queues="cpu")
     client = service.client
     with statements(service.database) as asked:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from backend.jobs.tables import JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import JobState
 from backend.kit.db.base import now
 from backend.people.users.tables import Role
 from tests.conftest import Service

@@ -15,7 +15,7 @@ from backend.her2.scores.cells import REACH_UM, nearest
 from backend.her2.scores.schemas import ScoreOut
 from backend.her2.scores.service import Decision
 from backend.her2.scores.tables import LiveScore
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from models.her2.tiles import measure
 from tests.conftest import Service
 from tests.support.ready import code, ready_slide
@@ -239,7 +239,7 @@ def test_a_change_during_the_computation_is_not_lost(service: Service, monkeypat
         calls.append(more["last"])
         if len(calls) == 1:
             session = arguments[0]
-            scores.touch(session, slide_id)
+            scores.touch(session, service.settings, slide_id)
         return write(*arguments, **more)
 
     save_mask(service, slide_id, 5, 1)

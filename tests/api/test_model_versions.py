@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from backend.jobs.tables import Job, JobKind
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.learning.model_versions import service as model_versions

@@ -13,7 +13,7 @@ from backend.her2.reports import service as reports
 from backend.her2.reports.schemas import ISH_WORDS
 from backend.her2.reports.tables import Report
 from backend.her2.scores.tables import CellDecision
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from tests.conftest import Service
 from tests.support.ready import code
 from tests.support.scoring import (

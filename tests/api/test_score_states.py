@@ -8,8 +8,9 @@ from sqlalchemy import select, update
 from backend.her2.scores.changes import go, held, touch
 from backend.her2.scores.service import give_up
 from backend.her2.scores.tables import LiveScore, ScoreState
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.jobs.tables import Job, JobState
 from backend.kit.errors import Conflict
 from backend.kit.events.tables import Event
 from tests.conftest import Service
@@ -42,7 +43,14 @@ def test_no_prediction_says_whether_one_is_on_its_way(service: Service) -> None:
     assert (running["job_state"], running["progress"]) == ("running", 0.42)
     with service.database.writing() as session:
         problem = {"code": "disk", "detail": "The disk broke."}
-        jobs.fail(session, job_id, owner="a worker", problem=problem, state=JobState.FAILED)
+        jobs.fail(
+            session,
+            service.settings,
+            job_id,
+            owner="a worker",
+            problem=problem,
+            state=JobState.FAILED,
+        )
     failed = refused("score")
     assert "could not be found. The disk broke. Ask for" in failed["detail"]
 
@@ -56,8 +64,13 @@ def test_a_run_that_fails_late_does_not_fail_the_score_that_is_computed_next(
         old = jobs.get(session, first)
         # its end is written when a change has asked for another run already
         session.execute(update(Job).where(Job.id == first).values(state=JobState.CANCELLED))
-        assert touch(session, slide_id) is not None
-        give_up(session, old, {"code": "cancelled", "detail": "Somebody cancelled this."})
+        assert touch(session, service.settings, slide_id) is not None
+        give_up(
+            session,
+            service.settings,
+            old,
+            {"code": "cancelled", "detail": "Somebody cancelled this."},
+        )
     assert service.client.get(f"/slides/{slide_id}/score").json()["state"] == "computing"
     service.run_jobs(SCORE)
     score = service.client.get(f"/slides/{slide_id}/score").json()

@@ -6,8 +6,9 @@ from socket import socket
 
 import pytest
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import JobKind, WorkerHeartbeat
+from backend.jobs.tables import WorkerHeartbeat
 from backend.kit.db.base import new_id, now
 from backend.people.users.tables import Role
 from tests.conftest import Service
@@ -91,7 +92,7 @@ def test_the_contract_is_served(service: Service) -> None:
 
 def queue(service: Service, subject: str = "a") -> str:
     with service.database.writing() as session:
-        return jobs.enqueue(session, JobKind.CLEANUP, subject).id
+        return jobs.enqueue(session, service.settings, JobKind.CLEANUP, subject).id
 
 
 def test_jobs_are_listed_shown_and_cancelled(service: Service) -> None:

@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser
 from sqlalchemy import event
 from starlette.testclient import TestClient
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.people.users.tables import Role
 from backend.settings import Settings
 from backend.slides.uploads import multipart, routes

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.kit.storage.blobs import Blobs
 from tests.conftest import Service
 from tests.support.scoring import (

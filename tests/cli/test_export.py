@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job, JobState
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings

@@ -7,8 +7,9 @@ from alembic import command
 from sqlalchemy import CheckConstraint, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.db.base import Base, now
 from backend.kit.db.migrate import config
 from backend.kit.db.session import Database

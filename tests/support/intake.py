@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from sqlalchemy import select
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.slides.patches.tables import Patch
 from tests.conftest import Service
 

@@ -13,7 +13,7 @@ from httpx import Response
 from PIL import Image
 from starlette.testclient import TestClient
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.learning.predictions import service as predictions
 from models.phantom import PhantomSpec, write
 from tests.conftest import Service
@@ -43,7 +43,7 @@ def ready_slide(
 def request(service: Service, slide_id: str, **what: Any) -> str:
     """Ask for a prediction; return the job's id."""
     with service.database.writing() as session:
-        return predictions.request(session, slide_id, **what).id
+        return predictions.request(session, service.settings, slide_id, **what).id
 
 
 def predicted_slide(service: Service, **shape: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from httpx import Response
 
 from backend.her2.reports.schemas import ReportOut
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.kit.db.base import new_id
 from backend.people.users import service as auth
 from backend.people.users.tables import Role

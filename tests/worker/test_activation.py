@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import event, select
 
-from backend.jobs.tables import Job, JobKind, JobState
-from backend.learning.model_versions import activation
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job, JobState
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
 from backend.learning.predictions import service as predictions
@@ -64,7 +64,9 @@ def add_version(service: Service, name: str) -> str:
 def switch(service: Service, version_id: str) -> int:
     """Make a version active; return how many statements that took."""
     with counted(service) as seen, service.database.writing() as session:
-        activation.switch(session, model_versions.get(session, version_id), requested_by=None)
+        model_versions.switch(
+            session, service.settings, model_versions.get(session, version_id), requested_by=None
+        )
     return len(seen)
 
 
@@ -91,7 +93,9 @@ def test_what_is_asked_for_already_is_not_asked_for_twice(service: Service) -> N
     version_id = add_version(service, "one")
     with service.database.writing() as session:
         slide_id = session.scalars(select(Slide.id)).first()
-        first = predictions.request(session, slide_id, model_version_id=version_id)
+        first = predictions.request(
+            session, service.settings, slide_id, model_version_id=version_id
+        )
     switch(service, version_id)
     jobs = asked(service, version_id)
     assert len(jobs) == 3

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, event, select, update
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.jobs.tables import Job, JobState
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
@@ -213,7 +214,7 @@ def test_housekeeping_takes_what_ended_audits_left(
     for folder in (living, ended):
         folder.mkdir(parents=True)
     with database.writing() as session:
-        cleanup = jobs.enqueue(session, JobKind.CLEANUP, "installation").id
+        cleanup = jobs.enqueue(session, settings, JobKind.CLEANUP, "installation").id
     run_job(cleanup, settings)
     assert living.exists()
     assert not ended.exists()

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.bell import celery_app, ring
-from backend.jobs.tables import JobKind, JobState
+from backend.jobs.tables import JobState
 from backend.kit.db.base import new_id
 from backend.kit.db.session import Database
 from backend.settings import Settings, get_settings
@@ -51,11 +52,11 @@ def test_what_is_no_message_ends_no_worker(
     (settings.broker_folder / "control" / "cpu.exchange").write_bytes(b"")
     (settings.broker_folder / "control" / "celery.pidbox.exchange").write_bytes(b'[["", "", "c')
     with database.writing() as session:
-        first = jobs.enqueue(session, JobKind.CLEANUP, "first").id
+        first = jobs.enqueue(session, settings, JobKind.CLEANUP, "first").id
     with worker(settings.data) as child:
         until(lambda: job(database, first).state == JobState.SUCCEEDED, "the job behind them")
         with database.writing() as session:
-            second = jobs.enqueue(session, JobKind.CLEANUP, "second").id
+            second = jobs.enqueue(session, settings, JobKind.CLEANUP, "second").id
         until(lambda: job(database, second).state == JobState.SUCCEEDED, "the worker to work on")
         assert child.deaths == 0
     assert not [each for each in settings.message_folder.iterdir() if each.name.startswith("0")]
@@ -64,7 +65,7 @@ def test_what_is_no_message_ends_no_worker(
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_message_leaves_the_one_behind_it(settings: Settings, content: bytes) -> None:
     job_id = new_id()
-    ring(job_id, JobKind.CLEANUP)
+    ring(settings, job_id, JobKind.CLEANUP)
     (settings.message_folder / "00.cpu.msg").write_bytes(content)
     with channel(settings) as there:
         assert there._get("cpu")["headers"]["argsrepr"] == f"['{job_id}']"
@@ -122,12 +123,12 @@ def test_nobody_sees_half_a_message(settings: Settings) -> None:
 def test_a_disk_that_is_full_leaves_no_half_message(settings: Settings) -> None:
     """The bell is only a bell: the row is there, and the reaper rings again."""
     job_id = new_id()
-    ring(job_id, JobKind.CLEANUP)
+    ring(settings, job_id, JobKind.CLEANUP)
     before = set(settings.message_folder.iterdir())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
     try:
-        ring(job_id, JobKind.CLEANUP)
+        ring(settings, job_id, JobKind.CLEANUP)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert set(settings.message_folder.iterdir()) == before

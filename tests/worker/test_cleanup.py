@@ -6,8 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import JobKind, JobState
+from backend.jobs.tables import JobState
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.kit.storage import pyramids
@@ -22,7 +23,7 @@ from worker.run import run_job
 
 def clean_up(database: Database, settings: Settings) -> None:
     with database.writing() as session:
-        job_id = jobs.enqueue(session, JobKind.CLEANUP, "installation").id
+        job_id = jobs.enqueue(session, settings, JobKind.CLEANUP, "installation").id
     run_job(job_id, settings)
     with database.reading() as session:
         assert jobs.get(session, job_id).state == JobState.SUCCEEDED

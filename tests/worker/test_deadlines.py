@@ -16,14 +16,9 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import update
 
+from backend.job_kinds import HOURS, JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import (
-    HOURS,
-    Job,
-    JobKind,
-    JobState,
-    WorkerHeartbeat,
-)
+from backend.jobs.tables import Job, JobState, WorkerHeartbeat
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
@@ -87,7 +82,7 @@ def slide_that_hangs(database: Database, settings: Settings) -> str:
         slide = Slide(name="a.zip", sha256=sha256, byte_size=len(file.getvalue()))
         session.add(slide)
         session.flush()
-        jobs.enqueue(session, JobKind.INGEST, slide.id)
+        jobs.enqueue(session, settings, JobKind.INGEST, slide.id)
         return slide.id
 
 
@@ -128,7 +123,7 @@ def test_a_hung_job_fails_in_words_and_its_worker_works_on(
                 "job_timed_out",
             )
         with database.writing() as session:
-            other = jobs.enqueue(session, JobKind.CLEANUP, "another").id
+            other = jobs.enqueue(session, settings, JobKind.CLEANUP, "another").id
         until(lambda: job(database, other).state == JobState.SUCCEEDED, "the worker to work on")
         with database.reading() as session:
             assert len(session.query(WorkerHeartbeat).all()) == 1
@@ -150,19 +145,19 @@ def test_a_worker_whose_pool_process_was_killed_works_on(
         monkeypatch.setenv(f"MEMBRANA_{name}", value)
     get_settings.cache_clear()
     with database.writing() as session:
-        first = jobs.enqueue(session, JobKind.CLEANUP, "first").id
+        first = jobs.enqueue(session, settings, JobKind.CLEANUP, "first").id
     with worker(settings.data) as child:
         until(lambda: job(database, first).state == JobState.SUCCEEDED, "the first job")
         [victim] = pool_of(child)
         victim.send_signal(signal.SIGKILL)
         with database.writing() as session:
-            other = jobs.enqueue(session, JobKind.CLEANUP, "other").id
+            other = jobs.enqueue(session, settings, JobKind.CLEANUP, "other").id
         until(lambda: job(database, other).state == JobState.SUCCEEDED, "the next job")
 
 
 def claimed(database: Database, settings: Settings) -> JobContext:
     with database.writing() as session:
-        job_id = jobs.enqueue(session, JobKind.CLEANUP, "a").id
+        job_id = jobs.enqueue(session, settings, JobKind.CLEANUP, "a").id
         mine = jobs.claim(session, job_id, owner="me", lease_seconds=60)
     assert mine is not None
     return JobContext(mine, owner="me", database=database, settings=settings)
@@ -229,7 +224,7 @@ def test_workers_are_stopped_from_the_data_folder_alone(
         foreign.touch()
         try:
             with database.writing() as session:
-                job_id = jobs.enqueue(session, JobKind.CLEANUP, "a").id
+                job_id = jobs.enqueue(session, settings, JobKind.CLEANUP, "a").id
             until(lambda: job(database, job_id).state == JobState.SUCCEEDED, "the job")
             assert job(database, job_id).attempts == 1
         finally:

@@ -65,7 +65,9 @@ class Laboratory(Learning):
         """Run a prediction as a worker does whose process has just started."""
         predictors.trained.cache_clear()
         with self.database.writing() as session:
-            job_id = predictions.request(session, slide_id, model_version_id=version_id).id
+            job_id = predictions.request(
+                session, self.settings, slide_id, model_version_id=version_id
+            ).id
         run_job(job_id, self.settings.model_copy(update={"inference_precision": precision}))
         with self.database.reading() as session:
             return jobs.get(session, job_id)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job, JobState
 from backend.kit.storage import blobs, pyramids
 from backend.kit.storage.blobs import also_at
 from tests.conftest import Service

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.learning.annotations.tables import Annotation, AnnotationProposal
 from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.rounds import gold_masks

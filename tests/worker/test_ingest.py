@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.jobs.tables import Job, JobState
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.leftovers import pyramid_key
 from backend.slides.catalogue.tables import Slide, SlideState
@@ -146,6 +147,7 @@ def test_a_slide_deleted_while_it_is_read_ends_its_job(service: Service, phantom
     with service.database.writing() as session:
         jobs.fail(
             session,
+            service.settings,
             running.job_id,
             owner="slow",
             problem={"code": "slide_not_found", "detail": "x"},

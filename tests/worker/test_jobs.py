@@ -8,20 +8,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
-from backend.jobs.tables import (
-    Job,
-    JobKind,
-    JobState,
-    WorkerHeartbeat,
-)
+from backend.jobs.tables import Job, JobState, WorkerHeartbeat
 from backend.kit.db.base import new_id, now
 from backend.kit.db.session import Database
 from backend.kit.errors import Conflict
 from backend.kit.events.tables import Event
 from backend.people.audit.tables import AuditEntry
-from backend.settings import Settings
+from backend.settings import Settings, get_settings
 from worker.context import Cancelled, JobContext
 from worker.reaper import Reaper
 from worker.run import run_job
@@ -29,7 +25,7 @@ from worker.run import run_job
 
 def queue(database: Database, subject: str = "a", **more: object) -> str:
     with database.writing() as session:
-        return jobs.enqueue(session, JobKind.CLEANUP, subject, **more).id
+        return jobs.enqueue(session, get_settings(), JobKind.CLEANUP, subject, **more).id
 
 
 def claim(database: Database, job_id: str, settings: Settings, owner: str = "me") -> JobContext:
@@ -172,7 +168,7 @@ def test_a_worker_that_shuts_down_costs_no_attempt(database: Database, settings:
     job_id = queue(database)
     claim(database, job_id, settings)
     with database.writing() as session:
-        jobs.hand_over(session, job_id, owner="me")
+        jobs.hand_over(session, settings, job_id, owner="me")
     job = row(database, job_id)
     assert (job.state, job.attempts, job.owner) == (JobState.QUEUED, 0, None)
 
@@ -180,7 +176,7 @@ def test_a_worker_that_shuts_down_costs_no_attempt(database: Database, settings:
 def test_cancel_a_queued_job(database: Database, settings: Settings) -> None:
     job_id = queue(database)
     with database.writing() as session:
-        jobs.cancel(session, job_id)
+        jobs.cancel(session, settings, job_id)
     run_job(job_id, settings)
     assert row(database, job_id).state == JobState.CANCELLED
     assert row(database, job_id).attempts == 0
@@ -190,7 +186,7 @@ def test_cancel_a_running_job(database: Database, settings: Settings) -> None:
     job_id = queue(database)
     context = claim(database, job_id, settings)
     with database.writing() as session:
-        jobs.cancel(session, job_id)
+        jobs.cancel(session, settings, job_id)
     context.check()
     with context.writing():
         pass

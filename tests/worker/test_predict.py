@@ -9,9 +9,10 @@ import pytest
 import tifffile
 from sqlalchemy import func, select, update
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.service import LeaseLost
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.jobs.tables import Job, JobState
 from backend.kit.events.tables import Event
 from backend.kit.geometry import Region0
 from backend.learning.predictions import service as predictions
@@ -168,7 +169,7 @@ def test_a_job_that_is_cut_off_goes_on_where_it_was(service: Service) -> None:
     with service.database.reading() as session:
         [first] = session.scalars(select(PredictionShard)).all()
     with service.database.writing() as session:
-        jobs.hand_over(session, job_id, owner="me")
+        jobs.hand_over(session, service.settings, job_id, owner="me")
     service.run_jobs(PREDICT)
     whole = state(service, slide_id)
     assert whole["finished"]

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import JobKind
 from backend.kit.db.base import new_id
 from backend.kit.geometry import Region0
 from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
@@ -121,7 +121,7 @@ def test_a_prediction_forgotten_meanwhile_is_begun_again(service: Service) -> No
         predict.run(context)
     with service.database.writing() as session:
         assert session.scalars(select(PredictionShard)).all() == []
-        jobs.hand_over(session, job_id, owner="me")
+        jobs.hand_over(session, service.settings, job_id, owner="me")
     service.run_jobs(PREDICT)
     patches = patches_of(service.client, slide_id)
     assert [patch["selection"]["rank"] for patch in patches] == [1, 2, 3, 4, 5, 6]

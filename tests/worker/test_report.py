@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import update
 
 from backend.her2.reports.tables import Report
-from backend.jobs.tables import Job, JobKind
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job
 from backend.learning.predictions.tables import Prediction
 from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide

@@ -10,8 +10,9 @@ from sqlalchemy import select, update
 
 from backend.her2.reports.tables import Report, ReportState
 from backend.her2.scores.tables import LiveScore, ScoreState
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.learning.rounds.tables import Round, RoundState
 from backend.people.users.tables import User
@@ -80,7 +81,7 @@ def test_what_a_lost_job_was_for_is_settled(service: Service) -> None:
             (JobKind.SCORE, slide_id),
             (JobKind.INGEST, slide_id),
         )
-        lost = [jobs.enqueue(session, *each).id for each in subjects]
+        lost = [jobs.enqueue(session, service.settings, *each).id for each in subjects]
     for job_id in (*lost, asked["job"]["id"]):
         lose(service, job_id)
     python(LOOK)

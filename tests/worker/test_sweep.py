@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from backend.blob_names import SILENT
-from backend.jobs.tables import JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import JobState
 from backend.kit.db.base import now
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.leftovers import pyramid_key

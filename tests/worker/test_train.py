@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, event, select, update
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.jobs.tables import Job, JobState
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import file_sha256
-from backend.learning.model_versions import activation
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
 from backend.learning.rounds import service as rounds
@@ -67,7 +67,7 @@ class Laboratory(Learning):
     def make_active(self, version_id: str | None) -> None:
         with self.database.writing() as session:
             version = model_versions.get(session, version_id or "")
-            activation.switch(session, version, requested_by=None)
+            model_versions.switch(session, self.settings, version, requested_by=None)
 
     def add_blind_version(self) -> str:
         """Add a version that proposes nothing: the cold start with no eye for brown."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 
 if TYPE_CHECKING:
     from worker.context import JobContext

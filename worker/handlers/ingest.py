@@ -147,4 +147,4 @@ def finish(ctx: JobContext, seen: Survey, facts: Facts) -> None:
             problem=None,
         )
         if seen.rows:
-            predictions.request(session, ctx.subject)
+            predictions.request(session, ctx.settings, ctx.subject)

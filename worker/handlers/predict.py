@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from sqlalchemy import select
 
-from backend.jobs.tables import JobKind
+from backend.job_kinds import JobKind
 from backend.kit.storage import pyramids
 from backend.kit.storage.pyramids import Pyramid
 from backend.learning.model_versions import service as model_versions
@@ -190,5 +190,5 @@ def order(context: JobContext, work: Work) -> None:
     ]
     with context.finishing() as session:
         results.rank(session, work.prediction.id, places)
-        results.finish(session, work.prediction)
+        results.finish(session, context.settings, work.prediction)
         results.announce_proposals(session, work.prediction, finished=True)

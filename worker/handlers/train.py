@@ -13,7 +13,6 @@ import torch
 from sqlalchemy.orm import Session
 
 from backend.kit.errors import Unprocessable
-from backend.learning.model_versions import activation
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.service import ActiveModelChanged
 from backend.learning.model_versions.tables import ModelKind, ModelVersion
@@ -274,6 +273,8 @@ def settle(
         if verdict.promoted:
             version = model_versions.get(session, plan.version_id)
             session.refresh(version)
-            activation.switch(session, version, requested_by=context.requested_by)
+            model_versions.switch(
+                session, context.settings, version, requested_by=context.requested_by
+            )
         # what was annotated during the training may be enough for the next round already
         rounds.consider(session, context.settings)

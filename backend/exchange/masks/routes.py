@@ -57,7 +57,7 @@ def export_masks(
         headers = as_file(found.slide, "masks", "dcm")
         return FileResponse(made, media_type="application/dicom", headers=headers)
     with database.writing() as session:
-        job = service.request_dicom(session, found, requested_by=user.id)
+        job = service.request_dicom(session, settings, found, requested_by=user.id)
         told = JobOut.model_validate(job).model_dump(mode="json")
     here = f"{request.url.path}?{request.url.query}"
     return JSONResponse(

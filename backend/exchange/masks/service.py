@@ -17,8 +17,9 @@ from backend.exchange.masks.archive import Entry, zipped
 from backend.exchange.masks.contents import Contents
 from backend.exchange.masks.manifest import Manifest
 from backend.her2.reports.dicom_exports import DICOM, NotADicomSlide
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings
@@ -70,11 +71,14 @@ def dicom_file(contents: Contents, settings: Settings) -> Path:
     return settings.pyramid_folder / contents.slide.sha256 / f"{contents.basis}{ENDING}"
 
 
-def request_dicom(session: Session, contents: Contents, *, requested_by: str) -> Job:
+def request_dicom(
+    session: Session, settings: Settings, contents: Contents, *, requested_by: str
+) -> Job:
     """Ask for the Segmentation of these contents; raise NotADicomSlide for any other slide."""
     require_dicom(contents.slide)
     return jobs.enqueue(
         session,
+        settings,
         JobKind.EXPORT,
         f"{contents.slide.id}:{contents.basis}",
         params={"proposals": contents.prediction is not None},

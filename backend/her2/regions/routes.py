@@ -8,7 +8,7 @@ from backend.her2.regions import service
 from backend.her2.regions.schemas import RegionRevision, RegionsOut
 from backend.her2.regions.tables import RegionSet
 from backend.kit import conditional
-from backend.kit.dependencies import BlobStore, CurrentDatabase, ReadSession
+from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
 from backend.kit.paging import (
     Cursor,
     Limit,
@@ -47,6 +47,7 @@ def list_regions(
 def add_regions(
     database: CurrentDatabase,
     blobs: BlobStore,
+    settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
     content: GeoJson,
@@ -58,7 +59,7 @@ def add_regions(
     An export of QuPath is taken too (Tumor, Ignore*); what it holds besides is listed as left.
     """
     base = None if if_match is None else conditional.base_revision(if_match)
-    added = service.add(database, blobs, slide_id, content, base_revision=base, by=user)
+    added = service.add(database, blobs, settings, slide_id, content, base_revision=base, by=user)
     return answer(response, added)
 
 
@@ -66,6 +67,7 @@ def add_regions(
 def replace_regions(
     database: CurrentDatabase,
     blobs: BlobStore,
+    settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
     content: GeoJson,
@@ -74,7 +76,9 @@ def replace_regions(
 ) -> RegionsOut:
     """Replace the whole set; needs If-Match, and older revisions stay."""
     base = conditional.base_revision(if_match)
-    replaced = service.replace(database, blobs, slide_id, content, base_revision=base, by=user)
+    replaced = service.replace(
+        database, blobs, settings, slide_id, content, base_revision=base, by=user
+    )
     return answer(response, replaced)
 
 
@@ -99,6 +103,7 @@ def list_revisions(
 def change_region(
     database: CurrentDatabase,
     blobs: BlobStore,
+    settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
     region_id: str,
@@ -109,7 +114,7 @@ def change_region(
     """Change one region's shape, kind or name; needs If-Match."""
     base = conditional.base_revision(if_match)
     changed = service.change(
-        database, blobs, slide_id, region_id, content, base_revision=base, by=user
+        database, blobs, settings, slide_id, region_id, content, base_revision=base, by=user
     )
     return answer(response, changed)
 
@@ -118,6 +123,7 @@ def change_region(
 def remove_region(
     database: CurrentDatabase,
     blobs: BlobStore,
+    settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
     region_id: str,
@@ -126,5 +132,7 @@ def remove_region(
 ) -> RegionsOut:
     """Take one region away; needs If-Match."""
     base = conditional.base_revision(if_match)
-    removed = service.remove(database, blobs, slide_id, region_id, base_revision=base, by=user)
+    removed = service.remove(
+        database, blobs, settings, slide_id, region_id, base_revision=base, by=user
+    )
     return answer(response, removed)

@@ -15,16 +15,18 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from backend.her2.regions import geojson
+from backend.her2.regions.facts import RegionsChanged
 from backend.her2.regions.geojson import MOST_REGIONS, Region, RegionInvalid
 from backend.her2.regions.tables import RegionSet
-from backend.her2.scores import changes as scores
 from backend.kit.conditional import revision_etag
 from backend.kit.db.session import Database
 from backend.kit.errors import NotFound, PreconditionFailed
 from backend.kit.events.service import announce
+from backend.kit.facts import tell
 from backend.kit.storage.blobs import Blobs
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
+from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 
@@ -86,6 +88,7 @@ def loaded(blobs: Blobs, slide: Slide, row: RegionSet | None) -> Regions:
 def add(
     database: Database,
     blobs: Blobs,
+    settings: Settings,
     slide_id: str,
     content: Any,
     *,
@@ -103,13 +106,14 @@ def add(
             )
         return [*before.regions, *new]
 
-    done = write(database, blobs, slide, added, base_revision, change="added", by=by)
+    done = write(database, blobs, settings, slide, added, base_revision, change="added", by=by)
     return with_other(done, left=left)
 
 
 def replace(
     database: Database,
     blobs: Blobs,
+    settings: Settings,
     slide_id: str,
     content: Any,
     *,
@@ -118,13 +122,16 @@ def replace(
 ) -> Regions:
     """Put a whole set in the place of the present one."""
     slide, new, left = parsed(database, slide_id, content)
-    done = write(database, blobs, slide, lambda _: new, base_revision, change="replaced", by=by)
+    done = write(
+        database, blobs, settings, slide, lambda _: new, base_revision, change="replaced", by=by
+    )
     return with_other(done, left=left)
 
 
 def change(
     database: Database,
     blobs: Blobs,
+    settings: Settings,
     slide_id: str,
     region_id: str,
     content: Any,
@@ -140,12 +147,13 @@ def change(
             raise RegionInvalid("Send one GeoJSON Feature.", code="not_geojson")
         return [*without(before, region_id), with_other(new[0], id=region_id)]
 
-    return write(database, blobs, slide, changed, base_revision, change="changed", by=by)
+    return write(database, blobs, settings, slide, changed, base_revision, change="changed", by=by)
 
 
 def remove(
     database: Database,
     blobs: Blobs,
+    settings: Settings,
     slide_id: str,
     region_id: str,
     *,
@@ -158,7 +166,7 @@ def remove(
     def rest(before: Regions) -> list[Region]:
         return without(before, region_id)
 
-    return write(database, blobs, slide, rest, base_revision, change="removed", by=by)
+    return write(database, blobs, settings, slide, rest, base_revision, change="removed", by=by)
 
 
 def parsed(
@@ -201,6 +209,7 @@ def without(before: Regions, region_id: str) -> list[Region]:
 def write(
     database: Database,
     blobs: Blobs,
+    settings: Settings,
     slide: Slide,
     made_of: Callable[[Regions], list[Region]],
     base_revision: int | None,
@@ -232,11 +241,14 @@ def write(
             slides.visible(session, slide.id)
             newest = session.scalar(revisions(slide.id).limit(1))
             if (newest.revision if newest else 0) == before.revision:
-                return next_revision(session, before, regions, sha256, change=change, by=by)
+                return next_revision(
+                    session, settings, before, regions, sha256, change=change, by=by
+                )
 
 
 def next_revision(
     session: Session,
+    settings: Settings,
     before: Regions,
     regions: Sequence[Region],
     sha256: str,
@@ -268,6 +280,6 @@ def next_revision(
     announce(
         session, RegionSet.TOPIC, before.slide.id, {"revision": row.revision, "sha256": sha256}
     )
-    scores.touch(session, before.slide.id)
+    tell(session, settings, RegionsChanged(before.slide.id, row.revision))
     ordered = sorted(regions, key=lambda each: each.id)
     return Regions(before.slide, row.revision, sha256, ordered, row)

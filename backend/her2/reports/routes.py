@@ -77,7 +77,9 @@ def request_report(
             return ReportJob.of(known[1], known[0].id)
         frozen = service.freeze(session, blobs, settings, slide_id, wanted.wanted())
     with database.writing() as session:
-        report, job = service.request(session, frozen, by=user, idempotency_key=idempotency_key)
+        report, job = service.request(
+            session, settings, frozen, by=user, idempotency_key=idempotency_key
+        )
         return ReportJob.of(job, report.id)
 
 
@@ -265,6 +267,7 @@ def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
 @router.post("/reports/{report_id}/cells", status_code=status.HTTP_202_ACCEPTED)
 def decide_cells(
     database: CurrentDatabase,
+    settings: CurrentSettings,
     blobs: BlobStore,
     user: Pathologist,
     report_id: str,
@@ -275,7 +278,13 @@ def decide_cells(
         measured = service.measured_in(session, blobs, report_id)
     with database.writing() as session:
         report, job = service.decide(
-            session, report_id, wanted.decisions(), measured, reason=wanted.reason, by=user
+            session,
+            settings,
+            report_id,
+            wanted.decisions(),
+            measured,
+            reason=wanted.reason,
+            by=user,
         )
         return ReportJob.of(job, report.id)
 
@@ -326,6 +335,7 @@ def amend_report(
     with database.writing() as session:
         report, job = service.amend(
             session,
+            settings,
             report_id,
             frozen,
             reason=wanted.reason,
@@ -336,6 +346,8 @@ def amend_report(
 
 
 @router.post("/reports/{report_id}/verify", status_code=status.HTTP_202_ACCEPTED)
-def verify_report(session: WriteSession, user: Viewer, report_id: str) -> JobOut:
+def verify_report(
+    session: WriteSession, settings: CurrentSettings, user: Viewer, report_id: str
+) -> JobOut:
     """Compute a report again from its inputs; the job fails with what differs, if anything does."""
-    return JobOut.model_validate(service.verify(session, report_id, by=user))
+    return JobOut.model_validate(service.verify(session, settings, report_id, by=user))

@@ -19,9 +19,10 @@ from backend.her2.reports.tables import (
 )
 from backend.her2.scores import statements
 from backend.her2.scores.statements import Statements
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey, same_request
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.states import move, move_or_conflict
 from backend.kit.errors import Conflict, NotFound, Unprocessable
@@ -107,7 +108,12 @@ def freeze(
 
 
 def request(
-    session: Session, frozen: Frozen, *, by: User, idempotency_key: IdempotencyKey | None = None
+    session: Session,
+    settings: Settings,
+    frozen: Frozen,
+    *,
+    by: User,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> tuple[Report, Job]:
     """Ask for a frozen slide to be scored; the same request that is going on is returned."""
     if known := asked_before(session, idempotency_key):
@@ -130,7 +136,7 @@ def request(
         assay=assay,
         ish=wanted.ish.entered(by) if wanted.ish else said.ish,
     )
-    return start(session, report, by=by, idempotency_key=idempotency_key)
+    return start(session, settings, report, by=by, idempotency_key=idempotency_key)
 
 
 def amendable(session: Session, report_id: str) -> Report:
@@ -145,6 +151,7 @@ def amendable(session: Session, report_id: str) -> Report:
 
 def amend(
     session: Session,
+    settings: Settings,
     report_id: str,
     frozen: Frozen,
     *,
@@ -167,7 +174,7 @@ def amend(
         amends_id=old.id,
         amendment_reason=reason,
     )
-    return start(session, report, by=by, idempotency_key=idempotency_key)
+    return start(session, settings, report, by=by, idempotency_key=idempotency_key)
 
 
 def latest(*entered: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -184,11 +191,16 @@ def asked_before(
 
 
 def start(
-    session: Session, report: Report, *, by: User, idempotency_key: IdempotencyKey | None
+    session: Session,
+    settings: Settings,
+    report: Report,
+    *,
+    by: User,
+    idempotency_key: IdempotencyKey | None,
 ) -> tuple[Report, Job]:
     session.add(report)
     session.flush()
-    job = compute(session, report, by=by, idempotency_key=idempotency_key)
+    job = compute(session, settings, report, by=by, idempotency_key=idempotency_key)
     audit.record(
         session,
         by,
@@ -204,10 +216,16 @@ def start(
 
 
 def compute(
-    session: Session, report: Report, *, by: User, idempotency_key: IdempotencyKey | None = None
+    session: Session,
+    settings: Settings,
+    report: Report,
+    *,
+    by: User,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> Job:
     job = jobs.enqueue(
         session,
+        settings,
         JobKind.REPORT,
         report.id,
         requested_by=by.id,
@@ -218,10 +236,10 @@ def compute(
     return job
 
 
-def verify(session: Session, report_id: str, *, by: User) -> Job:
+def verify(session: Session, settings: Settings, report_id: str, *, by: User) -> Job:
     """Ask for a report to be computed again from its inputs and compared."""
     report = computed(session, report_id)
-    return jobs.enqueue(session, JobKind.VERIFY_REPORT, report.id, requested_by=by.id)
+    return jobs.enqueue(session, settings, JobKind.VERIFY_REPORT, report.id, requested_by=by.id)
 
 
 def edits_of(session: Session, report_id: str) -> Sequence[CellEdit]:
@@ -247,6 +265,7 @@ def measured_in(session: Session, blobs: Blobs, report_id: str) -> list[int]:
 
 def decide(
     session: Session,
+    settings: Settings,
     report_id: str,
     decisions: Sequence[Decision],
     measured: Sequence[int],
@@ -295,7 +314,7 @@ def decide(
         edits=[first, first + len(decisions) - 1],
         reason=reason,
     )
-    return report, compute(session, report, by=by)
+    return report, compute(session, settings, report, by=by)
 
 
 def labels_of(blobs: Blobs, report: Report) -> list[int]:
@@ -332,7 +351,7 @@ def finish(
 
 
 @jobs.on_failure(JobKind.REPORT)
-def give_up(session: Session, job: Job, problem: dict[str, Any]) -> None:
+def give_up(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """Tell the report why its job ended."""
     kept = {key: problem[key] for key in ("code", "detail") if key in problem}
     move(session, Report, job.subject, ReportState.FAILED, problem=kept)

@@ -20,6 +20,7 @@ from backend.jobs.schemas import JobOut
 from backend.kit.dependencies import (
     BlobStore,
     CurrentDatabase,
+    CurrentSettings,
     ReadSession,
     WriteSession,
 )
@@ -51,14 +52,20 @@ def get_score(session: ReadSession, blobs: BlobStore, _: Viewer, slide_id: str) 
 
 @router.put("/score", status_code=status.HTTP_202_ACCEPTED)
 def put_score(
-    session: WriteSession, blobs: BlobStore, user: Pathologist, slide_id: str, wanted: ScoreIn
+    session: WriteSession,
+    settings: CurrentSettings,
+    blobs: BlobStore,
+    user: Pathologist,
+    slide_id: str,
+    wanted: ScoreIn,
 ) -> JobOut:
     """Begin to score a slide live, or change the rules, what-if thresholds or what is said of it.
 
     That is: cytoplasm that hides membranes, an in situ hybridisation. Reports take it over.
     """
     begins = service.find(session, slide_id) is None
-    job = service.begin(session, blobs, slide_id, wanted.changes(begins=begins), by=user)
+    changes = wanted.changes(begins=begins)
+    job = service.begin(session, settings, blobs, slide_id, changes, by=user)
     return JobOut.model_validate(job)
 
 
@@ -85,6 +92,7 @@ def get_cells(
 @router.post("/cells/decisions", status_code=status.HTTP_202_ACCEPTED)
 def decide(
     database: CurrentDatabase,
+    settings: CurrentSettings,
     blobs: BlobStore,
     user: Pathologist,
     slide_id: str,
@@ -94,7 +102,7 @@ def decide(
     with database.reading() as session:
         placed = service.place(session, blobs, slide_id, wanted.made())
     with database.writing() as session:
-        job = service.decide(session, slide_id, placed, reason=wanted.reason, by=user)
+        job = service.decide(session, settings, slide_id, placed, reason=wanted.reason, by=user)
         return JobOut.model_validate(job)
 
 

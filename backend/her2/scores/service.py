@@ -21,14 +21,16 @@ from backend.her2.scores.changes import go, held, touch
 from backend.her2.scores.statements import FILE as STATEMENTS
 from backend.her2.scores.statements import Statements
 from backend.her2.scores.tables import CellDecision, LiveScore, ScoreState
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.states import move
 from backend.kit.errors import Conflict, Unprocessable
 from backend.kit.storage.blobs import Blobs
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
+from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 
 MOST_DECISIONS = 20_000
@@ -87,7 +89,13 @@ def find(session: Session, slide_id: str) -> LiveScore | None:
 
 
 def begin(
-    session: Session, blobs: Blobs, slide_id: str, changes: dict[str, Any], *, by: User
+    session: Session,
+    settings: Settings,
+    blobs: Blobs,
+    slide_id: str,
+    changes: dict[str, Any],
+    *,
+    by: User,
 ) -> Job:
     """Begin to score a slide, or score it otherwise.
 
@@ -123,7 +131,7 @@ def begin(
         after.keep(blobs, row)
     audit.record(session, by, "score.asked", "slide", slide_id, **changes)
     session.flush()
-    job = touch(session, slide_id)
+    job = touch(session, settings, slide_id)
     assert job is not None
     return job
 
@@ -162,7 +170,13 @@ def place(
 
 
 def decide(
-    session: Session, slide_id: str, placed: Sequence[Decision], *, reason: str, by: User
+    session: Session,
+    settings: Settings,
+    slide_id: str,
+    placed: Sequence[Decision],
+    *,
+    reason: str,
+    by: User,
 ) -> Job:
     """Log decisions on nuclei and have the slide scored with them."""
     followed(session, slide_id)
@@ -199,7 +213,7 @@ def decide(
         reason=reason,
     )
     session.flush()
-    job = touch(session, slide_id)
+    job = touch(session, settings, slide_id)
     assert job is not None
     return job
 
@@ -299,7 +313,7 @@ def keep(session: Session, slide_id: str, made: Made, *, last: bool) -> LiveScor
 
 
 @jobs.on_failure(JobKind.SCORE)
-def give_up(session: Session, job: Job, problem: dict[str, Any]) -> None:
+def give_up(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """Tell the score why its job ended; the next change tries again.
 
     Where a change has asked for another job meanwhile, that one's end is the score's.

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
-from backend.her2.scores import changes as scores
 from backend.kit.conditional import revision_etag
 from backend.kit.db.states import move
 from backend.kit.errors import Conflict, NotFound, PreconditionFailed
+from backend.kit.facts import tell
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import (
     effort,
@@ -19,12 +19,12 @@ from backend.learning.annotations import (
     proposals,
     telling,
 )
+from backend.learning.annotations.facts import MaskSaved
 from backend.learning.annotations.masks import Mask
 from backend.learning.annotations.proposals import Distance
 from backend.learning.annotations.tables import Annotation, Source
 from backend.learning.predictions import service as predictions
 from backend.learning.predictions.tables import Prediction
-from backend.learning.rounds import service as rounds
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
@@ -162,8 +162,7 @@ def submit(
         **telling.facts(annotation, taken_from),
     )
     telling.tell(session, patch, annotation, taken_from)
-    scores.touch(session, slide.id)
-    rounds.consider(session, settings)
+    tell(session, settings, MaskSaved(slide.id, patch.id, annotation.revision))
     return Written(annotation, new=True, taken_from=taken_from)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import ACTIVE, Job, JobKind
+from backend.jobs.tables import ACTIVE, Job
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
 from backend.learning.label_issues.tables import (
@@ -20,7 +21,7 @@ from backend.learning.label_issues.tables import (
     LabelIssue,
     LabelJudgement,
 )
-from backend.settings import Settings, get_settings
+from backend.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ def finish(
 
 
 @jobs.on_failure(JobKind.AUDIT_LABELS)
-def give_up(session: Session, job: Job, problem: dict[str, Any]) -> None:
+def give_up(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """Throw a failed or cancelled audit's checkpoints away; the last whole one stays shown."""
-    after_commit(session, partial(forget, get_settings(), job.id))
+    after_commit(session, partial(forget, settings, job.id))
 
 
 def audit_folder(settings: Settings, job_id: str) -> Path:

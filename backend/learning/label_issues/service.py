@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, joinedload
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey, same_request
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.errors import BadRequest, NotFound, Unprocessable
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations.tables import Annotation
@@ -88,6 +89,7 @@ def request(
     sha256 = Blobs(settings.blob_folder).put(snapshot.document())
     job = jobs.enqueue(
         session,
+        settings,
         JobKind.AUDIT_LABELS,
         SUBJECT,
         requested_by=by.id,

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from backend.kit.dependencies import ReadSession, WriteSession
+from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.kit.paging import Cursor, Limit, Page
-from backend.learning.model_versions import activation, service
+from backend.learning.model_versions import service
 from backend.learning.model_versions.schemas import ModelVersionOut
 from backend.people.users.guards import Pathologist, Viewer
 
@@ -30,7 +30,8 @@ def get_model_version(session: ReadSession, user: Viewer, model_version_id: str)
 
 @router.post("/{model_version_id}/activate")
 def activate_model_version(
-    session: WriteSession, user: Pathologist, model_version_id: str
+    session: WriteSession, settings: CurrentSettings, user: Pathologist, model_version_id: str
 ) -> ModelVersionOut:
     """Make a version the one that predicts (also a way back); slides are predicted again."""
-    return ModelVersionOut.model_validate(activation.activate(session, model_version_id, by=user))
+    version = service.activate(session, settings, model_version_id, by=user)
+    return ModelVersionOut.model_validate(version)

@@ -10,8 +10,13 @@ from sqlalchemy.orm import Session
 from backend.kit.db.states import move, move_or_conflict
 from backend.kit.errors import Conflict, NotFound, Unavailable
 from backend.kit.events.service import announce
+from backend.kit.facts import tell
 from backend.kit.paging import paginate
+from backend.learning.model_versions.facts import ModelActivated
 from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
+from backend.people.audit import service as audit
+from backend.people.users.tables import User
+from backend.settings import Settings
 
 COLD_START = "cold-start"
 EIGHT_BITS = "eight_bits"
@@ -186,6 +191,35 @@ def freeze_ranges(
 def give_up_training(session: Session, model_version_id: str, reason: str) -> None:
     """Mark a version whose training ended early; one that is finished stays as it is."""
     move(session, ModelVersion, model_version_id, ModelVersionState.FAILED, note=reason)
+
+
+def activate(
+    session: Session, settings: Settings, model_version_id: str, *, by: User
+) -> ModelVersion:
+    """Make a version active on a person's word, forward or back."""
+    version = get(session, model_version_id)
+    if version.state == ModelVersionState.ACTIVE:
+        return version
+    old = active(session)
+    switch(session, settings, version, requested_by=by.id)
+    audit.record(
+        session,
+        by,
+        "model_version.activated",
+        "model_version",
+        version.id,
+        name=version.name,
+        instead_of=old.name,
+    )
+    return version
+
+
+def switch(
+    session: Session, settings: Settings, version: ModelVersion, *, requested_by: str | None
+) -> None:
+    """Make a version active; what rests on the active one follows."""
+    make_active(session, version)
+    tell(session, settings, ModelActivated(version.id, requested_by))
 
 
 def make_active(session: Session, version: ModelVersion) -> None:

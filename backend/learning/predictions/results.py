@@ -12,10 +12,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.her2.scores import changes as scores
 from backend.kit.db.base import now
 from backend.kit.events.service import announce
+from backend.kit.facts import tell
+from backend.learning.predictions.facts import PredictionFinished
 from backend.learning.predictions.tables import PatchPrediction, Prediction, PredictionShard
+from backend.settings import Settings
 from backend.slides.patches import service as patches
 from backend.slides.patches.tables import Patch, PatchState
 
@@ -179,7 +181,7 @@ def rank(session: Session, prediction_id: str, places: Sequence[Place]) -> None:
         )
 
 
-def finish(session: Session, prediction: Prediction) -> None:
+def finish(session: Session, settings: Settings, prediction: Prediction) -> None:
     """Mark a prediction whole and give it its hash: that of its shards', row by row."""
     session.get_one(Prediction, prediction.id)
     shards = finished_shards(session, prediction.id)
@@ -189,7 +191,8 @@ def finish(session: Session, prediction: Prediction) -> None:
         .where(Prediction.id == prediction.id)
         .values(finished_at=now(), sha256=hashlib.sha256(text.encode()).hexdigest())
     )
-    scores.touch(session, prediction.slide_id)
+    fact = PredictionFinished(prediction.slide_id, prediction.model_version_id)
+    tell(session, settings, fact)
 
 
 def announce_proposals(session: Session, prediction: Prediction, *, finished: bool) -> None:

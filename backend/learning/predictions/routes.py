@@ -25,6 +25,7 @@ router = APIRouter(tags=["predictions"])
 @router.post("/slides/{slide_id}/predictions", status_code=status.HTTP_202_ACCEPTED)
 def request_prediction(
     session: WriteSession,
+    settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
     wanted: PredictionIn,
@@ -34,6 +35,7 @@ def request_prediction(
     service.require_measured(slides.get(session, slide_id))
     job = service.request(
         session,
+        settings,
         slide_id,
         model_version_id=wanted.model_version,
         box=wanted.region(),

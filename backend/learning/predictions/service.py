@@ -9,17 +9,20 @@ from functools import partial
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
-from backend.jobs.tables import ACTIVE, Job, JobKind
+from backend.jobs.tables import ACTIVE, Job
 from backend.kit.db.outbox import after_commit
 from backend.kit.errors import Conflict, NotFound, Unprocessable
+from backend.kit.facts import on
 from backend.kit.geometry import Region0
 from backend.kit.storage import pyramids
 from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.facts import ModelActivated
 from backend.learning.model_versions.tables import ModelVersion, ModelVersionState
 from backend.learning.predictions.tables import PatchPrediction, Prediction, PredictionShard
-from backend.settings import Settings, get_settings
+from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.grid import (
@@ -73,6 +76,7 @@ class ShardRange:
 
 def request(
     session: Session,
+    settings: Settings,
     slide_id: str,
     *,
     model_version_id: str | None = None,
@@ -96,11 +100,12 @@ def request(
     if box is None:
         kind, params = JobKind.PREDICT, {}
     else:
-        shards = str(shards_under(slide, box, get_settings().analysis_mpp))
+        shards = str(shards_under(slide, box, settings.analysis_mpp))
         kind, params = JobKind.PREDICT_VIEWPORT, {"shards": shards}
         subject = f"{subject}:{shards}"
     return jobs.enqueue(
         session,
+        settings,
         kind,
         subject,
         params=params,
@@ -109,13 +114,13 @@ def request(
     )
 
 
-def request_all(
-    session: Session, slide_ids: Sequence[str], version: ModelVersion, *, requested_by: str | None
-) -> None:
-    """Ask for many whole slides at once, as `request` does for each."""
+@on(ModelActivated)
+def predict_again(session: Session, settings: Settings, fact: ModelActivated) -> None:
+    """Ask for every ready slide at once, as `request` does for each; masks stay as they are."""
+    version = model_versions.get(session, fact.model_version_id)
     require_trained(version)
-    subjects = [subject_of(slide_id, version) for slide_id in slide_ids]
-    jobs.enqueue_all(session, JobKind.PREDICT, subjects, requested_by=requested_by)
+    subjects = [subject_of(slide_id, version) for slide_id in slides.ready(session)]
+    jobs.enqueue_all(session, settings, JobKind.PREDICT, subjects, requested_by=fact.requested_by)
 
 
 def require_trained(version: ModelVersion) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response, status
 
 from backend.kit import conditional
-from backend.kit.dependencies import WriteSession
+from backend.kit.dependencies import CurrentSettings, WriteSession
 from backend.learning.review import service
 from backend.learning.review.schemas import Reviewed, ReviewIn, ReviewOut
 from backend.people.users.guards import Pathologist
@@ -18,6 +18,7 @@ router = APIRouter(tags=["annotations"])
 @router.post("/patches/{patch_id}/review", status_code=status.HTTP_201_CREATED)
 def review_patch(
     session: WriteSession,
+    settings: CurrentSettings,
     user: Pathologist,
     patch_id: str,
     verdict: ReviewIn,
@@ -28,6 +29,7 @@ def review_patch(
     base = None if if_match is None else conditional.base_revision(if_match)
     row = service.review(
         session,
+        settings,
         patch_id,
         by=user,
         verdict=verdict.verdict,

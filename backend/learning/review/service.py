@@ -2,13 +2,15 @@
 
 from sqlalchemy.orm import Session
 
-from backend.her2.scores import changes as scores
 from backend.kit.db.states import move
 from backend.kit.errors import Conflict, Forbidden
+from backend.kit.facts import tell
 from backend.learning.annotations import service as annotations
+from backend.learning.review.facts import MaskReviewed
 from backend.learning.review.tables import Review, Verdict
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
+from backend.settings import Settings
 from backend.slides.patches import service as patches
 from backend.slides.patches.tables import Patch, PatchState
 
@@ -25,6 +27,7 @@ class NotReviewable(Conflict):
 
 def review(
     session: Session,
+    settings: Settings,
     patch_id: str,
     *,
     by: User,
@@ -50,8 +53,7 @@ def review(
     row = Review(annotation_id=annotation.id, reviewer_id=by.id, verdict=verdict, comment=comment)
     session.add(row)
     session.flush()
-    # a mask that was returned counts no more
-    scores.touch(session, patch.slide_id)
+    tell(session, settings, MaskReviewed(patch.slide_id, patch.id))
     audit.record(
         session,
         by,

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
 from backend.kit.db.states import move, move_or_conflict
@@ -20,7 +21,7 @@ from backend.learning.rounds.tables import (
     RoundCurve,
     RoundState,
 )
-from backend.settings import Settings, get_settings
+from backend.settings import Settings
 
 
 def curves(session: Session, round_id: str) -> list[RoundCurve]:
@@ -69,14 +70,14 @@ def close(
 
 
 @jobs.on_failure(JobKind.TRAIN)
-def abandon(session: Session, job: Job, problem: dict[str, Any]) -> None:
+def abandon(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """End the round of a job that failed or was cancelled, and its half-trained version."""
     reason = str(problem.get("detail", "Training failed."))
     move(session, Round, job.subject, RoundState.ABANDONED, reason=reason, finished_at=now())
     row = session.get(Round, job.subject, populate_existing=True)
     if row is not None and row.model_version_id is not None:
         model_versions.give_up_training(session, row.model_version_id, reason)
-    after_commit(session, partial(forget_training, get_settings(), job.subject))
+    after_commit(session, partial(forget_training, settings, job.subject))
 
 
 def training_folder(settings: Settings, round_id: str) -> Path:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job, JobState
 from backend.kit.contract import Failure, Shown
 from backend.learning.rounds.service import RoundView
 from backend.learning.rounds.tables import RoundCurve, RoundState

@@ -10,15 +10,16 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-# loaded with this module: whoever can end a training job must also end its round
-import backend.learning.rounds.course  # noqa: F401
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey, same_request
-from backend.jobs.tables import Job, JobKind
+from backend.jobs.tables import Job
 from backend.kit.errors import NotFound, Unprocessable
 from backend.kit.events.service import announce
+from backend.kit.facts import on
 from backend.kit.paging import paginate
 from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations.facts import MaskSaved
 from backend.learning.annotations.tables import Annotation
 from backend.learning.model_versions import service as model_versions
 from backend.learning.rounds import gold_masks
@@ -134,6 +135,7 @@ def start(
         return running, True
     job = jobs.enqueue(
         session,
+        settings,
         JobKind.TRAIN,
         row.id,
         requested_by=requested_by,
@@ -261,6 +263,11 @@ def gold_counted(session: Session) -> int:
     if active is None:
         return len(ids)
     return len(gold_masks.counting(session, ids, [active]).annotation_ids)
+
+
+@on(MaskSaved)
+def after_mask(session: Session, settings: Settings, fact: MaskSaved) -> None:
+    consider(session, settings)
 
 
 def consider(session: Session, settings: Settings) -> Round | None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.jobs.tables import Job, JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import Job, JobState
 from backend.kit.contract import Failure
 from backend.learning.model_versions.tables import ModelVersion, ModelVersionState
 from backend.slides.catalogue.schemas import LiveJob, SlideOut

@@ -102,6 +102,7 @@ def read_slide(user: Viewer, session: ReadSession, slide_id: str, response: Resp
 def change_slide(
     user: Pathologist,
     session: WriteSession,
+    settings: CurrentSettings,
     slide_id: str,
     changes: SlideChange,
     response: Response,
@@ -112,7 +113,7 @@ def change_slide(
     With If-Match: only if nobody changed the slide meanwhile.
     """
     concurrency.require_seen(session, slide_id, if_match)
-    changed = service.change(session, slide_id, changes.named(), by=user)
+    changed = service.change(session, settings, slide_id, changes.named(), by=user)
     response.headers["ETag"] = concurrency.etag(changed)
     return describe(session, [changed])[0]
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from backend.jobs.tables import JobKind, JobState
+from backend.job_kinds import JobKind
+from backend.jobs.tables import JobState
 from backend.kit.contract import FULL, Failure
 from backend.slides.catalogue.tables import SlideState
 

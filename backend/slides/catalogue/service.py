@@ -8,8 +8,9 @@ from sqlalchemy import Select, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import ACTIVE, Job, JobKind
+from backend.jobs.tables import ACTIVE, Job
 from backend.kit.db.outbox import after_commit
 from backend.kit.db.session import get_database
 from backend.kit.db.states import move, move_or_conflict
@@ -73,6 +74,12 @@ def listing(state: SlideState | None = None, case_id: str | None = None) -> Sele
     return statement
 
 
+def ready(session: Session) -> Sequence[str]:
+    """Return the slides that models can see, oldest first."""
+    statement = select(Slide.id).where(Slide.state == SlideState.READY).order_by(Slide.id)
+    return session.scalars(statement).all()
+
+
 def slide_of(job: Job) -> str:
     """Return the slide a job works on: its subject begins with the slide's id."""
     return job.subject.partition(":")[0]
@@ -87,6 +94,7 @@ def active_jobs(session: Session) -> Sequence[Job]:
 
 def create(
     session: Session,
+    settings: Settings,
     *,
     sha256: str,
     byte_size: int,
@@ -98,7 +106,7 @@ def create(
 ) -> tuple[Slide, bool]:
     """Return the slide of a received file and whether it was known; a failed one is tried again."""
     if known := with_content(session, sha256):
-        return again(session, known, mpp=mpp), True
+        return again(session, settings, known, mpp=mpp), True
     slide = Slide(
         sha256=sha256,
         byte_size=byte_size,
@@ -116,9 +124,9 @@ def create(
         twin = with_content(session, sha256)
         if twin is None:
             raise
-        return again(session, twin, mpp=mpp), True
+        return again(session, settings, twin, mpp=mpp), True
     announce(session, Slide.TOPIC, slide.id, {"state": str(SlideState.UPLOADED)})
-    jobs.enqueue(session, JobKind.INGEST, slide.id, requested_by=created_by)
+    jobs.enqueue(session, settings, JobKind.INGEST, slide.id, requested_by=created_by)
     return slide, False
 
 
@@ -126,14 +134,14 @@ def with_content(session: Session, sha256: str) -> Slide | None:
     return session.scalar(select(Slide).where(Slide.sha256 == sha256))
 
 
-def again(session: Session, slide: Slide, *, mpp: float | None) -> Slide:
+def again(session: Session, settings: Settings, slide: Slide, *, mpp: float | None) -> Slide:
     """Take a file that is here already: go on where the first try could not."""
     if slide.state == SlideState.FAILED or (slide.state == SlideState.NEEDS_MPP and mpp):
-        ingest_again(session, slide, mpp=mpp)
+        ingest_again(session, settings, slide, mpp=mpp)
     return slide
 
 
-def ingest_again(session: Session, slide: Slide, *, mpp: float | None) -> None:
+def ingest_again(session: Session, settings: Settings, slide: Slide, *, mpp: float | None) -> None:
     values: dict[str, Any] = {"mpp": mpp, "mpp_source": "person"} if mpp else {}
     move_or_conflict(
         session,
@@ -144,11 +152,13 @@ def ingest_again(session: Session, slide: Slide, *, mpp: float | None) -> None:
         problem=None,
         **values,
     )
-    jobs.enqueue(session, JobKind.INGEST, slide.id)
+    jobs.enqueue(session, settings, JobKind.INGEST, slide.id)
     session.refresh(slide)
 
 
-def change(session: Session, slide_id: str, changes: dict[str, Any], *, by: User) -> Slide:
+def change(
+    session: Session, settings: Settings, slide_id: str, changes: dict[str, Any], *, by: User
+) -> Slide:
     """Apply what a person named; a pixel size makes a waiting or failed slide go on."""
     slide = get(session, slide_id)
     for field in ("case_id", "block", "stain"):
@@ -156,7 +166,7 @@ def change(session: Session, slide_id: str, changes: dict[str, Any], *, by: User
             setattr(slide, field, changes[field])
     session.flush()
     if changes.get("mpp") is not None:
-        change_pixel_size(session, slide, changes["mpp"])
+        change_pixel_size(session, settings, slide, changes["mpp"])
     if changes.get("archived") is not None:
         archive(session, slide, archived=changes["archived"])
     said = {"mpp": changes["mpp"]} if changes.get("mpp") else {}
@@ -164,7 +174,7 @@ def change(session: Session, slide_id: str, changes: dict[str, Any], *, by: User
     return slide
 
 
-def change_pixel_size(session: Session, slide: Slide, mpp: float) -> None:
+def change_pixel_size(session: Session, settings: Settings, slide: Slide, mpp: float) -> None:
     """Set the pixel size and ingest; refuse where work of people rests on the old one."""
     if slide.state in {SlideState.UPLOADED, SlideState.INGESTING}:
         raise SlideBusy("The slide is being read; set its pixel size when that has ended.")
@@ -176,7 +186,7 @@ def change_pixel_size(session: Session, slide: Slide, mpp: float) -> None:
                 "The slide has annotations drawn at its present pixel size, so the size stays. "
                 "An administrator may delete the slide and upload it anew."
             )
-    ingest_again(session, slide, mpp=mpp)
+    ingest_again(session, settings, slide, mpp=mpp)
 
 
 def is_annotated(session: Session, slide_id: str) -> bool:
@@ -201,7 +211,7 @@ def remove(session: Session, slide_id: str, settings: Settings, *, by: User) -> 
     slide = get(session, slide_id)
     for job in active_jobs(session):
         if slide_of(job) == slide_id:
-            jobs.cancel(session, job.id)
+            jobs.cancel(session, settings, job.id)
     try:
         with session.begin_nested():
             session.execute(delete(Slide).where(Slide.id == slide_id))
@@ -228,7 +238,7 @@ def remove_files(slide: Slide, settings: Settings) -> None:
 
 
 @jobs.on_failure(JobKind.INGEST)
-def ingest_failed(session: Session, job: Job, problem: dict[str, Any]) -> None:
+def ingest_failed(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """Tell the slide why its ingest ended; a slide deleted meanwhile is past caring."""
     kept = {key: problem[key] for key in ("code", "detail") if key in problem}
     move(session, Slide, job.subject, SlideState.FAILED, problem=kept)

@@ -188,6 +188,7 @@ def make_slide(
         waited = former is not None and former.state == SlideState.NEEDS_MPP
         slide, known = slides.create(
             session,
+            settings,
             sha256=sha256,
             byte_size=byte_size,
             name=facts.filename,
