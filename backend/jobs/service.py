@@ -287,7 +287,7 @@ def settle_failure(session: Session, settings: Settings, job_id: str, problem: P
     (wiring.listen), and what waits for the job would wait for ever.
     """
     job = session.get_one(Job, job_id, populate_existing=True)
-    if job.kind not in WITHOUT_ROW:
+    if job.kind in ON_FAILURE or job.kind not in WITHOUT_ROW:
         ON_FAILURE[job.kind](session, settings, job, dict(problem))
 
 
