@@ -26,7 +26,7 @@ SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 KINDS = """
 import sys
 from backend.jobs.service import ON_FAILURE
-from backend.jobs.tables import WITHOUT_ROW, JobKind
+from backend.job_kinds import WITHOUT_ROW, JobKind
 import worker.reaper
 print(sorted(set(JobKind) - set(ON_FAILURE) - WITHOUT_ROW), "torch" in sys.modules)
 print(sorted(WITHOUT_ROW & set(ON_FAILURE)))
