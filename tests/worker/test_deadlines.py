@@ -107,6 +107,7 @@ def test_a_hung_job_fails_in_words_and_its_worker_works_on(
     ):
         monkeypatch.setenv(f"MEMBRANA_{name}", value)
     get_settings.cache_clear()
+    settings = get_settings()
     slide_id = slide_that_hangs(database, settings)
     with database.reading() as session:
         [hung] = session.query(Job).all()
@@ -144,6 +145,7 @@ def test_a_worker_whose_pool_process_was_killed_works_on(
     for name, value in (("REAPER_SECONDS", "0.5"), ("RING_AGAIN_SECONDS", "2")):
         monkeypatch.setenv(f"MEMBRANA_{name}", value)
     get_settings.cache_clear()
+    settings = get_settings()
     with database.writing() as session:
         first = jobs.enqueue(session, settings, JobKind.CLEANUP, "first").id
     with worker(settings.data) as child:
