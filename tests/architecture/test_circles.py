@@ -6,18 +6,11 @@ from documents.imports import ROOTS, circles, file_imports, room_imports
 
 KNOWN: dict[str, set[tuple[str, str]]] = {
     "backend": {
-        ("backend.her2.scores", "backend.exchange.reports"),
         ("backend.her2.scores", "backend.her2.reports"),
         ("backend.kit.db", "backend.kit.events"),
         ("backend.learning.annotations", "backend.exchange.reports"),
         ("backend.learning.annotations", "backend.her2.regions"),
-        ("backend.learning.annotations", "backend.her2.scores"),
-        ("backend.learning.annotations", "backend.learning.rounds"),
-        ("backend.learning.model_versions", "backend.learning.predictions"),
-        ("backend.learning.predictions", "backend.her2.scores"),
         ("backend.learning.predictions", "backend.learning.annotations"),
-        ("backend.settings", "backend.jobs"),
-        ("backend.slides.catalogue", "backend.learning.model_versions"),
         ("backend.slides.catalogue", "backend.slides.patches"),
         ("backend.slides.patches", "backend.her2.scores"),
         ("backend.slides.patches", "backend.learning.predictions"),
