@@ -1,7 +1,6 @@
 """`membrana up`: database, broker, API and workers of one machine as one tree of processes."""
 
 import contextlib
-import fcntl
 import ipaddress
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from filelock import FileLock, Timeout
 
 from backend.client import Client
 from backend.kit.db.migrate import upgrade
@@ -80,16 +80,15 @@ def watch(tree: Tree, settings: Settings, entrance: str | None, slide: "DemoSlid
 @contextlib.contextmanager
 def only_one(data: Path) -> Iterator[None]:
     """Hold the data folder. The kernel frees it when the process ends, however it ends."""
-    with (data / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Conflict(
-                f"Another Membrana runs on the data folder {data}. Stop it, or give another "
-                "folder with --data.",
-                code="data_folder_in_use",
-            ) from None
-        yield
+    try:
+        with FileLock(data / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise Conflict(
+            f"Another Membrana runs on the data folder {data}. Stop it, or give another folder "
+            "with --data.",
+            code="data_folder_in_use",
+        ) from None
 
 
 def check_port(settings: Settings) -> None:

@@ -41,6 +41,7 @@ from models.her2.white_point import measure_white
 from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place, tumour_mask
 from models.stain import WHITE, StainVectors, estimate_vectors
+from models.whole_file import whole_file
 from worker.commands.weights import predicted
 
 TRUE, PROPOSED = "true", "cold-start"
@@ -218,9 +219,8 @@ def kept(number: int, work: Path, masks: str) -> dict[str, Any]:
         before: dict[str, Any] = json.loads(path.read_text())
         return before
     row = run(number, masks)
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(row))
-    draft.replace(path)
+    with whole_file(path) as fresh:
+        fresh.write_text(json.dumps(row))
     return row
 
 

@@ -6,6 +6,7 @@ torch here; `models.out_of_fold` makes the probabilities.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,8 +14,7 @@ from enum import StrEnum
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from models.semisup.confident import flagged
+from cleanlab.filter import find_label_issues
 
 Masks = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -78,15 +78,35 @@ def find(masks: Masks, probability: Float) -> list[PatchIssues]:
     """
     if masks.shape != probability.shape:
         raise ValueError(f"masks {masks.shape} and probability {probability.shape} differ")
+    if not np.isfinite(probability).all():
+        raise ValueError("probabilities must be finite")
     judged = masks != IGNORE
     doubtful = np.zeros(masks.shape, np.bool_)
     if judged.any():
-        labels, seen = masks[judged] == MEMBRANE, probability[judged]
-        doubtful[judged] = flagged(labels, seen, least_count=round(LEAST_SHARE * labels.size))
+        doubtful[judged] = doubted(masks[judged] == MEMBRANE, probability[judged])
     return [
         PatchIssues(pixels, components(pixels, mask == MEMBRANE, own))
         for pixels, mask, own in zip(doubtful, masks, probability, strict=True)
     ]
+
+
+def doubted(labels: Bool, probability: Float) -> Bool:
+    """Return the labels that cleanlab finds doubtful, class by class; none where one is too rare.
+
+    The selector's own count of the same (models.semisup.confident) is for the training step and
+    every patch of a slide, where speed decides; an audit is run once.
+    """
+    share = labels.mean()
+    if min(share, 1 - share) < LEAST_SHARE:
+        return np.zeros_like(labels)
+    columns = np.stack([1 - probability, probability], axis=1)
+    with warnings.catch_warnings():
+        # it finds few issues where there are few
+        warnings.filterwarnings("ignore", "May not flag all label issues")
+        found: Bool = find_label_issues(
+            labels.astype(np.int64), columns, filter_by="prune_by_class", n_jobs=1
+        )
+    return found
 
 
 def components(doubtful: Bool, membrane: Bool, probability: Float) -> tuple[Component, ...]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from models.inference import TorchPredictor
 from models.label_issues import Folding
 from models.training import Progress, Stopped, TrainingConfig, never, train, unreported
+from models.whole_file import whole_file
 
 Images = npt.NDArray[np.uint8]
 Probability = npt.NDArray[np.float32]
@@ -88,7 +89,5 @@ def predicted(
 
 def keep(path: Path, probability: Probability) -> None:
     """Write a fold's result, whole or not at all."""
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
+    with whole_file(path) as fresh, fresh.open("wb") as file:
         np.save(file, probability)
-    fresh.replace(path)

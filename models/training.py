@@ -8,7 +8,6 @@ weights to the last bit.
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from models.presets import PRESETS, TrainingConfig, preset
 from models.semisup.method import Batch, Losses, Method
 from models.semisup.methods import METHODS
 from models.semisup.schedules import rate
+from models.whole_file import whole_file
 
 __all__ = [
     "PRESETS",
@@ -235,12 +235,8 @@ class Run:
         }
         if not self.group.leads:
             return
-        fresh = path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        with whole_file(path) as fresh:
+            torch.save(state, fresh)
 
     def restore(self, path: Path, fingerprint: str) -> None:
         """Go on from a checkpoint of this very training; any other is left alone.

@@ -18,7 +18,7 @@ import pyvips
 
 from backend.kit.errors import Unprocessable
 from backend.kit.geometry import Region0, SizePx
-from backend.kit.storage.blobs import sync_folder
+from backend.kit.storage.whole_files import sync_folder
 from backend.slides.catalogue.overview import read_over_gaps
 from backend.slides.reading.reader import RegionUnreadable, SlideReader
 from worker.layout import Layout

@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from backend.kit.errors import Unprocessable
-from backend.kit.storage.blobs import also_at, sync_folder
+from backend.kit.storage.blobs import also_at
+from backend.kit.storage.whole_files import sync_folder
 from backend.slides.reading import archives, dicom, mirax
 from backend.slides.reading.archives import ArchiveWithoutSlide
 from backend.slides.reading.dicom import DicomUnsupported, Instance

@@ -7,20 +7,21 @@ one that is no message all the same is put aside with a word.
 
 # mypy: disable-error-code="no-untyped-call"
 
-import fcntl
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
-from tempfile import NamedTemporaryFile
 from typing import Any
 
+from filelock import FileLock
 from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 from kombu.transport.filesystem import exchange_queue_t
 from kombu.utils.json import dumps, loads
 from uuid_utils import uuid7
+
+from backend.kit.storage.whole_files import whole_file
 
 log = logging.getLogger(__name__)
 HIDDEN = ".taken-"
@@ -35,14 +36,9 @@ class NoMessage(ValueError):
 def put_whole(file: Path, content: Any) -> None:
     """Write a file that appears whole or not at all; raise ChannelError."""
     try:
-        with NamedTemporaryFile(dir=file.parent, prefix=HIDDEN, delete=False) as draft:
-            try:
-                draft.write(dumps(content).encode())
-                draft.flush()
-                Path(draft.name).replace(file)
-            except OSError:
-                Path(draft.name).unlink(missing_ok=True)
-                raise
+        # a bell that a power cut takes away is rung again
+        with whole_file(file, prefix=HIDDEN, lasting=False) as draft:
+            draft.write(dumps(content).encode())
     except OSError as error:
         raise ChannelError(f"A message can't be written: {error.strerror}.") from error
 
@@ -119,8 +115,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Have the tables to oneself."""
-        with (self.control_folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(self.control_folder / ".lock"):
             yield
 
 

@@ -19,6 +19,7 @@ from models.study.machine import describe
 from models.study.protocol import Protocol, whole
 from models.study.runs import Cell
 from models.training import Progress
+from models.whole_file import whole_file
 
 JUDGED = (runs.VALIDATION, runs.TEST)
 
@@ -133,13 +134,8 @@ class Results:
             if old["weights_sha256"] == row["weights_sha256"]:
                 added = {part: old[part] for part in JUDGED if part in old} | added
         rows.append(added)
-        fresh = self.path.with_suffix(".new")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w") as file:
+        with whole_file(self.path) as fresh, fresh.open("w") as file:
             json.dump(self.content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
 
 
 def complete(

@@ -5,7 +5,6 @@ decide which moment's weights are judged and at which threshold (`stopping`), an
 between methods by that part of the rows. The test patches decide nothing.
 """
 
-import fcntl
 import hashlib
 import json
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from models import distributed, pixel_classifier
@@ -40,6 +40,7 @@ from models.training import (
     unreported,
     unwatched,
 )
+from models.whole_file import whole_file
 
 BATCH = 8
 CHECKPOINT = "checkpoint.pt"
@@ -266,14 +267,13 @@ def device_of(device: str, number: int) -> str:
 def alone(folder: Path, *, wait: bool) -> Iterator[None]:
     """Hold a folder: another process waits, or is refused with DatasetError."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DatasetError(
-                "study_running", f"Another process works in {folder}: wait for it or end it."
-            ) from error
-        yield
+    try:
+        with FileLock(folder / "lock", blocking=wait):
+            yield
+    except Timeout as error:
+        raise DatasetError(
+            "study_running", f"Another process works in {folder}: wait for it or end it."
+        ) from error
 
 
 def fit(
@@ -355,7 +355,5 @@ class Log:
             point = {"share": round(share, 3), "dice": round(dice, 4), "threshold": threshold}
             self.curve.append(point)
         kept = {"fingerprint": self.fingerprint, "curve": self.curve, "seconds": self.seconds}
-        fresh = self.path.with_suffix(".new")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(kept))
-        fresh.replace(self.path)
+        with whole_file(self.path) as fresh:
+            fresh.write_text(json.dumps(kept))

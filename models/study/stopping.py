@@ -15,6 +15,7 @@ from torch import nn
 
 from models.metrics.threshold import best_threshold
 from models.networks import Ensemble, NetworkConfig, save_ensemble
+from models.whole_file import whole_file
 
 VALIDATION, LAST = "validation", "last"
 MOMENTS = 20
@@ -30,9 +31,8 @@ def asked(patches: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
 
 def keep(network: nn.Module, config: NetworkConfig, path: Path) -> None:
     """Write a network's weights, whole or not at all."""
-    fresh = path.with_suffix(".new")
-    save_ensemble(Ensemble(config, network, ()), fresh)
-    fresh.replace(path)
+    with whole_file(path) as fresh:
+        save_ensemble(Ensemble(config, network, ()), fresh)
 
 
 def sha256_of(path: Path) -> str:

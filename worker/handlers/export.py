@@ -3,23 +3,23 @@
 The file is named by all that it follows from, so that a request finds the one that is of now.
 """
 
-import os
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from uuid_utils import uuid7
 
 from backend.exchange.masks import contents, service
 from backend.exchange.masks.contents import Contents, Origin
 from backend.exchange.reports.dicom import Identity, settled, source_of
 from backend.kit.errors import Conflict
-from backend.kit.storage.blobs import Blobs, sync_folder
+from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Pyramid
 from backend.kit.storage.shard_files import DRAFT
+from backend.kit.storage.whole_files import sync_folder, whole_file
 from backend.learning.annotations.drawn import Drawn
 from backend.learning.predictions import service as predictions
 from backend.slides.catalogue import service as slides
@@ -115,11 +115,10 @@ def box_of(patch: Origin) -> shapely.Polygon:
 def drafted(target: Path, content: bytes) -> Path:
     """Write the file whole beside its place, before the transaction that puts it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=target.parent, prefix=DRAFT, delete=False) as file:
+    place = target.with_name(f"{DRAFT}{uuid7()}")
+    with whole_file(place, prefix=DRAFT) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(file.name)
+    return place
 
 
 def settle(target: Path) -> None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from backend import __version__
@@ -16,6 +15,7 @@ from backend.her2.regions.geojson import Region
 from backend.kit.errors import Unprocessable
 from backend.kit.storage import pyramids
 from backend.kit.storage.blobs import Blobs, file_sha256
+from backend.kit.storage.whole_files import draft
 from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide
 from backend.slides.reading.reader import open_slide
@@ -236,32 +236,22 @@ def differences(before: Any, after: Any, place: str = "") -> list[str]:
 
 def put_cells(blobs: Blobs, cells: Cells) -> str:
     """Store cells; equal cells are equal bytes."""
-    with draft(blobs) as path:
+    with draft(blobs.folder) as file:
+        path = Path(file.name)
         cells.save(path)
         return adopted(blobs, path)
 
 
 def put_gzipped(blobs: Blobs, pieces: Iterable[str]) -> str:
     """Store text as gzip without a date, piece by piece."""
-    with draft(blobs) as path:
-        with (
-            path.open("wb") as file,
-            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed,
-        ):
+    with draft(blobs.folder) as file:
+        with gzip.GzipFile(
+            filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6
+        ) as packed:
             for piece in pieces:
                 packed.write(piece.encode())
-        return adopted(blobs, path)
-
-
-@contextmanager
-def draft(blobs: Blobs) -> Iterator[Path]:
-    blobs.folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=blobs.folder, prefix=".", delete=False) as file:
-        path = Path(file.name)
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
+        file.flush()
+        return adopted(blobs, Path(file.name))
 
 
 def adopted(blobs: Blobs, path: Path) -> str:

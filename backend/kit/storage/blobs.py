@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from backend.kit.errors import MembranaError, NotFound
+from backend.kit.storage.whole_files import sync_folder, whole_file
 
 SWEPT = ".swept-"
 """Begins the name of a blob that a sweep is about to delete."""
@@ -31,15 +31,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def also_at(source: Path, target: Path) -> None:
     """Give a file a second name; where a file system has no such thing, copy it, whole or not.
 
@@ -48,15 +39,8 @@ def also_at(source: Path, target: Path) -> None:
     with suppress(OSError):
         os.link(source, target)
         return
-    with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as draft:
-        try:
-            with source.open("rb") as content:
-                shutil.copyfileobj(content, draft)
-            draft.flush()
-            os.fsync(draft.fileno())
-            Path(draft.name).replace(target)
-        finally:
-            Path(draft.name).unlink(missing_ok=True)
+    with whole_file(target) as copy, source.open("rb") as content:
+        shutil.copyfileobj(content, copy)
 
 
 class Blobs:
@@ -85,14 +69,8 @@ class Blobs:
         sha256 = hashlib.sha256(data).hexdigest()
         if self.renew(sha256):
             return sha256
-        target = self.path(sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        with whole_file(self.path(sha256)) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(target)
-        sync_folder(target.parent)
         return sha256
 
     def adopt(self, source: Path, sha256: str) -> Path:

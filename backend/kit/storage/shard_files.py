@@ -5,16 +5,14 @@ wait for it; the layout is simple and written down (zarr-specs, codec "sharding_
 the chunks, then where each lies as (offset, length), little-endian uint64, then the crc32c of that.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.kit.storage.blobs import sync_folder
+from backend.kit.storage.whole_files import whole_file
 
 Pixels = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int]
@@ -88,9 +86,5 @@ def replace_one(path: Path, content: bytes | None, drafts: Path) -> None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=drafts, prefix=DRAFT, delete=False) as file:
+    with whole_file(path, drafts=drafts, prefix=DRAFT) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
-    sync_folder(path.parent)

@@ -1,0 +1,47 @@
+"""Files that appear under their name whole or not at all, and stay there after a power cut."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+
+@contextmanager
+def whole_file(
+    target: Path, *, drafts: Path | None = None, prefix: str = ".", lasting: bool = True
+) -> Iterator[IO[bytes]]:
+    """Yield what is written; at the end it stands at `target`, after an error nothing does.
+
+    drafts: a folder of the same file system to write in, if not the target's. prefix: of the
+    draft's name. lasting: also after a power cut, at the cost of waiting for the disk.
+    """
+    with draft(drafts or target.parent, prefix=prefix) as file:
+        yield file
+        file.flush()
+        if lasting:
+            os.fsync(file.fileno())
+        Path(file.name).replace(target)
+    if lasting:
+        sync_folder(target.parent)
+
+
+@contextmanager
+def draft(folder: Path, *, prefix: str = ".") -> Iterator[IO[bytes]]:
+    """Yield a file without a name of its own; it goes at the end unless it was moved."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder, prefix=prefix, delete=False) as file:
+        try:
+            yield file
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
