@@ -2,7 +2,9 @@
 
 from backend import health, metrics
 from backend.events import routes as events
+from backend.exchange.masks import geojson_routes as annotations_geojson
 from backend.exchange.masks import routes as exports
+from backend.exchange.reports import routes as report_files
 from backend.her2.regions import routes as regions
 from backend.her2.reports import routes as reports
 from backend.her2.reports import service as report_service
@@ -11,7 +13,6 @@ from backend.her2.scores import routes as scores
 from backend.her2.scores import service as score_service
 from backend.jobs import routes as jobs
 from backend.kit import facts
-from backend.learning.annotations import geojson_routes as annotations_geojson
 from backend.learning.annotations import routes as annotations
 from backend.learning.label_issues import course as audit_course
 from backend.learning.label_issues import routes as label_issues
@@ -44,6 +45,7 @@ ROUTES = (
     rounds,
     model_versions,
     label_issues,
+    report_files,
     reports,
     scores,
     jobs,

@@ -10,7 +10,7 @@ import shapely
 from httpx import Response
 from sqlalchemy import select
 
-from backend.learning.annotations import geojson_routes, imports
+from backend.exchange.masks import geojson_routes, imports
 from backend.learning.annotations.tables import Annotation
 from backend.people.audit.tables import AuditEntry
 from backend.people.users.tables import Role

@@ -16,10 +16,10 @@ import zarr
 from pycocotools.coco import COCO
 from zarr.storage import ZipStore
 
-from backend.exchange.masks import coco, contents
+from backend.exchange.masks import contents
 from backend.exchange.masks import service as exports
+from backend.exchange.masks.formats import NAMES, coco, dicom_seg, ome_zarr, png
 from backend.exchange.masks.manifest import Manifest
-from backend.exchange.masks.service import Format
 from backend.job_kinds import JobKind
 from backend.kit.storage.blobs import Blobs
 from backend.people.users.tables import Role
@@ -237,7 +237,7 @@ def test_proposals_fill_in_where_nobody_has_drawn_and_are_told_apart(
 
 @SQLITE
 def test_a_slide_without_masks_says_so(service: Service, slide_id: str) -> None:
-    for kind in Format:
+    for kind in NAMES:
         for proposals in ("false", "true"):
             answer = service.client.get(place(slide_id, kind, proposals=proposals))
             assert code(answer) == (409, "nothing_to_export"), kind
@@ -261,13 +261,13 @@ def test_masks_are_read_one_by_one_while_they_are_sent(service: Service, slide_i
     masks = annotated(service, slide_id)
     with service.database.reading() as session:
         found = contents.of_slide(session, slide_id, with_proposals=False)
-    for kind in (Format.PNG, Format.OME_ZARR):
+    for form in (png.FORMAT, ome_zarr.FORMAT):
         blobs = Counting(service.settings.blob_folder)
-        one_by_one(exports.archive(found, kind, service.database, blobs, service.settings), blobs)
+        one_by_one(exports.archive(found, form, service.database, blobs, service.settings), blobs)
         assert blobs.reads == len(masks)
     blobs = Counting(service.settings.blob_folder)
     items = found.items(service.database, blobs, service.settings)
-    one_by_one(coco.pieces(items, Manifest(found, Format.COCO, 0.25)), blobs)
+    one_by_one(coco.pieces(items, Manifest(found, "coco", 0.25)), blobs)
     assert blobs.reads == len(masks)
 
 
@@ -324,7 +324,11 @@ def test_a_dicom_slide_has_a_segmentation_once_its_job_is_done(service: Service)
     service.run_jobs((JobKind.EXPORT,))
     later = segmentation(viewer.get(there).content)
     assert later.SOPInstanceUID != mask.SOPInstanceUID
-    kept = list((service.settings.pyramid_folder / slide["sha256"]).glob(f"*{exports.ENDING}"))
+    kept = list(
+        (service.settings.pyramid_folder / slide["sha256"]).glob(
+            f"*{exports.ending_of(dicom_seg.FORMAT)}"
+        )
+    )
     assert len(kept) == 1
 
     request(service, slide["id"])

@@ -9,12 +9,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
-from backend.her2.reports.tables import CellAction
 from backend.her2.scores import service as scores
 from backend.her2.scores.cells import REACH_UM, nearest
 from backend.her2.scores.schemas import ScoreOut
 from backend.her2.scores.service import Decision
-from backend.her2.scores.tables import LiveScore
+from backend.her2.scores.tables import CellAction, LiveScore
 from backend.job_kinds import JobKind
 from models.her2.tiles import measure
 from tests.conftest import Service

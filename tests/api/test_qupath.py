@@ -14,6 +14,7 @@ import pytest
 import shapely
 
 from backend.exchange.reports import words
+from backend.her2.classes import CLASS_NAMES
 from backend.her2.reports.tables import Report
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
@@ -100,7 +101,7 @@ def test_cells_and_regions_come_back_as_they_were(service: Service) -> None:
     assert found[0].path_class == words.EXCLUDED
     for each, label in list(zip(found, cells.label.tolist(), strict=True))[1:]:
         name = CLASSES[label]
-        assert each.path_class == f"{name} {words.CLASSES[name]}"
+        assert each.path_class == f"{name} {CLASS_NAMES[name]}"
         assert "#{:02x}{:02x}{:02x}".format(*each.colour) == words.COLOURS[name]
     for name, column in MEASURES.items():
         values = [each.measurements[name] for each in found]

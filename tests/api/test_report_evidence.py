@@ -8,7 +8,7 @@ import pypdfium2
 import pytest
 from sqlalchemy import select
 
-from backend.her2.reports import exports, signing
+from backend.her2.reports import loading, signing
 from backend.her2.reports import service as reports
 from backend.her2.reports.schemas import ISH_WORDS
 from backend.her2.reports.tables import Report
@@ -153,7 +153,7 @@ def test_the_signature_binds_all_that_an_export_is_made_from(service: Service) -
     signed = sign(pathologist(service), report_id).json()
     with service.database.reading() as session:
         report = session.get_one(Report, report_id)
-        signature = exports.signature_of(report)
+        signature = loading.signature_of(report)
         assert signature is not None
 
         def sha256() -> str:

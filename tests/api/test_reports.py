@@ -12,10 +12,10 @@ from fhir.resources.R4B.bundle import Bundle
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import IntegrityError
 
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
 from backend.her2.reports.routes import throttle
 from backend.her2.reports.schemas import ProtocolName
 from backend.her2.reports.tables import CellEdit, Report
+from backend.kit.product import RESEARCH_USE_ONLY
 from backend.people.users.tables import Role
 from models.her2.protocols import names
 from tests.conftest import Service

@@ -9,10 +9,10 @@ import pydicom
 import pytest
 from highdicom.sr import CodedConcept, ComprehensiveSR
 
-from backend.exchange.reports import words
-from backend.exchange.reports.content import Content
 from backend.exchange.reports.dicom import Identity, settled
-from backend.exchange.reports.dicom_sr import answer, person_name, structured_report
+from backend.exchange.reports.structured_report import answer, person_name, structured_report
+from backend.her2.reports.content import Content
+from backend.kit.product import RESEARCH_USE_ONLY
 from tests.support.dicom_slide import MPP, source
 from tests.support.reported import AT, REGIONS, REPORT_ID, SHA, SIDE, URN, content
 
@@ -38,12 +38,12 @@ def test_the_score_and_what_it_rests_on(*, signed: bool) -> None:
     assert written(whole) == written(whole)
     made = read(whole)
     assert made.PreliminaryFlag == ("FINAL" if signed else "PRELIMINARY")
-    assert made.SeriesDescription == words.RESEARCH_USE_ONLY
+    assert made.SeriesDescription == RESEARCH_USE_ONLY
     assert made.PatientID == "ANON-17"
     [group] = made.content.get_image_measurement_groups()
     evaluations = dict(said(group))
     assert evaluations["85319-2"].value == "LA11842-4"
-    assert evaluations["intended-use"].meaning == words.RESEARCH_USE_ONLY
+    assert evaluations["intended-use"].meaning == RESEARCH_USE_ONLY
     assert evaluations["reason"].value == whole.document["reason"]
     assert ("signed-category" in evaluations) is signed
     assert ("ish" in evaluations) is signed

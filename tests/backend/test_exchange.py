@@ -12,17 +12,19 @@ from fhir.resources.R4B.bundle import Bundle
 from PIL import Image
 
 from backend.exchange.reports import words
-from backend.exchange.reports.content import Content
 from backend.exchange.reports.drawings import (
     PLACES,
     gallery_row,
     histogram_of,
     rounded_up,
 )
-from backend.exchange.reports.fhir import bundle, fhir
-from backend.exchange.reports.html import html
-from backend.exchange.reports.pdf import pages, pdf
+from backend.exchange.reports.formats.fhir import bundle, fhir
+from backend.exchange.reports.formats.html import html
+from backend.exchange.reports.formats.pdf import pages, pdf
 from backend.exchange.reports.printed import printed
+from backend.her2.classes import CLASS_NAMES
+from backend.her2.reports.content import Content
+from backend.kit.product import RESEARCH_USE_ONLY
 from models.her2.classes import CLASSES
 from models.her2.flags import SEVERITY
 from models.her2.protocols import load, names
@@ -104,7 +106,7 @@ def test_html_says_the_same_and_escapes_what_people_typed() -> None:
     seen = Texts(source)
     said = " ".join(seen.words)
     for part in (
-        words.RESEARCH_USE_ONLY,
+        RESEARCH_USE_ONLY,
         "24-H-1187 <A3>",
         "<b>fold</b>",
         "Dr. A. Osei",
@@ -140,10 +142,10 @@ def test_fhir_is_valid_r4b(*, signed: bool) -> None:
     assert report.id == REPORT_ID
     assert report.status == ("amended" if signed else "preliminary")
     assert {each.reference for each in report.result} <= addresses
-    assert words.RESEARCH_USE_ONLY in report.conclusion
+    assert RESEARCH_USE_ONLY in report.conclusion
     for each in json.loads(made)["entry"]:
         if each["resource"]["resourceType"] in {"DiagnosticReport", "Observation"}:
-            assert each["resource"]["meta"]["tag"][0]["display"] == words.RESEARCH_USE_ONLY
+            assert each["resource"]["meta"]["tag"][0]["display"] == RESEARCH_USE_ONLY
     for display in re.findall(r'"display": "([^"]*)"', made.decode()):
         assert len(display) <= 64
 
@@ -208,7 +210,7 @@ def test_0_plus_printed_as_0_keeps_its_percentage() -> None:
 
 
 def test_words_know_every_code() -> None:
-    assert tuple(words.CLASSES) == CLASSES
+    assert tuple(CLASS_NAMES) == CLASSES
     assert set(words.COLOURS) == {*CLASSES, words.EXCLUDED}
     assert set(words.FLAGS) == set(SEVERITY)
     for name in names():

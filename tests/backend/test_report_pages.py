@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from backend.exchange.reports import words
-from backend.exchange.reports.content import Content
-from backend.exchange.reports.pdf import pages, pdf
+from backend.exchange.reports.formats.pdf import pages, pdf
+from backend.her2.reports.content import Content
+from backend.kit.product import RESEARCH_USE_ONLY
 from tests.support.reported import URN, content
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -66,7 +67,7 @@ def test_every_page_has_the_statement_the_case_and_the_address() -> None:
     whole = content(signed=True)
     found = texts(pdf(whole))
     for number, page in enumerate(found, 1):
-        assert words.RESEARCH_USE_ONLY in page
+        assert RESEARCH_USE_ONLY in page
         assert whole.case in page
         assert URN in page
         assert f"page {number} of {len(found)}" in page

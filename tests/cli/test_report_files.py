@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from backend.exchange.reports import dicom_sr
+from backend.exchange.reports import structured_report
 from backend.exchange.reports.dicom import Identity, settled
-from backend.exchange.reports.fhir import fhir
-from backend.exchange.reports.html import html
-from backend.exchange.reports.pdf import pdf
+from backend.exchange.reports.formats.fhir import fhir
+from backend.exchange.reports.formats.html import html
+from backend.exchange.reports.formats.pdf import pdf
 from tests.support.dicom_slide import source
 from tests.support.reported import AT, REGIONS, REPORT_ID, SIDE, URN, content, included, measured
 from worker.commands.options import Refused
@@ -22,7 +22,9 @@ JSON = json.dumps({"amends": URN.replace("aa", "ab"), "urn": URN}).encode()
 
 
 def structured() -> bytes:
-    made = dicom_sr.structured_report(content(signed=True), REGIONS, source(SIDE, SIDE), IDENTITY)
+    made = structured_report.structured_report(
+        content(signed=True), REGIONS, source(SIDE, SIDE), IDENTITY
+    )
     return settled(made, IDENTITY, AT)
 
 

@@ -7,14 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from backend.exchange.reports.content import (
-    Content,
-    Edit,
-    Signature,
-    Version,
-)
 from backend.her2.regions.geojson import Region
 from backend.her2.regions.tables import RegionKind
+from backend.her2.reports.content import Content, Edit, Signature, Version
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
 from models.her2.evaluated import tissue_mm2

@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 import shapely
 
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.kit.product import RESEARCH_USE_ONLY
 from models.her2.classes import CLASSES
 from models.her2.pixels import Field, Regions
 from models.her2.protocols import load

@@ -11,7 +11,6 @@ from highdicom.ann import MicroscopyBulkSimpleAnnotations
 from highdicom.spatial import map_pixel_into_coordinate_system
 from pydicom.dataset import Dataset
 
-from backend.exchange.reports import words
 from backend.exchange.reports.dicom import (
     LOCAL,
     DicomIncomplete,
@@ -20,6 +19,7 @@ from backend.exchange.reports.dicom import (
     settled,
     source_of,
 )
+from backend.kit.product import RESEARCH_USE_ONLY
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 from models.her2.pixels import Field
@@ -64,7 +64,7 @@ def told_of_the_source(made: Dataset) -> None:
     assert made.StudyInstanceUID == given.StudyInstanceUID
     assert made.ContainerIdentifier == given.ContainerIdentifier
     assert made.SeriesInstanceUID != given.SeriesInstanceUID
-    assert made.SeriesDescription == words.RESEARCH_USE_ONLY
+    assert made.SeriesDescription == RESEARCH_USE_ONLY
     assert made.PerformedProcedureStepDescription == URN
     assert made.ContentDate == f"{AT:%Y%m%d}"
     [series] = made.ReferencedSeriesSequence
@@ -87,7 +87,7 @@ def test_annotations_hold_every_cell_that_counts() -> None:
         which = np.flatnonzero(counted & (cells.label == CLASSES.index(name)))
         assert group.number_of_annotations == len(which)
         assert group.annotated_property_type.value == "4421005"
-        assert group.AnnotationGroupDescription == words.RESEARCH_USE_ONLY
+        assert group.AnnotationGroupDescription == RESEARCH_USE_ONLY
         drawn = group.get_graphic_data(coordinate_type="2D")
         np.testing.assert_array_equal(np.stack(drawn)[..., :2], cells.membrane[which])
         names, values, units = group.get_measurements()

@@ -7,18 +7,19 @@ from typing import Annotated
 import typer
 
 from backend.cli import app, connect, say
+from backend.exchange.masks.formats import NAMES
 from backend.kit.storage.blobs import file_sha256
 from backend.progress import bar
 
 QUPATH = "qupath"
-FORMATS = (QUPATH, "png", "coco", "ome-zarr", "dicom-seg")
+KINDS = (QUPATH, *NAMES)
 
 
 @app.command()
 def export(
     slide: Annotated[str, typer.Argument(help="A slide's id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    kind: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = QUPATH,
+    kind: Annotated[str, typer.Option("--format", help=", ".join(KINDS))] = QUPATH,
     *,
     proposals: Annotated[
         bool,
@@ -29,8 +30,8 @@ def export(
 
     Prints JSON.
     """
-    if kind not in FORMATS:
-        raise typer.BadParameter(f"--format is one of {', '.join(FORMATS)}")
+    if kind not in KINDS:
+        raise typer.BadParameter(f"--format is one of {', '.join(KINDS)}")
     if proposals and kind == QUPATH:
         raise typer.BadParameter(
             "--proposals is not for qupath: what comes back from there counts as a person's work"

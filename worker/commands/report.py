@@ -1,9 +1,7 @@
 """`membrana report`: a slide's HER2 report from a running service; a check of such a file."""
 
 import gzip
-import io
 import json
-import re
 import zlib
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,27 +10,12 @@ import typer
 
 from backend.cli import AlreadyTold, app, connect, say
 from backend.client import Client, JobFailed
+from backend.exchange.reports.formats import NAMES, formats
 from backend.progress import bar
 from worker.commands.options import Refused
 
-ENDINGS = {
-    "pdf": "pdf",
-    "html": "html",
-    "json": "json",
-    "csv": "csv",
-    "tiles": "tiles.csv",
-    "fhir": "fhir.json",
-    "geojson": "geojson",
-    "seg": "seg.dcm",
-    "ann": "ann.dcm",
-    "sr": "sr.dcm",
-}
-"""Formats, and how their addresses end; the last three are of DICOM slides."""
 VERIFY = "verify"
-URN = re.compile(rb"urn:membrana:report:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 GZIP = b"\x1f\x8b"
-PREAMBLE = 128
-"""Bytes before the letters DICM."""
 IDENTICAL, DIFFERS = "identical", "differs"
 
 
@@ -42,7 +25,7 @@ def report(
     file: Annotated[
         Path | None, typer.Argument(exists=True, dir_okay=False, help="What `verify` checks.")
     ] = None,
-    kind: Annotated[str, typer.Option("--format", help=", ".join(ENDINGS))] = "pdf",
+    kind: Annotated[str, typer.Option("--format", help=", ".join(NAMES))] = "pdf",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
     protocol: Annotated[str, typer.Option(help="Scoring protocol of a new report.")] = "",
     *,
@@ -57,8 +40,8 @@ def report(
     """
     if (slide == VERIFY) != (file is not None):
         raise typer.BadParameter("give a slide's id, or `verify` and a file")
-    if kind not in ENDINGS:
-        raise typer.BadParameter(f"--format is one of {', '.join(ENDINGS)}")
+    if kind not in NAMES:
+        raise typer.BadParameter(f"--format is one of {', '.join(NAMES)}")
     with connect() as client:
         if file is not None:
             verify(client, file)
@@ -67,7 +50,8 @@ def report(
             raise typer.BadParameter("name the file to write with -o")
         found = None if new or protocol else newest(client, slide)
         found = found or computed(client, slide, protocol)
-        content = client.ask("GET", f"/reports/{found['id']}.{ENDINGS[kind]}").content
+        [ending] = (each.ending for each in formats() if each.name == kind)
+        content = client.ask("GET", f"/reports/{found['id']}.{ending}").content
         output.write_bytes(content)
         say(json.dumps(summary(found, output), ensure_ascii=False))
 
@@ -135,50 +119,15 @@ def unpacked(content: bytes) -> bytes:
 
 def origin_of(content: bytes) -> tuple[str, str]:
     """Return which report a file is of, and in which format. Raise Refused if it is none."""
-    if content.startswith(b"{"):
-        return from_json(content)
-    # a report that amends another names that one too, but later or where it is packed
-    found = URN.search(content)
-    if found is None:
-        raise Refused("The file does not name the report it is of.", code="not_a_report")
-    if content.startswith(b"%PDF"):
-        ending = "pdf"
-    elif content[PREAMBLE : PREAMBLE + 4] == b"DICM":
-        ending = of_dicom(content)
-    elif content.startswith(b"<!doctype html"):
-        ending = "html"
-    else:
-        ending = "tiles.csv" if content.startswith(b"tile,") else "csv"
-    return found[1].decode(), ending
+    from backend.exchange.reports.format import URN, File
 
-
-def of_dicom(content: bytes) -> str:
-    """Return which of a report's objects a DICOM file is. Raise Refused if none."""
-    # loaded with the first such file
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        kind = str(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True).Modality)
-    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
-        raise Refused("The file is no whole DICOM object.", code="not_a_report") from error
-    if kind.lower() not in ENDINGS:
-        raise Refused("The DICOM file is no report's object.", code="not_a_report")
-    return ENDINGS[kind.lower()]
-
-
-def from_json(content: bytes) -> tuple[str, str]:
-    try:
-        whole = json.loads(content)
-        if "membrana" in whole:
-            urn, ending = whole["membrana"]["report"], "geojson"
-        elif "resourceType" in whole:
-            urn, ending = whole["identifier"]["value"], "fhir.json"
-        else:
-            urn, ending = whole["urn"], "json"
-        found = URN.fullmatch(urn.encode())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused("The file is no report's JSON.", code="not_a_report") from error
-    if found is None:
-        raise Refused("The file does not name the report it is of.", code="not_a_report")
-    return found[1].decode(), ending
+    file = File(content)
+    for form in formats():
+        urn = form.urn_in(file)
+        found = URN.fullmatch(urn.encode()) if isinstance(urn, str) else None
+        if found is not None:
+            return found[1].decode(), form.ending
+    raise Refused(
+        "The file is none of a report's: it names no report, or it is cut off.",
+        code="not_a_report",
+    )

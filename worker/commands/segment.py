@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 
 from backend.cli import AlreadyTold, app, say
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.kit.product import RESEARCH_USE_ONLY
 from backend.progress import bar
 from models.cold_start import ColdStart
 from models.her2.pixels import Field

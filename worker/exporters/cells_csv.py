@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.kit.product import RESEARCH_USE_ONLY
 from models.her2 import cells as bits
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
+from worker.exporters.exporter import ReportFile
 
 Bool = npt.NDArray[np.bool_]
 FLAGS = {
@@ -66,3 +67,8 @@ def headed(names: Sequence[str], urn: str) -> str:
 
 def written(values: npt.NDArray[np.floating], places: int) -> list[str]:
     return [f"{value:.{places}f}" for value in values.tolist()]
+
+
+FILE = ReportFile(
+    "csv", lambda scene: lines(scene.scored.cells, scene.scored.included, urn=scene.urn)
+)

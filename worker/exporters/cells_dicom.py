@@ -21,8 +21,9 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from backend import __version__
-from backend.exchange.reports import words
 from backend.exchange.reports.dicom import MAKER, Identity, local
+from backend.her2.classes import CLASS_NAMES
+from backend.kit.product import RESEARCH_USE_ONLY
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
 
@@ -49,7 +50,7 @@ def annotations(
         annotation_coordinate_type=AnnotationCoordinateTypeValues.SCOORD,
         annotation_groups=groups,
         content_label="HER2_CELLS",
-        content_description=words.RESEARCH_USE_ONLY,
+        content_description=RESEARCH_USE_ONLY,
         **identity.ids,
         **MAKER,
     )
@@ -70,7 +71,7 @@ def groups_of(cells: Cells, included: Bool, identity: Identity) -> Iterator[Anno
         yield AnnotationGroup(
             number=number,
             uid=identity.uid(f"group {name}"),
-            label=f"{name} {words.CLASSES[name]}",
+            label=f"{name} {CLASS_NAMES[name]}",
             annotated_property_category=codes.SCT.AnatomicalStructure,
             annotated_property_type=codes.SCT.Cell,
             graphic_type=GraphicTypeValues.POLYGON if polygons else GraphicTypeValues.POINT,
@@ -85,5 +86,5 @@ def groups_of(cells: Cells, included: Bool, identity: Identity) -> Iterator[Anno
                 )
                 for column, said in MEASURES.items()
             ],
-            description=words.RESEARCH_USE_ONLY,
+            description=RESEARCH_USE_ONLY,
         )

@@ -12,16 +12,13 @@ from uuid import UUID, uuid5
 import numpy as np
 import numpy.typing as npt
 
-from backend.exchange.reports.words import CLASSES as TITLES
-from backend.exchange.reports.words import (
-    COLOURS,
-    EXCLUDED,
-    REGION_COLOURS,
-    RESEARCH_USE_ONLY,
-)
+from backend.exchange.reports.words import COLOURS, EXCLUDED, REGION_COLOURS
+from backend.her2.classes import CLASS_NAMES
 from backend.her2.regions.geojson import Region
+from backend.kit.product import RESEARCH_USE_ONLY
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
+from worker.exporters.exporter import ReportFile, Scene
 
 Bool = npt.NDArray[np.bool_]
 MEASURES = {
@@ -48,7 +45,7 @@ def pieces(
     for region in regions:
         yield comma + compact(annotation(region))
         comma = ",\n"
-    kinds = [classification(f"{name} {TITLES[name]}", COLOURS[name]) for name in CLASSES]
+    kinds = [classification(f"{name} {CLASS_NAMES[name]}", COLOURS[name]) for name in CLASSES]
     left_out = classification(EXCLUDED, COLOURS[EXCLUDED])
     measures = {name: getattr(cells, column).tolist() for name, column in MEASURES.items()}
     home = UUID(report_id)
@@ -95,3 +92,11 @@ def polygon(corners: npt.NDArray[np.float32]) -> dict[str, Any]:
     """Close an outline (16, 2); as doubles first, or each number would show float32's noise."""
     ring = corners.astype(np.float64).round(DECIMALS).tolist()
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def write(scene: Scene) -> Iterator[str]:
+    cells, included = scene.scored.cells, scene.scored.included
+    return pieces(cells, included, scene.on.drawn, report_id=scene.report.id, urn=scene.urn)
+
+
+FILE = ReportFile("geojson", write)

@@ -20,8 +20,8 @@ from highdicom.seg import (
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from backend.exchange.reports import words
 from backend.exchange.reports.dicom import MAKER, Identity, local
+from backend.kit.product import RESEARCH_USE_ONLY
 from models.her2.pixels import ANALYSIS_MPP, Masks, Pixels, Regions
 
 Mask = npt.NDArray[np.uint8]
@@ -62,7 +62,7 @@ def segmentation(
         plane_positions=[grid.position(*place) for place in places],
         dimension_organization_type="TILED_SPARSE",
         content_label="HER2_MEMBRANE",
-        content_description=words.RESEARCH_USE_ONLY,
+        content_description=RESEARCH_USE_ONLY,
         **identity.ids,
         **MAKER,
     )

@@ -11,6 +11,7 @@ from models.her2.classes import CLASSES
 from models.her2.pixels import Regions
 from models.her2.protocols import Protocol
 from worker.exporters.cells_csv import headed
+from worker.exporters.exporter import ReportFile, Scene
 
 COLUMNS = ("tile", "x", "y", "x_um", "y_um", "side_um", "tumour_um2", "cells", *CLASSES)
 SAID = ("edited", "score", "h_score")
@@ -49,3 +50,13 @@ def lines(
             f"{one['h_score']:.2f}",
         ]
         yield ",".join(row) + ",\r\n"
+
+
+def write(scene: Scene) -> Iterator[str]:
+    scored, on = scene.scored, scene.on
+    shown = scored.document["heterogeneity"]["map"]
+    cells = scored.cells.take(scored.included)
+    return lines(cells, on.protocol, on.regions, shown, urn=scene.urn)
+
+
+FILE = ReportFile("tiles", write)

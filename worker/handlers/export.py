@@ -1,56 +1,23 @@
-"""Make the DICOM Segmentation of a slide's masks; every other export is made while it is sent.
+"""Build a file of a slide's masks that must be whole; other exports are made while they are sent.
 
 The file is named by all that it follows from, so that a request finds the one that is of now.
 """
 
-from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import shapely
 from uuid_utils import uuid7
 
 from backend.exchange.masks import contents, service
-from backend.exchange.masks.contents import Contents, Origin
-from backend.exchange.reports.dicom import Identity, settled, source_of
-from backend.kit.errors import Conflict
-from backend.kit.storage.blobs import Blobs
-from backend.kit.storage.pyramids import Pyramid
+from backend.exchange.masks.format import Built
 from backend.kit.storage.shard_files import DRAFT
 from backend.kit.storage.whole_files import sync_folder, whole_file
-from backend.learning.annotations.drawn import Drawn
-from backend.learning.predictions import service as predictions
 from backend.slides.catalogue import service as slides
-from backend.slides.reading.reader import open_slide
-from models.her2.pixels import Regions
 from worker.context import JobContext
-from worker.data import read_mask
-from worker.exporters.masks_dicom import MOST_TILES, segmentation
-from worker.her2.slide import KEPT_MASKS, MEMBRANE, SlideMasks, SlidePixels
+from worker.exporters import MASK_FILES
 
-
-class NoSegmentation(Conflict):
-    code, title = "no_segmentation", "There is no DICOM Segmentation of these masks"
-
-
-class DecidedMasks(SlideMasks):
-    """People's masks over a prediction, which does not show through where they said to ignore."""
-
-    def __init__(
-        self,
-        pyramid: Pyramid | None,
-        drawn: dict[tuple[int, int], str],
-        blobs: Blobs,
-        analysis_mpp: float,
-    ) -> None:
-        super().__init__(pyramid, drawn, blobs, analysis_mpp)
-        self._read = lru_cache(KEPT_MASKS)(lambda sha256: decided(read_mask(blobs, sha256)))
-
-
-def decided(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.where(mask == MEMBRANE, mask, np.uint8(0))
+WRITERS = {each.name: each.write for each in MASK_FILES}
+BEFORE = "dicom-seg"
+"""The format of jobs that name none: they were asked for when it was the only one."""
 
 
 def run(context: JobContext) -> None:
@@ -58,9 +25,11 @@ def run(context: JobContext) -> None:
     with_proposals = bool(context.params.get("proposals"))
     with context.reading() as session:
         found = contents.of_slide(session, slide_id, with_proposals=with_proposals)
-    content = made(context, found)
+    form = service.BY_NAME[context.params.get("format", BEFORE)]
+    assert isinstance(form, Built)
+    content = WRITERS[form.name](context, found)
     context.check()
-    target = service.dicom_file(found, context.settings)
+    target = service.built_file(found, form, context.settings)
     draft = drafted(target, content)
     try:
         with context.finishing() as session:
@@ -69,47 +38,7 @@ def run(context: JobContext) -> None:
             draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    settle(target)
-
-
-def made(context: JobContext, found: Contents) -> bytes:
-    """Return the object's bytes: equal masks, equal bytes. Raise NoSegmentation, DicomIncomplete.
-
-    Holds the rows of all patches, and the tiles with membrane: at most MOST_TILES of them.
-    """
-    slide, settings, blobs = found.slide, context.settings, context.blobs
-    source = source_of(
-        settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
-    )
-    patches = [item.origin for item in found.items(context.database, blobs, settings)]
-    drawn = [each for each in patches if isinstance(each, Drawn)]
-    pyramid = None
-    if found.prediction is not None:
-        pyramid = predictions.pyramid_of(slide, found.prediction, settings)
-    by_place = {(each.row, each.column): each.mask_sha256 for each in drawn}
-    identity = Identity(slide.id, f"masks {found.basis}")
-    version = found.version
-    with closing(open_slide(slide, settings)) as reader:
-        segments = segmentation(
-            SlidePixels(reader, slide),
-            DecidedMasks(pyramid, by_place, blobs, settings.analysis_mpp),
-            Regions.of([box_of(each) for each in patches]),
-            source,
-            identity,
-            model=version.name if version else None,
-            weights_sha256=str(version.weights_sha256) if version else None,
-        )
-    if segments is None:
-        raise NoSegmentation(
-            f"The masks hold no membrane, or more than {MOST_TILES} tiles of it: take png, coco or "
-            "ome-zarr, which have no such limit."
-        )
-    newest = max((each.created_at for each in drawn), default=slide.created_at)
-    return settled(segments, identity, newest)
-
-
-def box_of(patch: Origin) -> shapely.Polygon:
-    return shapely.box(patch.x0, patch.y0, patch.x0 + patch.size0, patch.y0 + patch.size0)
+    settle(target, service.ending_of(form))
 
 
 def drafted(target: Path, content: bytes) -> Path:
@@ -121,9 +50,9 @@ def drafted(target: Path, content: bytes) -> Path:
     return place
 
 
-def settle(target: Path) -> None:
+def settle(target: Path, ending: str) -> None:
     """Make the file's name last; the slide's older ones, of masks as they were, go."""
     sync_folder(target.parent)
-    for other in target.parent.glob(f"*{service.ENDING}"):
+    for other in target.parent.glob(f"*{ending}"):
         if other != target:
             other.unlink(missing_ok=True)

@@ -5,10 +5,10 @@ every decision on a cell, goes on from it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.her2.reports import dicom_exports, exports
+from backend.exchange.reports.dicom_slides import DICOM, DicomIncomplete
 from backend.her2.reports import service as reports
 from backend.her2.reports.tables import Report
 from backend.learning.predictions import service as predictions
@@ -17,7 +17,8 @@ from backend.slides.catalogue.tables import Slide
 from models.her2.cells import Cells
 from models.her2.slide_score import canonical
 from worker.context import JobContext
-from worker.exporters import cells_csv, cells_geojson, tiles_csv
+from worker.exporters import REPORT_FILES
+from worker.exporters.exporter import Scene
 from worker.her2 import decisions, figures, measurement
 from worker.her2.decisions import Placed
 from worker.her2.document import CellEdit, Scored
@@ -51,8 +52,7 @@ def run(context: JobContext) -> None:
         found = measured_once(context, task.report, on)
         context.check()
         scored, placed = judged(context, task, on, found)
-        with_masks = "seg" not in task.report.files
-        made = exported(context, task, on, scored, placed, with_masks=with_masks)
+        made = exported(context, task, on, scored, placed, kept=task.report.files)
     # before the writing begins: on SQLite every writer would wait for the disk
     sha256 = context.blobs.put(canonical(scored.document))
     with context.finishing() as session:
@@ -115,18 +115,12 @@ def exported(
     scored: Scored,
     placed: Sequence[Placed],
     *,
-    with_masks: bool,
+    kept: Mapping[str, str],
 ) -> dict[str, str]:
-    """Store what a report's exports are made of; return each one's sha256 by name."""
-    made = files(context, task.report, on, scored)
-    made["decisions"] = context.blobs.put(decisions.evidence(placed))
-    if task.slide.vendor == dicom_exports.DICOM:
-        made |= dicom_files(context, task, on, scored, with_masks=with_masks)
-    return made
+    """Store what a report's exports are made of; return each one's sha256 by name.
 
-
-def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> dict[str, str]:
-    """Store the pictures and the tables of cells; return each one's sha256 by name."""
+    kept: what is stored of it already; what follows from the inputs alone is not made again.
+    """
     blobs = context.blobs
     heat = scored.document["heterogeneity"]
     context.progress(MEASURING, "cutting pictures")
@@ -141,36 +135,30 @@ def files(context: JobContext, report: Report, on: Opened, scored: Scored) -> di
         blobs.put,
     )
     context.check()
-    urn = exports.urn_of(report.id)
-    lines = cells_csv.lines(scored.cells, scored.included, urn=urn)
-    pieces = cells_geojson.pieces(
-        scored.cells, scored.included, on.drawn, report_id=report.id, urn=urn
-    )
-    tiles = tiles_csv.lines(
-        scored.cells.take(scored.included), on.protocol, on.regions, heat["map"], urn=urn
-    )
     return {
-        "tiles": measurement.put_gzipped(blobs, tiles),
         "figures": blobs.put(canonical(shown)),
-        "csv": measurement.put_gzipped(blobs, lines),
-        "geojson": measurement.put_gzipped(blobs, pieces),
         "cells": measurement.put_cells(blobs, scored.cells),
+        "decisions": blobs.put(decisions.evidence(placed)),
+        **files(context, Scene(task.report, task.slide, context.settings, on, scored), kept),
     }
 
 
-def dicom_files(
-    context: JobContext, task: Task, on: Opened, scored: Scored, *, with_masks: bool
-) -> dict[str, str]:
-    """Store the objects that refer to a DICOM slide; none if its headers do not allow that."""
-    # loaded with the first DICOM slide: a second of start-up
-    from backend.exchange.reports.dicom import DicomIncomplete
-    from worker.exporters import dicom_files as exporter
-
-    report, settings = task.report, context.settings
-    context.check()
-    try:
-        found = exporter.contents(report, task.slide, settings, on, scored, with_masks=with_masks)
-    except DicomIncomplete as why:
-        log.info("no DICOM exports of this slide: %s", why.detail)
-        return {}
-    return {name: context.blobs.put(content) for name, content in found.items()}
+def files(context: JobContext, scene: Scene, kept: Mapping[str, str]) -> dict[str, str]:
+    """Store the files that exporters make; return each one's sha256 by name."""
+    made = {}
+    for exporter in REPORT_FILES:
+        if exporter.of_dicom and scene.slide.vendor != DICOM:
+            continue
+        if exporter.of_inputs and exporter.name in kept:
+            continue
+        context.check()
+        try:
+            content = exporter.write(scene)
+        except DicomIncomplete as why:
+            log.info("no DICOM exports of this slide: %s", why.detail)
+            continue
+        if isinstance(content, bytes):
+            made[exporter.name] = context.blobs.put(content)
+        elif content is not None:
+            made[exporter.name] = measurement.put_gzipped(context.blobs, content)
+    return made

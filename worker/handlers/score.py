@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.her2.reports import requests
+from backend.her2.scores import inputs
 from backend.her2.scores import service as scores
 from backend.her2.scores.service import Outdated
 from backend.her2.scores.statements import Statements
@@ -81,10 +81,10 @@ def read(context: JobContext) -> Task:
         if row is None:
             raise scores.NoScore("The slide's score is not followed any more.")
         slide = slides.get(session, row.slide_id)
-        wanted = requests.Wanted(protocol=row.protocol, gap=row.gap)
-        inputs = requests.freeze(session, context.blobs, context.settings, slide.id, wanted)
+        wanted = inputs.Wanted(protocol=row.protocol, gap=row.gap)
+        frozen = inputs.freeze(session, context.blobs, context.settings, slide.id, wanted)
         said = Statements.of(context.blobs, row)
-        return Task(row, slide, inputs | {"merge_zero_plus": said.merge_zero_plus}, said)
+        return Task(row, slide, frozen | {"merge_zero_plus": said.merge_zero_plus}, said)
 
 
 def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from backend.her2.reports import decisions
-from backend.her2.reports.decisions import Frozen
-from backend.her2.reports.tables import CellAction
+from backend.her2.scores import decisions
 from backend.her2.scores.cells import nearest
+from backend.her2.scores.decisions import Frozen
+from backend.her2.scores.tables import CellAction
 from backend.kit.storage.blobs import Blobs
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES

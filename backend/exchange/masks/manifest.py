@@ -6,7 +6,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from backend.exchange.masks.contents import Contents, Item
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.kit.product import RESEARCH_USE_ONLY
 from backend.learning.annotations.drawn import Drawn
 from backend.slides.patches.grid import PATCH_PX
 

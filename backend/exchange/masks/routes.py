@@ -1,18 +1,26 @@
 """Exports of a slide's masks over HTTP."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from backend.exchange.masks import contents, service
-from backend.exchange.masks.service import Format
+from backend.exchange.masks.format import Archive
+from backend.exchange.masks.formats import NAMES
 from backend.her2.reports.requests import labelled
 from backend.jobs.schemas import JobOut
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.kit.downloads import disposition, file_name
 from backend.people.users.guards import Viewer
 from backend.slides.catalogue.tables import Slide
+
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = StrEnum("Format", {name: name for name in NAMES})
+    """The word of the contract's, of the formats that there are."""
 
 router = APIRouter(prefix="/slides/{slide_id}/export", tags=["exports"])
 Proposals = Annotated[
@@ -35,7 +43,7 @@ def export_masks(
     settings: CurrentSettings,
     user: Viewer,
     slide_id: str,
-    format: Annotated[Format, Query()],  # noqa: A002 - the contract's word
+    format: Annotated[FormatName, Query()],  # noqa: A002 - the contract's word
     *,
     proposals: Proposals = False,
 ) -> Response:
@@ -45,19 +53,20 @@ def export_masks(
     """
     with database.reading() as session:
         found = contents.of_slide(session, slide_id, with_proposals=proposals)
-    if format is not Format.DICOM_SEG:
+    form = service.BY_NAME[format]
+    if isinstance(form, Archive):
         return StreamingResponse(
-            service.archive(found, format, database, blobs, settings),
+            service.archive(found, form, database, blobs, settings),
             media_type="application/zip",
-            headers=as_file(found.slide, f"masks-{format}", "zip"),
+            headers=as_file(found.slide, f"masks-{form.name}", "zip"),
         )
-    service.require_dicom(found.slide)
-    made = service.dicom_file(found, settings)
+    form.require(found.slide)
+    made = service.built_file(found, form, settings)
     if made.is_file():
-        headers = as_file(found.slide, "masks", "dcm")
-        return FileResponse(made, media_type="application/dicom", headers=headers)
+        headers = as_file(found.slide, "masks", form.ending)
+        return FileResponse(made, media_type=form.media_type, headers=headers)
     with database.writing() as session:
-        job = service.request_dicom(session, settings, found, requested_by=user.id)
+        job = service.request(session, settings, found, form, requested_by=user.id)
         told = JobOut.model_validate(job).model_dump(mode="json")
     here = f"{request.url.path}?{request.url.query}"
     return JSONResponse(

@@ -19,13 +19,13 @@ from pydicom.sr.coding import Code
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from backend import __version__
-from backend.exchange.reports import words
-from backend.kit.errors import Conflict
+from backend.exchange.reports.dicom_slides import DicomIncomplete
+from backend.kit.product import PRODUCT, RESEARCH_USE_ONLY
 
 LOCAL = "99MEMBRANA"
 """Coding scheme of what no standard scheme has a code for."""
 MAKER: dict[str, Any] = {
-    "manufacturer": words.PRODUCT,
+    "manufacturer": PRODUCT,
     "manufacturer_model_name": "Membrana HER2",
     "software_versions": __version__,
     "device_serial_number": "1",
@@ -51,10 +51,6 @@ MAY_BE_EMPTY = (
     "StudyTime",
 )
 """Required to be there in what is derived, but allowed to be empty (type 2)."""
-
-
-class DicomIncomplete(Conflict):
-    code, title = "dicom_incomplete", "The slide's DICOM headers lack what an export refers to"
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ def settled(made: Dataset, identity: Identity, at: datetime) -> bytes:
     UTF-8, whatever the slide's is: people's names and the patient's may be in any letters.
     """
     made.SpecificCharacterSet = "ISO_IR 192"
-    made.SeriesDescription = words.RESEARCH_USE_ONLY
+    made.SeriesDescription = RESEARCH_USE_ONLY
     made.PerformedProcedureStepDescription = f"urn:membrana:report:{identity.report_id}"
     for element in made.iterall():
         if element.keyword in {"ContentDate", "InstanceCreationDate", "SeriesDate"}:

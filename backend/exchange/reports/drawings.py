@@ -4,15 +4,15 @@ Lengths are px of the drawing; pictures are JPEGs that lie inside as data.
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import log10
 from typing import Any
 
 from backend.exchange.reports import words
+from backend.her2.classes import CLASS_NAMES
+from backend.her2.reports.content import Picture
 
-Picture = Callable[[str], bytes]
-"""Returns a stored picture by its sha256."""
 PLACES = 8
 """Example cells of a class, side by side."""
 TOWERING = 2.5
@@ -77,7 +77,7 @@ def class_bar(counts: Mapping[str, int]) -> str:
     width, height = 720.0, 26.0
     total = sum(counts.values())
     parts, x = [], 0.0
-    for name in words.CLASSES:
+    for name in CLASS_NAMES:
         share = counts[name] / total if total else 0
         parts.append(rect(x, 0, share * width, height, words.COLOURS[name]))
         if share > 0.035:
@@ -278,5 +278,5 @@ def gallery_row(row: Mapping[str, Any], picture: Picture) -> str:
         if place:
             x = place * side
             parts.append(line(x, 0, x, side, PAPER, 'stroke-width="3"'))
-    said = words.CLASSES[row["class"]]
+    said = CLASS_NAMES[row["class"]]
     return svg(PLACES * side, side, parts, title=f"Examples: {said}")

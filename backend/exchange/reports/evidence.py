@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from backend.exchange.reports import words
-from backend.exchange.reports.content import FIRST_SCHEMA, Content, Document
 from backend.exchange.reports.quantities import (
     area,
     area_as_before,
@@ -14,12 +13,14 @@ from backend.exchange.reports.quantities import (
     interval,
     percent,
 )
+from backend.her2.classes import CLASS_NAMES
+from backend.her2.reports.content import FIRST_SCHEMA, Content, Document
 
 Row = tuple[str, str]
 
 
 def class_rows(document: Document) -> Iterator[dict[str, str]]:
-    for code, said in words.CLASSES.items():
+    for code, said in CLASS_NAMES.items():
         share = document["percent"][code]
         yield {
             "code": code,
@@ -33,7 +34,7 @@ def class_rows(document: Document) -> Iterator[dict[str, str]]:
 
 def group_rows(document: Document) -> Iterator[dict[str, str]]:
     order = list(words.GROUPS)
-    groups = [code for code in document["percent"] if code not in words.CLASSES]
+    groups = [code for code in document["percent"] if code not in CLASS_NAMES]
     # as a stored document's keys are sorted, and these have an order of their own
     for code in sorted(groups, key=lambda code: order.index(code) if code in order else 99):
         share = document["percent"][code]
@@ -145,7 +146,7 @@ def gallery_caption(row: Mapping[str, Any], document: Document) -> dict[str, str
     code = row["class"]
     return {
         "code": code,
-        "said": words.CLASSES[code].capitalize(),
+        "said": CLASS_NAMES[code].capitalize(),
         "cells": count(document["counts"][code]),
         "colour": words.COLOURS[code],
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from backend.exchange.reports.content import Content
 from backend.exchange.reports.fhir_resources import (
     BREAST,
     LOINC,
@@ -11,6 +10,7 @@ from backend.exchange.reports.fhir_resources import (
     coded,
     observation,
 )
+from backend.her2.reports.content import Content
 
 
 def hybridised(content: Content) -> Iterator[Resource]:

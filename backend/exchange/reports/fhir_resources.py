@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
-from backend.exchange.reports import words
-from backend.exchange.reports.content import Content
+from backend.her2.reports.content import Content
+from backend.kit.product import RESEARCH_USE_ONLY
 
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
@@ -55,7 +55,7 @@ def coded(system: str, code: str, display: str) -> Resource:
 
 
 def marked() -> Resource:
-    tag = {"system": LOCAL, "code": "research-use-only", "display": words.RESEARCH_USE_ONLY}
+    tag = {"system": LOCAL, "code": "research-use-only", "display": RESEARCH_USE_ONLY}
     return {"tag": [tag]}
 
 

@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from backend.exchange.reports import evidence, origin, words
-from backend.exchange.reports.content import Content, Signature
+from backend.exchange.reports import evidence, provenance, words
 from backend.exchange.reports.quantities import day
+from backend.her2.classes import CLASS_NAMES
+from backend.her2.reports.content import Content, Signature
+from backend.kit.product import PRODUCT, RESEARCH_USE_ONLY
 
 
 def printed(content: Content) -> dict[str, Any]:
     """Return every text of the report, ready to be laid out; figures are made apart."""
     document = content.document
     return {
-        "research_use_only": words.RESEARCH_USE_ONLY,
-        "product": words.PRODUCT,
+        "research_use_only": RESEARCH_USE_ONLY,
+        "product": PRODUCT,
         "urn": content.urn,
         "title": "HER2 immunohistochemistry: image analysis report",
         "case": content.case,
@@ -27,8 +29,10 @@ def printed(content: Content) -> dict[str, Any]:
             "reason": evidence.reason(document),
         },
         "final": final(content.signature),
-        "signature": list(origin.signature_rows(content.signature)) if content.signature else [],
-        "facts": list(origin.facts(content)),
+        "signature": list(provenance.signature_rows(content.signature))
+        if content.signature
+        else [],
+        "facts": list(provenance.facts(content)),
         "ish": evidence.ish(content),
         "probability_note": evidence.probability_note(document),
         "interval_note": evidence.interval_note(document),
@@ -39,19 +43,19 @@ def printed(content: Content) -> dict[str, Any]:
         "secondary": list(evidence.secondary(document)),
         "heterogeneity": list(evidence.heterogeneity(document)),
         "regions": list(evidence.region_rows(document)),
-        "assay": list(origin.assay_rows(content)),
-        "thresholds": list(origin.threshold_rows(document)),
-        "provenance": list(origin.provenance_rows(content)),
-        "edits": [origin.edit_row(each) for each in content.edits],
-        "history": [origin.history_row(each) for each in content.history],
-        "amendment": origin.amendment(content),
+        "assay": list(provenance.assay_rows(content)),
+        "thresholds": list(provenance.threshold_rows(document)),
+        "provenance": list(provenance.provenance_rows(content)),
+        "edits": [provenance.edit_row(each) for each in content.edits],
+        "history": [provenance.history_row(each) for each in content.history],
+        "amendment": provenance.amendment(content),
         "fields": [evidence.field_caption(each) for each in content.figures.get("fields", ())],
         "gallery": [
             evidence.gallery_caption(each, document) for each in content.figures.get("gallery", ())
         ],
         "legend_classes": [
             {"code": code, "said": said, "colour": words.COLOURS[code]}
-            for code, said in words.CLASSES.items()
+            for code, said in CLASS_NAMES.items()
         ],
         "legend_scores": [
             {"said": score, "colour": words.SCORE_COLOURS[score]}

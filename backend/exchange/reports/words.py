@@ -7,22 +7,6 @@ with its underscores as spaces.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-RESEARCH_USE_ONLY = "For Research Use Only. Not for use in diagnostic procedures."
-PRODUCT = "Membrana"
-
-CLASSES: Mapping[str, str] = MappingProxyType(
-    {
-        "N": "no staining",
-        "FP": "faint, partial",
-        "FC": "faint, complete",
-        "WP": "weak, partial",
-        "WC": "weak, complete",
-        "MP": "moderate, partial",
-        "MC": "moderate, complete",
-        "IP": "intense, partial",
-        "IC": "intense, complete",
-    }
-)
 EXCLUDED = "Excluded"
 COLOURS: Mapping[str, str] = MappingProxyType(
     {

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from backend.her2.reports import exports, signing
+from backend.her2.reports import loading, signing
 from backend.her2.reports.tables import Report
 from backend.kit.storage.blobs import Blobs, file_sha256
 
@@ -16,7 +16,7 @@ def altered(session: Session, blobs: Blobs, report: Report) -> list[str]:
     Every byte of a report's blobs is read: of its document, its PDF, its inputs and its exports.
     """
     found = [name for name, sha256 in stored(report) if not is_whole(blobs, sha256)]
-    signature = exports.signature_of(report)
+    signature = loading.signature_of(report)
     if signature is not None:
         bound = signing.bound(session, report, signature, str(report.signed_by), report.ish)
         if bound != report.signature_sha256:

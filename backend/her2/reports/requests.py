@@ -1,56 +1,25 @@
-"""What a report is computed from, frozen when it is asked for: the same inputs, the same report."""
+"""What is asked for with a report: what to score and how, and what is said of the slide."""
 
-import json
-from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.her2.regions import geojson
-from backend.her2.regions import service as regions
-from backend.her2.regions.geojson import Region
-from backend.her2.regions.tables import RegionKind
-from backend.her2.reports import decisions
-from backend.her2.reports.ish import Ish
 from backend.her2.reports.tables import Report
-from backend.her2.scores.detector import mounted
-from backend.jobs.tables import JobState
-from backend.kit.errors import Conflict, Unprocessable
+from backend.her2.scores import inputs
+from backend.her2.scores.ish import Ish
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations.tables import Annotation
-from backend.learning.model_versions import service as model_versions
-from backend.learning.model_versions.tables import ModelVersion
-from backend.learning.predictions import service as predictions
-from backend.learning.predictions.tables import Prediction
-from backend.learning.rounds.snapshot import ACCEPTED
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
-from backend.slides.patches.tables import Patch
-
-
-class RegionUnknown(Unprocessable):
-    code = "region_unknown"
-
-
-class NotPredicted(Conflict):
-    code, title = "no_prediction", "There are no membranes to score yet"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a person asks for. `regions`: ids of regions, GeoJSON of others, or None for all.
-
-    merge_zero_plus: print 0+ as 0, as laboratories do that follow the guideline of 2023 literally.
+class Wanted(inputs.Wanted):
+    """merge_zero_plus: print 0+ as 0, as laboratories do that follow the guideline of 2023
+    literally.
     """
 
-    protocol: str
-    model_version: str | None = None
-    regions: Any = None
-    gap: str | None = None
     merge_zero_plus: bool = False
     assay: dict[str, Any] = field(default_factory=dict)
     ish: Ish | None = None
@@ -60,49 +29,10 @@ def of_report(
     session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
 ) -> dict[str, Any]:
     """Return what a report keeps for good: what it is computed from and the slide's labels."""
-    inputs = freeze(session, blobs, settings, slide_id, wanted)
-    return inputs | {
+    frozen = inputs.freeze(session, blobs, settings, slide_id, wanted)
+    return frozen | {
         "merge_zero_plus": wanted.merge_zero_plus,
         "labels": labelled(slides.get(session, slide_id)),
-    }
-
-
-def freeze(
-    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
-) -> dict[str, Any]:
-    """Return the inputs of a report as of now, each by its hash; the blobs are there then."""
-    slide, width, height = slides.visible(session, slide_id)
-    prediction = prediction_for(session, slide_id, wanted.model_version)
-    version = model_versions.get(session, prediction.model_version_id)
-    used, revision, left = chosen_regions(session, blobs, slide_id, wanted.regions)
-    masks = masks_of(session, slide_id)
-    decided = decisions.frozen(decisions.standing(session, slide_id))
-    calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
-    detector = settings.nucleus_detector
-    return {
-        "slide": {"sha256": slide.sha256, "width": width, "height": height, "mpp": slide.mpp},
-        "analysis_mpp": settings.analysis_mpp,
-        "protocol": wanted.protocol,
-        "gap": wanted.gap,
-        "calibration_sha256": blobs.put(calibration.read_bytes())
-        if calibration.is_file()
-        else None,
-        "model": {
-            "id": version.id,
-            "name": version.name,
-            "kind": str(version.kind),
-            "weights_sha256": version.weights_sha256,
-            "prediction_sha256": prediction.sha256,
-            "computed_by": predictions.computed_by(session, prediction.id),
-        },
-        "detector": mounted(Path(detector)).frozen() if detector else None,
-        "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},
-        "regions": {
-            "sha256": blobs.put(geojson.document(used)),
-            "revision": revision,
-            **({"features_left": dict(left)} if left else {}),
-        },
-        "decisions": {"sha256": blobs.put(canonical(decided)), "count": len(decided)},
     }
 
 
@@ -131,92 +61,3 @@ def labels_of(session: Session, report: Report) -> dict[str, Any]:
         frozen = report.inputs.get("labels") or today
         return {name: frozen[name] for name in OF_OLD}
     return today | {"block": today["block"] or report.assay.get("block")}
-
-
-def canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def prediction_for(session: Session, slide_id: str, model_version: str | None) -> Prediction:
-    """Return a whole prediction: the named version's, else the one that people see."""
-    version = None
-    if model_version is None:
-        found = predictions.shown(session, slide_id)
-    else:
-        version = model_versions.by_name(session, model_version) or model_versions.get(
-            session, model_version
-        )
-        found = predictions.of_version(session, slide_id, version.id)
-    if found is None or found.finished_at is None:
-        raise not_predicted(session, slide_id, version)
-    return found
-
-
-def not_predicted(session: Session, slide_id: str, version: ModelVersion | None) -> NotPredicted:
-    """Say why there are no membranes to score: being found now, tried in vain, or not asked for.
-
-    version: the model version that was named; None: any.
-    """
-    job = predictions.newest_job(session, slide_id, version.id if version else None)
-    who = version.name if version else "the model"
-    if job is None or job.state == JobState.SUCCEEDED:
-        return NotPredicted(
-            f"The membranes of this slide have not been found yet: {who} has not looked at all of "
-            "it. Ask for its prediction and score the slide when that is done."
-        )
-    now: dict[str, Any] = {"job_id": job.id, "job_state": str(job.state), "progress": job.progress}
-    if job.state == JobState.RUNNING:
-        return NotPredicted(
-            f"The membranes of this slide are being found now: {round(100 * job.progress)} % is "
-            "done. Score the slide when that has ended; the slide's card shows how far it is.",
-            **now,
-        )
-    if job.state == JobState.QUEUED:
-        return NotPredicted(
-            "The membranes of this slide are about to be found: that work waits in the queue. "
-            "Score the slide when it is done; the slide's card shows how far it is.",
-            **now,
-        )
-    why = (job.problem or {}).get("detail", "")
-    return NotPredicted(
-        f"The membranes of this slide could not be found. {why} Ask for the slide's prediction "
-        "once more.".replace("  ", " "),
-        **now,
-    )
-
-
-def masks_of(session: Session, slide_id: str) -> list[list[Any]]:
-    """Return people's accepted masks of a slide: row, column and sha256, in the grid's order."""
-    rows = session.execute(
-        select(Patch.row, Patch.column, Annotation.mask_sha256)
-        .join(Patch, Annotation.patch_id == Patch.id)
-        .where(
-            Patch.slide_id == slide_id,
-            Annotation.revision == Patch.revision,
-            Patch.state.in_(ACCEPTED),
-            Patch.problem.is_(None),
-        )
-        .order_by(Patch.row, Patch.column)
-    )
-    return [[row, column, sha256] for row, column, sha256 in rows]
-
-
-def chosen_regions(
-    session: Session, blobs: Blobs, slide_id: str, wanted: Any
-) -> tuple[list[Region], int, Counter[str]]:
-    """Return the regions to score in, the revision they are of, and what of GeoJSON was left."""
-    now = regions.current(session, blobs, slide_id)
-    if wanted is None:
-        return now.regions, now.revision, Counter()
-    if isinstance(wanted, dict):
-        _, width, height = slides.visible(session, slide_id)
-        drawn, left = geojson.parse(wanted, width=width, height=height)
-        return drawn, now.revision, left
-    unknown = set(wanted) - {region.id for region in now.regions}
-    if unknown:
-        raise RegionUnknown(f"This slide has no region {min(unknown)}.")
-    # what is excluded stays so, whichever tumour is chosen
-    kept = [
-        region for region in now.regions if region.id in wanted or region.kind != RegionKind.TUMOUR
-    ]
-    return kept, now.revision, Counter()

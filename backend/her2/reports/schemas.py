@@ -1,23 +1,21 @@
 """Reports as the contract shows them."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     Field,
     StringConstraints,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
-from backend.her2.reports.document import (
+from backend.her2.classes import CLASSES
+from backend.her2.reports.requests import Wanted
+from backend.her2.reports.service import Decision
+from backend.her2.reports.signing import Verdict
+from backend.her2.reports.tables import CellEdit, Meaning, Report, ReportState
+from backend.her2.scores.document import (
     Assay,
     Category,
     EnteredIsh,
@@ -27,34 +25,16 @@ from backend.her2.reports.document import (
     ScoreDocument,
     SlideLabels,
 )
-from backend.her2.reports.ish import Ish
-from backend.her2.reports.requests import Wanted
-from backend.her2.reports.service import LABELS, Decision
-from backend.her2.reports.signing import Verdict
-from backend.her2.reports.tables import (
-    CellAction,
-    CellEdit,
-    Meaning,
-    Report,
-    ReportState,
-)
+from backend.her2.scores.schemas import IshIn, ProtocolName, Reason, Words
+from backend.her2.scores.tables import CellAction
 from backend.jobs.schemas import JobOut
 from backend.jobs.tables import Job
 from backend.kit.contract import FULL, Failure, Shown
+from backend.kit.product import RESEARCH_USE_ONLY
 from backend.learning.annotations.schemas import Author
 from backend.people.accounts.schemas import Password
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-
-
-class ProtocolName(StrEnum):
-    """The shipped protocols: models/her2/protocols."""
-
-    ASCO_CAP_2023_BREAST = "asco_cap_2023_breast"
-    HERCEP_GASTRIC_BIOPSY = "hercep_gastric_biopsy"
-    HERCEP_GASTRIC_RESECTION = "hercep_gastric_resection"
 
 
 class AssayIn(BaseModel, extra="forbid"):
@@ -72,44 +52,6 @@ class AssayIn(BaseModel, extra="forbid"):
     cytoplasm_obscures: bool | None = Field(
         None, description="Cytoplasm hides membranes: a 2+ pattern that cannot be counted."
     )
-
-
-ISH_WORDS = {
-    "method": "Say the method: dual probe or single probe.",
-    "result": "Say the result: positive, negative, equivocal or not determined.",
-    "read_by": "Say who read it, in at most 200 characters.",
-    "group": "A group is a whole number from 1 to 5.",
-    "copies": "Copies are a number above 0 and at most 1000, such as 5.2.",
-    "ratio": "A ratio is a number above 0 and at most 1000, such as 2.15.",
-    "cells": "Nuclei are counted in whole numbers, from 1 to 100000.",
-}
-
-
-class IshIn(BaseModel, extra="forbid"):
-    """In situ hybridisation as somebody read it; the service concludes nothing from it."""
-
-    method: Literal["dual probe", "single probe"]
-    result: Literal["positive", "negative", "equivocal", "not determined"]
-    read_by: Annotated[Words, Field(min_length=1)]
-    group: int | None = Field(None, ge=1, le=5, description="ASCO-CAP 2018, of a dual probe.")
-    copies: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
-    ratio: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
-    cells: int | None = Field(None, ge=1, le=100_000, description="Nuclei counted.")
-
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def in_words(
-        cls, value: Any, check: ValidatorFunctionWrapHandler, field: ValidationInfo
-    ) -> Any:
-        """Say at a pathologist's field what it takes."""
-        try:
-            return check(value)
-        except ValidationError:
-            said = {"said": ISH_WORDS[str(field.field_name)]}
-            raise PydanticCustomError("ish", "{said}", said) from None
-
-    def made(self) -> Ish:
-        return Ish(**self.model_dump()).checked()
 
 
 class ReportIn(BaseModel, extra="forbid"):
@@ -181,8 +123,8 @@ class DecisionIn(BaseModel, extra="forbid"):
     def a_class_is_named(self) -> "DecisionIn":
         if (self.action == CellAction.CLASS) != (self.label is not None):
             raise ValueError("`class` goes with the action `class`, and only with that.")
-        if self.label is not None and self.label not in LABELS:
-            raise ValueError(f"A class is one of {', '.join(LABELS)}.")
+        if self.label is not None and self.label not in CLASSES:
+            raise ValueError(f"A class is one of {', '.join(CLASSES)}.")
         return self
 
 

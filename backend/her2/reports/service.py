@@ -8,17 +8,13 @@ import numpy as np
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from backend.exchange.reports.words import CLASSES
+from backend.her2.classes import CLASSES
 from backend.her2.reports import requests
 from backend.her2.reports.requests import Wanted
-from backend.her2.reports.tables import (
-    CellAction,
-    CellEdit,
-    Report,
-    ReportState,
-)
+from backend.her2.reports.tables import CellEdit, Report, ReportState
 from backend.her2.scores import statements
 from backend.her2.scores.statements import Statements
+from backend.her2.scores.tables import CellAction
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey, same_request
@@ -33,7 +29,6 @@ from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 
-LABELS = tuple(CLASSES)
 MOST_EDITS = 20_000
 
 
@@ -256,7 +251,7 @@ def standing(edits: Sequence[CellEdit]) -> list[CellEdit]:
 
 
 def measured_in(session: Session, blobs: Blobs, report_id: str) -> list[int]:
-    """Return the measured class of each cell, as an index into LABELS: once and for all.
+    """Return the measured class of each cell, as an index into CLASSES: once and for all.
 
     It reads a file of all cells: on SQLite no writer may wait for that, so it goes before `decide`.
     """
@@ -298,7 +293,7 @@ def decide(
             cell=each.cell,
             action=each.action,
             label=each.label,
-            measured=LABELS[measured[each.cell]],
+            measured=CLASSES[measured[each.cell]],
             author_id=by.id,
             reason=reason,
         )
@@ -318,7 +313,7 @@ def decide(
 
 
 def labels_of(blobs: Blobs, report: Report) -> list[int]:
-    """Return the measured class of each cell, as an index into LABELS."""
+    """Return the measured class of each cell, as an index into CLASSES."""
     with np.load(blobs.path(report.files["measured"]), allow_pickle=False) as columns:
         labels: list[int] = columns["label"].tolist()
     return labels

@@ -5,24 +5,34 @@ the signature of the version it amends.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from backend.exchange.reports.content import Signature
-from backend.exchange.reports.pdf import pdf
-from backend.her2.reports import exports, requests, service
-from backend.her2.reports.ish import Ish
+from backend.her2.reports import loading, requests, service
+from backend.her2.reports.content import Content, Signature
 from backend.her2.reports.service import ReportNotDraft
 from backend.her2.reports.tables import Meaning, Report, ReportState
+from backend.her2.scores.ish import Ish
 from backend.kit.db.base import now
 from backend.kit.db.states import move
 from backend.kit.errors import Unprocessable
 from backend.kit.storage.blobs import Blobs
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
+
+Typesetter = Callable[[Content], bytes]
+"""Sets a report's PDF."""
+_typesetters: list[Typesetter] = []
+
+
+def typesets(function: Typesetter) -> Typesetter:
+    """Name what sets the PDF that is signed: a format, and formats stand above."""
+    _typesetters[:] = [function]
+    return function
 
 
 class ReasonMissing(Unprocessable):
@@ -102,12 +112,13 @@ def prepare(
     )
     ish = verdict.ish.entered(by) if verdict.ish else report.ish
     signature = replace(plain, sha256=bound(session, report, plain, by.id, ish))
-    content = exports.content_of(session, blobs, report, signature)
+    content = loading.content_of(session, blobs, report, signature)
     content = replace(content, state="signed", ish=ish, slide={**content.slide, **facts["slide"]})
     history = [
         replace(each, state=after_signing(each.id, report), score=score_of(each, report, verdict))
         for each in content.history
     ]
+    [pdf] = _typesetters
     signed_pdf = blobs.put(pdf(replace(content, history=history)))
     seen = report.document_sha256, report.edit_count
     return Prepared(report.id, seen, signature, signed_pdf, ish)
@@ -164,7 +175,7 @@ def bound(
     """Hash the signature together with what is signed: all that any export is made from."""
     old = service.get(session, report.amends_id) if report.amends_id else None
     whole = {
-        "report": exports.urn_of(report.id),
+        "report": loading.urn_of(report.id),
         "slide": report.slide_id,
         "version": report.version,
         "requested_by": {"id": report.requested_by, "name": report.requester.name},
@@ -174,8 +185,8 @@ def bound(
         "document": report.document_sha256,
         "computed_at": report.computed_at and report.computed_at.isoformat(),
         "files": report.files,
-        "edits": exports.edits_of(session, report),
-        "amends": old and {"report": exports.urn_of(old.id), "signature": old.signature_sha256},
+        "edits": loading.edits_of(session, report),
+        "amends": old and {"report": loading.urn_of(old.id), "signature": old.signature_sha256},
         "amendment_reason": report.amendment_reason,
         "signer": {"id": signer_id, "name": signature.name},
         "at": signature.at.isoformat(),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from backend.her2.scores.tables import CellAction
 from backend.kit.db.base import (
     Base,
     EnumText,
@@ -32,14 +33,6 @@ class Meaning(StrEnum):
     AUTHOR = "author"
     REVIEWER = "reviewer"
     APPROVER = "approver"
-
-
-class CellAction(StrEnum):
-    """What a person decides of a cell; `include` takes back whatever was decided before."""
-
-    EXCLUDE = "exclude"
-    INCLUDE = "include"
-    CLASS = "class"
 
 
 class Report(Identified, Base):

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from backend.her2.reports.tables import CellAction
 from backend.her2.scores import service
 from backend.her2.scores.schemas import (
     CellDecisionOut,
@@ -15,7 +14,7 @@ from backend.her2.scores.schemas import (
     ScoreOut,
 )
 from backend.her2.scores.statements import Statements
-from backend.her2.scores.tables import CellDecision
+from backend.her2.scores.tables import CellAction, CellDecision
 from backend.jobs.schemas import JobOut
 from backend.kit.dependencies import (
     BlobStore,

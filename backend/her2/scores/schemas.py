@@ -2,21 +2,80 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
-from backend.her2.reports.document import Category, CellClass, EnteredIsh, Gap, ScoreDocument
-from backend.her2.reports.schemas import IshIn, ProtocolName, Reason
-from backend.her2.reports.service import LABELS
-from backend.her2.reports.tables import CellAction
+from backend.her2.classes import CLASSES
+from backend.her2.scores.document import Category, CellClass, EnteredIsh, Gap, ScoreDocument
+from backend.her2.scores.ish import Ish
 from backend.her2.scores.service import Decision
 from backend.her2.scores.statements import Statements
-from backend.her2.scores.tables import CellDecision, LiveScore
+from backend.her2.scores.tables import CellAction, CellDecision, LiveScore
 from backend.kit.contract import FULL, Failure, Shown
+from backend.kit.product import RESEARCH_USE_ONLY
 from backend.learning.annotations.schemas import Author
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+
+class ProtocolName(StrEnum):
+    """The shipped protocols: models/her2/protocols."""
+
+    ASCO_CAP_2023_BREAST = "asco_cap_2023_breast"
+    HERCEP_GASTRIC_BIOPSY = "hercep_gastric_biopsy"
+    HERCEP_GASTRIC_RESECTION = "hercep_gastric_resection"
+
+
+ISH_WORDS = {
+    "method": "Say the method: dual probe or single probe.",
+    "result": "Say the result: positive, negative, equivocal or not determined.",
+    "read_by": "Say who read it, in at most 200 characters.",
+    "group": "A group is a whole number from 1 to 5.",
+    "copies": "Copies are a number above 0 and at most 1000, such as 5.2.",
+    "ratio": "A ratio is a number above 0 and at most 1000, such as 2.15.",
+    "cells": "Nuclei are counted in whole numbers, from 1 to 100000.",
+}
+
+
+class IshIn(BaseModel, extra="forbid"):
+    """In situ hybridisation as somebody read it; the service concludes nothing from it."""
+
+    method: Literal["dual probe", "single probe"]
+    result: Literal["positive", "negative", "equivocal", "not determined"]
+    read_by: Annotated[Words, Field(min_length=1)]
+    group: int | None = Field(None, ge=1, le=5, description="ASCO-CAP 2018, of a dual probe.")
+    copies: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    ratio: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    cells: int | None = Field(None, ge=1, le=100_000, description="Nuclei counted.")
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def in_words(
+        cls, value: Any, check: ValidatorFunctionWrapHandler, field: ValidationInfo
+    ) -> Any:
+        """Say at a pathologist's field what it takes."""
+        try:
+            return check(value)
+        except ValidationError:
+            said = {"said": ISH_WORDS[str(field.field_name)]}
+            raise PydanticCustomError("ish", "{said}", said) from None
+
+    def made(self) -> Ish:
+        return Ish(**self.model_dump()).checked()
 
 
 class Thresholds(BaseModel):
@@ -122,7 +181,7 @@ class CellOut(BaseModel):
     def of(
         cls, columns: dict[str, np.ndarray[Any, Any]], number: int, decision: Decision | None
     ) -> "CellOut":
-        measured = LABELS[int(columns["label"][number])]
+        measured = CLASSES[int(columns["label"][number])]
         return cls(
             x=round(float(columns["x"][number]), 2),
             y=round(float(columns["y"][number]), 2),
@@ -153,8 +212,8 @@ class DecisionIn(BaseModel, extra="forbid"):
     def a_class_is_named(self) -> "DecisionIn":
         if (self.action == CellAction.CLASS) != (self.label is not None):
             raise ValueError("`label` goes with the action `class`, and only with that.")
-        if self.label is not None and self.label not in LABELS:
-            raise ValueError(f"A class is one of {', '.join(LABELS)}.")
+        if self.label is not None and self.label not in CLASSES:
+            raise ValueError(f"A class is one of {', '.join(CLASSES)}.")
         return self
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from backend.her2.reports import decisions, requests
-from backend.her2.reports.tables import CellAction
+from backend.her2.scores import decisions, inputs
 from backend.her2.scores.cells import (
     REACH_UM,
     CellIndex,
@@ -20,7 +19,7 @@ from backend.her2.scores.cells import (
 from backend.her2.scores.changes import go, held, touch
 from backend.her2.scores.statements import FILE as STATEMENTS
 from backend.her2.scores.statements import Statements
-from backend.her2.scores.tables import CellDecision, LiveScore, ScoreState
+from backend.her2.scores.tables import CellAction, CellDecision, LiveScore, ScoreState
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job
@@ -108,7 +107,7 @@ def begin(
     said = {each.name: changes[each.name] for each in fields(Statements) if each.name in changes}
     rules = {name: value for name, value in changes.items() if name not in said}
     row = find(session, slide_id)
-    requests.prediction_for(session, slide_id, None)
+    inputs.prediction_for(session, slide_id, None)
     if row is None:
         row = LiveScore(slide_id=slide_id, files={}, **rules)
         session.add(row)

@@ -21,7 +21,7 @@ FILE = "statements"
 class Statements:
     """merge_zero_plus: print 0+ as 0. cytoplasm_obscures: a 2+ pattern that can't be counted.
 
-    ish: in situ hybridisation with who entered it (backend.her2.reports.ish), nothing
+    ish: in situ hybridisation with who entered it (backend.her2.scores.ish), nothing
     concluded from it.
     """
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
 
-from backend.her2.reports.tables import CellAction
 from backend.kit.db.base import (
     Base,
     EnumText,
@@ -23,6 +22,14 @@ class ScoreState(StrEnum):
     COMPUTING = "computing"
     CURRENT = "current"
     FAILED = "failed"
+
+
+class CellAction(StrEnum):
+    """What a person decides of a cell; `include` takes back whatever was decided before."""
+
+    EXCLUDE = "exclude"
+    INCLUDE = "include"
+    CLASS = "class"
 
 
 class LiveScore(Identified, Base):

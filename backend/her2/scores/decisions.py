@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.her2.reports.tables import CellAction
-from backend.her2.scores.tables import CellDecision
+from backend.her2.scores.tables import CellAction, CellDecision
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from backend.exchange.masks.archive import Entry
 from backend.exchange.masks.contents import Item
+from backend.exchange.masks.format import Archive, Source
 from backend.exchange.masks.manifest import Manifest
 from backend.kit.geometry import SizePx
 from backend.kit.storage import shard_files
 from backend.kit.storage.pyramids import ZSTD_LEVEL, level_count
-from backend.slides.patches.grid import PATCH_PX
+from backend.slides.patches.grid import PATCH_PX, analysis_size
 
 Pixels = npt.NDArray[np.uint8]
 Chunk = tuple[int, int, int, Pixels]
@@ -27,19 +28,23 @@ Chunk = tuple[int, int, int, Pixels]
 LABELS = {255: ("membrane", [255, 210, 60, 255]), 127: ("ignore", [180, 180, 180, 255])}
 
 
-def entries(items: Iterator[Item], manifest: Manifest, size: SizePx, mpp: float) -> Iterator[Entry]:
-    """Yield the files of the group. size: (width, height) of the slide in analysis px."""
-    yield from documents(size, mpp)
+def entries(source: Source) -> Iterator[Entry]:
+    """Yield the files of the group."""
+    size = analysis_size(source.slide, source.analysis_mpp)
+    yield from documents(size, source.analysis_mpp)
     compress = shard_files.zstd(ZSTD_LEVEL)
     pyramid = Pyramid(level_count(size))
-    for level, row, column, pixels in pyramid.chunks(items, manifest):
+    for level, row, column, pixels in pyramid.chunks(source.items, source.manifest):
         if pixels.any():
             content = compress(np.ascontiguousarray(pixels))
             yield Entry(f"{level}/c/{row}/{column}", [content], packed=False)
 
 
 def documents(size: SizePx, mpp: float) -> Iterator[Entry]:
-    """Yield the metadata of the group and its arrays, as zarr writes them; the group's first."""
+    """Yield the metadata of the group and its arrays, as zarr writes them; the group's first.
+
+    size: (width, height) of the slide in analysis px.
+    """
     # zarr costs a second to import: the service starts without it
     import zarr
     from zarr.codecs import ZstdCodec
@@ -133,3 +138,6 @@ class Pyramid:
         # of four pixels the greatest: a thin line is not lost
         smaller = pixels.reshape(half, 2, half, 2).max(axis=(1, 3))
         whole[top : top + half, left : left + half] = smaller
+
+
+FORMAT = Archive("ome-zarr", entries)

@@ -12,7 +12,6 @@ from html import escape
 from typing import Any
 
 from backend.exchange.reports import words
-from backend.exchange.reports.content import Content, Signature
 from backend.exchange.reports.fhir_ish import hybridised
 from backend.exchange.reports.fhir_resources import (
     BREAST,
@@ -29,6 +28,11 @@ from backend.exchange.reports.fhir_resources import (
     observation,
     status,
 )
+from backend.exchange.reports.format import File, Format, Source
+from backend.exchange.reports.formats import pdf as pdf_format
+from backend.her2.classes import CLASS_NAMES
+from backend.her2.reports.content import Content, Signature
+from backend.kit.product import PRODUCT, RESEARCH_USE_ONLY
 
 SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 SIGNED_AS = "urn:iso-astm:E1762-95:2013"
@@ -135,7 +139,7 @@ def observed(content: Content) -> Iterator[Resource]:
     for name, share in document["percent"].items():
         if share["value"] is None:
             continue
-        title = words.CLASSES.get(name) or words.plain(name, words.GROUPS)
+        title = CLASS_NAMES.get(name) or words.plain(name, words.GROUPS)
         code = coded(LOCAL, f"percent-{name.replace('_', '-')}", f"Cells, {title.lower()}")
         if name == "intense_complete" and breast:
             uniform = {"system": LOINC, "code": "85328-3"}
@@ -155,9 +159,9 @@ def software(content: Content) -> Resource:
     return {
         "resourceType": "Device",
         "id": identity(content, "device"),
-        "deviceName": [{"name": words.PRODUCT, "type": "manufacturer-name"}],
+        "deviceName": [{"name": PRODUCT, "type": "manufacturer-name"}],
         "version": [{"value": made["version"]}, {"value": f"code {made['code_sha256']}"}],
-        "note": [{"text": words.RESEARCH_USE_ONLY}],
+        "note": [{"text": RESEARCH_USE_ONLY}],
     }
 
 
@@ -225,7 +229,7 @@ def conclusion(content: Content) -> str:
         final = f"{final} {words.WITHOUT_REVIEW}"
     return (
         f"HER2 category computed by image analysis: {document['printed_score']}. "
-        f"{document['reason_text']}{final} {words.RESEARCH_USE_ONLY}"
+        f"{document['reason_text']}{final} {RESEARCH_USE_ONLY}"
     )
 
 
@@ -240,3 +244,24 @@ def flag_notes(document: Mapping[str, Any]) -> list[Resource]:
         {"text": f"{words.plain(flag['code'], words.FLAGS)}: {flag['detail']}"}
         for flag in document["flags"]
     ]
+
+
+def write(source: Source) -> bytes:
+    address = f"/api/v1/reports/{source.report.id}.pdf"
+    return fhir(source.content, pdf=pdf_format.write(source), pdf_url=address)
+
+
+def urn_in(file: File) -> Any:
+    if file.document is None or file.document.get("resourceType") != "Bundle":
+        return None
+    identifier = file.document.get("identifier")
+    return identifier.get("value") if isinstance(identifier, dict) else None
+
+
+FORMAT = Format(
+    name="fhir",
+    ending="fhir.json",
+    media_type="application/fhir+json",
+    write=write,
+    urn_in=urn_in,
+)

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from backend.exchange.reports.content import Content
-from backend.exchange.reports.pdf import figures
+from backend.exchange.reports.format import Format, headed
+from backend.exchange.reports.formats.pdf import figures
 from backend.exchange.reports.printed import printed
+from backend.her2.reports.content import Content
 
 STYLE = """
 body{font:15px/1.45 "Source Sans 3","Source Sans Pro","Segoe UI",Helvetica,Arial,sans-serif;
@@ -244,3 +245,12 @@ def signature(rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return heading("Signature") + paragraph("Not signed.")
     return heading("Signature") + pairs(rows)
+
+
+FORMAT = Format(
+    name="html",
+    ending="html",
+    media_type="text/html; charset=utf-8",
+    write=lambda source: html(source.content),
+    urn_in=headed(b"<!doctype html"),
+)

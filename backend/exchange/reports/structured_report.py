@@ -33,12 +33,14 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from backend.exchange.reports import words
-from backend.exchange.reports.content import Content
 from backend.exchange.reports.dicom import MAKER, Identity, local
-from backend.exchange.reports.fhir import ANSWERS, coded_score
 from backend.exchange.reports.fhir_resources import BREAST
+from backend.exchange.reports.formats.fhir import ANSWERS, coded_score
+from backend.her2.classes import CLASS_NAMES
 from backend.her2.regions.geojson import Region, twice_area
 from backend.her2.regions.tables import RegionKind
+from backend.her2.reports.content import Content
+from backend.kit.product import PRODUCT, RESEARCH_USE_ONLY
 
 NOT_IN_NAMES = str.maketrans("^=\\", "   ")
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
@@ -89,7 +91,7 @@ def observers(content: Content, identity: Identity) -> ObservationContext:
     device = ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=identity.uid("device"), name=words.PRODUCT, model_name=f"HER2 {version}"
+            uid=identity.uid("device"), name=PRODUCT, model_name=f"HER2 {version}"
         ),
     )
     if content.signature is None:
@@ -134,7 +136,7 @@ def slide_group(
 def evaluations(content: Content) -> Iterator[QualitativeEvaluation]:
     document = content.document
     breast = document["protocol"]["name"] == BREAST
-    yield evaluation(local("intended-use", "Intended use"), local("ruo", words.RESEARCH_USE_ONLY))
+    yield evaluation(local("intended-use", "Intended use"), local("ruo", RESEARCH_USE_ONLY))
     yield evaluation(SCORE[breast], answer(coded_score(document)))
     if document["printed_score"] != coded_score(document):
         # categories that the slide's resolution can't tell apart: no code says that
@@ -191,7 +193,7 @@ def measurements(content: Content) -> Iterator[Measurement]:
     for name, share in document["percent"].items():
         if share["value"] is None:
             continue
-        said = words.CLASSES.get(name) or words.plain(name, words.GROUPS).lower()
+        said = CLASS_NAMES.get(name) or words.plain(name, words.GROUPS).lower()
         uniform = breast and name == "intense_complete"
         code = UNIFORM_INTENSE if uniform else percent_code(name, said)
         yield measured(code, share, codes.UCUM.Percent)

@@ -11,13 +11,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
+from backend.exchange.masks.outlines import geometry_of
 from backend.her2.regions.geojson import rings_of, shape_of
 from backend.kit.errors import Unprocessable
+from backend.kit.product import RESEARCH_USE_ONLY
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import masks
 from backend.learning.annotations.drawn import Drawn
-from backend.learning.annotations.outlines import geometry_of
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import PatchState
 

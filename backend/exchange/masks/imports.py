@@ -15,24 +15,15 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.exchange.masks import geojson
+from backend.exchange.masks.geojson import VALUES, Drawing, GeoJsonInvalid, Shape
+from backend.exchange.masks.outlines import inside
 from backend.kit.conditional import is_stale
 from backend.kit.db.session import Database
 from backend.kit.errors import MembranaError, PreconditionFailed
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations import (
-    drawn,
-    geojson,
-    masks,
-    service,
-)
-from backend.learning.annotations.geojson import (
-    VALUES,
-    Drawing,
-    GeoJsonInvalid,
-    Shape,
-)
+from backend.learning.annotations import drawn, masks, service
 from backend.learning.annotations.masks import Mask
-from backend.learning.annotations.outlines import inside
 from backend.learning.annotations.service import AnnotationStale, Draft
 from backend.learning.annotations.tables import Source
 from backend.learning.predictions.service import require_measured

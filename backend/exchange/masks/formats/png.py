@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from backend.exchange.masks.archive import Entry
-from backend.exchange.masks.contents import Item
-from backend.exchange.masks.manifest import Manifest
+from backend.exchange.masks.format import Archive, Source
 
 
-def entries(items: Iterator[Item], manifest: Manifest) -> Iterator[Entry]:
-    for item in items:
+def entries(source: Source) -> Iterator[Entry]:
+    for item in source.items:
         file = f"{'masks' if item.by_person else 'proposals'}/{item.name}.png"
-        manifest.note(item, file=file)
+        source.manifest.note(item, file=file)
         yield Entry(file, [item.png()], packed=False)
+
+
+FORMAT = Archive("png", entries)

@@ -13,8 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from backend.exchange.reports import drawings
-from backend.exchange.reports.content import Content
+from backend.exchange.reports.format import Format, Source, headed
 from backend.exchange.reports.printed import printed
+from backend.her2.reports import signing
+from backend.her2.reports.content import Content
 
 TEMPLATE = "report.typ"
 FONT = "SourceSansPro-Regular.ttf"
@@ -22,6 +24,7 @@ SPACES = "\t\n\r"
 PPI = 110.0
 
 
+@signing.typesets
 def pdf(content: Content) -> bytes:
     """Return the report's PDF."""
     whole = typeset(
@@ -103,3 +106,18 @@ def figures(content: Content) -> dict[str, str]:
     for place, row in enumerate(made.get("gallery", ())):
         drawn[f"gallery_{place}"] = drawings.gallery_row(row, content.picture)
     return drawn
+
+
+def write(source: Source) -> bytes:
+    """Return the PDF: of a signed report the very one that was signed."""
+    signed = source.report.pdf_sha256
+    return source.blobs.read(signed) if signed else pdf(source.content)
+
+
+FORMAT = Format(
+    name="pdf",
+    ending="pdf",
+    media_type="application/pdf",
+    write=write,
+    urn_in=headed(b"%PDF"),
+)

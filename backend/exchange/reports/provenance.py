@@ -4,20 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from backend.exchange.reports import words
-from backend.exchange.reports.content import (
-    NOT_STATED,
-    Content,
-    Document,
-    Edit,
-    Signature,
-    Version,
-)
 from backend.exchange.reports.quantities import (
     area,
     area_as_before,
     count,
     day,
 )
+from backend.her2.classes import CLASS_NAMES
+from backend.her2.reports.content import NOT_STATED, Content, Document, Edit, Signature, Version
+from backend.kit.product import PRODUCT
 
 Row = tuple[str, str]
 ASSAY = (
@@ -139,15 +134,15 @@ def provenance_rows(content: Content) -> Iterator[Row]:
     yield "Nuclei found by", "the built-in rule" if built_in else source["detector"]
     software = source["software"]
     commit = f", commit {software['commit']}" if software["commit"] else ""
-    yield "Software", f"{words.PRODUCT} {software['version']}{commit}"
+    yield "Software", f"{PRODUCT} {software['version']}{commit}"
     yield "Code sha256", software["code_sha256"]
     yield "Seed", str(source["seed"])
     yield "Computed", f"{day(content.made_at)}, asked for by {content.made_by}"
 
 
 def edit_row(edit: Edit) -> dict[str, str]:
-    after = "left out" if edit.after is None else words.CLASSES[edit.after]
-    change = f"{words.CLASSES[edit.before]} → {after}" if edit.before else f"{after}: {LOST}"
+    after = "left out" if edit.after is None else CLASS_NAMES[edit.after]
+    change = f"{CLASS_NAMES[edit.before]} → {after}" if edit.before else f"{after}: {LOST}"
     return {
         "cell": "–" if edit.cell is None else str(edit.cell),
         "change": change,

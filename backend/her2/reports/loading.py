@@ -8,22 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.exchange.reports.content import (
-    NOT_STATED,
-    Content,
-    Edit,
-    Signature,
-    Version,
-)
-from backend.exchange.reports.fhir import fhir
-from backend.exchange.reports.pdf import pdf
-from backend.exchange.reports.words import RESEARCH_USE_ONLY
 from backend.her2.reports import requests, service
-from backend.her2.reports.tables import CellAction, CellEdit, Report
-from backend.kit.errors import Conflict
+from backend.her2.reports.content import NOT_STATED, Content, Edit, Signature, Version
+from backend.her2.reports.tables import CellEdit, Report
+from backend.her2.scores.tables import CellAction
 from backend.kit.storage.blobs import Blobs
-
-SCHEMA = "membrana.report/1"
 
 
 def urn_of(report_id: str) -> str:
@@ -139,27 +128,6 @@ def successor_of(session: Session, report: Report) -> str | None:
     )
 
 
-class TilesNotMade(Conflict):
-    code, title = "tiles_not_made", "This report has no table of tiles"
-
-
-def tiles_of(report: Report) -> str:
-    """Return the sha256 of the table of tiles; raise TilesNotMade."""
-    if "tiles" not in report.files:
-        raise TilesNotMade("The report is older than this export. Ask for a new report.")
-    return str(report.files["tiles"])
-
-
-def pdf_of(blobs: Blobs, report: Report, content: Content) -> bytes:
-    """Return the PDF: of a signed report the very one that was signed."""
-    return blobs.read(report.pdf_sha256) if report.pdf_sha256 else pdf(content)
-
-
-def fhir_of(blobs: Blobs, report: Report, content: Content) -> bytes:
-    address = f"/api/v1/reports/{report.id}.pdf"
-    return fhir(content, pdf=pdf_of(blobs, report, content), pdf_url=address)
-
-
 def edits_of(session: Session, report: Report) -> list[dict[str, Any]]:
     """Return every decision on cells of a report, as it is exported and signed."""
     return [
@@ -175,52 +143,3 @@ def edits_of(session: Session, report: Report) -> list[dict[str, Any]]:
         }
         for edit in service.edits_of(session, report.id)
     ]
-
-
-def of_facts(signed: Signature) -> dict[str, Any]:
-    """Return what the JSON export says of a signer, where the signature has frozen it."""
-    if signed.facts is None:
-        return {}
-    return {
-        "full_name": signed.full_name,
-        "role": signed.role,
-        "seen": signed.facts["seen"],
-        "without_review": signed.without_review,
-    }
-
-
-def json_of(session: Session, blobs: Blobs, report: Report, content: Content) -> bytes:
-    """Return the export that all others can be made from, as canonical JSON."""
-    signed = content.signature
-    whole = {
-        "schema": SCHEMA,
-        "research_use_only": RESEARCH_USE_ONLY,
-        "urn": content.urn,
-        "version": report.version,
-        "amends": content.amends,
-        "amendment_reason": report.amendment_reason,
-        "made_at": content.made_at.isoformat(),
-        "made_by": content.made_by,
-        "slide": dict(content.slide),
-        "assay": report.assay,
-        "ish": report.ish,
-        "document": content.document,
-        "document_sha256": report.document_sha256,
-        "files": report.files,
-        "decisions": decided(blobs, report),
-        "edits": edits_of(session, report),
-        "signature": signed
-        and {
-            "name": signed.name,
-            "at": signed.at.isoformat(),
-            "meaning": signed.meaning,
-            "score": signed.score,
-            "comment": signed.comment,
-            "reason": signed.reason,
-            "sha256": signed.sha256,
-            "pdf_sha256": report.pdf_sha256,
-            **of_facts(signed),
-        },
-    }
-    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()

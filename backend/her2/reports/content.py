@@ -1,13 +1,13 @@
 """What a report is made from: a document with its provenance, figures, and what people said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from backend.exchange.reports.drawings import Picture
-
 Document = Mapping[str, Any]
+Picture = Callable[[str], bytes]
+"""Returns a stored picture by its sha256."""
 NOT_STATED = "not stated"
 FIRST_SCHEMA = "membrana.her2/1"
 

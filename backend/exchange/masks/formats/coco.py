@@ -16,13 +16,14 @@ import numpy.typing as npt
 from backend.exchange.masks.archive import Entry
 from backend.exchange.masks.coco_shapes import connected, run_lengths
 from backend.exchange.masks.contents import Item
+from backend.exchange.masks.format import Archive, Source
+from backend.exchange.masks.geojson import VALUES, Drawing
 from backend.exchange.masks.manifest import (
     IN_MEMORY,
     PIECE,
     Manifest,
     said_of,
 )
-from backend.learning.annotations.geojson import VALUES, Drawing
 from backend.slides.patches.grid import PATCH_PX
 
 FILE = "annotations.json"
@@ -33,8 +34,8 @@ CATEGORIES = (
 )
 
 
-def entries(items: Iterator[Item], manifest: Manifest) -> Iterator[Entry]:
-    yield Entry(FILE, pieces(items, manifest))
+def entries(source: Source) -> Iterator[Entry]:
+    yield Entry(FILE, pieces(source.items, source.manifest))
 
 
 def pieces(items: Iterator[Item], manifest: Manifest) -> Iterator[bytes]:
@@ -89,3 +90,6 @@ def annotations_of(mask: npt.NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
             "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
             "segmentation": run_lengths(ignored),
         }
+
+
+FORMAT = Archive("coco", entries)

@@ -8,13 +8,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from backend.exchange.masks import geojson, imports
+from backend.exchange.masks.geojson import GeoJsonInvalid
+from backend.exchange.masks.imports import Imported, Outcome, Told
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.kit.downloads import disposition, file_name
 from backend.kit.errors import TooLarge
 from backend.kit.security import check_text
-from backend.learning.annotations import drawn, geojson, imports
-from backend.learning.annotations.geojson import GeoJsonInvalid
-from backend.learning.annotations.imports import Imported, Outcome, Told
+from backend.learning.annotations import drawn
 from backend.learning.annotations.schemas import Author
 from backend.people.users.guards import Pathologist, Viewer
 from backend.slides.catalogue import frame

@@ -1,0 +1,75 @@
+"""The whole report as JSON: the source that all other formats can be made from."""
+
+import json
+from typing import Any
+
+from backend.exchange.reports.format import File, Format, Source
+from backend.her2.reports import loading
+from backend.her2.reports.content import Signature
+from backend.kit.product import RESEARCH_USE_ONLY
+
+SCHEMA = "membrana.report/1"
+
+
+def write(source: Source) -> bytes:
+    report, content = source.report, source.content
+    whole = {
+        "schema": SCHEMA,
+        "research_use_only": RESEARCH_USE_ONLY,
+        "urn": content.urn,
+        "version": report.version,
+        "amends": content.amends,
+        "amendment_reason": report.amendment_reason,
+        "made_at": content.made_at.isoformat(),
+        "made_by": content.made_by,
+        "slide": dict(content.slide),
+        "assay": report.assay,
+        "ish": report.ish,
+        "document": content.document,
+        "document_sha256": report.document_sha256,
+        "files": report.files,
+        "decisions": loading.decided(source.blobs, report),
+        "edits": loading.edits_of(source.session, report),
+        "signature": content.signature and signed(content.signature, report.pdf_sha256),
+    }
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def signed(signature: Signature, pdf_sha256: str | None) -> dict[str, Any]:
+    return {
+        "name": signature.name,
+        "at": signature.at.isoformat(),
+        "meaning": signature.meaning,
+        "score": signature.score,
+        "comment": signature.comment,
+        "reason": signature.reason,
+        "sha256": signature.sha256,
+        "pdf_sha256": pdf_sha256,
+        **of_facts(signature),
+    }
+
+
+def of_facts(signed: Signature) -> dict[str, Any]:
+    """Return what the JSON export says of a signer, where the signature has frozen it."""
+    if signed.facts is None:
+        return {}
+    return {
+        "full_name": signed.full_name,
+        "role": signed.role,
+        "seen": signed.facts["seen"],
+        "without_review": signed.without_review,
+    }
+
+
+def urn_in(file: File) -> Any:
+    return file.document and file.document.get("urn")
+
+
+FORMAT = Format(
+    name="json",
+    ending="json",
+    media_type="application/json",
+    write=write,
+    urn_in=urn_in,
+)
