@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from backend.her2.reports import loading, signing
 from backend.her2.reports import service as reports
-from backend.her2.reports.schemas import ISH_WORDS
 from backend.her2.reports.tables import Report
+from backend.her2.scores.schemas import ISH_WORDS
 from backend.her2.scores.tables import CellDecision
 from backend.job_kinds import JobKind
 from tests.conftest import Service

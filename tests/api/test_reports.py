@@ -13,8 +13,8 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.her2.reports.routes import throttle
-from backend.her2.reports.schemas import ProtocolName
 from backend.her2.reports.tables import CellEdit, Report
+from backend.her2.scores.schemas import ProtocolName
 from backend.kit.product import RESEARCH_USE_ONLY
 from backend.people.users.tables import Role
 from models.her2.protocols import names

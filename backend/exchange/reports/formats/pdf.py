@@ -110,8 +110,10 @@ def figures(content: Content) -> dict[str, str]:
 
 def write(source: Source) -> bytes:
     """Return the PDF: of a signed report the very one that was signed."""
+    # also where it is stored: nobody is handed a PDF of a document that was altered
+    content = source.content
     signed = source.report.pdf_sha256
-    return source.blobs.read(signed) if signed else pdf(source.content)
+    return source.blobs.read(signed) if signed else pdf(content)
 
 
 FORMAT = Format(
