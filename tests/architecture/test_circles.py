@@ -6,10 +6,7 @@ from documents.imports import ROOTS, circles, file_imports, room_imports
 
 KNOWN: dict[str, set[tuple[str, str]]] = {
     "backend": {
-        ("backend.her2.scores", "backend.her2.reports"),
         ("backend.kit.db", "backend.kit.events"),
-        ("backend.learning.annotations", "backend.exchange.reports"),
-        ("backend.learning.annotations", "backend.her2.regions"),
         ("backend.learning.predictions", "backend.learning.annotations"),
         ("backend.slides.catalogue", "backend.slides.patches"),
         ("backend.slides.patches", "backend.her2.scores"),

@@ -33,9 +33,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from backend.exchange.reports import words
+from backend.exchange.reports.categories import ANSWERS, coded_score
 from backend.exchange.reports.dicom import MAKER, Identity, local
 from backend.exchange.reports.fhir_resources import BREAST
-from backend.exchange.reports.formats.fhir import ANSWERS, coded_score
 from backend.her2.classes import CLASS_NAMES
 from backend.her2.regions.geojson import Region, twice_area
 from backend.her2.regions.tables import RegionKind

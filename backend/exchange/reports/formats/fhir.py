@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 from backend.exchange.reports import words
+from backend.exchange.reports.categories import ANSWERS, coded_score
 from backend.exchange.reports.fhir_ish import hybridised
 from backend.exchange.reports.fhir_resources import (
     BREAST,
@@ -36,14 +37,6 @@ from backend.kit.product import PRODUCT, RESEARCH_USE_ONLY
 
 SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 SIGNED_AS = "urn:iso-astm:E1762-95:2013"
-ANSWERS: Mapping[str, tuple[str, str]] = {
-    "0": ("LA6111-4", "0"),
-    "0+": ("LA6111-4", "0"),
-    "1+": ("LA11841-6", "1+"),
-    "2+": ("LA11842-4", "2+"),
-    "3+": ("LA11843-2", "3+"),
-    "not assessable": ("LA11884-6", "Indeterminate"),
-}
 
 
 def fhir(content: Content, *, pdf: bytes, pdf_url: str) -> bytes:
@@ -206,12 +199,6 @@ SIGNATURES: Mapping[str, str] = {
     "approver": "1.2.840.10065.1.12.1.6",
 }
 """Purposes of ASTM E1762: author's, review, consent (to release)."""
-
-
-def coded_score(document: Mapping[str, Any]) -> str:
-    """Return the category that codes stand for: 0 where the laboratory prints 0+ as 0."""
-    merged = document["score"] == "0+" and document["protocol"]["merge_zero_plus"]
-    return "0" if merged else str(document["score"])
 
 
 def answer(score: str, printed: str) -> Resource:
