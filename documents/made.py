@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from documents import her2, installation, measured, methods_tables, states, storeys
+from documents import facts, her2, installation, measured, methods_tables, states, storeys
 
 ROOT = Path(__file__).parents[1]
 PICTURES = "docs/pictures"
@@ -15,6 +15,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "before": methods_tables.before,
     "compiled": methods_tables.compiled,
     "controls": her2.controls,
+    "facts": facts.facts,
     "finalists": methods_tables.finalists,
     "intervals": methods_tables.intervals,
     "longer": methods_tables.longer,

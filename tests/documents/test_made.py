@@ -1,6 +1,7 @@
 """What a command writes into README.md and docs/ is as fresh as what it is made from."""
 
 import re
+from importlib import import_module
 
 import pytest
 
@@ -53,3 +54,7 @@ def test_a_passage_is_written_between_its_markers_and_nowhere_else() -> None:
 def test_a_marker_that_nothing_answers_to_is_an_error(text: str) -> None:
     with pytest.raises(PassageError):
         filled(text, {"x": lambda: "new"})
+
+
+def test_the_pictures_program_finds_all_that_it_imports() -> None:
+    import_module("documents.screenshots")
