@@ -5,12 +5,14 @@ import {
   ApiError,
   onSignedOut,
   readSession,
-  setCsrfToken,
+  renewSession,
+  setSession,
   signInByLink,
   signOut,
 } from "./api/client";
 import { connect, disconnect } from "./api/events";
-import type { Session } from "./api/types";
+import type { Annotation, Session } from "./api/types";
+import { hear, tell } from "./drafts/browser_tabs";
 import { anyUnkept } from "./drafts/journal";
 import { startOutbox } from "./drafts/outbox";
 import { followUnsaved, patchCount, UnsavedButton } from "./drafts/unsaved";
@@ -34,7 +36,9 @@ async function begin(): Promise<Session> {
   address.searchParams.delete("sign_in");
   history.replaceState(null, "", address);
   try {
-    return await signInByLink(link);
+    const session = await signInByLink(link);
+    tell({ kind: "session" });
+    return session;
   } catch (error) {
     // the link was used already, perhaps by this very browser: its session still counts
     return readSession().catch(() => Promise.reject(error));
@@ -42,16 +46,26 @@ async function begin(): Promise<Session> {
 }
 
 function enter(session: Session): void {
-  setCsrfToken(session.csrf_token);
+  setSession(session);
   resetWork(); // answers to whoever was here before may have come since
   page.session.value = session;
 }
 
+function signedIn(session: Session): void {
+  enter(session);
+  tell({ kind: "session" });
+}
+
 export function App() {
   useEffect(() => {
-    onSignedOut(() =>
-      signOutOfStore("Your session has ended. Sign in again; unsaved work is kept."),
-    );
+    onSignedOut((why) => {
+      const said = why.code === "somebody_else" ? why.message : "Your session has ended.";
+      signOutOfStore(`${said} Sign in again; unsaved work is kept.`);
+    });
+    // signed in or out in another tab: at once, before anything is done in the wrong name
+    hear((said) => {
+      if (said.kind === "session" && page.session.value) renewSession().catch(() => undefined);
+    });
     begin().then(enter, (error: unknown) => {
       const expected = error instanceof ApiError && error.code === "not_signed_in";
       page.signInNote.value = expected ? "" : (error as Error).message;
@@ -65,7 +79,7 @@ export function App() {
       {session ? (
         <SignedIn user={session.user} />
       ) : (
-        note !== null && <SignIn note={note} onSession={enter} />
+        note !== null && <SignIn note={note} onSession={signedIn} />
       )}
       <Notices />
       <ChoiceDialog />
@@ -97,9 +111,19 @@ async function mayStayHere(): Promise<boolean> {
 async function leave(): Promise<void> {
   if (!(await mayLeave()) || !(await mayStayHere())) return;
   await signOut().then(
-    () => signOutOfStore(""),
-    (error: Error) => notify(error.message, "bad"),
+    () => {
+      signOutOfStore("");
+      tell({ kind: "session" });
+    },
+    (error: Error) => {
+      if (page.session.value) notify(error.message, "bad");
+    },
   );
+}
+
+function waitingSaved(by: Annotation | undefined, userId: string): string {
+  if (!by || by.author.id === userId) return "A patch that was waiting is saved now.";
+  return `${by.author.username} had saved the very mask that was waiting: nothing is left to save.`;
 }
 
 function SignedIn({ user }: { user: Session["user"] }) {
@@ -107,7 +131,7 @@ function SignedIn({ user }: { user: Session["user"] }) {
     const follows = [followSlides(), followLearning(), followUnsaved(user.id), followTakeovers()];
     connect();
     const stop = startOutbox(user.id, (_, outcome) => {
-      if (outcome.kind === "saved") notify("A patch that was waiting is saved now.", "good");
+      if (outcome.kind === "saved") notify(waitingSaved(outcome.by, user.id), "good");
       else if (outcome.kind === "conflict") {
         notify("A waiting patch was changed by somebody else meanwhile. Open it to decide.", "bad");
       } else if (outcome.kind === "refused") notify(outcome.message, "bad");
@@ -147,7 +171,7 @@ function SignedIn({ user }: { user: Session["user"] }) {
         )}
         <span class="grow" />
         <UnsavedButton />
-        <span class="model" title="The model version whose proposals are shown">
+        <span class="model" title="The active model version: its proposals are shown where they are finished">
           Model <strong data-testid="active-model">{activeModel.value?.name ?? "none yet"}</strong>
         </span>
         <span class="user" data-testid="user-name" title={user.role}>

@@ -29,10 +29,18 @@ const ok = (body: object, headers: Record<string, string> = {}): Response =>
 const header = (call: Call | undefined, name: string): string | null =>
   new Headers(call?.init.headers).get(name);
 
+const sessionOf = (username: string, csrf_token: string) => ({
+  csrf_token,
+  user: {
+    ...{ id: `id-${username}`, username, full_name: null, active: true },
+    ...{ role: "pathologist" as const, created_at: "2026-11-23T09:00:00Z" },
+  },
+});
+
 beforeEach(() => {
   calls = [];
   vi.stubGlobal("document", { baseURI: "https://lab.example/membrana/" });
-  api.setCsrfToken("token-1");
+  api.setSession(sessionOf("anna", "token-1"));
 });
 afterEach(() => vi.unstubAllGlobals());
 
@@ -129,6 +137,15 @@ describe("requests", () => {
     expect(calls[0]?.init.body).toBe(png);
   });
 
+  test("to save name the model version whose proposal was shown, if one was", async () => {
+    answers(ok({}, { ETag: '"r1"' }), ok({}, { ETag: '"r2"' }));
+    const about = { etag: '"r0"', source: "edited" as const, seconds: 1 };
+    await api.putAnnotation("p", Uint8Array.of(1), { ...about, model: "m1" });
+    await api.putAnnotation("p", Uint8Array.of(1), { ...about, model: null });
+    const [first, second] = calls.map(({ url }) => new URL(url).searchParams.get("model_version"));
+    expect([first, second]).toEqual(["m1", null]);
+  });
+
   test("for a mask that is not there give null; other failures are thrown", async () => {
     answers(
       problem(404, { title: "There is no such thing here" }),
@@ -145,11 +162,76 @@ describe("requests", () => {
   });
 });
 
-test("an overlay tile names its model version, people's annotations do not", () => {
+describe("the token of a session that another tab has ended", () => {
+  const stale = (): Response => problem(403, { title: "Forbidden", code: "csrf" });
+
+  test("is replaced by that of the same person's new session, and the request made again", async () => {
+    const told = vi.fn();
+    api.onSignedOut(told);
+    answers(stale(), ok(sessionOf("anna", "token-2")), ok({}, { ETag: '"r1"' }), ok({}));
+    const png = Uint8Array.of(1, 2, 3);
+    const about = { etag: '"r0"', source: "edited" as const, seconds: 1 };
+    expect(await api.putAnnotation("p", png, about)).toBe('"r1"');
+    await api.startRound();
+    const tokens = calls.map((call) => header(call, "X-CSRF-Token"));
+    expect(tokens).toEqual(["token-1", null, "token-2", "token-2"]);
+    expect(calls[2]?.init.body).toBe(png);
+    expect(told).not.toHaveBeenCalled();
+  });
+
+  test("says who is signed in now if it is somebody else, and writes nothing", async () => {
+    const told = vi.fn();
+    api.onSignedOut(told);
+    answers(stale(), ok(sessionOf("bert", "token-2")));
+    const error = await api.startRound().catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ status: 401, code: "somebody_else", signedOut: true });
+    expect((error as Error).message).toContain("bert is signed in in this browser now");
+    expect(told).toHaveBeenCalledExactlyOnceWith(error);
+    expect(calls).toHaveLength(2);
+    // nor with their token by any later request
+    answers(ok({}));
+    await api.startRound();
+    expect(header(calls[2], "X-CSRF-Token")).toBe("token-1");
+  });
+
+  test("is signed out if nobody is signed in, and waits if the service can't be asked", async () => {
+    const told = vi.fn();
+    api.onSignedOut(told);
+    answers(stale(), problem(401, { title: "Sign in first" }));
+    await expect(api.startRound()).rejects.toMatchObject({ status: 401 });
+    expect(told).toHaveBeenCalledOnce();
+    answers(stale(), new TypeError("Failed to fetch"));
+    await expect(api.startRound()).rejects.toMatchObject({ passing: true });
+    expect(told).toHaveBeenCalledOnce();
+  });
+
+  test("is asked about once, however many requests met it", async () => {
+    let sessions = 0;
+    vi.stubGlobal("fetch", (url: string, init: RequestInit = {}) => {
+      if (url.endsWith("/session")) sessions += 1;
+      const known = new Headers(init.headers).get("X-CSRF-Token") === "token-2";
+      const body = url.endsWith("/session") ? sessionOf("anna", "token-2") : {};
+      return Promise.resolve(known || url.endsWith("/session") ? ok(body) : stale());
+    });
+    await Promise.all([api.startRound(), api.skipPatch("p"), api.skipPatch("q")]);
+    expect(sessions).toBe(1);
+  });
+});
+
+test("an overlay tile names no model version: the service shows the patches' own", () => {
+  // was pinned to the active one, which has no proposals of a slide while patches still show the last
   const tile = { level: 12, column: 3, row: 4 };
-  const version = { model: "m1", reading: 2 };
-  expect(api.overlayTileUrl("s", "proposal", tile, version)).toBe(
-    "https://lab.example/membrana/api/v1/slides/s/overlays/proposal_files/12/3_4.png?v=2&model_version=m1",
+  expect(api.overlayTileUrl("s", "proposal", tile, 2)).toBe(
+    "https://lab.example/membrana/api/v1/slides/s/overlays/proposal_files/12/3_4.png?v=2",
   );
-  expect(api.overlayTileUrl("s", "annotation", tile, version)).not.toContain("model_version");
+});
+
+test("a proposal is read of the version that the patch names", async () => {
+  answers(ok({}), ok({}));
+  await api.readPatchMask("p", "proposal", "m1");
+  await api.readPatchMask("p", "annotation");
+  expect(calls.map(({ url }) => url.split("/").at(-1))).toEqual([
+    "proposal.png?model_version=m1",
+    "annotation.png",
+  ]);
 });

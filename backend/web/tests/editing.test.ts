@@ -6,7 +6,10 @@ import { decodeGray, encodeGray } from "../src/masks/png";
 /** One patch on a server: revisions with If-Match, a line that can break. The network edge only. */
 interface Server {
   proposal: Mask;
-  revisions: { author: string; source: string; mask: Mask }[];
+  revisions: { author: string; source: string; mask: Mask; seconds?: number }[];
+  /** The version whose proposal the patch shows; and what each save said of it. */
+  model: string | null;
+  models: (string | null)[];
   broken: boolean;
   /** The next PUT is taken but its answer never arrives. */
   losesAnswer: boolean;
@@ -39,28 +42,33 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
   const etag = { ETag: `"r${revision}"` };
   const png = async (mask: Mask | undefined) =>
     mask ? new Response(await encodeGray(mask)) : json({ title: "Nothing here" }, 404);
-  if (pathname.endsWith("/proposal.png")) return png(server.proposal);
+  if (pathname.endsWith("/proposal.png")) {
+    return png(searchParams.get("model_version") === server.model ? server.proposal : undefined);
+  }
   if (pathname.endsWith("/uncertain_pixels.png")) return png(undefined);
   if (pathname.endsWith("/annotation.png") && server.unreadable) throw new TypeError("cut off");
   if (pathname.endsWith("/annotation.png")) return png(newest?.mask);
   if (pathname.endsWith("/annotations")) {
-    const items = server.revisions.map(({ author, source }, i) => ({
+    const items = server.revisions.map(({ author, source, seconds }, i) => ({
       id: `a${i + 1}`,
       revision: i + 1,
       base_revision: i,
       author: { id: author, username: author },
       source,
+      seconds_spent: seconds ?? null,
       created_at: "2026-11-23T09:00:00Z",
     }));
     return json({ items: items.reverse(), next_cursor: null });
   }
   if (init.method === "PUT") {
     server.puts += 1;
-    server.seconds.push(Number(searchParams.get("seconds_spent")));
+    const seconds = Number(searchParams.get("seconds_spent"));
+    server.seconds.push(seconds);
+    server.models.push(searchParams.get("model_version"));
     if (new Headers(init.headers).get("If-Match") !== etag.ETag)
       return json({ title: "Stale", code: "stale" }, 412);
     const mask = await decodeGray(init.body as Uint8Array<ArrayBuffer>);
-    server.revisions.push({ author: "me", source: searchParams.get("source")!, mask });
+    server.revisions.push({ author: "me", source: searchParams.get("source")!, mask, seconds });
     server.afterPut();
     if (server.losesAnswer) {
       server.losesAnswer = false;
@@ -69,7 +77,10 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
     return json({}, 200, { ETag: `"r${revision + 1}"` });
   }
   return json(
-    { id: "p", slide_id: "s", x: 0, y: 0, size: 256, state: "proposed", revision },
+    {
+      ...{ id: "p", slide_id: "s", x: 0, y: 0, size: 256, state: "proposed", revision },
+      model_version_id: server.model,
+    },
     200,
     etag,
   );
@@ -86,6 +97,8 @@ const byNoor = (y: number): number =>
 beforeEach(() => {
   server = {
     proposal: someMask(50),
+    model: "m1",
+    models: [],
     revisions: [],
     broken: false,
     losesAnswer: false,
@@ -114,7 +127,9 @@ describe("what a save says of its origin", () => {
     expect(editing.isProposal()).toBe(true);
     await editing.save();
     expect(editing.state).toBe("saved");
-    expect(server.revisions).toEqual([{ author: "me", source: "proposal", mask: server.proposal }]);
+    expect(server.revisions).toMatchObject([
+      { author: "me", source: "proposal", mask: server.proposal },
+    ]);
   });
 
   test("a corrected proposal is edited; all strokes undone, it is the proposal again", async () => {
@@ -133,6 +148,55 @@ describe("what a save says of its origin", () => {
     await editing.save();
     expect(server.revisions[0]?.source).toBe("scratch");
     expect(server.revisions[0]?.mask).toEqual(editing.mask);
+  });
+});
+
+describe("the model version that a save names", () => {
+  test("is the one that was shown at opening, whatever is newest at saving", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    server.model = "m2";
+    await editing.save();
+    expect(server.models).toEqual(["m1"]);
+    draw(editing, 130);
+    await editing.save();
+    expect(server.models).toEqual(["m1", "m1"]);
+  });
+
+  test("goes with a draft that is taken up when another version is shown", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    editing.close();
+    server.model = "m2";
+    const again = await open();
+    expect(again.restored).not.toBeNull();
+    await again.save();
+    draw(again, 130); // on what is shown now
+    await again.save();
+    expect(server.models).toEqual(["m1", "m2"]);
+  });
+
+  test("is the one whose proposal was gone back to", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    editing.close();
+    server.model = "m2";
+    server.proposal = someMask(60);
+    const again = await open();
+    again.reset();
+    draw(again, 130);
+    await again.save();
+    expect(server.models).toEqual(["m2"]);
+  });
+
+  test("is none where no proposal was shown", async () => {
+    server.model = null;
+    const editing = await open();
+    expect(editing.proposal).toBeNull();
+    server.model = "m1"; // proposed meanwhile, unseen
+    draw(editing, 120);
+    await editing.save();
+    expect(server.models).toEqual([null]);
   });
 });
 
@@ -293,6 +357,142 @@ describe("a broken line", () => {
     await editing.save();
     expect(editing.state).toBe("saved");
     expect([server.puts, server.revisions.length]).toEqual([2, 1]);
+  });
+});
+
+describe("a save whose answer is lost, and strokes after it", () => {
+  async function lostAndDrawnOn(): Promise<Editing> {
+    const editing = await open();
+    draw(editing, 120);
+    server.losesAnswer = true;
+    await editing.save();
+    expect(editing.state).toBe("waiting");
+    draw(editing, 160);
+    expect(editing.state).toBe("unsaved");
+    return editing;
+  }
+  const mine = (editing: Editing) => {
+    expect(editing.state).toBe("saved");
+    expect(server.revisions.map(({ author }) => author)).toEqual(["me", "me"]);
+    expect(server.revisions[1]?.mask).toEqual(editing.mask);
+  };
+
+  test("Save goes on top of one's own: no conflict with oneself", async () => {
+    const editing = await lostAndDrawnOn();
+    await editing.save();
+    mine(editing);
+  });
+
+  test("nor when the service tells of it", async () => {
+    const editing = await lostAndDrawnOn();
+    expect(await editing.catchUp()).toBe(false);
+    expect([editing.state, editing.etag]).toEqual(["unsaved", '"r1"']);
+    await editing.save();
+    mine(editing);
+  });
+
+  test("nor in mid-stroke", async () => {
+    const editing = await lostAndDrawnOn();
+    editing.stroke("brush", { x: 30, y: 200 }, { x: 60, y: 200 }, 5);
+    await editing.catchUp();
+    editing.stroke("brush", { x: 60, y: 200 }, { x: 120, y: 200 }, 5);
+    editing.endStroke();
+    expect(editing.state).toBe("unsaved");
+    await editing.save();
+    mine(editing);
+    expect(editing.mask.data[200 * 256 + 110]).toBe(MEMBRANE);
+  });
+
+  test("nor when the patch is opened anew", async () => {
+    const editing = await lostAndDrawnOn();
+    editing.close();
+    const again = await open();
+    expect([again.state, again.etag]).toEqual(["unsaved", '"r1"']);
+    await again.save();
+    mine(again);
+  });
+
+  test("also when a later save never arrived", async () => {
+    const editing = await lostAndDrawnOn();
+    server.broken = true;
+    await editing.save();
+    server.broken = false;
+    draw(editing, 200);
+    await editing.save();
+    mine(editing);
+  });
+
+  test("somebody's on top of it is a conflict as ever", async () => {
+    const editing = await lostAndDrawnOn();
+    byNoor(80);
+    await editing.save();
+    expect(editing.state).toBe("conflict");
+    expect(editing.message).toContain("noor saved revision 2");
+  });
+
+  test("one's own of elsewhere, drawn otherwise, is a conflict as ever", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    server.broken = true;
+    await editing.save();
+    server.broken = false;
+    server.revisions.push({ author: "me", source: "edited", mask: someMask(80) });
+    draw(editing, 160);
+    await editing.save();
+    expect(editing.state).toBe("conflict");
+    expect(editing.message).toContain("You, elsewhere, saved revision 1");
+  });
+
+  test("its seconds are in its revision, and not in the next one", async () => {
+    let ms = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => ms);
+    for (const heard of [false, true]) {
+      server.revisions = [];
+      server.seconds = [];
+      const editing = await open();
+      editing.touch();
+      ms += 5000;
+      draw(editing, 120);
+      server.losesAnswer = true;
+      await editing.save();
+      draw(editing, 160);
+      editing.touch();
+      ms += 3000;
+      if (heard) await editing.catchUp();
+      await editing.save();
+      expect(server.revisions.map(({ seconds }) => seconds)).toEqual([5, 3]);
+      editing.touch();
+      ms += 2000;
+      draw(editing, 200);
+      await editing.save();
+      expect(server.seconds.at(-1)).toBe(2);
+      editing.close();
+    }
+    vi.mocked(performance.now).mockRestore();
+  });
+});
+
+describe("the same mask saved by another", () => {
+  test("is no conflict: whose it is, is said", async () => {
+    const editing = await open();
+    server.revisions.push({ author: "noor", source: "proposal", mask: server.proposal });
+    await editing.save(); // accepted by both
+    expect([editing.state, editing.etag]).toEqual(["saved", '"r1"']);
+    expect(editing.message).toContain("noor accepted the proposal of this patch as revision 1");
+    expect(editing.message).toContain("nothing is left to save");
+    expect(server.revisions).toHaveLength(1);
+    draw(editing, 160);
+    await editing.save();
+    expect(editing.message).toBe("Saved as revision 2.");
+  });
+
+  test("nor when it is heard of before one saves", async () => {
+    const editing = await open();
+    draw(editing, 120);
+    server.revisions.push({ author: "noor", source: "edited", mask: structuredClone(editing.mask) });
+    expect(await editing.catchUp()).toBe(false);
+    expect([editing.state, editing.etag]).toEqual(["saved", '"r1"']);
+    expect(editing.message).toContain("noor saved revision 1");
   });
 });
 

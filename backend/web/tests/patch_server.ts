@@ -10,6 +10,8 @@ export interface PatchServer {
   broken: boolean;
   /** Patches whose saves the service answers with 500. */
   failing: Set<string>;
+  /** Patches whose saves are taken, but the answer never arrives. */
+  silent: Set<string>;
   /** Called when a save arrives, before it is looked at. */
   onPut: (patch: string) => Promise<void> | void;
   puts: string[];
@@ -38,6 +40,7 @@ async function answer(server: PatchServer, url: string, init: RequestInit): Prom
     const mask = await decodeGray(init.body as Uint8Array<ArrayBuffer>);
     if (asked !== etag.ETag) return json({ title: "Stale", code: "stale" }, 412);
     server.revisions.set(patch, [...saved, { author: "me", mask }]);
+    if (server.silent.has(patch)) throw new TypeError("Failed to fetch");
     return json({}, 200, { ETag: `"r${saved.length + 1}"` });
   }
   if (what === "annotation.png" && saved.length > 0) {
@@ -55,7 +58,10 @@ async function answer(server: PatchServer, url: string, init: RequestInit): Prom
     }));
     return json({ items: items.reverse(), next_cursor: null });
   }
-  const row = { id: patch, slide_id: "s", x: 0, y: 0, size: 256, state: "proposed" };
+  const row = {
+    ...{ id: patch, slide_id: "s", x: 0, y: 0, size: 256, state: "proposed" },
+    model_version_id: null,
+  };
   return json({ ...row, revision: saved.length }, 200, etag);
 }
 
@@ -65,6 +71,7 @@ export function servePatches(): PatchServer {
     revisions: new Map(),
     broken: false,
     failing: new Set(),
+    silent: new Set(),
     onPut: () => undefined,
     puts: [],
   };

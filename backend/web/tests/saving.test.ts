@@ -27,7 +27,7 @@ const theirs: Current = {
 };
 const fails = (status: number) => () => Promise.reject(new ApiError(status, "x", "a sentence"));
 const reads = () => Promise.resolve(theirs);
-const foreign = () => Promise.resolve(false);
+const foreign = () => Promise.resolve("foreign" as const);
 
 describe("an attempt to save", () => {
   test("taken by the service carries the new ETag", async () => {
@@ -58,9 +58,34 @@ describe("an attempt to save", () => {
 
   test("whose first answer was lost finds its own pixels there: saved", async () => {
     const outcome = await attempt(fails(412), reads, (current) =>
-      Promise.resolve(current === theirs),
+      Promise.resolve(current === theirs ? "same" : "foreign"),
     );
-    expect(outcome).toEqual({ kind: "saved", etag: '"r4"' });
+    // `by` says whose they are: another's very same pixels count as saved, too
+    expect(outcome).toEqual({ kind: "saved", etag: '"r4"', by: theirs.annotation });
+  });
+
+  test("on an earlier state of one's own is written on top of it, once", async () => {
+    const earlier = () => Promise.resolve("earlier" as const);
+    const onto: (Current | null)[] = [];
+    const write = (faster: number) => (current: Current | null) => {
+      onto.push(current);
+      return onto.length > faster ? Promise.resolve('"r5"') : fails(412)();
+    };
+    expect(await attempt(write(1), reads, earlier)).toEqual({ kind: "saved", etag: '"r5"' });
+    expect(onto).toEqual([null, theirs]);
+    onto.length = 0;
+    // somebody was faster once more: the person is asked, nothing is tried for ever
+    expect((await attempt(write(9), reads, earlier)).kind).toBe("conflict");
+    expect(onto).toEqual([null, theirs]);
+  });
+
+  test("with the token of a session that is no more waits, like one without a session", async () => {
+    const stale = () => Promise.reject(new ApiError(403, "csrf", "a sentence"));
+    expect((await attempt(stale, reads, foreign)).kind).toBe("waiting");
+  });
+
+  test("that can't read the other's work, being signed out by then, waits", async () => {
+    expect((await attempt(fails(412), fails(401), foreign)).kind).toBe("waiting");
   });
 
   test("that can't read the other's work waits, it does not decide", async () => {

@@ -191,6 +191,39 @@ describe.each(["locks", "no locks"])("tabs with %s", (kind) => {
     first.close();
   });
 
+  test("a save without an answer, drawn on: whichever tab goes on, it is no conflict", async () => {
+    const tabs = [await newTab(), await newTab(), await newTab()] as const;
+    const first = await open(tabs[0]);
+    server.silent.add("p");
+    draw(first, 40);
+    await first.save();
+    draw(first, 80);
+    await vi.waitFor(async () => {
+      expect((await tabs[1].draftsOf("me")).map(rowsOf)).toEqual([[40, 80]]);
+    });
+    first.close();
+    expect(saved()).toEqual([[40]]);
+    // opened by the next: the strokes lie on top of what arrived
+    const second = await open(tabs[1]);
+    expect([second.state, second.etag]).toEqual(["unsaved", '"r1"']);
+    await second.save();
+    expect(second.state).toBe("waiting");
+    expect(saved()).toEqual([[40], [40, 80]]);
+    draw(second, 120);
+    server.broken = true;
+    await second.save();
+    second.close();
+    server.broken = false;
+    server.silent.clear();
+    // and nobody opens it again: the outbox of a third sends it
+    const told: Outcome[] = [];
+    outbox(tabs[2], (outcome) => told.push(outcome));
+    await vi.waitFor(() => expect(told).toHaveLength(1));
+    expect(told[0]).toMatchObject({ kind: "saved", etag: '"r3"' });
+    expect(saved()).toEqual([[40], [40, 80], [40, 80, 120]]);
+    await vi.waitFor(async () => expect(await kept(tabs[2])).toBe(0));
+  });
+
   test("a save whose tab is gone is sent by another", async () => {
     const [one, two] = [await newTab(), await newTab()];
     const first = await open(one);

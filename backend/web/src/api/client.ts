@@ -36,6 +36,11 @@ export class ApiError extends Error {
     return this.status === 0;
   }
 
+  /** Nobody is signed in, or not the person that this page knows. */
+  get signedOut(): boolean {
+    return this.status === 401 || this.code === STALE_TOKEN;
+  }
+
   /** Worth trying again later: nothing was decided about the content. */
   get passing(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 500;
@@ -50,20 +55,53 @@ export function apiUrl(path: string): string {
 /** A line that swallows requests counts as broken: what waits for an answer can be tried again. */
 const PATIENCE_MS = 60_000;
 
-let csrfToken = "";
-let signedOut: () => void = () => undefined;
+/** What the service calls a token of a session that is not the browser's any more. */
+export const STALE_TOKEN = "csrf";
 
-export function setCsrfToken(token: string): void {
-  csrfToken = token;
+/** Whose page this is: nothing is written in anybody else's name. */
+let session: Session | null = null;
+let signedOut: (why: ApiError) => void = () => undefined;
+
+export function setSession(begun: Session): void {
+  session = begun;
 }
 
 export function csrfHeaders(): Record<string, string> {
-  return { "X-CSRF-Token": csrfToken };
+  return { "X-CSRF-Token": session?.csrf_token ?? "" };
 }
 
-/** Call `listener` whenever the service says that nobody is signed in. */
-export function onSignedOut(listener: () => void): void {
+/** Call `listener` whenever the service says that this page's person is not signed in any more. */
+export function onSignedOut(listener: (why: ApiError) => void): void {
   signedOut = listener;
+}
+
+let renewing: Promise<void> | null = null;
+
+/**
+ * Take the token of the session that this browser has now: any tab signs in and out for all.
+ * Throws ApiError if this page's person is not signed in any more, or the service can't be asked.
+ */
+export function renewSession(): Promise<void> {
+  renewing ??= renew().finally(() => (renewing = null));
+  return renewing;
+}
+
+async function renew(): Promise<void> {
+  const mine = session;
+  try {
+    const now = await readSession();
+    if (session !== mine) return; // signed in anew in this very tab meanwhile
+    if (now.user.id !== mine?.user.id) throw somebodyElse(now.user.username);
+    session = now;
+  } catch (error) {
+    if (session === mine && error instanceof ApiError && error.status === 401) signedOut(error);
+    throw error;
+  }
+}
+
+function somebodyElse(username: string): ApiError {
+  const said = `${username} is signed in in this browser now, from another tab.`;
+  return new ApiError(401, "somebody_else", said);
 }
 
 /** A problem document as one sentence a person can read. */
@@ -76,6 +114,16 @@ export function sentence(problem: Partial<Problem>, status: number): string {
 }
 
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  try {
+    return await answered(path, init);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === STALE_TOKEN)) throw error;
+    await renewSession();
+    return answered(path, init);
+  }
+}
+
+async function answered(path: string, init: RequestInit): Promise<Response> {
   const safe = !init.method || init.method === "GET";
   let response: Response;
   try {
@@ -90,7 +138,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   }
   if (response.ok) return response;
   const error = await problemOf(response);
-  if (error.status === 401 && path !== "session") signedOut();
+  if (error.status === 401 && path !== "session") signedOut(error);
   throw error;
 }
 
@@ -164,10 +212,10 @@ export function overlayTileUrl(
   slide: string,
   kind: OverlayKind,
   tile: { level: number; column: number; row: number },
-  version: { model: string | null; reading: number },
+  reading: number,
 ): string {
-  const query = new URLSearchParams({ v: String(version.reading) });
-  if (kind !== "annotation" && version.model) query.set("model_version", version.model);
+  // no version is named: the service shows the one whose proposals the patches show
+  const query = new URLSearchParams({ v: String(reading) });
   const place = `${kind}_files/${tile.level}/${tile.column}_${tile.row}.png`;
   return apiUrl(`slides/${slide}/overlays/${place}?${query}`);
 }
@@ -200,13 +248,15 @@ export const skipPatch = (id: string): Promise<Response> =>
 
 export const patchImageUrl = (id: string): string => apiUrl(`patches/${id}/image.png`);
 
-/** A patch's mask as PNG bytes; null when there is none. */
+/** A patch's mask as PNG bytes; null when there is none. `model`: whose proposal, a version's id. */
 export async function readPatchMask(
   id: string,
   kind: "proposal" | "uncertain_pixels" | "annotation",
+  model: string | null = null,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
+  const query = model ? `?${new URLSearchParams({ model_version: model })}` : "";
   try {
-    const response = await request(`patches/${id}/${kind}.png`, { cache: "no-cache" });
+    const response = await request(`patches/${id}/${kind}.png${query}`, { cache: "no-cache" });
     return new Uint8Array(await response.arrayBuffer());
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return null;
@@ -217,16 +267,20 @@ export async function readPatchMask(
 export const listAnnotations = async (patch: string): Promise<Annotation[]> =>
   (await json<Page<Annotation>>(`patches/${patch}/annotations?limit=20`)).items;
 
-/** Write a new revision on top of `etag`; the new ETag. Throws ApiError 412 when it is stale. */
+/**
+ * Write a new revision on top of `etag`; the new ETag. `model`: the version whose proposal the
+ * person was shown. Throws ApiError 412 when the revision is stale.
+ */
 export async function putAnnotation(
   patch: string,
   png: Uint8Array<ArrayBuffer>,
-  about: { etag: string; source: Source; seconds: number },
+  about: { etag: string; source: Source; seconds: number; model?: string | null },
 ): Promise<string> {
   const query = new URLSearchParams({
     seconds_spent: Math.min(about.seconds, A_DAY).toFixed(2),
     source: about.source,
   });
+  if (about.model) query.set("model_version", about.model);
   const response = await request(`patches/${patch}/annotation?${query}`, {
     method: "PUT",
     headers: { "Content-Type": "image/png", "If-Match": about.etag },

@@ -15,6 +15,8 @@ export interface OpenEditing {
 }
 
 export type Said =
+  /** Somebody has signed in or out, which all tabs of a browser do together. */
+  | { kind: "session" }
   | { kind: "drafts" }
   | { kind: "editings" }
   | { kind: "roll" }

@@ -25,13 +25,20 @@ export interface Draft extends DraftKey {
   /** The revision the person began from. */
   etag: string;
   source: Source;
+  /** The model version whose proposal was shown; null: none was. Older pages did not note it. */
+  model?: string | null;
   seconds: number;
   changedAt: string;
   /** Counts the changes: two states of one draft are told apart by it. */
   version: number;
   /** The person asked to save it and the service could not be reached. */
   pending: boolean;
+  /** States sent on top of `etag` as PNG bytes, oldest first: any of them may have arrived. */
+  unanswered?: Uint8Array<ArrayBuffer>[];
 }
+
+/** How many of those are kept: each stroke writes them anew. */
+const MOST_UNANSWERED = 16;
 
 /** Drafts that the browser did not keep, by id; gone with the page. */
 const inMemory = new Map<string, Draft>();
@@ -68,15 +75,27 @@ export function anyUnkept(): boolean {
 
 const keyOf = ({ userId, patchId, id }: DraftKey): IDBValidKey => [userId, patchId, id];
 
+/** A draft with what is known of sending it, which who draws does not know. */
+function withUnanswered(draft: Draft, before: Draft | undefined): Draft {
+  const { unanswered } = before ?? {};
+  return unanswered && before?.etag === draft.etag ? { ...draft, unanswered } : draft;
+}
+
 /** Write a draft; false if it lives in this page's memory only. */
 export async function keepDraft(draft: Draft): Promise<boolean> {
   let kept = true;
   try {
-    await within("readwrite", ({ drafts }) => asked(drafts.put(draft)));
+    await within("readwrite", async ({ drafts }) => {
+      const before = newer(
+        await asked<Draft | undefined>(drafts.get(keyOf(draft))),
+        inMemory.get(draft.id),
+      );
+      return asked(drafts.put(withUnanswered(draft, before)));
+    });
     inMemory.delete(draft.id);
   } catch (error) {
     console.warn("draft not kept", error);
-    inMemory.set(draft.id, draft);
+    inMemory.set(draft.id, withUnanswered(draft, inMemory.get(draft.id)));
     kept = false;
   }
   if (kept) void askToPersist();
@@ -146,6 +165,18 @@ export async function takeOver(from: DraftKey, id: string): Promise<Draft | null
   return taken;
 }
 
+/** Write down that a state of a draft is on its way: its answer may never come. */
+export function rememberSent(draft: Draft, png: Uint8Array<ArrayBuffer>): Promise<void> {
+  return change(draft, (now) => {
+    if (now.etag !== draft.etag) return now;
+    const others = (now.unanswered ?? []).filter((each) => !sameBytes(each, png));
+    return { ...now, unanswered: [...others, png].slice(-MOST_UNANSWERED) };
+  });
+}
+
+const sameBytes = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, i) => byte === other[i]);
+
 /**
  * Write down what became of a draft that was sent. What was drawn since then stays, on top of the
  * revision that the sent state has become.
@@ -153,7 +184,10 @@ export async function takeOver(from: DraftKey, id: string): Promise<Draft | null
 export function conclude(sent: Draft, outcome: Outcome): Promise<void> {
   return change(sent, (now) => {
     const same = now.version === sent.version;
-    if (outcome.kind === "saved") return same ? null : { ...now, etag: outcome.etag };
+    if (outcome.kind === "saved") {
+      const { unanswered: _, ...rest } = now;
+      return same ? null : { ...rest, etag: outcome.etag };
+    }
     if (outcome.kind === "waiting" || !same) return now;
     return { ...now, pending: false };
   });

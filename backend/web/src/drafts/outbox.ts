@@ -1,10 +1,18 @@
 /** Bring masks to the service, now or as soon as it can be reached again. */
 
 import { listAnnotations, putAnnotation, readPatch, readPatchMask } from "../api/client";
-import { conclude, draftsOf, findDraft, keepDraft, type Draft, type DraftKey } from "./journal";
+import {
+  conclude,
+  draftsOf,
+  findDraft,
+  keepDraft,
+  rememberSent,
+  type Draft,
+  type DraftKey,
+} from "./journal";
 import { asLabels, sameMask } from "../masks/mask";
 import { decodeGray, encodeGray } from "../masks/png";
-import { attempt, revisionOf, type Current, type Outcome } from "./saving";
+import { attempt, revisionOf, type Current, type Kinship, type Outcome } from "./saving";
 import { exclusively, hear, tell } from "./browser_tabs";
 
 const RETRY_MS = 5000;
@@ -36,12 +44,18 @@ export async function readCurrent(patch: string): Promise<Current> {
   };
 }
 
-/** Whether the newest revision is this very draft, saved already by a request without an answer. */
-export async function isSaved(draft: Draft, current: Current): Promise<boolean> {
-  if (current.annotation?.author?.id !== draft.userId) return false;
-  if (current.revision !== revisionOf(draft.etag) + 1) return false;
-  const newest = await readPatchMask(draft.patchId, "annotation");
-  return newest !== null && sameMask(asLabels(await decodeGray(newest)), draft);
+/** Compare the newest revision with a draft and with what was sent of it, pixel by pixel. */
+export async function kinshipOf(draft: Draft, current: Current): Promise<Kinship> {
+  const png = current.revision > 0 ? await readPatchMask(draft.patchId, "annotation") : null;
+  if (!png) return "foreign";
+  const newest = asLabels(await decodeGray(png));
+  if (sameMask(newest, draft)) return "same";
+  const mine = current.annotation?.author.id === draft.userId;
+  if (!mine || current.revision !== revisionOf(draft.etag) + 1) return "foreign";
+  for (const sent of (await findDraft(draft))?.unanswered ?? []) {
+    if (sameMask(newest, asLabels(await decodeGray(sent)))) return "earlier";
+  }
+  return "foreign";
 }
 
 /**
@@ -79,15 +93,21 @@ async function send(draft: Draft): Promise<Outcome> {
   return outcome;
 }
 
+/** The time that an earlier state took is in its revision: it does not count twice. */
+function ontoOwn(draft: Draft, { etag, annotation }: Current): Draft {
+  return { ...draft, etag, seconds: Math.max(0, draft.seconds - (annotation?.seconds_spent ?? 0)) };
+}
+
 async function tryToSend(draft: Draft): Promise<Outcome> {
   if (draft.data.length !== draft.width * draft.height) {
     throw new Error("the copy in this browser is damaged");
   }
   const png = await encodeGray(draft);
+  await rememberSent(draft, png);
   return attempt(
-    () => putAnnotation(draft.patchId, png, draft),
+    (onto) => putAnnotation(draft.patchId, png, onto ? ontoOwn(draft, onto) : draft),
     () => readCurrent(draft.patchId),
-    (current) => isSaved(draft, current),
+    (current) => kinshipOf(draft, current),
   );
 }
 

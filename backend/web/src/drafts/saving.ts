@@ -13,8 +13,15 @@ export interface Current {
   annotation: Annotation | null;
 }
 
+/**
+ * What the newest revision is to a draft: its very pixels; an earlier state of it, sent by this
+ * browser and never answered; or somebody's that it knows nothing of.
+ */
+export type Kinship = "same" | "earlier" | "foreign";
+
 export type Outcome =
-  | { kind: "saved"; etag: string }
+  /** `by`: whose revision has these very pixels, where it is not the one that was sent. */
+  | { kind: "saved"; etag: string; by?: Annotation }
   | { kind: "conflict"; current: Current }
   | { kind: "waiting"; message: string }
   | { kind: "refused"; message: string };
@@ -26,31 +33,45 @@ export function revisionOf(etag: string): number {
 }
 
 /**
- * Try to write; turn whatever happens into an outcome. A 412 asks the service what is there now.
- * A 412 whose newest revision is already our own content (`isOurs`) is a save whose answer was
- * lost on the way: it counts as saved.
+ * Try to write; turn whatever happens into an outcome. A 412 asks the service what is there now:
+ * the same pixels are saved already, and on top of an earlier state of one's own (a save whose
+ * answer was lost on the way) this one is written after all.
  */
 export async function attempt(
-  write: () => Promise<string>,
+  write: (onto: Current | null) => Promise<string>,
   readCurrent: () => Promise<Current>,
-  isOurs: (current: Current) => Promise<boolean>,
+  kinship: (current: Current) => Promise<Kinship>,
 ): Promise<Outcome> {
-  try {
-    return { kind: "saved", etag: await write() };
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    // 401: the session ended; after signing in again the draft is sent
-    if (error.passing || error.status === 401) return { kind: "waiting", message: error.message };
-    if (error.status !== 412) return { kind: "refused", message: error.message };
+  let onto: Current | null = null;
+  for (;;) {
+    try {
+      return { kind: "saved", etag: await write(onto) };
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status !== 412) return unsaved(error);
+    }
+    try {
+      const current = await readCurrent();
+      const kin = await kinship(current);
+      if (kin === "same") return saved(current);
+      if (kin === "foreign" || onto) return { kind: "conflict", current };
+      onto = current;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return unsaved(error);
+    }
   }
-  try {
-    const current = await readCurrent();
-    if (await isOurs(current)) return { kind: "saved", etag: current.etag };
-    return { kind: "conflict", current };
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    return { kind: error.passing ? "waiting" : "refused", message: error.message };
-  }
+}
+
+function unsaved(error: ApiError): Outcome {
+  // signed out: after signing in again the draft is sent
+  const later = error.passing || error.signedOut;
+  return { kind: later ? "waiting" : "refused", message: error.message };
+}
+
+/** These very pixels are there already. */
+export function saved({ etag, annotation }: Current): Outcome {
+  return { kind: "saved", etag, ...(annotation ? { by: annotation } : {}) };
 }
 
 /** Say what happened in a conflict, for the person whose save was not taken. */

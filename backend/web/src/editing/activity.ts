@@ -14,8 +14,11 @@ export interface ActivityClock {
   seconds(): number;
   /** What has been counted so far goes with a save. */
   sending(): void;
-  /** That save was taken: its seconds are not counted again, those since then stay. */
-  saved(): void;
+  /**
+   * That save was taken, or an earlier one with so many seconds: they are not counted again, those
+   * since then stay.
+   */
+  saved(seconds?: number): void;
 }
 
 /** `already`: seconds of a draft that goes on. `now`: milliseconds that only go forward. */
@@ -40,8 +43,8 @@ export function createActivityClock(
       if (last !== null) go(now());
       sent = total;
     },
-    saved() {
-      total = Math.max(0, total - sent);
+    saved(seconds = sent) {
+      total = Math.max(0, total - seconds);
       sent = 0;
     },
   };

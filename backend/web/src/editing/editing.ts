@@ -20,17 +20,20 @@ import {
   type Mask,
   type Rect,
 } from "../masks/mask";
-import { deliver, isSaved, readCurrent, type Sent } from "../drafts/outbox";
+import { deliver, kinshipOf, readCurrent, type Sent } from "../drafts/outbox";
 import { holdDraft, NOTHING_BESIDE } from "../drafts/own_draft";
 import { readContent, readMask } from "./patch_reading";
 import {
   conflictSentence,
   revisionOf,
+  saved,
+  savedSentence,
   type Current,
+  type Kinship,
   type Outcome,
 } from "../drafts/saving";
 import { tell } from "../drafts/browser_tabs";
-import type { Patch, Source } from "../api/types";
+import type { Annotation, Patch, Source } from "../api/types";
 
 export type { Editing, PaintTool, SaveState } from "./editing_state";
 
@@ -38,8 +41,11 @@ export const PATCH_PX = 256;
 
 const KEPT = "Not saved yet; kept in this browser.";
 const UNKEPT = "Not saved yet, and this browser keeps no copy: save before you leave the page.";
+const YOURS_IS_THE_SAME = "Your mask is the same, so nothing is left to save.";
 const KEPT_HERE = "Your pixels are kept here.";
 const SENT_LATER = "Your pixels are kept here and sent when the service is back.";
+/** The version of no state: what was sent is an earlier one, strokes have come since. */
+const EARLIER = -1;
 const SENT_LATER_UNKEPT =
   "This browser keeps no copy: leave this page open, and they are sent when the service is back.";
 
@@ -68,6 +74,9 @@ export async function openEditing(
   const history = createHistory();
   const clock = createActivityClock(draft?.seconds ?? 0);
   let fromScratch = draft ? draft.source === "scratch" : !annotation && !proposal;
+  const shown = proposal ? patch.model_version_id : null;
+  /** Whose proposal was shown to the person who drew the mask in hand. */
+  let model = draft ? draft.model : shown;
   let version = draft?.version ?? 0;
   let conflict: Current | null = null;
   let before: Uint8Array | null = null;
@@ -96,6 +105,7 @@ export async function openEditing(
       data: mask.data.slice(),
       etag: editing.etag,
       source: source(),
+      ...(model === undefined ? {} : { model }),
       seconds: clock.seconds(),
       changedAt: new Date().toISOString(),
       version,
@@ -132,17 +142,20 @@ export async function openEditing(
     if (history.record(old, mask, whole)) edited();
   }
 
-  function adopt(sent: Sent, etag: string): void {
+  function adopt(sent: Sent, etag: string, by?: Annotation): void {
     const revision = revisionOf(etag);
+    const own = !by || (by.author.id === userId && revision === revisionOf(editing.etag) + 1);
     conflict = null;
+    model = shown;
     const saved: Patch = { ...patch, state: "annotated", revision };
     set({ etag, theirs: null, restored: null, patch: saved });
-    clock.saved();
+    clock.saved(own && sent.version === EARLIER ? (by?.seconds_spent ?? 0) : undefined);
     fromScratch = false;
     // strokes made while the save was under way are not in it
     const whole = sent.version === version;
     baseline = whole ? copyMask(mask) : null;
-    if (whole) say("saved", `Saved as revision ${revision}.`);
+    if (whole && own) say("saved", `Saved as revision ${revision}.`);
+    else if (whole) say("saved", `${savedSentence(by!, userId)}. ${YOURS_IS_THE_SAME}`);
     else edited();
   }
 
@@ -151,7 +164,7 @@ export async function openEditing(
     if (outcome.kind === "saved") {
       // told late, of a state before the one that is saved
       if (revisionOf(outcome.etag) <= revisionOf(editing.etag)) return;
-      adopt(sent, outcome.etag);
+      adopt(sent, outcome.etag, outcome.by);
       await listAnnotations(patchId).then((revisions) => set({ revisions }), () => undefined);
     } else if (sent.version !== version && editing.state !== "saving") {
       return; // decided on pixels that have changed since
@@ -191,24 +204,38 @@ export async function openEditing(
     if (saving) await saving; // theirs may have come on top of it
     const isWaiting = (): boolean => editing.state === "waiting"; // the outbox finds out
     if (isWaiting()) return false;
+    const known = (): number => revisionOf((conflict ?? editing).etag);
     const current = await readCurrent(patchId);
+    const mine = draftNow(false);
+    const news = current.revision > known() && editing.isUnsaved();
+    // unread, it is the person's to decide
+    const kin = news ? await kinshipOf(mine, current).catch(() => null) : null;
     if (saving) return catchUp();
-    const known = revisionOf((conflict ?? editing).etag);
-    if (current.revision <= known || isWaiting()) return false;
+    if (current.revision <= known() || isWaiting()) return false;
     if (!editing.isUnsaved()) return true; // a stroke under way counts
-    await contradict(current);
+    if (!resolve(mine, current, kin)) await contradict(current);
     return false;
+  }
+
+  /** Whether a newer revision is no conflict: what was drawn is in it, or goes on top of one's own. */
+  function resolve(mine: Draft, current: Current, kin: Kinship | null): boolean {
+    if (kin !== "same" && kin !== "earlier") return false;
+    const all = kin === "same" && mine.version === version && before === null;
+    if (all) void own.forget();
+    const sent = { ...own.key, version: all ? version : EARLIER };
+    adopt(sent, current.etag, current.annotation ?? undefined);
+    return true;
   }
 
   /** What was drawn on a revision that is not the newest any more is a conflict from the start. */
   async function compareFound(found: Draft): Promise<void> {
     if (revisionOf(found.etag) >= patch.revision) return;
     const current = await readCurrent(patchId);
-    if (!(await isSaved(found, current))) return contradict(current);
-    await own.forget();
-    adopt(found, current.etag);
+    const kin = await kinshipOf(found, current);
+    if (kin === "earlier" && found.pending) return; // the outbox writes it on top
+    if (!resolve(found, current, kin)) return contradict(current);
     const sent = { ...own.key, version: found.version };
-    tell({ kind: "delivered", draft: sent, outcome: { kind: "saved", etag: current.etag } });
+    if (kin === "same") tell({ kind: "delivered", draft: sent, outcome: saved(current) });
   }
 
   async function look(): Promise<void> {
@@ -283,6 +310,7 @@ export async function openEditing(
     },
     reset() {
       fromScratch = false;
+      model = shown;
       if (proposal) replace(proposal.data);
     },
     async save() {
@@ -321,7 +349,10 @@ export async function openEditing(
       await own.discard(id);
       await look();
     },
-    close: own.release,
+    close() {
+      editing.endStroke(); // whatever closes the patch under the pointer
+      own.release();
+    },
     touch: clock.touch,
     pause: clock.pause,
     seconds: clock.seconds,

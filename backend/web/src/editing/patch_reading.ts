@@ -9,6 +9,7 @@ export interface PatchContent {
   patch: Patch;
   etag: string;
   image: HTMLImageElement;
+  /** Of the model version that the patch names. */
   proposal: Mask | null;
   uncertain: Mask | null;
   /** The newest revision's. */
@@ -19,8 +20,9 @@ export interface PatchContent {
 export async function readMask(
   id: string,
   kind: "proposal" | "uncertain_pixels" | "annotation",
+  model: string | null = null,
 ): Promise<Mask | null> {
-  const png = await readPatchMask(id, kind);
+  const png = await readPatchMask(id, kind, model);
   return png && asLabels(await decodeGray(png));
 }
 
@@ -32,15 +34,16 @@ async function readImage(id: string): Promise<HTMLImageElement> {
 }
 
 export async function readContent(patchId: string): Promise<PatchContent> {
-  const [{ patch, etag }, image, proposal, uncertain] = await Promise.all([
-    readPatch(patchId),
-    readImage(patchId),
-    readMask(patchId, "proposal"),
-    readMask(patchId, "uncertain_pixels"),
+  const drawn = readImage(patchId);
+  const { patch, etag } = await readPatch(patchId);
+  const { model_version_id: model, revision } = patch;
+  // another version may become the shown one at any time: what is read is of the one that is named
+  const [image, proposal, uncertain, annotation, revisions] = await Promise.all([
+    drawn,
+    model ? readMask(patchId, "proposal", model) : null,
+    model ? readMask(patchId, "uncertain_pixels", model) : null,
+    revision > 0 ? readMask(patchId, "annotation") : null,
+    revision > 0 ? listAnnotations(patchId) : [],
   ]);
-  const [annotation, revisions] =
-    patch.revision > 0
-      ? await Promise.all([readMask(patchId, "annotation"), listAnnotations(patchId)])
-      : [null, []];
   return { patch, etag, image, proposal, uncertain, annotation, revisions };
 }

@@ -1,7 +1,7 @@
 /** The way from patch to patch: the queue by the chosen strategy, or the sentence why it is at its end. */
 
 import { ApiError, nextPatch, skipPatch } from "../api/client";
-import { go, jump } from "../route";
+import { go, jump, type Route } from "../route";
 import { mayLeave } from "../shell/leaving";
 import { notify } from "../shell/notices";
 import { bench, page } from "../store";
@@ -32,19 +32,27 @@ async function askQueue(slide: string): Promise<QueueItem | null> {
   }
 }
 
-async function goOn(): Promise<void> {
-  const { slide } = page.route.value;
-  if (!slide) return;
+/** What the person sees when they say that they go on: where they are, and what is drawn there. */
+function seen(): { route: Route; drawn: number | undefined } {
+  return { route: page.route.value, drawn: bench.editing.value?.pixels.value };
+}
+
+/** `allowed`: what was seen when the open patch might be left. */
+async function goOn(allowed: ReturnType<typeof seen>): Promise<void> {
+  const { slide } = allowed.route;
+  if (!slide || page.route.value !== allowed.route) return;
   bench.asking.value = true;
   const item = await askQueue(slide);
   bench.asking.value = false;
-  if (item) jump(slide, item.patch.id);
-  else bench.tab.value = "patch"; // says why
+  if (page.route.value !== allowed.route) return; // the person went elsewhere meanwhile
+  if (!item) bench.tab.value = "patch"; // says why
+  else if (seen().drawn === allowed.drawn) jump(slide, item.patch.id);
+  else await go(slide, item.patch.id); // nobody has asked about strokes made since
 }
 
 /** Go on to the next patch, if the open one may be left. */
 export async function next(): Promise<void> {
-  if (await mayLeave()) await goOn();
+  if (await mayLeave()) await goOn(seen());
 }
 
 export function closePatch(): void {
@@ -56,9 +64,10 @@ export function closePatch(): void {
 export async function skip(): Promise<void> {
   const editing = bench.editing.value;
   if (!editing || !(await mayLeave())) return;
+  const allowed = seen();
   try {
     await skipPatch(editing.patch.id);
-    await goOn();
+    await goOn(allowed);
   } catch (error) {
     notify((error as Error).message, "bad");
   }

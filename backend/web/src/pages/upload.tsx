@@ -2,7 +2,14 @@
 
 import { useRef, useState } from "preact/hooks";
 import { DetailedError, Upload } from "tus-js-client";
-import { apiUrl, csrfHeaders, json, sentence } from "../api/client";
+import {
+  apiUrl,
+  csrfHeaders,
+  json,
+  renewSession,
+  sentence,
+  STALE_TOKEN,
+} from "../api/client";
 import { notify } from "../shell/notices";
 import type { Problem } from "../api/types";
 
@@ -33,6 +40,15 @@ const passing = (status: number): boolean =>
 
 const statusOf = (error: Error): number =>
   error instanceof DetailedError ? (error.originalResponse?.getStatus() ?? 0) : 0;
+
+function codeOf(error: Error): string | undefined {
+  if (!(error instanceof DetailedError) || !error.originalResponse) return undefined;
+  try {
+    return (JSON.parse(error.originalResponse.getBody()) as Problem).code;
+  } catch {
+    return undefined;
+  }
+}
 
 function whyFailed(error: Error): string {
   if (error instanceof DetailedError && error.originalResponse) {
@@ -83,7 +99,12 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
         slide = response.getHeader("Slide-Id") ?? slide;
         known ||= response.getHeader("Slide-Duplicate") === "true";
       },
-      onShouldRetry: (error) => passing(statusOf(error)),
+      onShouldRetry: (error) => {
+        // the next try takes the token that the browser has by then
+        const stale = codeOf(error) === STALE_TOKEN;
+        if (stale) void renewSession().catch(() => undefined);
+        return stale || passing(statusOf(error));
+      },
       onProgress: (sent) => change(id, { sent }),
       onSuccess: () => {
         const message = known ? "Here already" : "Received";

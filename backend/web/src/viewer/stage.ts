@@ -10,7 +10,7 @@ import { go } from "../route";
 import { activeModel, bench, inHand, page } from "../store";
 import { createMaskLayer, type MaskLayer } from "./mask_layer";
 import { createPainting } from "./painting";
-import { createViewer, type SlideViewer } from "./viewer";
+import { createViewer, OVERLAYS, type SlideViewer } from "./viewer";
 
 /** Room around a patch when it is shown, as a share of its size. */
 const MARGIN = 0.12;
@@ -55,7 +55,10 @@ export function useStage(
     viewer.onMove(() => (bench.scale.value = viewer.scale()));
     viewer.onClick((at) => (bench.tab.value === "patch" ? openAt(at) : onPoint.current?.(at)));
     const stops = [
-      effect(() => viewer.setVersion(modelId.value)),
+      effect(() => {
+        modelId.value; // another version may be the shown one from now on
+        viewer.reread(OVERLAYS);
+      }),
       effect(() => {
         const { layers, opacity } = page.preferences.value;
         // peeking hides everything that was drawn over the tissue; the tiles stay loaded

@@ -40,8 +40,6 @@ export interface SlideViewer {
   zoomBy(factor: number): void;
   home(): void;
   setLayers(layers: Layers): void;
-  /** Read the overlays anew: another model version, or new pixels of the same. */
-  setVersion(model: string | null): void;
   /** Read these overlays anew: their pixels changed. */
   reread(kinds: readonly OverlayKind[]): void;
   /** Whether a drag or click now belongs to somebody else than the viewer. */
@@ -84,7 +82,6 @@ export function createViewer(
   });
   const images = new Map<OverlayKind, OpenSeadragon.TiledImage>();
   let layers: Layers | null = null;
-  let model: string | null = null;
   let reading = 0;
   let held = (): boolean => false;
   let doubleClick = (): boolean => false;
@@ -104,7 +101,7 @@ export function createViewer(
       minLevel: source.minLevel,
       maxLevel: source.maxLevel,
       getTileUrl: (level: number, column: number, row: number): string =>
-        overlayTileUrl(slide, kind, { level, column, row }, { model, reading }),
+        overlayTileUrl(slide, kind, { level, column, row }, reading),
     };
     osd.addTiledImage({
       tileSource: tileSource as never,
@@ -211,10 +208,6 @@ export function createViewer(
     setLayers(wanted) {
       layers = wanted;
       show();
-    },
-    setVersion(wanted) {
-      model = wanted;
-      reread(OVERLAYS);
     },
     reread,
     setHeld(asked) {
