@@ -55,18 +55,43 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, installation: Installation) -> Iterator[Page]:
     """A signed-in page. Whatever the browser's console calls an error fails the test."""
+    yield from signed_in(browser, installation, "admin")
+
+
+@pytest.fixture
+def colleague(browser: Browser, installation: Installation, colleague_name: str) -> Iterator[Page]:
+    """Another pathologist, signed in in a browser of their own."""
+    yield from signed_in(browser, installation, colleague_name)
+
+
+@pytest.fixture(scope="session")
+def colleague_name(installation: Installation) -> str:
+    """The user name of another pathologist, whose password is the same."""
+    name = "noor"
+    with installation.client() as client:
+        who = {"username": name, "password": PASSWORD, "role": "pathologist"}
+        client.post("/users", json=who).raise_for_status()
+    return name
+
+
+def signed_in(browser: Browser, installation: Installation, username: str) -> Iterator[Page]:
+    """Yield the page of a person in a browser of their own; what its console complains of fails."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(f"http://127.0.0.1:{installation.port}/")
-    page.get_by_test_id("username").fill("admin")
-    page.get_by_test_id("password").fill(PASSWORD)
-    page.get_by_test_id("sign-in-submit").click()
-    page.get_by_test_id("user-name").wait_for()
+    sign_in(page, username)
     yield page
     context.close()
     assert not wrong, wrong
+
+
+def sign_in(page: Page, username: str) -> None:
+    page.get_by_test_id("username").fill(username)
+    page.get_by_test_id("password").fill(PASSWORD)
+    page.get_by_test_id("sign-in-submit").click()
+    page.get_by_test_id("user-name").wait_for()
 
 
 @pytest.fixture

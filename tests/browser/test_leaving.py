@@ -1,9 +1,12 @@
 """Whoever goes on with unsaved strokes is asked, and finds them again with one click."""
 
-import pytest
-from playwright.sync_api import Dialog, Page, expect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from tests.browser.conftest import PASSWORD
+import pytest
+from playwright.sync_api import Dialog, Page, Route, expect
+
+from tests.browser.conftest import sign_in
 from tests.support.drawing import (
     PATIENCE,
     draw_row,
@@ -13,6 +16,7 @@ from tests.support.drawing import (
     open_patch,
     revisions,
     rows_of,
+    stroke,
     untouched,
 )
 from tests.support.installation import Installation
@@ -42,7 +46,7 @@ OF_A_DELETED_SLIDE = """() => new Promise((resolve) => {
   };
 })"""
 COUNTED = """
-  navigator.storage.__proto__.persisted = async () => false;
+  navigator.storage.__proto__.persisted = async () => "granted" in localStorage;
   navigator.storage.__proto__.persist = async () => {
     localStorage.asked = Number(localStorage.asked ?? 0) + 1;
     return false;
@@ -57,6 +61,22 @@ def patch(page: Page, slide_id: str, installation: Installation) -> str:
     open_patch(page, slide_id, patch_id)
     draw_row(page, 40)
     return patch_id
+
+
+@contextmanager
+def held(page: Page, url: str, ask: Callable[[], object]) -> Iterator[None]:
+    """Ask the service for something, and let it wait for its answer until the block ends."""
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route(url, hold, times=1)
+    with page.expect_request(url):
+        ask()
+    yield
+    for route in waiting:
+        route.continue_()
 
 
 def answer(page: Page, choice: str) -> None:
@@ -112,6 +132,63 @@ def test_saving_goes_on_once_it_is_saved(
     expect(page.get_by_test_id("unsaved-button")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("key", "slow"),
+    [("n", "**/queue/next*"), ("x", "**/skip"), ("s", "**/queue/next*")],
+    ids=["next", "skip", "save and go on"],
+)
+def test_strokes_made_while_the_next_patch_is_looked_for_are_asked_about(
+    page: Page, patch: str, installation: Installation, key: str, slow: str
+) -> None:
+    if key == "x":  # what is saved is not put aside any more
+        page.get_by_test_id("undo").click()
+        page.get_by_test_id("undo").click()
+        expect_state(page, "clean")
+    else:
+        page.get_by_test_id("save").click()
+        expect_state(page, "saved")
+    if key == "s":
+        page.get_by_test_id("auto-advance").check()
+        stroke(page, (40, 80), (200, 80))
+    with held(page, slow, lambda: page.keyboard.press(key)):
+        stroke(page, (40, 120), (200, 120))
+    answer(page, "stay")
+    expect_patch(page, patch)
+    expect_state(page, "unsaved")
+    page.keyboard.press("n")
+    answer(page, "save")
+    expect(page.get_by_test_id("editor")).not_to_have_attribute(
+        "data-patch-id", patch, timeout=PATIENCE
+    )
+    assert rows_of(newest(installation, patch)) >= {"n": {40, 120}, "x": {120}}.get(key, {40, 80, 120})
+    expect(page.get_by_test_id("unsaved-button")).to_have_count(0)
+    if key == "s":
+        page.get_by_test_id("auto-advance").uncheck()
+
+
+def test_who_goes_on_without_saving_is_asked_once(page: Page, patch: str) -> None:
+    page.keyboard.press("n")
+    answer(page, "leave")
+    expect(page.get_by_test_id("editor")).not_to_have_attribute(
+        "data-patch-id", patch, timeout=PATIENCE
+    )
+    expect(page.get_by_test_id("unsaved-button")).to_contain_text("1 patch")
+
+
+def test_whoever_goes_elsewhere_meanwhile_is_not_taken_to_the_next_patch(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    first, second = untouched(installation, slide_id, 2)
+    open_patch(page, slide_id, first)
+    with (
+        page.expect_response("**/queue/next*"),
+        held(page, "**/queue/next*", lambda: page.keyboard.press("n")),
+    ):
+        open_patch(page, slide_id, second)
+    expect(page.get_by_test_id("next-patch")).to_be_enabled()
+    expect_patch(page, second)
+
+
 def test_strokes_left_behind_are_marked_everywhere_and_one_click_away(
     page: Page, patch: str, slide_id: str, installation: Installation
 ) -> None:
@@ -148,9 +225,7 @@ def test_strokes_left_behind_are_marked_everywhere_and_one_click_away(
     # signing out says that they stay behind; whoever signs in again finds them
     page.get_by_test_id("sign-out").click()
     answer(page, "leave")
-    page.get_by_test_id("username").fill("admin")
-    page.get_by_test_id("password").fill(PASSWORD)
-    page.get_by_test_id("sign-in-submit").click()
+    sign_in(page, "admin")
     page.get_by_test_id("unsaved-button").click()
     expect_patch(page, patch)
     page.get_by_test_id("save").click()
@@ -235,17 +310,23 @@ def test_a_browser_that_keeps_nothing_saves_and_says_so(
     assert rows_of(newest(installation, first)) == {40}
 
 
-def test_the_browser_is_asked_once_to_keep_the_strokes(
+def test_the_browser_is_asked_once_to_keep_the_strokes_and_another_day_once_more(
     page: Page, slide_id: str, installation: Installation
 ) -> None:
     page.context.add_init_script(COUNTED)
-    page.reload()
-    first, second = untouched(installation, slide_id, 2)
-    for patch_id, row in ((first, 40), (second, 80)):
-        open_patch(page, slide_id, patch_id)
-        draw_row(page, row)
-        page.get_by_test_id("save").click()
-        expect_state(page, "saved")
-        page.reload()
-        expect_state(page, "clean")
-    assert page.evaluate("localStorage.asked") == "1"
+    [patch_id] = untouched(installation, slide_id)
+    for asked in (1, 2, 2):
+        # a tab that is opened another day; what was refused before may be granted now
+        tab = page.context.new_page()
+        tab.goto(page.url)
+        open_patch(tab, slide_id, patch_id)
+        for row in (40, 80):
+            draw_row(tab, row)
+            tab.get_by_test_id("save").click()
+            expect_state(tab, "saved")
+            tab.reload()
+            expect_state(tab, "clean")
+        assert tab.evaluate("localStorage.asked") == str(asked)
+        if asked == 2:
+            tab.evaluate("localStorage.granted = 1")
+        tab.close()

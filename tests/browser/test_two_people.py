@@ -1,12 +1,10 @@
 """Two people in two browsers on one patch: each learns at once what the other did with it."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PASSWORD
 from tests.browser.test_annotator import open_next, open_slide
 from tests.support.drawing import (
     PATIENCE,
@@ -23,29 +21,6 @@ from tests.support.installation import Installation
 from tests.support.places import on_patch
 
 pytestmark = pytest.mark.slow
-COLLEAGUE = "noor"
-
-
-@pytest.fixture
-def colleague(browser: Browser, installation: Installation) -> Iterator[Page]:
-    """Another pathologist, signed in in a browser of their own."""
-    with installation.client() as client:
-        known = {each["username"] for each in client.get("/users").json()["items"]}
-        if COLLEAGUE not in known:
-            who = {"username": COLLEAGUE, "password": PASSWORD, "role": "pathologist"}
-            client.post("/users", json=who).raise_for_status()
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(f"http://127.0.0.1:{installation.port}/")
-    page.get_by_test_id("username").fill(COLLEAGUE)
-    page.get_by_test_id("password").fill(PASSWORD)
-    page.get_by_test_id("sign-in-submit").click()
-    page.get_by_test_id("user-name").wait_for()
-    yield page
-    context.close()
-    assert not wrong, wrong
 
 
 def said(page: Page, pattern: str) -> None:
@@ -54,7 +29,7 @@ def said(page: Page, pattern: str) -> None:
 
 
 def test_the_holder_hears_of_an_accept_at_once_and_keeps_their_strokes(
-    page: Page, colleague: Page, slide_id: str, installation: Installation
+    page: Page, colleague: Page, colleague_name: str, slide_id: str, installation: Installation
 ) -> None:
     open_slide(page, slide_id)
     patch_id = open_next(page)
@@ -71,14 +46,14 @@ def test_the_holder_hears_of_an_accept_at_once_and_keeps_their_strokes(
 
     # at once: nobody touches the holder's page
     conflict = page.get_by_test_id("conflict")
-    expect(conflict).to_contain_text(f"{COLLEAGUE} accepted the proposal", timeout=PATIENCE)
-    said(page, f"{COLLEAGUE} accepted the proposal")
+    expect(conflict).to_contain_text(f"{colleague_name} accepted the proposal", timeout=PATIENCE)
+    said(page, f"{colleague_name} accepted the proposal")
     assert drawn_px(page) == mine
     expect(page.get_by_test_id("conflict-theirs")).to_be_enabled()
     page.get_by_test_id("conflict-mine").click()
     expect_state(page, "saved")
     first, second = revisions(installation, patch_id)
-    assert (first["author"]["username"], first["source"]) == (COLLEAGUE, "proposal")
+    assert (first["author"]["username"], first["source"]) == (colleague_name, "proposal")
     assert second["author"]["username"] == "admin"
     assert rows_of(newest(installation, patch_id)) == {80}
     # the colleague, who has nothing unsaved, sees the newer mask, and whose it is
@@ -87,7 +62,7 @@ def test_the_holder_hears_of_an_accept_at_once_and_keeps_their_strokes(
 
 
 def test_a_holder_in_mid_stroke_hears_of_it_and_the_stroke_is_finished(
-    page: Page, colleague: Page, slide_id: str, installation: Installation
+    page: Page, colleague: Page, colleague_name: str, slide_id: str, installation: Installation
 ) -> None:
     open_slide(page, slide_id)
     patch_id = open_next(page)
@@ -116,7 +91,7 @@ def test_a_holder_in_mid_stroke_hears_of_it_and_the_stroke_is_finished(
 
 
 def test_a_holder_looking_elsewhere_hears_of_it_too_and_may_take_theirs(
-    page: Page, colleague: Page, slide_id: str, installation: Installation
+    page: Page, colleague: Page, colleague_name: str, slide_id: str, installation: Installation
 ) -> None:
     open_slide(page, slide_id)
     patch_id = open_next(page)
@@ -126,7 +101,7 @@ def test_a_holder_looking_elsewhere_hears_of_it_too_and_may_take_theirs(
     draw_row(colleague, 160)
     colleague.get_by_test_id("save").click()
     expect_state(colleague, "saved")
-    said(page, f"{COLLEAGUE} saved revision 1")
+    said(page, f"{colleague_name} saved revision 1")
     page.keyboard.press("1")
     page.get_by_test_id("conflict-theirs").click()
     expect_state(page, "clean")
@@ -221,3 +196,29 @@ def test_an_approval_is_heard_at_once_and_the_mask_stays(
     expect_state(page, "refused")
     assert drawn_px(page) > 0
     assert [each["source"] for each in revisions(installation, patch_id)] == ["proposal"]
+
+
+def test_who_accepts_what_a_colleague_has_accepted_meanwhile_is_asked_nothing(
+    page: Page, colleague: Page, colleague_name: str, slide_id: str, installation: Installation
+) -> None:
+    [patch_id] = untouched(installation, slide_id)
+    open_patch(page, slide_id, patch_id)
+    open_patch(colleague, slide_id, patch_id)
+    page.context.set_offline(True)
+    colleague.get_by_test_id("accept").click()
+    expect_state(colleague, "saved")
+    page.get_by_test_id("accept").click()
+    expect_state(page, "waiting")
+    page.context.set_offline(False)
+    expect_state(page, "saved")
+    expect(page.get_by_test_id("save-state")).to_contain_text(
+        f"{colleague_name} accepted the proposal of this patch as revision 1"
+    )
+    expect(page.get_by_test_id("conflict")).to_have_count(0)
+    [only] = revisions(installation, patch_id)
+    assert only["author"]["username"] == colleague_name
+    # and strokes go on top of it
+    draw_row(page, 80)
+    page.get_by_test_id("save").click()
+    expect_state(page, "saved")
+    assert [each["base_revision"] for each in revisions(installation, patch_id)] == [0, 1]
