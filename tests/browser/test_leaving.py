@@ -160,7 +160,9 @@ def test_strokes_made_while_the_next_patch_is_looked_for_are_asked_about(
     expect(page.get_by_test_id("editor")).not_to_have_attribute(
         "data-patch-id", patch, timeout=PATIENCE
     )
-    assert rows_of(newest(installation, patch)) >= {"n": {40, 120}, "x": {120}}.get(key, {40, 80, 120})
+    assert rows_of(newest(installation, patch)) >= {"n": {40, 120}, "x": {120}}.get(
+        key, {40, 80, 120}
+    )
     expect(page.get_by_test_id("unsaved-button")).to_have_count(0)
     if key == "s":
         page.get_by_test_id("auto-advance").uncheck()
