@@ -50,12 +50,12 @@ def test_who_signs_in_anew_in_another_tab_saves_as_before(
 ) -> None:
     waiting = order == "waiting before"
     if waiting:
-        page.route("**/annotation?*", lambda route: route.abort())
+        page.context.route("**/annotation?*", lambda route: route.abort())
         page.get_by_test_id("save").click()
         expect_state(page, "waiting")
     in_another_tab(page, "admin")
     if waiting:
-        page.unroute("**/annotation?*")
+        page.context.unroute("**/annotation?*")
     else:
         page.get_by_test_id("save").click()
     expect_state(page, "saved")
@@ -72,7 +72,8 @@ def test_somebody_else_in_another_tab_is_named_and_nothing_is_saved_under_their_
     page: Page, patch: str, colleague_name: str, installation: Installation, way: str
 ) -> None:
     told = way == "told"
-    page.route("**/annotation?*", lambda route: route.abort())
+    # of all tabs: any of them sends what waits
+    page.context.route("**/annotation?*", lambda route: route.abort())
     page.get_by_test_id("save").click()
     expect_state(page, "waiting")
     if told:
@@ -87,12 +88,12 @@ def test_somebody_else_in_another_tab_is_named_and_nothing_is_saved_under_their_
         expect(tab.get_by_test_id("unsaved-button")).to_have_count(0)
     else:
         in_another_tab(page, colleague_name)
-        page.unroute("**/annotation?*")
+        page.context.unroute("**/annotation?*")
         page.get_by_test_id("back-to-slides").click(no_wait_after=True)
         expect(page.get_by_test_id("sign-in-error")).to_contain_text(
             f"{colleague_name} is signed in in this browser now", timeout=PATIENCE
         )
-    page.unroute("**/annotation?*")
+    page.context.unroute("**/annotation?*")
     assert revisions(installation, patch) == []
 
     sign_in(page, "admin")
