@@ -88,7 +88,7 @@ class MeanTeacher:
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         rising = ramp(step - self.start, self.ramp_length)
-        seen = batch.labelled_strong if self.options.strong_labelled else batch.labelled
+        seen = self.labelled_view(batch)
         self.one_for_both = self.options.fork and step < self.start
         if step < self.start:
             learners = self.students[:1] if self.options.fork else self.students
@@ -104,6 +104,16 @@ class MeanTeacher:
         yield self.first_update(batch, looks, mixture, rising)
         if self.options.exchanged:
             yield self.second_update(batch, looks, mixture, rising)
+
+    def labelled_view(self, batch: Batch) -> Tensor:
+        """Return the labelled images as the students see them."""
+        options = self.options
+        if not options.strong_labelled:
+            return batch.labelled
+        weak = round(len(batch.labelled) * options.weak_share)
+        if not weak:
+            return batch.labelled_strong
+        return torch.cat([batch.labelled[:weak], batch.labelled_strong[weak:]])
 
     def settle(self, batch: Batch, step: int) -> None:
         """Have the teacher know whole unlabelled images before it teaches, and the students, whose

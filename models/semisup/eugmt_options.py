@@ -26,6 +26,9 @@ class MeanTeacherOptions(SelectorOptions):
     """Of the two students' unsupervised losses; or their `sum`, eqs. 10 and 12 (gap 2)."""
     thin_weight: float = 0.0
     """Of soft-clDice beside the supervised loss (eugmt.md §4.7)."""
+    weak_share: float = 0.0
+    """Of a batch's labelled images, where students see strong views: so many are seen as they are.
+    Strong views alone cost where nothing changes between labels and use, none where all does."""
     labelled_share: float = 0.0
     """Share of the training in which the students learn from labels alone (eugmt.md §4.5):
     pseudo-labels of a network that knows nothing yet teach it to find nothing."""
