@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from models.networks import NetworkConfig
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt_options import EugmtOptions
 from models.semisup.method import Options
 
 
@@ -15,7 +15,7 @@ class TrainingConfig:
 
     preset: str = "eugmt-plus"
     method: str = "eugmt"
-    options: Options = field(default_factory=MeanTeacherOptions)
+    options: Options = field(default_factory=EugmtOptions)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     iterations: int = 300
     batch_labelled: int = 4
@@ -59,7 +59,7 @@ PRESETS = {
         preset="ucmt",
         batch_labelled=8,
         batch_unlabelled=8,
-        options=MeanTeacherOptions(unsupervised_weight=0.1, consistency_weight=0.0, ramp_share=0.2),
+        options=EugmtOptions(unsupervised_weight=0.1, consistency_weight=0.0, ramp_share=0.2),
     ),
     "eugmt-plus": TrainingConfig(
         # What it holds is judged on validation groups (`benchmarks/results/ablation`): on EM, one
@@ -75,7 +75,7 @@ PRESETS = {
         batch_labelled=8,
         batch_unlabelled=8,
         crop=64,
-        options=MeanTeacherOptions(
+        options=EugmtOptions(
             unsupervised_weight=0.1,
             consistency_weight=1.0,
             labelled_share=0.95,

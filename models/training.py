@@ -111,7 +111,7 @@ def train(
     """
     group = distributed.joined(config.device)
     check(config, group.size, images, masks, unlabelled)
-    if getattr(config.options, "unlabelled_includes_labelled", False):
+    if config.options.learns_labelled_twice:
         unlabelled = np.concatenate([unlabelled, images])
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -308,9 +308,9 @@ def check(
         raise TrainingDataError(
             f"Images of {min(sides)} px are smaller than a {config.crop} px crop."
         )
-    grid = getattr(config.options, "grid", 1)
-    if config.crop % grid:
-        raise TrainingDataError(f"The crop must be a multiple of {grid} px.")
+    cells = config.options.cells
+    if config.crop % cells:
+        raise TrainingDataError(f"The crop must be a multiple of {cells} px.")
     if config.precision not in acceleration.PRECISIONS:
         raise TrainingDataError(
             f"There is no precision {config.precision!r}; choose one of "

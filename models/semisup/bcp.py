@@ -14,11 +14,11 @@ from torch import Tensor
 from models.semisup.losses import segmentation_loss
 from models.semisup.method import Batch, Grow, Losses
 from models.semisup.paste import boxes, paste
-from models.semisup.taught import TaughtOptions, TaughtStudent
+from models.semisup.student_teacher import StudentTeacher, StudentTeacherOptions
 
 
 @dataclass(frozen=True)
-class BcpOptions(TaughtOptions):
+class BcpOptions(StudentTeacherOptions):
     """The paper's, for two-dimensional images."""
 
     unsupervised_weight: float = 0.5
@@ -30,7 +30,7 @@ class BcpOptions(TaughtOptions):
     """The box's share of each side."""
 
 
-class CopyPaste(TaughtStudent):
+class CopyPaste(StudentTeacher):
     """Mean Teacher whose labelled and unlabelled images share each other's pixels."""
 
     options: BcpOptions

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.networks import CLASSES, decode, encode
-from models.semisup.halves import beside
+from models.semisup.extras import placed_like
 from models.semisup.losses import segmentation_loss
 from models.semisup.method import Batch, Grow, Losses, Options
 from models.semisup.perturb import adversarial, box_on, drop_active, drop_channels, keep, noise
@@ -187,7 +187,7 @@ def cross_consistency(grow: Grow, options: CrossConsistencyOptions, steps: int) 
     read = [place for place, (channels, stride) in enumerate(found) if channels and stride > 1]
     decoders = {
         name: [
-            beside(AuxiliaryDecoder([found[place] for place in read], options.width), student)
+            placed_like(AuxiliaryDecoder([found[place] for place in read], options.width), student)
             for _ in range(getattr(options, name))
         ]
         for name in PERTURBATIONS

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from models.networks import CLASSES, classify, encode, merge
 from models.semisup.contrast import labelled_contrast
-from models.semisup.halves import beside
+from models.semisup.extras import placed_like
 from models.semisup.losses import segmentation_loss
 from models.semisup.method import Batch, Grow, Losses, Options
 from models.semisup.perturb import drop_active, drop_channels, noise
@@ -233,13 +233,13 @@ def context_consistency(grow: Grow, options: ContextOptions, steps: int) -> Cont
 
     def head() -> nn.Module:
         pixels = nn.Conv2d(channels, CLASSES * stride**2, 1)
-        return beside(nn.Sequential(pixels, nn.PixelShuffle(stride)), student)
+        return placed_like(nn.Sequential(pixels, nn.PixelShuffle(stride)), student)
 
     heads = {
         name: [head() for _ in range(getattr(options, name))]
         for name in ("channels_dropped", "activity_dropped", "noises")
     }
-    return ContextConsistency(student, beside(projector, student), heads, options, steps=steps)
+    return ContextConsistency(student, placed_like(projector, student), heads, options, steps=steps)
 
 
 def head_input(network: nn.Module, side: int = 64) -> tuple[int, int]:

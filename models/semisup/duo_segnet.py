@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.semisup.halves import (
-    beside,
+from models.semisup.extras import placed_like
+from models.semisup.label_halves import (
     membrane_logit,
     mutual_cross_entropy,
     own_images,
@@ -187,4 +187,4 @@ def sum_of(losses: Iterator[Tensor]) -> Tensor:
 
 def duo_segnet(grow: Grow, options: DuoSegNetOptions, steps: int) -> DuoSegNet:
     students = (grow(1), grow(2))
-    return DuoSegNet(students, beside(PixelCritic(), students[0]), options, steps=steps)
+    return DuoSegNet(students, placed_like(PixelCritic(), students[0]), options, steps=steps)

@@ -1,8 +1,20 @@
-"""EUGMT and, without its consistency term, UCMT (eugmt.md §1.2).
+"""EUGMT, in the order of the paper's equations; without its consistency it is UCMT (eugmt.md §1.2).
 
-Two students teach each other on unlabelled images, an average of them teaches both, and where
-confident learning doubts a student's label against the teacher the two must agree (step 1).
-Then the least certain cells are replaced by the most certain and all is learned again (step 2).
+Two students and their teacher learn twice from each batch. Where to find what:
+
+- eq. 3, the teacher is a moving average of the students: `after_update`, `teacher.follow`
+- eq. 4, a class's threshold, eq. 5, which pixels are confidently of which class, eq. 6, how many of
+  all these are, and eq. 7, how many pixels are doubted: `selector.py`, and `confident.py` below it
+- eq. 8, the losses' sum and its ramp: `first_update`, `schedules.ramp`
+- eq. 9, both students learn the labels: `supervised`
+- eq. 10 and eq. 11, each student learns the other's hard labels: `cross_pseudo`
+- eq. 12 and eq. 13, both learn the teacher's hard labels: `from_teacher`
+- eq. 14, both agree with the teacher on a noisy image where the selector doubts: `consistency`
+- the second update: the least certain cells are replaced by the most certain ones (UMIX), and all
+  is learned again: `second_update`, `exchange.py`
+
+Round it stand the parts that the paper has not, each off in its preset: `labels_first`, `settling`,
+`mixing`.
 """
 
 from collections.abc import Iterator
@@ -11,9 +23,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt_options import EugmtOptions
 from models.semisup.exchange import exchange, sources
-from models.semisup.halves import beside
+from models.semisup.extras import placed_like
+from models.semisup.labels_first import LabelsFirst
 from models.semisup.losses import (
     hard_labels,
     masked_consistency,
@@ -24,13 +37,13 @@ from models.semisup.method import Batch, Grow, Losses
 from models.semisup.mixing import MIXTURES, Mixture
 from models.semisup.schedules import ema_decay, ramp
 from models.semisup.selector import Selector
-from models.semisup.settling import fix, settle
+from models.semisup.settling import Settling
 from models.semisup.soft_cl_dice import soft_cl_dice_loss
 from models.semisup.teacher import follow
 
 
 @dataclass(frozen=True)
-class Looks:
+class Predictions:
     """What all networks say of a batch before they learn from it: logits (B, 2, H, W).
 
     teacher_labelled: None where nothing is exchanged, and so nobody asks.
@@ -44,14 +57,14 @@ class Looks:
     views: tuple[Tensor, Tensor]
 
 
-class MeanTeacher:
+class Eugmt:
     """Two students and their teacher; with `consistency_weight` 0 this is UCMT."""
 
     def __init__(
         self,
         students: tuple[nn.Module, nn.Module],
         teacher: nn.Module,
-        options: MeanTeacherOptions,
+        options: EugmtOptions,
         *,
         steps: int,
     ) -> None:
@@ -61,49 +74,42 @@ class MeanTeacher:
         self.options = options
         self.selector = Selector(options, students=len(students))
         memory = self.selector.memory
-        self.extras = () if memory is None else (beside(memory, teacher),)
-        self.start = round(steps * options.labelled_share)
+        self.extras = () if memory is None else (placed_like(memory, teacher),)
         self.ramp_length = round(steps * options.ramp_share)
-        self.one_for_both = False
-        if options.fork and self.start:
-            self.tie()
-
-    def tie(self) -> None:
-        """Have student 2 get student 1's gradients while that one learns for both.
-
-        So it is the same network with the same moments in the optimiser when they part: without
-        moments its first steps would each be as long as the learning rate, in every weight.
-        """
-        first, second = self.students
-        second.load_state_dict(first.state_dict())
-        for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
-            if not ours.requires_grad:
-                continue
-
-            def give(weight: Tensor, other: nn.Parameter = theirs) -> None:
-                if self.one_for_both:
-                    other.grad = weight.grad
-
-            ours.register_post_accumulate_grad_hook(give)
+        self.labels_first = LabelsFirst(students, options, steps=steps)
+        self.settling = Settling(
+            (teacher, *students), share=options.settled, start=self.labels_first.start
+        )
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        rising = ramp(step - self.start, self.ramp_length)
         seen = self.labelled_view(batch)
-        self.one_for_both = self.options.fork and step < self.start
-        if step < self.start:
-            learners = self.students[:1] if self.options.fork else self.students
-            logits = [student(seen) for student in learners]
+        if self.labels_first.lasts(step):
+            logits = [student(seen) for student in self.labels_first.learners(step)]
             supervised = self.supervised(logits, batch.labels, batch.valid)
             yield {"total": supervised, "supervised": supervised}
             return
-        # networks that have learned nothing yet have nothing to settle
-        if self.options.settled and self.start:
-            self.settle(batch, step)
+        self.settling.before_update(lambda: batch.whole, step)
+        rising = ramp(step - self.labels_first.start, self.ramp_length)
         mixture = MIXTURES[self.options.mixing](batch)
-        looks = self.looks(batch, seen, mixture)
-        yield self.first_update(batch, looks, mixture, rising)
+        predicted = self.predict(batch, seen, mixture)
+        yield self.first_update(batch, predicted, mixture, rising)
         if self.options.exchanged:
-            yield self.second_update(batch, looks, mixture, rising)
+            yield self.second_update(batch, predicted, mixture, rising)
+
+    def after_update(self, step: int) -> None:
+        """Have the teacher follow the students (eq. 3)."""
+        options = self.options
+        self.labels_first.after_update(step)
+        followed = self.labels_first.learners(step)
+        if len(followed) > 1 and options.alternating:
+            followed = (self.students[step % 2],)
+        follow(
+            self.teacher,
+            followed,
+            decay=ema_decay(step, options.ema_limit),
+            mix=options.student_mix,
+            buffers=options.steady_teacher,
+        )
 
     def labelled_view(self, batch: Batch) -> Tensor:
         """Return the labelled images as the students see them."""
@@ -115,95 +121,13 @@ class MeanTeacher:
             return batch.labelled_strong
         return torch.cat([batch.labelled[:weak], batch.labelled_strong[weak:]])
 
-    def settle(self, batch: Batch, step: int) -> None:
-        """Have the teacher know whole unlabelled images before it teaches, and the students, whose
-        statistics it follows.
-        """
-        if step == self.start:
-            for network in (self.teacher, *self.students):
-                settle(network, batch.whole, self.options.settled)
-        # at every step: no checkpoint knows of it. A teacher that is not steady would learn those
-        # of crops again
-        fix((self.teacher, *self.students))
-
-    def looks(self, batch: Batch, seen: Tensor, mixture: Mixture) -> Looks:
+    def predict(self, batch: Batch, seen: Tensor, mixture: Mixture) -> Predictions:
         views = mixture.seen(batch.unlabelled_strong)
         on_labelled, on_unlabelled = self.seen_by_students(seen, views)
         with torch.no_grad():
             teacher_labelled = self.teacher(batch.labelled) if self.options.exchanged else None
             teacher_unlabelled = mixture.given(self.teacher(batch.unlabelled))
-        return Looks(on_labelled, on_unlabelled, teacher_labelled, teacher_unlabelled, views)
-
-    def first_update(self, batch: Batch, looks: Looks, mixture: Mixture, rising: float) -> Losses:
-        """Learn labels and pseudo-labels, and agree where the selector doubts."""
-        options, teacher = self.options, looks.teacher_unlabelled
-        sure = self.sure(teacher, mixture.counted)
-        supervised = self.supervised(looks.labelled, batch.labels, batch.valid)
-        cross = self.cross_pseudo(looks.unlabelled, mixture.counted)
-        from_teacher = self.from_teacher(looks.unlabelled, hard_labels(teacher), sure)
-        consistency = self.consistency(batch, looks, mixture)
-        unsupervised = options.unsupervised_weight * (cross + from_teacher)
-        agreement = options.consistency_weight * consistency
-        if options.ramp_consistency:
-            total = supervised + rising * (unsupervised + agreement)
-        else:
-            total = supervised + rising * unsupervised + agreement
-        return {
-            "total": total,
-            "supervised": supervised,
-            "cross_pseudo": cross,
-            "from_teacher": from_teacher,
-            "consistency": consistency,
-        }
-
-    def second_update(self, batch: Batch, looks: Looks, mixture: Mixture, rising: float) -> Losses:
-        """Learn images whose least certain cells the most certain ones have replaced."""
-        options, teacher = self.options, looks.teacher_unlabelled
-        assert looks.teacher_labelled is not None
-        with torch.no_grad():
-            labelled_map = self.exchange_map(looks.labelled, looks.teacher_labelled)
-            unlabelled_map = self.exchange_map(looks.unlabelled, teacher)
-
-        def mixed(maps: Tensor, index: Tensor) -> Tensor:
-            return exchange(maps, index, grid=options.grid)
-
-        labelled = mixed(batch.labelled_strong, labelled_map)
-        unlabelled = mixed(looks.views[0], unlabelled_map)
-        on_labelled, again = self.seen_by_students(labelled, (unlabelled, unlabelled))
-        supervised = self.supervised(
-            on_labelled, mixed(batch.labels, labelled_map), mixed(batch.valid, labelled_map)
-        )
-        cross = self.cross_pseudo(again, mixed(mixture.counted, unlabelled_map))
-        sure = self.sure(teacher, mixture.counted)
-        from_teacher = self.from_teacher(
-            again, mixed(hard_labels(teacher), unlabelled_map), mixed(sure, unlabelled_map)
-        )
-        return {
-            "total": supervised + rising * options.unsupervised_weight * (cross + from_teacher),
-            "exchanged_supervised": supervised,
-            "exchanged_cross_pseudo": cross,
-            "exchanged_from_teacher": from_teacher,
-        }
-
-    def after_update(self, step: int) -> None:
-        options = self.options
-        alone = options.fork and step < self.start
-        if options.fork and step == self.start - 1:
-            # their weights are the same already, batch norm's statistics are not
-            first, second = self.students
-            second.load_state_dict(first.state_dict())
-        followed: tuple[nn.Module, ...] = self.students
-        if alone:
-            followed = self.students[:1]
-        elif options.alternating:
-            followed = (self.students[step % 2],)
-        follow(
-            self.teacher,
-            followed,
-            decay=ema_decay(step, options.ema_limit),
-            mix=options.student_mix,
-            buffers=options.steady_teacher,
-        )
+        return Predictions(on_labelled, on_unlabelled, teacher_labelled, teacher_unlabelled, views)
 
     def seen_by_students(
         self, labelled: Tensor, unlabelled: tuple[Tensor, Tensor]
@@ -220,20 +144,40 @@ class MeanTeacher:
         ]
         return [pair[0] for pair in both], [pair[1] for pair in both]
 
+    def first_update(
+        self, batch: Batch, predicted: Predictions, mixture: Mixture, rising: float
+    ) -> Losses:
+        """Learn labels and pseudo-labels, and agree where the selector doubts (eq. 8)."""
+        options, teacher = self.options, predicted.teacher_unlabelled
+        sure = self.sure(teacher, mixture.counted)
+        supervised = self.supervised(predicted.labelled, batch.labels, batch.valid)
+        cross = self.cross_pseudo(predicted.unlabelled, mixture.counted)
+        from_teacher = self.from_teacher(predicted.unlabelled, hard_labels(teacher), sure)
+        consistency = self.consistency(batch, predicted, mixture)
+        unsupervised = options.unsupervised_weight * (cross + from_teacher)
+        agreement = options.consistency_weight * consistency
+        if options.ramp_consistency:
+            total = supervised + rising * (unsupervised + agreement)
+        else:
+            total = supervised + rising * unsupervised + agreement
+        return {
+            "total": total,
+            "supervised": supervised,
+            "cross_pseudo": cross,
+            "from_teacher": from_teacher,
+            "consistency": consistency,
+        }
+
     def supervised(self, logits: list[Tensor], labels: Tensor, valid: Tensor) -> Tensor:
+        """Both students learn the labels: a sum (eq. 9)."""
         loss, thin = self.options.loss, self.options.thin_weight
         terms = [segmentation_loss(loss, each, labels, valid) for each in logits]
         if thin:
             terms += [thin * soft_cl_dice_loss(each, labels, valid) for each in logits]
         return torch.stack(terms).sum()
 
-    def pair(self, first: Tensor, second: Tensor) -> Tensor:
-        """Put the two students' losses together."""
-        both = first + second
-        return both if self.options.pair_reduction == "sum" else 0.5 * both
-
     def cross_pseudo(self, logits: list[Tensor], counted: Tensor) -> Tensor:
-        """Each student learns the other's hard labels (eq. 10, halved)."""
+        """Each student learns the other's hard labels (eq. 10 and eq. 11, halved)."""
         loss = self.options.loss
         return self.pair(
             *(
@@ -243,7 +187,7 @@ class MeanTeacher:
         )
 
     def from_teacher(self, logits: list[Tensor], labels: Tensor, sure: Tensor) -> Tensor:
-        """Both students learn the teacher's hard labels (eq. 12, halved)."""
+        """Both students learn the teacher's hard labels (eq. 12 and eq. 13, halved)."""
         loss = self.options.loss
         return self.pair(*(segmentation_loss(loss, each, labels, sure) for each in logits))
 
@@ -252,14 +196,14 @@ class MeanTeacher:
         least = self.options.confidence
         return counted & (logits.detach().softmax(1).amax(1) >= least) if least else counted
 
-    def consistency(self, batch: Batch, looks: Looks, mixture: Mixture) -> Tensor:
+    def consistency(self, batch: Batch, predicted: Predictions, mixture: Mixture) -> Tensor:
         """Agreement with the teacher on a noisy image, where the selector says (eq. 14)."""
-        options, teacher = self.options, looks.teacher_unlabelled
+        options, teacher = self.options, predicted.teacher_unlabelled
         if not options.consistency_weight:
             return teacher.new_zeros(())
         with torch.no_grad():
             noisy = mixture.given(self.teacher(batch.unlabelled_noisy))
-        weights = self.selector.weights(looks.unlabelled, teacher)
+        weights = self.selector.weights(predicted.unlabelled, teacher)
         return self.pair(
             *(
                 masked_consistency(
@@ -269,14 +213,50 @@ class MeanTeacher:
                     of=options.consistency_of,
                     over=options.consistency_over,
                 )
-                for logits, weight in zip(looks.unlabelled, weights, strict=True)
+                for logits, weight in zip(predicted.unlabelled, weights, strict=True)
             )
         )
+
+    def pair(self, first: Tensor, second: Tensor) -> Tensor:
+        """Put the two students' losses together."""
+        both = first + second
+        return both if self.options.pair_reduction == "sum" else 0.5 * both
+
+    def second_update(
+        self, batch: Batch, predicted: Predictions, mixture: Mixture, rising: float
+    ) -> Losses:
+        """Learn images whose least certain cells the most certain ones have replaced (UMIX)."""
+        options, teacher = self.options, predicted.teacher_unlabelled
+        assert predicted.teacher_labelled is not None
+        with torch.no_grad():
+            labelled_map = self.exchange_map(predicted.labelled, predicted.teacher_labelled)
+            unlabelled_map = self.exchange_map(predicted.unlabelled, teacher)
+
+        def mixed(maps: Tensor, index: Tensor) -> Tensor:
+            return exchange(maps, index, grid=options.grid)
+
+        labelled = mixed(batch.labelled_strong, labelled_map)
+        unlabelled = mixed(predicted.views[0], unlabelled_map)
+        on_labelled, again = self.seen_by_students(labelled, (unlabelled, unlabelled))
+        supervised = self.supervised(
+            on_labelled, mixed(batch.labels, labelled_map), mixed(batch.valid, labelled_map)
+        )
+        cross = self.cross_pseudo(again, mixed(mixture.counted, unlabelled_map))
+        sure = self.sure(teacher, mixture.counted)
+        from_teacher = self.from_teacher(
+            again, mixed(hard_labels(teacher), unlabelled_map), mixed(sure, unlabelled_map)
+        )
+        return {
+            "total": supervised + rising * options.unsupervised_weight * (cross + from_teacher),
+            "exchanged_supervised": supervised,
+            "exchanged_cross_pseudo": cross,
+            "exchanged_from_teacher": from_teacher,
+        }
 
     def exchange_map(self, logits: list[Tensor], teacher: Tensor) -> Tensor:
         first, second = (mean_entropy(each, teacher) for each in logits)
         return sources(first, second, count=self.options.exchanged, grid=self.options.grid)
 
 
-def mean_teacher(grow: Grow, options: MeanTeacherOptions, steps: int) -> MeanTeacher:
-    return MeanTeacher((grow(1), grow(2)), grow(0), options, steps=steps)
+def eugmt(grow: Grow, options: EugmtOptions, steps: int) -> Eugmt:
+    return Eugmt((grow(1), grow(2)), grow(0), options, steps=steps)

@@ -10,7 +10,7 @@ ALONE = 0.1
 
 
 @dataclass(frozen=True)
-class MeanTeacherOptions(SelectorOptions):
+class EugmtOptions(SelectorOptions):
     """The switches of eugmt.md §1.3 and §4; defaults are the paper's (`eugmt-paper`).
 
     `benchmarks/ablation.toml` turns each. Raises ValueError for a word that is no choice.
@@ -61,13 +61,22 @@ class MeanTeacherOptions(SelectorOptions):
     joint_batches: bool = False
     """Students see labelled and unlabelled images in one batch, so that batch norm does, too."""
 
+    @property
+    def cells(self) -> int:
+        return self.grid
+
+    @property
+    def learns_labelled_twice(self) -> bool:
+        return self.unlabelled_includes_labelled
+
     def __post_init__(self) -> None:
         for switch, choices in CHOICES.items():
             if (value := getattr(self, switch)) not in choices:
                 known = ", ".join(choices)
                 raise ValueError(f"{switch} can't be {value!r}; choose one of {known}.")
-        if not 0 <= self.settled <= 1:
-            raise ValueError(f"settled is a share from 0 to 1, not {self.settled!r}.")
+        for switch in ("settled", "weak_share"):
+            if not 0 <= (share := getattr(self, switch)) <= 1:
+                raise ValueError(f"{switch} is a share from 0 to 1, not {share!r}.")
         mixed = self.alternating or not (self.student_mix < ALONE or self.student_mix > 1 - ALONE)
         if mixed and not (self.fork and self.labelled_share):
             raise ValueError(

@@ -13,11 +13,11 @@ from torch import Tensor
 from models.semisup.losses import masked_consistency
 from models.semisup.method import Batch, Grow, Losses
 from models.semisup.passes import passes
-from models.semisup.taught import TaughtOptions, TaughtStudent
+from models.semisup.student_teacher import StudentTeacher, StudentTeacherOptions
 
 
 @dataclass(frozen=True)
-class ConsistencyOptions(TaughtOptions):
+class ConsistencyOptions(StudentTeacherOptions):
     """Defaults of eugmt.md §2.1."""
 
     labelled_share: float = 1 / 30
@@ -27,7 +27,7 @@ class ConsistencyOptions(TaughtOptions):
     it is clean ones that it is asked about in the end."""
 
 
-class ConsistentStudent(TaughtStudent):
+class ConsistentStudent(StudentTeacher):
     """Mean Teacher; a subclass says where the consistency counts."""
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:

@@ -23,6 +23,16 @@ class Options:
     strong_labelled: bool = False
     """Show the students the strong view of labelled images as well."""
 
+    @property
+    def cells(self) -> int:
+        """Into how many cells a side a method cuts its crops: their sides are multiples of it."""
+        return 1
+
+    @property
+    def learns_labelled_twice(self) -> bool:
+        """Whether labelled images are drawn as unlabelled ones, too."""
+        return False
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -11,8 +11,8 @@ from models.semisup.cps import CpsOptions, cross_pseudo
 from models.semisup.crcfp import ContextOptions, context_consistency
 from models.semisup.deep_supervised import DeepOptions, deep_supervised
 from models.semisup.duo_segnet import DuoSegNetOptions, duo_segnet
-from models.semisup.eugmt import mean_teacher as eugmt
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt import eugmt
+from models.semisup.eugmt_options import EugmtOptions
 from models.semisup.mean_teacher import ConsistencyOptions, mean_teacher
 from models.semisup.method import Grow, Method, Options
 from models.semisup.mms import MinMaxOptions, min_max_similarity
@@ -37,7 +37,7 @@ METHODS = {
     "crcfp": Recipe(ContextOptions, context_consistency),
     "deep-supervised": Recipe(DeepOptions, deep_supervised),
     "duo-segnet": Recipe(DuoSegNetOptions, duo_segnet),
-    "eugmt": Recipe(MeanTeacherOptions, eugmt),
+    "eugmt": Recipe(EugmtOptions, eugmt),
     "fixmatch": Recipe(FixMatchOptions, unimatch),
     "mean-teacher": Recipe(ConsistencyOptions, mean_teacher),
     "mms": Recipe(MinMaxOptions, min_max_similarity),

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.semisup.contrast import pixel_contrast, repulsion
-from models.semisup.halves import (
-    beside,
+from models.semisup.extras import placed_like
+from models.semisup.label_halves import (
     membrane_logit,
     mutual_cross_entropy,
     own_images,
@@ -196,6 +196,6 @@ class MinMaxSimilarity:
 def min_max_similarity(grow: Grow, options: MinMaxOptions, steps: int) -> MinMaxSimilarity:
     students = (grow(1), grow(2))
     projector, classifier = (
-        beside(embedding(*widths), students[0]) for widths in ((1, 8, 16), (1, 8, 16, 32))
+        placed_like(embedding(*widths), students[0]) for widths in ((1, 8, 16), (1, 8, 16, 32))
     )
     return MinMaxSimilarity(students, projector, classifier, options, steps=steps)

@@ -7,7 +7,7 @@ normalization for practical domain adaptation, 2016; a share of them instead of 
 al., NeurIPS 2020).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -41,3 +41,27 @@ def fix(networks: Iterable[nn.Module]) -> None:
 def statistics(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the means and variances by name; other buffers of numbers are none of a training's."""
     return ((name, each) for name, each in network.named_buffers() if each.is_floating_point())
+
+
+class Settling:
+    """Part of `eugmt-plus`: the networks know whole unlabelled images before they teach each other.
+
+    Students, too: the teacher follows their statistics.
+    """
+
+    def __init__(self, networks: tuple[nn.Module, ...], *, share: float, start: int) -> None:
+        self.networks = networks
+        self.share = share
+        # networks that have learned nothing yet have nothing to settle
+        self.start = start if share else 0
+
+    def before_update(self, whole: Callable[[], Tensor], step: int) -> None:
+        """Settle all at step `start`. whole: gives normalised unlabelled images (N, 3, H, W)."""
+        if not self.start or step < self.start:
+            return
+        if step == self.start:
+            for network in self.networks:
+                settle(network, whole(), self.share)
+        # at every step: no checkpoint knows of it. A teacher that is not steady would learn those
+        # of crops again
+        fix(self.networks)

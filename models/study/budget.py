@@ -13,7 +13,7 @@ from models.batches import WHOLE, draw
 from models.networks import SmallUNet
 from models.prediction import PATCH_PX
 from models.presets import TrainingConfig
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt_options import EugmtOptions
 from models.semisup.methods import METHODS
 
 PROBES = 20
@@ -63,7 +63,7 @@ def counted(config: TrainingConfig) -> float:
     images = noise.integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)
     masks = np.where(noise.random((8, SIDE, SIDE)) < 0.3, 255, 0).astype(np.uint8)
     small, options = replace(config, crop=SIDE, device="cpu"), config.options
-    if isinstance(options, MeanTeacherOptions):
+    if isinstance(options, EugmtOptions):
         options = replace(options, settled=0.0)
     meter = Meter()
 
@@ -84,7 +84,7 @@ def counted(config: TrainingConfig) -> float:
 
 def passes_once(config: TrainingConfig) -> float:
     """Image passes of settling the students and their teacher: a whole image is many crops."""
-    if not isinstance(config.options, MeanTeacherOptions) or not config.options.settled:
+    if not isinstance(config.options, EugmtOptions) or not config.options.settled:
         return 0.0
     return 3 * WHOLE * FORWARD_ONLY * (PATCH_PX // config.crop) ** 2
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from models.semisup.duo_segnet import DuoSegNet, DuoSegNetOptions, PixelCritic, duo_segnet
-from models.semisup.halves import supervised_half
+from models.semisup.label_halves import supervised_half
 from tests.support.small import network
 
 OPTIONS = DuoSegNetOptions(critic_stride=1)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.semisup.eugmt import MeanTeacher
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt import Eugmt
+from models.semisup.eugmt_options import EugmtOptions
 from models.semisup.exchange import exchange, sources
 from models.semisup.losses import dice_loss, masked_consistency, mean_entropy
 from models.semisup.mixing import MIXTURES
@@ -14,13 +14,13 @@ from models.semisup.schedules import ramp
 from tests.support.small import network
 
 STEPS, STEP = 100, 40
-OPTIONS = MeanTeacherOptions(grid=4, least_share=0.0)
+OPTIONS = EugmtOptions(grid=4, least_share=0.0)
 FIRST = {"supervised", "cross_pseudo", "from_teacher", "consistency"}
 SECOND = {"exchanged_supervised", "exchanged_cross_pseudo", "exchanged_from_teacher"}
 
 
 def method(options=OPTIONS):
-    return MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+    return Eugmt((network(1), network(2)), network(3), options, steps=STEPS)
 
 
 def test_first_update_is_the_equation(batch):
@@ -207,8 +207,8 @@ def test_the_teacher_looks_at_labelled_images_only_where_cells_are_exchanged(bat
     for exchanged in (0, 2):
         learner = method(replace(OPTIONS, exchanged=exchanged))
         list(learner.updates(batch, STEP))
-        looks = learner.looks(batch, batch.labelled, MIXTURES["none"](batch))
-        assert (looks.teacher_labelled is None) == (exchanged == 0)
+        predicted = learner.predict(batch, batch.labelled, MIXTURES["none"](batch))
+        assert (predicted.teacher_labelled is None) == (exchanged == 0)
 
 
 def test_while_a_fork_is_one_its_teacher_follows_that_one():

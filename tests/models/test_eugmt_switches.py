@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from models.presets import PRESETS
-from models.semisup.eugmt import MeanTeacher
-from models.semisup.eugmt_options import CHOICES, MeanTeacherOptions
+from models.semisup.eugmt import Eugmt
+from models.semisup.eugmt_options import CHOICES, EugmtOptions
 from models.semisup.losses import dice_loss, hard_labels, masked_consistency
 from models.semisup.mixing import MIXTURES
 from models.semisup.schedules import ramp
@@ -15,7 +15,7 @@ from models.semisup.soft_cl_dice import soft_cl_dice_loss
 from tests.support.small import network
 
 STEPS, STEP = 100, 40
-OPTIONS = MeanTeacherOptions(grid=4, least_share=0.0)
+OPTIONS = EugmtOptions(grid=4, least_share=0.0)
 BEFORE = {
     # float64, of the code before there were these switches (commit f33d9e3)
     "eugmt-paper": (1.2197926500627272, 1.201243762443438),
@@ -26,7 +26,7 @@ BEFORE = {
 
 def method(**switches):
     options = replace(OPTIONS, **switches)
-    return MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+    return Eugmt((network(1), network(2)), network(3), options, steps=STEPS)
 
 
 def first_of(batch, **switches):
@@ -43,7 +43,7 @@ def all_of(batch, learner):
 @pytest.mark.parametrize("name", sorted(BEFORE))
 def test_at_their_defaults_nothing_changed(batch, name):
     if name == "eugmt-plus":
-        options = MeanTeacherOptions(
+        options = EugmtOptions(
             unsupervised_weight=0.1,
             consistency_weight=0.1,
             labelled_share=0.9,
@@ -56,7 +56,7 @@ def test_at_their_defaults_nothing_changed(batch, name):
         )
     else:
         options = replace(PRESETS[name].options, grid=4)
-    learner = MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+    learner = Eugmt((network(1), network(2)), network(3), options, steps=STEPS)
     step = 95 if name == "eugmt-plus" else STEP
     totals = tuple(float(losses["total"].detach()) for losses in learner.updates(batch, step))
     assert totals == pytest.approx(BEFORE[name], rel=1e-12)
@@ -209,10 +209,26 @@ def test_remembered_thresholds_are_part_of_a_checkpoint(batch):
 @pytest.mark.parametrize("switch", sorted(CHOICES))
 def test_a_word_that_is_no_choice_is_refused(switch):
     with pytest.raises(ValueError, match=CHOICES[switch][1]):
-        MeanTeacherOptions(**{switch: "nothing of the kind"})
+        EugmtOptions(**{switch: "nothing of the kind"})
 
 
 def test_every_choice_is_a_switch_and_its_default_is_one():
-    names = {each.name: each.default for each in fields(MeanTeacherOptions)}
+    names = {each.name: each.default for each in fields(EugmtOptions)}
     for switch, choices in CHOICES.items():
         assert names[switch] in choices
+
+
+@pytest.mark.parametrize(("share", "weak"), [(0.0, 0), (0.5, 1), (1.0, 2)])
+def test_part_of_the_labelled_images_is_seen_as_it_is(batch, share, weak):
+    options = replace(OPTIONS, strong_labelled=True, weak_share=share)
+    learner = Eugmt((network(1), network(2)), network(3), options, steps=STEPS)
+    seen = learner.labelled_view(batch)
+    assert len(batch.labelled) == 2
+    assert not torch.equal(batch.labelled, batch.labelled_strong)
+    assert torch.equal(seen[:weak], batch.labelled[:weak])
+    assert torch.equal(seen[weak:], batch.labelled_strong[weak:])
+
+
+def test_a_share_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="weak_share"):
+        EugmtOptions(weak_share=1.5)

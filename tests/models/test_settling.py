@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from models.semisup.eugmt import MeanTeacher
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt import Eugmt
+from models.semisup.eugmt_options import EugmtOptions
 from models.semisup.settling import fix, settle
 
 STEPS, START = 100, 50
-OPTIONS = MeanTeacherOptions(
+OPTIONS = EugmtOptions(
     grid=4, exchanged=0, labelled_share=0.5, fork=True, steady_teacher=True, settled=0.5
 )
 
@@ -46,7 +46,7 @@ def test_fixed_statistics_stay_while_the_batch_normalises():
 
 
 def method():
-    return MeanTeacher((network(1), network(2)), network(3), OPTIONS, steps=STEPS)
+    return Eugmt((network(1), network(2)), network(3), OPTIONS, steps=STEPS)
 
 
 def learn(learner, batch, *steps):
@@ -82,7 +82,7 @@ def test_all_networks_are_settled_when_pseudo_labels_begin_and_stay_so(batch):
 
 def test_a_teacher_that_normalises_by_its_batch_stays_settled_too(batch):
     options = replace(OPTIONS, steady_teacher=False)
-    learner = MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+    learner = Eugmt((network(1), network(2)), network(3), options, steps=STEPS)
     learn(learner, batch, START - 1)
     [before] = means([learner.teacher])
     learn(learner, batch, START, START + 1, START + 2)
@@ -92,7 +92,7 @@ def test_a_teacher_that_normalises_by_its_batch_stays_settled_too(batch):
 
 def test_networks_that_know_nothing_are_not_settled(batch):
     options = replace(OPTIONS, labelled_share=0.0)
-    learner = MeanTeacher((network(1), network(2)), network(3), options, steps=STEPS)
+    learner = Eugmt((network(1), network(2)), network(3), options, steps=STEPS)
     learn(learner, batch, 0)
     first, _ = learner.students
     assert first[0].momentum == 0.1
@@ -102,4 +102,4 @@ def test_networks_that_know_nothing_are_not_settled(batch):
 @pytest.mark.parametrize("share", [-0.5, 2.0, float("nan")])
 def test_a_share_is_from_0_to_1(share):
     with pytest.raises(ValueError, match="from 0 to 1"):
-        MeanTeacherOptions(settled=share)
+        EugmtOptions(settled=share)

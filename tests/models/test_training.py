@@ -15,7 +15,7 @@ import torch
 
 from models.acceleration import no_compiler
 from models.networks import NetworkConfig, load_ensemble
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt_options import EugmtOptions
 from models.training import (
     PRESETS,
     CompilerGone,
@@ -46,7 +46,7 @@ def tiny(name="eugmt-plus", **changes):
     few = {"iterations": 6, "batch_labelled": 2, "batch_unlabelled": 2, "crop": 32}
     small = {"checkpoint_every": 2, "threads": 1, "network": NetworkConfig()}
     config = preset(name, **(few | small | changes))
-    if not isinstance(config.options, MeanTeacherOptions):
+    if not isinstance(config.options, EugmtOptions):
         return config
     # short as it is, both what learns from labels alone and what comes after it has its steps
     share = min(config.options.labelled_share, 0.3)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.batches import draw
-from models.semisup.eugmt_options import MeanTeacherOptions
+from models.semisup.eugmt_options import EugmtOptions
 from models.study.contenders import chosen
 from models.study.protocol import Protocol
 from models.training import Run
@@ -57,4 +57,4 @@ def test_a_row_learns_a_step(name):
 
 def test_every_switch_has_a_row():
     turned = set().union(*TABLES.values()) - {"base"}
-    assert {each.name for each in fields(MeanTeacherOptions)} <= turned
+    assert {each.name for each in fields(EugmtOptions)} <= turned

@@ -4,10 +4,9 @@ Logits are (B, 2, H, W). A half is the even (0) or the odd (1) numbers of `Batch
 of the other half is to a student one without a label.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from models.networks import place
 from models.semisup.losses import segmentation_loss
 from models.semisup.method import Batch
 
@@ -39,9 +38,3 @@ def mutual_cross_entropy(first: Tensor, second: Tensor) -> Tensor:
 def membrane_logit(logits: Tensor) -> Tensor:
     """One channel (B, 1, H, W) whose sigmoid is the softmax's probability of membrane."""
     return logits[:, 1:] - logits[:, :1]
-
-
-def beside(module: nn.Module, network: nn.Module) -> nn.Module:
-    """Return what is trained beside a network, placed as it is and in its number format."""
-    weight = next(network.parameters())
-    return place(module.to(weight.dtype), str(weight.device)).train()

@@ -11,7 +11,7 @@ from models.semisup.teacher import follow
 
 
 @dataclass(frozen=True)
-class TaughtOptions(Options):
+class StudentTeacherOptions(Options):
     """Shares are of the whole training, so that a short one has every phase as well."""
 
     loss: str = "dice+ce"
@@ -27,13 +27,13 @@ class TaughtOptions(Options):
     """EMA of the buffers too, and the teacher in eval mode (eugmt.md §4.1)."""
 
 
-class TaughtStudent:
+class StudentTeacher:
     """A student that learns by gradients and a teacher that is its moving average."""
 
-    options: TaughtOptions
+    options: StudentTeacherOptions
 
     def __init__(
-        self, student: nn.Module, teacher: nn.Module, options: TaughtOptions, *, steps: int
+        self, student: nn.Module, teacher: nn.Module, options: StudentTeacherOptions, *, steps: int
     ) -> None:
         self.student = student
         self.students = (student,)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.semisup.halves import (
-    beside,
+from models.semisup.extras import placed_like
+from models.semisup.label_halves import (
     membrane_logit,
     mutual_cross_entropy,
     own_images,
@@ -57,6 +57,6 @@ def test_the_membrane_logit_is_the_softmax_in_one_channel():
 
 
 def test_what_stands_beside_a_network_is_of_its_kind():
-    module = beside(torch.nn.Conv2d(1, 1, 1).eval(), network(0))
+    module = placed_like(torch.nn.Conv2d(1, 1, 1).eval(), network(0))
     assert module.weight.dtype == torch.float64
     assert module.training
