@@ -78,7 +78,7 @@ def blocks(count: int) -> Iterator[slice]:
 def count_confident(
     labels: Labels, positive: Probabilities, least: Sequence[np.floating]
 ) -> npt.NDArray[np.int64]:
-    """Count the pixels of each given label by the class that they are sure of: int (2, 2) (eq. 5)."""
+    """Count the pixels of each given label by the class they are sure of: int (2, 2) (eq. 5)."""
     negative = 1 - positive
     sure_0, sure_1 = negative >= least[0], positive >= least[1]
     counted = sure_0 | sure_1

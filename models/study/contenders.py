@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from models.networks import OF_THE_PAPER, PACKAGED, PAPER, SCRATCH, SMALL, NetworkConfig
+from models.networks import FEATURED, OF_THE_PAPER, PACKAGED, PAPER, SCRATCH, SMALL, NetworkConfig
 from models.pixel_classifier import KINDS
 from models.presets import PRESETS, TrainingConfig
 from models.semisup.method import Options
@@ -43,6 +43,10 @@ CELL_PX = 16
 PIXEL_CLASSIFIER = "pixel-classifier"
 LITE = NetworkConfig("unet", "tu-tf_efficientnet_lite0", PACKAGED, decoder=(64, 48, 32, 16, 8))
 """A U-Net with a light decoder on the ImageNet encoder that an installed package brings."""
+FEATURES = NetworkConfig(FEATURED, encoder_weights=PACKAGED)
+"""The small U-Net beside the same encoder's frozen first stages."""
+UNSETTLED = {"settled": 0.0, "weak_share": 0.5, "ema_limit": 0.99}
+"""What suits `eugmt-plus` there, by validation groups: docs/training.md has the figures."""
 GENTLE = 1e-3
 """Learning rate of networks that begin with pretrained weights."""
 
@@ -145,6 +149,13 @@ def contenders() -> dict[str, Contender]:
         *("supervised-lite0", "supervised", learning),
         network=LITE,
         changes={"learning_rate": GENTLE},
+    )
+    for name in ("supervised", "mean-teacher", "eugmt-plus"):
+        called = f"{name}-features"
+        named[called] = replace(named[name], name=called, network=FEATURES)
+    named["eugmt-plus-features"] = replace(
+        named["eugmt-plus-features"],
+        options={**named["eugmt-plus"].options, **UNSETTLED},
     )
     for kind in KINDS:
         name = f"{PIXEL_CLASSIFIER}-{kind}"

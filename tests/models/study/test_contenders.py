@@ -33,7 +33,6 @@ def test_every_method_has_a_contender_and_shares_the_protocol():
         own = contender.changes.get("learning_rate", PROTOCOL.learning_rate)
         assert config.learning_rate == own
     changed = {name for name, contender in names.items() if contender.changes}
-    assert changed == {name for name, contender in names.items() if contender.network}
     assert changed == {"supervised-lite0"}
 
 
@@ -184,3 +183,15 @@ def test_an_unknown_method_is_answered_with_the_known_ones():
     with pytest.raises(DatasetError, match="eugmt-plus") as caught:
         chosen(["eugmt-minus"])
     assert caught.value.code == "method_unknown"
+
+
+def test_rows_with_features_differ_from_their_namesakes_in_the_network():
+    for name in ("supervised", "mean-teacher", "eugmt-plus"):
+        plain, featured = (training(each).document() for each in (name, f"{name}-features"))
+        assert featured["network"] == {
+            **plain["network"],
+            "architecture": "unet-small-features",
+            "encoder_weights": "imagenet",
+        }
+        ours = {"preset", "network", "options"} if name == "eugmt-plus" else {"preset", "network"}
+        assert {field for field in plain if plain[field] != featured[field]} == ours
