@@ -55,4 +55,4 @@ class LabelsFirst:
                 if self.now:
                     other.grad = weight.grad
 
-            ours.register_post_accumulate_grad_hook(give)
+            ours.register_post_accumulate_grad_hook(give)  # type: ignore[no-untyped-call]
