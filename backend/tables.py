@@ -1,7 +1,7 @@
 """All tables in one place, for Alembic and for a complete metadata."""
 
 from backend.her2.regions.tables import RegionSet
-from backend.her2.reports.tables import CellEdit, Report
+from backend.her2.reports.tables import Report
 from backend.her2.scores.tables import CellDecision, LiveScore
 from backend.jobs.tables import Job, WorkerHeartbeat
 from backend.kit.db.base import Base
@@ -32,7 +32,6 @@ __all__ = [
     "Base",
     "BrowserSession",
     "CellDecision",
-    "CellEdit",
     "Event",
     "Job",
     "LabelAudit",

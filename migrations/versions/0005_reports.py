@@ -77,6 +77,16 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("reports", schema=None) as batch_op:
         batch_op.create_index("ix_reports_slide_id", ["slide_id"], unique=False)
+    make_edits()
+    if op.get_bind().dialect.name == "postgresql":
+        guard_reports_on_postgresql()
+        guard_edits_on_postgresql()
+    else:
+        guard_reports_on_sqlite()
+        guard_edits_on_sqlite()
+
+
+def make_edits() -> None:
     op.create_table(
         "report_cell_edits",
         text("report_id", 36),
@@ -111,13 +121,9 @@ def upgrade() -> None:
             "report_id", "number", name=op.f("uq_report_cell_edits_report_id_number")
         ),
     )
-    if op.get_bind().dialect.name == "postgresql":
-        guard_on_postgresql()
-    else:
-        guard_on_sqlite()
 
 
-def guard_on_sqlite() -> None:
+def guard_reports_on_sqlite() -> None:
     """Let a signed row change in one way only: to superseded, all else being the same."""
     columns = [row[1] for row in op.get_bind().exec_driver_sql("PRAGMA table_info(reports)")]
     same = " AND ".join(f"OLD.{name} IS NEW.{name}" for name in columns if name != "state")
@@ -130,6 +136,10 @@ def guard_on_sqlite() -> None:
         f"CREATE TRIGGER reports_signed_delete BEFORE DELETE ON reports "
         f"WHEN OLD.state IN {FINAL} {refuse}"
     )
+
+
+def guard_edits_on_sqlite() -> None:
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
     for event, row in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("DELETE", "OLD")):
         signed = f"SELECT 1 FROM reports WHERE id = {row}.report_id AND state IN {FINAL}"  # noqa: S608
         op.execute(
@@ -138,7 +148,7 @@ def guard_on_sqlite() -> None:
         )
 
 
-def guard_on_postgresql() -> None:
+def guard_reports_on_postgresql() -> None:
     """Do the same in PL/pgSQL; the error is one of integrity, as SQLite's is."""
     refuse = f"RAISE EXCEPTION '{MESSAGE}' USING ERRCODE = 'restrict_violation';"
     op.execute(
@@ -160,6 +170,10 @@ def guard_on_postgresql() -> None:
         "CREATE TRIGGER reports_signed BEFORE UPDATE OR DELETE ON reports "
         "FOR EACH ROW EXECUTE FUNCTION keep_signed_reports()"
     )
+
+
+def guard_edits_on_postgresql() -> None:
+    refuse = f"RAISE EXCEPTION '{MESSAGE}' USING ERRCODE = 'restrict_violation';"
     op.execute(
         f"""
         CREATE FUNCTION keep_edits_of_signed_reports() RETURNS trigger LANGUAGE plpgsql AS $$

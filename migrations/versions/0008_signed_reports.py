@@ -37,7 +37,8 @@ def guard() -> None:
         guard_on_postgresql()
     else:
         forget_guards()
-        guard_on_sqlite()
+        guard_reports_on_sqlite()
+        guard_edits_on_sqlite()
 
 
 def forget_guards() -> None:
@@ -47,7 +48,7 @@ def forget_guards() -> None:
         op.execute(f"DROP TRIGGER IF EXISTS report_cell_edits_signed_{event}")
 
 
-def guard_on_sqlite() -> None:
+def guard_reports_on_sqlite() -> None:
     """Look at where a row comes from and where it goes to.
 
     OR REPLACE takes the row in its way out, by id or rowid, and no trigger of DELETE hears of it.
@@ -67,6 +68,10 @@ def guard_on_sqlite() -> None:
         f"AND NOT (OLD.state = 'signed' AND NEW.state = 'superseded' AND {same})) "
         f"OR {in_its_way} AND rowid <> OLD.rowid) {refuse}"
     )
+
+
+def guard_edits_on_sqlite() -> None:
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
 
     def signed(reports: str) -> str:
         return f"EXISTS (SELECT 1 FROM reports WHERE id IN ({reports}) AND state IN {FINAL})"  # noqa: S608
@@ -118,7 +123,11 @@ def guard_from_truncate() -> None:
         """  # noqa: S608 - our words
     )
     for table in ("reports", "report_cell_edits"):
-        op.execute(
-            f"CREATE TRIGGER {table}_signed_truncate BEFORE TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION keep_signed_reports_whole()"
-        )
+        guard_table_from_truncate(table)
+
+
+def guard_table_from_truncate(table: str) -> None:
+    op.execute(
+        f"CREATE TRIGGER {table}_signed_truncate BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION keep_signed_reports_whole()"
+    )

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import select
 
 from backend.her2.reports import loading, signing
-from backend.her2.reports import service as reports
 from backend.her2.reports.tables import Report
 from backend.her2.scores.schemas import ISH_WORDS
 from backend.her2.scores.tables import CellDecision
@@ -173,8 +172,10 @@ def test_the_signature_binds_all_that_an_export_is_made_from(service: Service) -
                 setattr(report, name, value)
                 assert sha256() != signed["signature"]["sha256"], name
                 setattr(report, name, kept)
-            edit = reports.edits_of(session, report_id)[0]
-            edit.reason = "another"
+            [edit] = report.frozen_edits or []
+            report.frozen_edits = [edit | {"reason": "another"}]
+            assert sha256() != signed["signature"]["sha256"]
+            report.frozen_edits = []
             assert sha256() != signed["signature"]["sha256"]
         session.rollback()
 

@@ -13,8 +13,10 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.her2.reports.routes import throttle
-from backend.her2.reports.tables import CellEdit, Report
+from backend.her2.reports.tables import Report
 from backend.her2.scores.schemas import ProtocolName
+from backend.her2.scores.tables import CellDecision
+from backend.job_kinds import JobKind
 from backend.kit.product import RESEARCH_USE_ONLY
 from backend.people.users.tables import Role
 from models.her2.protocols import names
@@ -196,14 +198,58 @@ def test_edits_of_a_signed_report_stay(service: Service) -> None:
     service.client.post(f"/reports/{report_id}/cells", json=said)
     service.run_jobs(REPORT)
     assert sign(pathologist(service), report_id).status_code == 200
+    log = service.client.get(f"/reports/{report_id}/cells").json()
+    before = read(service, report_id, "json")
     assert "a lymphocyte" in read(service, report_id, "html").decode()
     for statement in (
-        update(CellEdit).values(reason="another"),
-        delete(CellEdit),
+        text("UPDATE reports SET frozen_edits = '[]'"),
+        text("UPDATE reports SET frozen_edits = NULL"),
         text("UPDATE reports SET edit_count = 0"),
     ):
         with pytest.raises(IntegrityError), service.database.writing() as session:
             session.execute(statement)
+    # the slide's decisions are its own: whatever becomes of them, what is signed says the same
+    for change in (update(CellDecision).values(reason="another"), delete(CellDecision)):
+        with service.database.writing() as session:
+            session.execute(change)
+        assert service.client.get(f"/reports/{report_id}/cells").json() == log
+        assert read(service, report_id, "json") == before
+    job = service.client.post(f"/reports/{report_id}/verify").raise_for_status().json()
+    service.run_jobs(REPORT)
+    assert service.client.get(f"/jobs/{job['id']}").json()["state"] == "succeeded"
+
+
+def test_a_decision_in_a_report_is_the_slides(service: Service) -> None:
+    """The live score follows, later reports have it, and one made later on the slide counts."""
+    slide_id = slide_with_tumour(service)
+    service.client.put(f"/slides/{slide_id}/score", json={}).raise_for_status()
+    service.run_jobs((JobKind.SCORE,))
+    report_id = computed(service, slide_id)
+    first = report_of(service, report_id)
+    said = {"edits": [{"cell": 0, "action": "exclude"}], "reason": "a lymphocyte"}
+    reader = pathologist(service)
+    reader.post(f"/reports/{report_id}/cells", json=said).raise_for_status()
+    service.run_jobs((*REPORT, JobKind.SCORE))
+    [made] = service.client.get(f"/reports/{report_id}/cells").json()["items"]
+    [decision] = service.client.get(f"/slides/{slide_id}/cells/decisions").json()["items"]
+    for name in ("action", "author", "reason", "created_at"):
+        assert decision[name] == made[name], name
+    score = service.client.get(f"/slides/{slide_id}/score").json()
+    assert (score["decisions"], score["document"]["excluded_cells"]) == (1, 1)
+    # what the draft was asked for with stays; what is asked for now has the decision
+    assert report_of(service, report_id)["inputs"] == first["inputs"]
+    later = report_of(service, computed(service, slide_id))
+    assert later["document"]["excluded_cells"] == 1
+    assert later["document"]["decisions"] == {"on_the_slide": 1, "applied": 1, "without_cell": 0}
+    back = {name: decision[name] for name in ("x", "y")} | {"action": "include"}
+    body = {"decisions": [back], "reason": "it is tumour"}
+    reader.post(f"/slides/{slide_id}/cells/decisions", json=body).raise_for_status()
+    service.run_jobs((JobKind.SCORE,))
+    score = service.client.get(f"/slides/{slide_id}/score").json()
+    assert score["document"]["excluded_cells"] == 0
+    assert report_of(service, report_id)["document"]["excluded_cells"] == 1
+    numbers = service.client.get(f"/slides/{slide_id}/cells/decisions").json()["items"]
+    assert [each["number"] for each in numbers] == [2, 1]
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -8,21 +8,17 @@ from tests.conftest import Service
 from tests.support.scoring import REPORT, computed, pathologist, sign, slide_with_tumour
 
 SAID = {"edits": [{"cell": 0, "action": "exclude"}], "reason": "a lymphocyte"}
-TABLES = ("reports", "report_cell_edits")
 ANYWHERE = [
-    "UPDATE report_cell_edits SET report_id = :signed, number = 2 WHERE report_id = :draft",
-    "UPDATE report_cell_edits SET report_id = :draft, number = 2 WHERE report_id = :signed",
+    "UPDATE reports SET frozen_edits = '[]' WHERE id = :signed",
+    "UPDATE reports SET frozen_edits = NULL WHERE id = :signed",
     "UPDATE reports SET id = :signed WHERE id = :draft",
     "DELETE FROM reports WHERE id = :signed",
-    "DELETE FROM report_cell_edits WHERE report_id = :signed",
 ]
-OF_SIGNED = "(SELECT {} FROM {} WHERE {} = :signed)"
+OF_SIGNED = "(SELECT {} FROM reports WHERE id = :signed)"
 SQLITE = [
     "UPDATE OR REPLACE reports SET id = :signed WHERE id = :draft",
     *(
-        f"UPDATE OR REPLACE {table} SET {name} = {OF_SIGNED.format(name, table, key)} "
-        f"WHERE {key} = :draft"
-        for table, key in zip(TABLES, ("id", "report_id"), strict=True)
+        f"UPDATE OR REPLACE reports SET {name} = {OF_SIGNED.format(name)} WHERE id = :draft"
         for name in ("id", "rowid")
     ),
     "REPLACE INTO slides SELECT * FROM slides",
@@ -30,18 +26,16 @@ SQLITE = [
 ]
 POSTGRESQL = [
     "TRUNCATE reports CASCADE",
-    "TRUNCATE report_cell_edits",
     "TRUNCATE slides CASCADE",
     "DELETE FROM slides",
 ]
 
 
-def replacing(table: str, columns: list[str], **other: str) -> str:
+def replacing(columns: list[str], **other: str) -> str:
     """Write a signed row once more with other values in some columns."""
     values = ", ".join(other.get(name, f'"{name}"') for name in columns)
     names = ", ".join(f'"{name}"' for name in columns)
-    key = "id" if table == "reports" else "report_id"
-    return f"REPLACE INTO {table} ({names}) SELECT {values} FROM {table} WHERE {key} = :signed"
+    return f"REPLACE INTO reports ({names}) SELECT {values} FROM reports WHERE id = :signed"
 
 
 def test_no_statement_changes_what_is_signed(service: Service) -> None:
@@ -55,25 +49,17 @@ def test_no_statement_changes_what_is_signed(service: Service) -> None:
 
     def rows() -> list[object]:
         with service.database.engine.connect() as connection:
-            return [
-                connection.execute(text(f"SELECT * FROM {table} ORDER BY id")).all()
-                for table in TABLES
-            ]
+            return list(connection.execute(text("SELECT * FROM reports ORDER BY id")).all())
 
     before = rows()
     statements = [*ANYWHERE, *(SQLITE if engine == "sqlite" else POSTGRESQL)]
     with service.database.engine.connect() as connection:
-        reports, edits = (
-            list(connection.execute(text(f"SELECT * FROM {table}")).keys()) for table in TABLES
-        )
+        columns = list(connection.execute(text("SELECT * FROM reports")).keys())
     if engine == "sqlite":
         statements += [
-            replacing("reports", reports, signed_comment="'another'"),
-            replacing("report_cell_edits", edits, report_id=":draft", number="2"),
-            replacing(
-                "report_cell_edits", ["rowid", *edits], id="'new'", report_id=":draft", number="2"
-            ),
-            replacing("reports", ["rowid", *reports], id="'new'"),
+            replacing(columns, signed_comment="'another'"),
+            replacing(columns, frozen_edits="'[]'"),
+            replacing(["rowid", *columns], id="'new'"),
         ]
     for statement in statements:
         values = {"signed": signed, "draft": draft}

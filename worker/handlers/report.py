@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.exchange.reports.dicom_slides import DICOM, DicomIncomplete
+from backend.her2.reports import edits
 from backend.her2.reports import service as reports
 from backend.her2.reports.tables import Report
 from backend.learning.predictions import service as predictions
@@ -70,9 +71,9 @@ def read(context: JobContext) -> Task:
             raise PredictionChanged(
                 f"The prediction of {model['name']} was made anew since the report was asked for."
             )
-        every = reports.edits_of(session, report.id)
-        edits = [CellEdit(each.cell, each.label) for each in reports.standing(every)]
-        return Task(report, slide, edits, frozenset(each.cell for each in every))
+        every = edits.of_report(session, report)
+        counted = [CellEdit(each.cell, each.label) for each in edits.standing(every)]
+        return Task(report, slide, counted, frozenset(each.cell for each in every))
 
 
 def judged(
@@ -81,8 +82,8 @@ def judged(
     """Score with the slide's decisions that the report froze, and over them the report's own."""
     report = task.report
     placed = decisions.placed(found.cells, report.inputs, context.blobs, task.judged)
-    edits = [*decisions.edits(placed), *task.edits]
-    scored = measurement.scored(on, found, edits, report.inputs, report.assay)
+    counted = [*decisions.edits(placed), *task.edits]
+    scored = measurement.scored(on, found, counted, report.inputs, report.assay)
     scored.document["decisions"] = decisions.summary(placed)
     return scored, placed
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.her2.reports import requests, service
+from backend.her2.reports import edits, requests, service
 from backend.her2.reports.content import NOT_STATED, Content, Edit, Signature, Version
-from backend.her2.reports.tables import CellEdit, Report
+from backend.her2.reports.tables import Report
 from backend.her2.scores.tables import CellAction
 from backend.kit.storage.blobs import Blobs
 
@@ -46,7 +46,7 @@ def content_of(
         signature=signature or signature_of(report),
         edits=[
             *(of_slide(each) for each in decided(blobs, report) if is_printed(each)),
-            *(edit_of(each) for each in service.standing(service.edits_of(session, report.id))),
+            *(of_report(each) for each in edits.standing(edits.of_report(session, report))),
         ],
         amends=urn_of(report.amends_id) if report.amends_id else None,
         amendment_reason=report.amendment_reason,
@@ -69,12 +69,12 @@ def signature_of(report: Report) -> Signature | None:
     )
 
 
-def edit_of(edit: CellEdit) -> Edit:
+def of_report(edit: edits.Edit) -> Edit:
     return Edit(
         cell=edit.cell,
         before=edit.measured,
         after=edit.label,
-        by=edit.author.name,
+        by=edit.author,
         at=edit.created_at,
         reason=edit.reason,
     )
@@ -126,20 +126,3 @@ def successor_of(session: Session, report: Report) -> str | None:
     return session.scalar(
         select(Report.id).where(Report.amends_id == report.id).order_by(Report.id.desc()).limit(1)
     )
-
-
-def edits_of(session: Session, report: Report) -> list[dict[str, Any]]:
-    """Return every decision on cells of a report, as it is exported and signed."""
-    return [
-        {
-            "number": edit.number,
-            "cell": edit.cell,
-            "action": str(edit.action),
-            "class": edit.label,
-            "measured": edit.measured,
-            "by": edit.author.name,
-            "at": edit.created_at.isoformat(),
-            "reason": edit.reason,
-        }
-        for edit in service.edits_of(session, report.id)
-    ]

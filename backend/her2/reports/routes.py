@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, status
 
-from backend.her2.reports import loading, requests, service, signing
+from backend.her2.reports import edits, loading, requests, service, signing
 from backend.her2.reports.schemas import (
     AmendmentIn,
     DecisionsIn,
@@ -112,16 +112,10 @@ def decide_cells(
 ) -> ReportJob:
     """Leave cells of a draft out, change their class, or take that back; it is scored again."""
     with database.reading() as session:
-        measured = service.measured_in(session, blobs, report_id)
+        placed = service.placed_on_nuclei(session, blobs, report_id, wanted.decisions())
     with database.writing() as session:
         report, job = service.decide(
-            session,
-            settings,
-            report_id,
-            wanted.decisions(),
-            measured,
-            reason=wanted.reason,
-            by=user,
+            session, settings, report_id, placed, reason=wanted.reason, by=user
         )
         return ReportJob.of(job, report.id)
 
@@ -129,8 +123,8 @@ def decide_cells(
 @router.get("/reports/{report_id}/cells")
 def list_decisions(session: ReadSession, _: Viewer, report_id: str) -> Page[EditOut]:
     """List every decision on cells, in their order; nothing is ever taken out of it."""
-    service.get(session, report_id)
-    return Page(items=[EditOut.of(each) for each in service.edits_of(session, report_id)])
+    report = service.get(session, report_id)
+    return Page(items=[EditOut.of(each) for each in edits.of_report(session, report)])
 
 
 @router.post("/reports/{report_id}/sign")

@@ -11,10 +11,11 @@ from pydantic import (
 )
 
 from backend.her2.classes import CLASSES
+from backend.her2.reports.edits import Edit
 from backend.her2.reports.requests import Wanted
 from backend.her2.reports.service import Decision
 from backend.her2.reports.signing import Verdict
-from backend.her2.reports.tables import CellEdit, Meaning, Report, ReportState
+from backend.her2.reports.tables import Meaning, Report, ReportState
 from backend.her2.scores.document import (
     Assay,
     Category,
@@ -159,14 +160,14 @@ class EditOut(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, edit: CellEdit) -> "EditOut":
+    def of(cls, edit: Edit) -> "EditOut":
         return cls(
             number=edit.number,
             cell=edit.cell,
             action=edit.action,
             label=edit.label,
             measured=edit.measured,
-            author=Author(id=edit.author.id, username=edit.author.name),
+            author=Author(id=edit.author_id, username=edit.author),
             reason=edit.reason,
             created_at=edit.created_at,
         )

@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from backend.her2.classes import CLASSES
 from backend.her2.reports import requests
 from backend.her2.reports.requests import Wanted
-from backend.her2.reports.tables import CellEdit, Report, ReportState
+from backend.her2.reports.tables import Report, ReportState
+from backend.her2.scores import service as scores
 from backend.her2.scores import statements
+from backend.her2.scores.changes import touch
 from backend.her2.scores.statements import Statements
 from backend.her2.scores.tables import CellAction
 from backend.job_kinds import JobKind
@@ -28,8 +30,6 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
-
-MOST_EDITS = 20_000
 
 
 class ReportNotFound(NotFound):
@@ -237,86 +237,64 @@ def verify(session: Session, settings: Settings, report_id: str, *, by: User) ->
     return jobs.enqueue(session, settings, JobKind.VERIFY_REPORT, report.id, requested_by=by.id)
 
 
-def edits_of(session: Session, report_id: str) -> Sequence[CellEdit]:
-    """Return every decision on cells of a report, in their order."""
-    return session.scalars(
-        select(CellEdit).where(CellEdit.report_id == report_id).order_by(CellEdit.number)
-    ).all()
-
-
-def standing(edits: Sequence[CellEdit]) -> list[CellEdit]:
-    """Return the decisions that count: each cell's last one, unless it takes all back."""
-    last = {edit.cell: edit for edit in edits}
-    return [last[cell] for cell in sorted(last) if last[cell].action != CellAction.INCLUDE]
-
-
-def measured_in(session: Session, blobs: Blobs, report_id: str) -> list[int]:
-    """Return the measured class of each cell, as an index into CLASSES: once and for all.
+def placed_on_nuclei(
+    session: Session, blobs: Blobs, report_id: str, decisions: Sequence[Decision]
+) -> list[scores.Decision]:
+    """Return decisions on a report's cells as decisions on the slide's nuclei. Raise CellUnknown.
 
     It reads a file of all cells: on SQLite no writer may wait for that, so it goes before `decide`.
     """
-    return labels_of(blobs, computed(session, report_id))
+    report = computed(session, report_id)
+    with np.load(blobs.path(report.files["measured"]), allow_pickle=False) as columns:
+        x, y, label = (columns[name] for name in ("x", "y", "label"))
+    if strange := [each.cell for each in decisions if each.cell >= len(label)]:
+        raise CellUnknown(f"The report has {len(label)} cells, numbered from 0: no {strange[0]}.")
+    return [
+        scores.Decision(
+            x=float(x[each.cell]),
+            y=float(y[each.cell]),
+            action=each.action,
+            label=each.label,
+            cell=each.cell,
+            measured=CLASSES[int(label[each.cell])],
+        )
+        for each in decisions
+    ]
 
 
 def decide(
     session: Session,
     settings: Settings,
     report_id: str,
-    decisions: Sequence[Decision],
-    measured: Sequence[int],
+    placed: Sequence[scores.Decision],
     *,
     reason: str,
     by: User,
 ) -> tuple[Report, Job]:
-    """Log decisions on cells of a draft and have it scored again. measured: `measured_in`."""
+    """Log decisions on cells of a draft as the slide's, and have the draft scored with them.
+
+    placed: `placed_on_nuclei`. The slide's live score follows, where there is one.
+    """
     report = computed(session, report_id)
-    if strange := [each.cell for each in decisions if each.cell >= len(measured)]:
-        raise CellUnknown(
-            f"The report has {len(measured)} cells, numbered from 0: no {strange[0]}."
-        )
-    if report.edit_count + len(decisions) > MOST_EDITS:
-        raise Unprocessable(
-            f"A report takes {MOST_EDITS} decisions on cells; draw the region or the masks anew.",
-            code="too_many_edits",
-        )
     first = report.edit_count + 1
     count = Report.edit_count == report.edit_count
-    values = {"edit_count": report.edit_count + len(decisions)}
+    values = {"edit_count": report.edit_count + len(placed)}
     if not move(session, Report, report_id, ReportState.COMPUTING, count, **values):
         session.refresh(report)
         raise ReportNotDraft(f"The report is {report.state}; only a draft can be changed.")
     session.refresh(report)
-    session.add_all(
-        CellEdit(
-            report_id=report_id,
-            number=number,
-            cell=each.cell,
-            action=each.action,
-            label=each.label,
-            measured=CLASSES[measured[each.cell]],
-            author_id=by.id,
-            reason=reason,
-        )
-        for number, each in enumerate(decisions, first)
-    )
-    session.flush()
+    scores.log(session, report.slide_id, placed, reason=reason, by=by, report_id=report_id)
     audit.record(
         session,
         by,
         "report.cells_changed",
         Report.TOPIC,
         report_id,
-        edits=[first, first + len(decisions) - 1],
+        edits=[first, first + len(placed) - 1],
         reason=reason,
     )
+    touch(session, settings, report.slide_id)
     return report, compute(session, settings, report, by=by)
-
-
-def labels_of(blobs: Blobs, report: Report) -> list[int]:
-    """Return the measured class of each cell, as an index into CLASSES."""
-    with np.load(blobs.path(report.files["measured"]), allow_pickle=False) as columns:
-        labels: list[int] = columns["label"].tolist()
-    return labels
 
 
 def keep_files(session: Session, report_id: str, **files: str) -> None:

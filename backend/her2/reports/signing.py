@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from backend.her2.reports import loading, requests, service
+from backend.her2.reports import edits, loading, requests, service
 from backend.her2.reports.content import Content, Signature
 from backend.her2.reports.service import ReportNotDraft
 from backend.her2.reports.tables import Meaning, Report, ReportState
@@ -76,6 +76,7 @@ class Prepared:
     seen: tuple[str | None, int]
     signature: Signature
     pdf_sha256: str
+    edits: list[dict[str, Any]]
     ish: dict[str, Any] | None
 
 
@@ -121,7 +122,8 @@ def prepare(
     [pdf] = _typesetters
     signed_pdf = blobs.put(pdf(replace(content, history=history)))
     seen = report.document_sha256, report.edit_count
-    return Prepared(report.id, seen, signature, signed_pdf, ish)
+    kept = edits.frozen(edits.of_report(session, report))
+    return Prepared(report.id, seen, signature, signed_pdf, kept, ish)
 
 
 def facts_of(session: Session, report: Report, by: User) -> dict[str, Any]:
@@ -185,7 +187,7 @@ def bound(
         "document": report.document_sha256,
         "computed_at": report.computed_at and report.computed_at.isoformat(),
         "files": report.files,
-        "edits": loading.edits_of(session, report),
+        "edits": [edits.exported(each) for each in edits.of_report(session, report)],
         "amends": old and {"report": loading.urn_of(old.id), "signature": old.signature_sha256},
         "amendment_reason": report.amendment_reason,
         "signer": {"id": signer_id, "name": signature.name},
@@ -203,7 +205,7 @@ def bound(
 def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
     """Give a prepared signature, if the draft is still the one that was seen."""
     report = service.get(session, prepared.report_id)
-    document, edits = prepared.seen
+    document, edit_count = prepared.seen
     signature = prepared.signature
     won = move(
         session,
@@ -211,7 +213,7 @@ def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
         report.id,
         ReportState.SIGNED,
         Report.document_sha256 == document,
-        Report.edit_count == edits,
+        Report.edit_count == edit_count,
         signed_by=by.id,
         signed_at=signature.at,
         signed_meaning=Meaning(signature.meaning),
@@ -222,6 +224,7 @@ def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
         pdf_sha256=prepared.pdf_sha256,
         ish=prepared.ish,
         signed_facts=signature.facts,
+        frozen_edits=prepared.edits,
     )
     session.refresh(report)
     if not won:

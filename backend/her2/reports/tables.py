@@ -5,10 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from backend.her2.scores.tables import CellAction
 from backend.kit.db.base import (
     Base,
     EnumText,
@@ -88,29 +87,12 @@ class Report(Identified, Base):
         doc="What the signature froze: names of slide and case, the signer's name and role, what "
         "people had seen. Null: unsigned, or signed by a version that froze none of it."
     )
+    frozen_edits: Mapped[list[dict[str, Any]] | None] = mapped_column(
+        deferred=True,
+        doc="The decisions on its cells as its signature bound them; of a draft, where it is not "
+        "known any more which nuclei they were about. Null: those of the slide made in it count.",
+    )
     signature_sha256: Mapped[str | None] = mapped_column(String(64))
     pdf_sha256: Mapped[str | None] = mapped_column(String(64), doc="The PDF that was signed.")
     requester: Mapped[User] = relationship(foreign_keys=[requested_by], lazy="joined")
     signer: Mapped[User | None] = relationship(foreign_keys=[signed_by], lazy="joined")
-
-
-class CellEdit(Identified, Base):
-    """A person's decision on one cell of a draft; the last one of a cell counts."""
-
-    __tablename__ = "report_cell_edits"
-    __table_args__ = (
-        one_of("action", CellAction),
-        UniqueConstraint("report_id", "number"),
-        CheckConstraint("(action = 'class') = (label IS NOT NULL)", name="class_is_named"),
-        CheckConstraint("cell >= 0", name="cell"),
-    )
-
-    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"))
-    number: Mapped[int] = mapped_column(doc="Its place in the order of decisions, from 1.")
-    cell: Mapped[int]
-    action: Mapped[CellAction] = mapped_column(EnumText(CellAction))
-    label: Mapped[str | None] = mapped_column(String(2))
-    measured: Mapped[str] = mapped_column(String(2), doc="The class that was measured.")
-    author_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
-    reason: Mapped[str] = mapped_column(Text)
-    author: Mapped[User] = relationship(lazy="joined")

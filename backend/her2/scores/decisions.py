@@ -35,7 +35,10 @@ def standing(session: Session, slide_id: str) -> list[CellDecision]:
     Measured anew it may lie elsewhere: of two decisions that now fall on one cell the later counts.
     """
     rows = session.scalars(
-        select(CellDecision).where(CellDecision.slide_id == slide_id).order_by(CellDecision.number)
+        select(CellDecision)
+        .where(CellDecision.slide_id == slide_id)
+        # reports' own decisions of earlier versions have later numbers than their time
+        .order_by(CellDecision.created_at, CellDecision.number)
     )
     last: dict[tuple[float, float], CellDecision] = {}
     for row in rows:

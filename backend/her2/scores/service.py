@@ -31,6 +31,7 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
 
 MOST_DECISIONS = 20_000
 STEPS = ("t_faint", "t_weak", "t_moderate", "t_intense")
@@ -64,12 +65,17 @@ class Outdated(Exception):
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person decides of the nucleus nearest to a place, level-0 px."""
+    """What a person decides of the nucleus nearest to a place, level-0 px.
+
+    cell, measured: its number in the report that it is decided on in, and its class there.
+    """
 
     x: float
     y: float
     action: CellAction
     label: str | None = None
+    cell: int | None = None
+    measured: str | None = None
 
 
 @dataclass(frozen=True)
@@ -179,29 +185,7 @@ def decide(
 ) -> Job:
     """Log decisions on nuclei and have the slide scored with them."""
     followed(session, slide_id)
-    held(session, slide_id)
-    count = session.scalar(
-        select(func.max(CellDecision.number)).where(CellDecision.slide_id == slide_id)
-    )
-    first = (count or 0) + 1
-    if first + len(placed) > MOST_DECISIONS:
-        raise Unprocessable(
-            f"A slide takes {MOST_DECISIONS} decisions on cells; draw regions or masks anew.",
-            code="too_many_edits",
-        )
-    session.add_all(
-        CellDecision(
-            slide_id=slide_id,
-            number=number,
-            x=each.x,
-            y=each.y,
-            action=each.action,
-            label=each.label,
-            author_id=by.id,
-            reason=reason,
-        )
-        for number, each in enumerate(placed, first)
-    )
+    first = log(session, slide_id, placed, reason=reason, by=by)
     audit.record(
         session,
         by,
@@ -215,6 +199,55 @@ def decide(
     job = touch(session, settings, slide_id)
     assert job is not None
     return job
+
+
+def log(
+    session: Session,
+    slide_id: str,
+    decisions: Sequence[Decision],
+    *,
+    reason: str,
+    by: User,
+    report_id: str | None = None,
+) -> int:
+    """Write decisions down as the slide's next ones; return the number of the first.
+
+    report_id: the draft that they were made in.
+    """
+    # not held against rows that point at the slide: the score's job writes such
+    session.execute(select(Slide.id).where(Slide.id == slide_id).with_for_update(key_share=True))
+    count, newest = session.execute(
+        select(func.max(CellDecision.number), func.max(CellDecision.created_at)).where(
+            CellDecision.slide_id == slide_id
+        )
+    ).one()
+    first = (count or 0) + 1
+    if first + len(decisions) > MOST_DECISIONS:
+        raise Unprocessable(
+            f"A slide takes {MOST_DECISIONS} decisions on cells; draw regions or masks anew.",
+            code="too_many_edits",
+        )
+    # the later one counts, whatever another machine's clock has said
+    at = max(now(), newest) if newest else now()
+    session.add_all(
+        CellDecision(
+            slide_id=slide_id,
+            report_id=report_id,
+            cell=each.cell,
+            measured=each.measured,
+            number=number,
+            x=each.x,
+            y=each.y,
+            action=each.action,
+            label=each.label,
+            author_id=by.id,
+            reason=reason,
+            created_at=at,
+        )
+        for number, each in enumerate(decisions, first)
+    )
+    session.flush()
+    return first
 
 
 def index_of(blobs: Blobs, row: LiveScore) -> CellIndex:

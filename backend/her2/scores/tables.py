@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
 
 from backend.kit.db.base import (
@@ -72,16 +72,29 @@ class LiveScore(Identified, Base):
 
 
 class CellDecision(Identified, Base):
-    """What a person decided of the nucleus nearest to a place; a later one there replaces it."""
+    """What a person decided of the nucleus nearest to a place; a later one there replaces it.
+
+    report_id, cell, measured: the draft that it was made in, if in one, which of its cells the
+    nucleus was there, and the class that had been measured.
+    """
 
     __tablename__ = "cell_decisions"
     __table_args__ = (
         one_of("action", CellAction),
         UniqueConstraint("slide_id", "number"),
         CheckConstraint("(action = 'class') = (label IS NOT NULL)", name="class_is_named"),
+        CheckConstraint(
+            "(report_id IS NULL) = (cell IS NULL) AND (cell IS NULL) = (measured IS NULL)",
+            name="cell_of_a_report",
+        ),
+        CheckConstraint("cell >= 0", name="cell"),
+        Index("ix_cell_decisions_report_id", "report_id"),
     )
 
     slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id", ondelete="CASCADE"))
+    report_id: Mapped[str | None] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"))
+    cell: Mapped[int | None]
+    measured: Mapped[str | None] = mapped_column(String(2))
     number: Mapped[int] = mapped_column(doc="Its place in the order of decisions, from 1.")
     x: Mapped[float] = mapped_column(doc="Of the nucleus, level-0 px.")
     y: Mapped[float]

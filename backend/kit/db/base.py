@@ -51,6 +51,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcDateTime,
         dict[str, Any]: JSON(none_as_null=True),
+        list[dict[str, Any]]: JSON(none_as_null=True),
         list[str]: JSON(none_as_null=True),
         list[float]: JSON(none_as_null=True),
         list[list[int]]: JSON(none_as_null=True),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from backend.exchange.reports.format import File, Format, Source
-from backend.her2.reports import loading
+from backend.her2.reports import edits, loading
 from backend.her2.reports.content import Signature
 from backend.kit.product import RESEARCH_USE_ONLY
 
@@ -29,7 +29,7 @@ def write(source: Source) -> bytes:
         "document_sha256": report.document_sha256,
         "files": report.files,
         "decisions": loading.decided(source.blobs, report),
-        "edits": loading.edits_of(source.session, report),
+        "edits": [edits.exported(each) for each in edits.of_report(source.session, report)],
         "signature": content.signature and signed(content.signature, report.pdf_sha256),
     }
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
