@@ -81,3 +81,44 @@ def test_a_reports_outlines_lie_on_the_tissue_that_qupath_shows(
         assert len(cells) > 3
         assert places.min() > 50
         assert places.max() < 550
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("from_bounds", [True, False])
+def test_regions_lie_on_the_tissue_that_qupath_shows(
+    service: Service, *, from_bounds: bool
+) -> None:
+    """What QuPath has classified counts as there; what says `kind` counts as the service does."""
+    slide = upload(service, leica_scn(picture(), MPP, left=LEFT, top=TOP), "case.scn", case_id="K")
+    with service.database.writing() as session:
+        session.execute(update(Slide).values(counts_from_bounds=from_bounds))
+    service.run_jobs(INGEST)
+    service.run_jobs(PREDICT)
+    x, y = (0, 0) if from_bounds else (LEFT, TOP)
+    shown = service.client.get(f"/slides/{slide['id']}").json()
+    assert shown["counts_from_bounds"] == from_bounds
+    place = f"/slides/{slide['id']}/regions"
+    drawn = box(100, 100, 500, 500)
+    wanted = box(x + 100, y + 100, x + 500, y + 500)["geometry"]
+    drawn["properties"] = {"objectType": "annotation", "classification": {"name": "Tumor"}}
+    made = service.client.post(place, json=drawn)
+    assert made.status_code == 201, made.text
+    [region] = made.json()["features"]
+    assert region["geometry"] == wanted
+    # to QuPath and back it is the same region; sent back as it was got, too
+    opened = service.client.get(place, params={"qupath": True})
+    assert opened.headers["Content-Type"] == "application/geo+json"
+    assert opened.headers["ETag"] == made.headers["ETag"]
+    assert opened.json()["features"][0]["geometry"] == drawn["geometry"]
+    for sent in (opened.json(), made.json()):
+        match = {"If-Match": made.headers["ETag"]}
+        back = service.client.put(place, json=sent, headers=match)
+        assert back.json()["features"] == [region], back.text
+    # and so with a report's own regions
+    other = {**drawn, "properties": {"classification": {"name": "Tumor"}}}
+    report_id = computed(service, slide["id"], regions=other)
+    feature = service.client.get(f"/reports/{report_id}.geojson").json()["features"][0]
+    assert feature["geometry"] == drawn["geometry"]
+    outside = {**drawn, "geometry": box(-100, 100, 500, 500)["geometry"]}
+    refused = service.client.post(place, json=outside)
+    assert refused.status_code == (422 if from_bounds else 201), refused.text

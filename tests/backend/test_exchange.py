@@ -119,6 +119,42 @@ def test_html_says_the_same_and_escapes_what_people_typed() -> None:
     assert "<b>fold" not in source.decode()
 
 
+HOSTILE = "</title></style>\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
+
+
+def test_no_name_that_somebody_typed_is_markup() -> None:
+    """A slide's file, case and block, people, their reasons, a region: all of it is text."""
+    whole = content(signed=True)
+    assert whole.signature is not None
+    assert whole.ish is not None
+    facts = {
+        "signer": {"full_name": HOSTILE, "role": "pathologist"},
+        "seen": {"anything": False},
+    }
+    region = {"id": "x", "kind": "tumour", "name": HOSTILE, "area_mm2": 1.0}
+    typed = replace(
+        whole,
+        made_by=HOSTILE,
+        slide={**whole.slide, "name": HOSTILE, "case_id": HOSTILE, "block": HOSTILE},
+        assay={"antibody": HOSTILE, "specimen": HOSTILE},
+        ish={**whole.ish, "read_by": HOSTILE, "entered_by": {"id": "", "name": HOSTILE}},
+        document={**whole.document, "regions": [region]},
+        signature=replace(
+            whole.signature, name=HOSTILE, comment=HOSTILE, reason=HOSTILE, facts=facts
+        ),
+        edits=[replace(each, by=HOSTILE, reason=HOSTILE) for each in whole.edits],
+        amendment_reason=HOSTILE,
+    )
+    page = html(typed)
+    plain, seen = Texts(html(whole)), Texts(page)
+    assert seen.tags == plain.tags
+    assert "img" not in seen.tags
+    said = "".join(seen.words)
+    assert said.count(HOSTILE) >= 14
+    assert b"<script" not in page
+    assert b"onerror=alert(1)>" not in page
+
+
 @pytest.mark.parametrize("signed", [False, True])
 def test_nothing_talks_of_treatment(*, signed: bool) -> None:
     said = json.dumps(printed(content(signed=signed)), ensure_ascii=False)

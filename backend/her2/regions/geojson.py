@@ -1,6 +1,7 @@
 """GeoJSON of regions: what people send is checked in plain words, what is kept has one spelling.
 
-Coordinates are level-0 px of the slide, x right and y down.
+Coordinates are level-0 px of the slide, x right and y down. A feature that QuPath has classified,
+and that does not say `kind` as we do, counts from where QuPath does (slides/catalogue/frame.py).
 """
 
 import json
@@ -47,6 +48,7 @@ COLOURS = {
     RegionKind.EXCLUDE: (90, 90, 90),
     RegionKind.ARTEFACT: (150, 110, 0),
 }
+Corner = tuple[int, int]
 Ring = list[list[float]]
 Rings = list[Ring]
 
@@ -126,19 +128,25 @@ def polygons_of(geometry: dict[str, Any]) -> list[Rings]:
     return [coordinates] if geometry["type"] == "Polygon" else list(coordinates)
 
 
-def parse(content: Any, *, width: int, height: int) -> tuple[list[Region], Counter[str]]:
+def parse(
+    content: Any, *, width: int, height: int, corner: Corner = (0, 0)
+) -> tuple[list[Region], Counter[str]]:
     """Return the regions of a Feature, a FeatureCollection or a list, and what was left of it.
 
     An export of QuPath holds more than regions: annotations of other classes (Stroma), of none, or
     of derived ones (Tumor: Positive), lines and points, cells. They are counted by name, and the
     regions beside them are taken. Raise RegionInvalid in plain words, also where nothing is taken.
+
+    corner: where QuPath's origin lies in the slide's own px.
     """
     regions: list[Region] = []
     left: Counter[str] = Counter()
     first: RegionInvalid | None = None
     for feature, where in features_of(content):
         try:
-            regions.append(region_of(feature, width=width, height=height, where=where))
+            regions.append(
+                region_of(feature, width=width, height=height, where=where, corner=corner)
+            )
         except OtherFeature as other:
             left[other.name] += 1
             first = first or other
@@ -170,7 +178,14 @@ def features_of(content: Any) -> Iterator[tuple[Any, str]]:
         yield feature, f"Region {number}"
 
 
-def region_of(feature: Any, *, width: int, height: int, where: str = "The region") -> Region:
+def region_of(
+    feature: Any,
+    *,
+    width: int,
+    height: int,
+    where: str = "The region",
+    corner: Corner = (0, 0),
+) -> Region:
     """Check one GeoJSON feature against a slide of that size in level-0 px."""
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         raise RegionInvalid(f"{where} is no GeoJSON Feature.", code="not_geojson")
@@ -189,11 +204,12 @@ def region_of(feature: Any, *, width: int, height: int, where: str = "The region
     polygons = [coordinates] if shape == "Polygon" else coordinates
     if not isinstance(polygons, list) or not polygons:
         raise RegionInvalid(f"{where} has no coordinates.", code="not_geojson")
+    origin = (0, 0) if properties.get("kind") else corner
     region = Region(
         id=id_of(feature.get("id")),
         kind=kind_of(properties, where),
         name=name_of(properties),
-        polygons=[rings_of(rings, width, height, where) for rings in polygons],
+        polygons=[rings_of(rings, width, height, where, corner=origin) for rings in polygons],
     )
     if region.vertices > MOST_VERTICES:
         raise RegionInvalid(
@@ -255,14 +271,22 @@ def name_of(properties: dict[str, Any]) -> str:
 
 
 def rings_of(
-    rings: Any, width: int, height: int, where: str, *, most_vertices: int = MOST_VERTICES
+    rings: Any,
+    width: int,
+    height: int,
+    where: str,
+    *,
+    most_vertices: int = MOST_VERTICES,
+    corner: Corner = (0, 0),
 ) -> Rings:
     if not isinstance(rings, list) or not rings:
         raise RegionInvalid(f"{where} has no outline.", code="not_geojson")
-    return [ring_of(ring, width, height, where, most_vertices) for ring in rings]
+    return [ring_of(ring, width, height, where, most_vertices, corner) for ring in rings]
 
 
-def ring_of(ring: Any, width: int, height: int, where: str, most_vertices: int) -> Ring:
+def ring_of(
+    ring: Any, width: int, height: int, where: str, most_vertices: int, corner: Corner
+) -> Ring:
     """Return a closed ring of rounded points inside the slide."""
     points: Ring = []
     for place in ring if isinstance(ring, list) else ():
@@ -271,7 +295,10 @@ def ring_of(ring: Any, width: int, height: int, where: str, most_vertices: int) 
                 f"{where} has more than {most_vertices} vertices: simplify it.",
                 code="too_many_vertices",
             )
-        point = [inside(value, most, where) for value, most in pairs(place, width, height, where)]
+        point = [
+            inside(value + start, most, where)
+            for (value, most), start in zip(pairs(place, width, height, where), corner, strict=True)
+        ]
         if not points or point != points[-1]:
             points.append(point)
     if points and points[0] != points[-1]:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Response, status
+from fastapi.responses import JSONResponse
 
 from backend.her2.regions import service
 from backend.her2.regions.schemas import RegionRevision, RegionsOut
@@ -16,6 +17,7 @@ from backend.kit.paging import (
     paginate,
 )
 from backend.people.users.guards import Pathologist, Viewer
+from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
 
 router = APIRouter(prefix="/slides/{slide_id}/regions", tags=["her2"])
@@ -28,19 +30,36 @@ def answer(response: Response, regions: service.Regions) -> RegionsOut:
     return RegionsOut.of(regions)
 
 
-@router.get("")
+@router.get("", response_model=RegionsOut)
 def list_regions(
     session: ReadSession,
     blobs: BlobStore,
+    settings: CurrentSettings,
     _: Viewer,
     slide_id: str,
     response: Response,
     revision: Annotated[int | None, Query(ge=0, lt=1 << 31, description="An older set.")] = None,
-) -> RegionsOut:
-    """Return the tumour, exclude and artefact polygons of a slide, and which revision they are."""
-    if revision is None:
-        return answer(response, service.current(session, blobs, slide_id))
-    return answer(response, service.at_revision(session, blobs, slide_id, revision))
+    *,
+    qupath: Annotated[
+        bool, Query(description="Counted as QuPath does, to be opened there.")
+    ] = False,
+) -> Any:
+    """Return the tumour, exclude and artefact polygons of a slide, and which revision they are.
+
+    For QuPath they are without `kind`: what says it counts as the service does when it comes back.
+    """
+    found = (
+        service.current(session, blobs, slide_id)
+        if revision is None
+        else service.at_revision(session, blobs, slide_id, revision)
+    )
+    if not qupath:
+        return answer(response, found)
+    whole = RegionsOut.of(found).model_dump(mode="json")
+    for feature in whole["features"]:
+        del feature["properties"]["kind"]
+    moved = frame.moved(whole, *frame.corner(found.slide, settings))
+    return JSONResponse(moved, headers={"ETag": found.etag}, media_type="application/geo+json")
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)

@@ -27,6 +27,7 @@ from backend.kit.storage.blobs import Blobs
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
+from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 
@@ -96,7 +97,7 @@ def add(
     by: User,
 ) -> Regions:
     """Add regions to those that are there. Without a base it loses nothing of anybody's."""
-    slide, new, left = parsed(database, slide_id, content)
+    slide, new, left = parsed(database, settings, slide_id, content)
 
     def added(before: Regions) -> list[Region]:
         known = {region.id for region in before.regions}
@@ -121,7 +122,7 @@ def replace(
     by: User,
 ) -> Regions:
     """Put a whole set in the place of the present one."""
-    slide, new, left = parsed(database, slide_id, content)
+    slide, new, left = parsed(database, settings, slide_id, content)
     done = write(
         database, blobs, settings, slide, lambda _: new, base_revision, change="replaced", by=by
     )
@@ -140,7 +141,7 @@ def change(
     by: User,
 ) -> Regions:
     """Put another shape, kind or name in the place of one region."""
-    slide, new, left = parsed(database, slide_id, content)
+    slide, new, left = parsed(database, settings, slide_id, content)
 
     def changed(before: Regions) -> list[Region]:
         if len(new) != 1 or left:
@@ -161,7 +162,7 @@ def remove(
     by: User,
 ) -> Regions:
     """Take one region away; the revisions before keep it."""
-    slide, _, _ = parsed(database, slide_id, [])
+    slide, _, _ = parsed(database, settings, slide_id, [])
 
     def rest(before: Regions) -> list[Region]:
         return without(before, region_id)
@@ -170,12 +171,13 @@ def remove(
 
 
 def parsed(
-    database: Database, slide_id: str, content: Any
+    database: Database, settings: Settings, slide_id: str, content: Any
 ) -> tuple[Slide, list[Region], Counter[str]]:
     """Return the slide, a body's regions, and what the body holds besides."""
     with database.reading() as session:
         slide, width, height = slides.visible(session, slide_id)
-    new, left = geojson.parse(content, width=width, height=height)
+    corner = frame.corner(slide, settings) if content else (0, 0)
+    new, left = geojson.parse(content, width=width, height=height, corner=corner)
     ids = [region.id for region in new]
     if len(set(ids)) != len(ids):
         raise RegionInvalid("Two regions have the same id.", code="region_exists")

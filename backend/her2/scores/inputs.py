@@ -25,6 +25,7 @@ from backend.learning.predictions import service as predictions
 from backend.learning.predictions.tables import Prediction
 from backend.learning.rounds.snapshot import ACCEPTED
 from backend.settings import Settings
+from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
 from backend.slides.patches.tables import Patch
 
@@ -54,7 +55,7 @@ def freeze(
     slide, width, height = slides.visible(session, slide_id)
     prediction = prediction_for(session, slide_id, wanted.model_version)
     version = model_versions.get(session, prediction.model_version_id)
-    used, revision, left = chosen_regions(session, blobs, slide_id, wanted.regions)
+    used, revision, left = chosen_regions(session, blobs, settings, slide_id, wanted.regions)
     masks = masks_of(session, slide_id)
     decided = decisions.frozen(decisions.standing(session, slide_id))
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
@@ -155,15 +156,16 @@ def masks_of(session: Session, slide_id: str) -> list[list[Any]]:
 
 
 def chosen_regions(
-    session: Session, blobs: Blobs, slide_id: str, wanted: Any
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Any
 ) -> tuple[list[Region], int, Counter[str]]:
     """Return the regions to score in, the revision they are of, and what of GeoJSON was left."""
     now = regions.current(session, blobs, slide_id)
     if wanted is None:
         return now.regions, now.revision, Counter()
     if isinstance(wanted, dict):
-        _, width, height = slides.visible(session, slide_id)
-        drawn, left = geojson.parse(wanted, width=width, height=height)
+        slide, width, height = slides.visible(session, slide_id)
+        corner = frame.corner(slide, settings)
+        drawn, left = geojson.parse(wanted, width=width, height=height, corner=corner)
         return drawn, now.revision, left
     unknown = set(wanted) - {region.id for region in now.regions}
     if unknown:

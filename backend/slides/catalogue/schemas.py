@@ -76,6 +76,10 @@ class SlideOut(BaseModel):
     qc: list[str]
     problem: Failure | None
     synthetic: bool
+    counts_from_bounds: bool = Field(
+        description="Places count from the scanned part's corner, as in QuPath; false of slides "
+        "that were measured before: theirs count from the canvas' corner."
+    )
     created_at: datetime
     annotated_count: int = 0
     patch_counts: dict[str, int] = Field(default_factory=dict)
