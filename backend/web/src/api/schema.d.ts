@@ -1799,6 +1799,11 @@ export interface components {
             /** Synthetic */
             synthetic: boolean;
             /**
+             * Counts From Bounds
+             * @description Places count from the scanned part's corner, as in QuPath; false of slides that were measured before: theirs count from the canvas' corner.
+             */
+            counts_from_bounds: boolean;
+            /**
              * Created At
              * Format: date-time
              */
@@ -1947,6 +1952,11 @@ export interface components {
             problem: components["schemas"]["Failure"] | null;
             /** Synthetic */
             synthetic: boolean;
+            /**
+             * Counts From Bounds
+             * @description Places count from the scanned part's corner, as in QuPath; false of slides that were measured before: theirs count from the canvas' corner.
+             */
+            counts_from_bounds: boolean;
             /**
              * Created At
              * Format: date-time
