@@ -5,6 +5,8 @@ only logged, some only stand in its error buffer: all three are listened to here
 """
 
 import logging
+import mmap
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +38,17 @@ QUIET_ABOUT = (
 """What libvips says that is no complaint of pixels."""
 
 
+Coded = bytes | mmap.mmap
 END_OF_IMAGE = b"\xff\xd9"
+START_OF_SCAN, END = 0xDA, 0xD9
+ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+"""Marks that no length follows."""
+MARK = re.compile(rb"\xff+([^\0\xff])")
+MARK_BEHIND_CODE = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
+"""Within coded pixels a mark is one that neither stands for a byte nor lets a decoder restart."""
 PADDING = b"\0\xff"
+MOST_PADDED = 2**30
+"""Bytes of a JPEG of which a copy without padding is made."""
 OVER = "extraneous bytes"
 """How libjpeg says that there are more coded bytes than pixels."""
 OF_THE_HEAD = ("Unknown Adobe color transform", "Warning: unknown JFIF revision")
@@ -78,16 +89,22 @@ class Complaints(logging.Handler):
         lines = (line.strip() for line in noted.splitlines())
         self.said += [line for line in lines if line and not line.startswith(QUIET_ABOUT)]
 
-    @property
-    def of_pixels(self) -> list[str]:
-        return [text for text in self.said if text not in self._of_the_head]
+    def judge(self) -> None:
+        """Raise PictureDamaged if anything was said of pixels until now.
+
+        To be called before libvips is asked for anything else: it forgets what it noted.
+        """
+        self.collect()
+        of_pixels = [text for text in self.said if text not in self._of_the_head]
+        if of_pixels:
+            raise PictureDamaged(of_pixels[0])
 
 
 @contextmanager
 def strictly() -> Iterator[Complaints]:
     """Listen while pixels are decoded; at the end raise PictureDamaged for what was said.
 
-    An error of libvips passes through as it is.
+    An error of libvips passes through as it is. Who decodes in two passes judges after the first.
     """
     with TURN:
         complaints = Complaints()
@@ -97,12 +114,10 @@ def strictly() -> Iterator[Complaints]:
         pyvips.vips_lib.vips_error_clear()
         try:
             yield complaints
-            complaints.collect()
+            complaints.judge()
         finally:
             LOGGER.removeHandler(complaints)
             LOGGER.setLevel(level)
-    if complaints.of_pixels:
-        raise PictureDamaged(complaints.of_pixels[0])
 
 
 def opened(path: Path, **options: Any) -> pyvips.Image:
@@ -125,44 +140,74 @@ def loader_of(path: Path) -> tuple[Any, str]:
     return pyvips.Image.tiffload, "error"
 
 
-def check_jpeg(data: bytes) -> None:
-    """Hold a JPEG's coded pixels to their end. Raises PictureDamaged.
+def check_jpeg(data: Coded, *, most_pixels: int | None = None) -> None:
+    """Hold a JPEG's coded pixels to their end; what follows it is not looked at.
+
+    Raises PictureDamaged, also for one of more than `most_pixels`, before it is decoded.
 
     Flipped bits shift what follows, and where that needs fewer bytes than there are, most decoders
     stop at the picture's last row and never see the rest. This one reads on to the end's mark.
     What a flipped bit leaves decodable to the byte can't be known: JPEG has no checksum.
     """
     try:
-        decode_jpeg(data)
+        decode_jpeg(data, most_pixels)
     except ValueError as error:
         if OVER not in str(error) or not is_padded(data):
             raise PictureDamaged(str(error)) from error
 
 
-def is_padded(data: bytes) -> bool:
+def is_padded(data: Coded) -> bool:
     """Say whether all that is left over before a JPEG's end is padding, which some writers add."""
-    body, end, _ = data.rpartition(END_OF_IMAGE)
+    end = end_of(data)
+    if end is None or end > MOST_PADDED:
+        return False
     try:
-        decode_jpeg(body.rstrip(PADDING) + end)
+        decode_jpeg(data[:end].rstrip(PADDING) + END_OF_IMAGE)
     except ValueError:
         return False
     return True
 
 
+def end_of(data: Coded) -> int | None:
+    """Return where the mark stands that ends a JPEG's picture; None if it has none.
+
+    Its notes may hold a small picture with an end of its own, and others may follow it.
+    """
+    at = len(END_OF_IMAGE)
+    while found := MARK.match(data, at):
+        kind, at = found[1][0], found.end()
+        if kind == END:
+            return at - len(END_OF_IMAGE)
+        if kind in ALONE:
+            continue
+        at += int.from_bytes(data[at : at + 2], "big")
+        if kind == START_OF_SCAN:
+            behind = MARK_BEHIND_CODE.search(data, at)
+            if behind is None:
+                return None
+            at = behind.start()
+    return None
+
+
 def check_jpeg_file(path: Path) -> None:
     """Hold a JPEG file to its end; other files pass. Raises PictureDamaged."""
     with path.open("rb") as file:
-        if file.read(3) == b"\xff\xd8\xff":
-            check_jpeg(path.read_bytes())
+        if file.read(3) != b"\xff\xd8\xff":
+            return
+        # mapped: what follows the picture may be of any size
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            check_jpeg(data)
 
 
-def decode_jpeg(data: bytes) -> None:
+def decode_jpeg(data: Coded, most_pixels: int | None = None) -> None:
     """Decode a JPEG to its end mark; an eighth of its size costs least. Raises ValueError."""
     try:
-        _, _, space, _ = decode_jpeg_header(data, strict=False)
+        height, width, space, _ = decode_jpeg_header(data, strict=False)
     except KeyError:
         # the reader's own, of colours that it has no name for
         raise ValueError("its head names no colours") from None
+    if most_pixels is not None and height * width > most_pixels:
+        raise ValueError(f"its head claims {width} × {height} pixels")
     colours = "CMYK" if space in INKS else "GRAY"
     try:
         decode_jpeg_strictly(data, colours, min_factor=EIGHTH)

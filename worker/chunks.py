@@ -31,7 +31,7 @@ def check(path: Path, page: Page, stopping: Stopping = never) -> None:
     if compression == pixel_kinds.JPEG:
         for data in chunks_of(path, page):
             stopping()
-            decoding.check_jpeg(with_tables(data, page))
+            check_jpeg(data, page)
     elif compression in DEFLATE:
         for data in chunks_of(path, page):
             stopping()
@@ -59,7 +59,7 @@ def damaged(path: Path, page: Page, stopping: Stopping = never) -> Iterator[int]
         if not data:
             continue
         try:
-            decoding.check_jpeg(with_tables(data, page))
+            check_jpeg(data, page)
         except PictureDamaged:
             yield number
 
@@ -69,6 +69,12 @@ def places(page: Page) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if page.is_tiled:
         return page.numbers(Tag.TILE_OFFSETS), page.numbers(Tag.TILE_COUNTS)
     return page.numbers(Tag.STRIP_OFFSETS), page.numbers(Tag.STRIP_COUNTS)
+
+
+def check_jpeg(data: bytes, page: Page) -> None:
+    """Hold a JPEG chunk to its end and to its page's size. Raises PictureDamaged."""
+    tile = page.whole(Tag.TILE_WIDTH) * page.whole(Tag.TILE_HEIGHT)
+    decoding.check_jpeg(with_tables(data, page), most_pixels=tile if page.is_tiled else page.pixels)
 
 
 def with_tables(data: bytes, page: Page) -> bytes:

@@ -61,8 +61,10 @@ def convert_picture(
     draft = target.with_name(f".{target.name}.unchecked")
     try:
         with (
-            decoded_strictly(path, layout, most_pixels=most_pixels) as stored,
-            turned(stored, orientation, target.parent, part_of(watch, 0, half)) as image,
+            decoded_strictly(path, layout, most_pixels=most_pixels) as (stored, complaints),
+            turned(
+                stored, orientation, target.parent, part_of(watch, 0, half), complaints
+            ) as image,
         ):
             write_pyramid(with_size(image, mpp), draft, watch=part_of(watch, half, 1))
         draft.replace(target)

@@ -21,7 +21,7 @@ from backend.slides.reading.formats import SlideTruncated, UnsupportedFormat
 from backend.slides.reading.pixel_kinds import UnsupportedPixels
 from backend.slides.reading.reader import Rgb, SlideUnreadable
 from models import decoding
-from models.decoding import PictureDamaged
+from models.decoding import Complaints, PictureDamaged
 from models.pictures.turning import upright
 from worker import chunks
 from worker.layout import Layout, layout_of
@@ -47,11 +47,13 @@ class ImageTooLarge(Unprocessable):
 
 
 @contextmanager
-def decoded_strictly(path: Path, layout: Layout, *, most_pixels: int) -> Iterator[pyvips.Image]:
+def decoded_strictly(
+    path: Path, layout: Layout, *, most_pixels: int
+) -> Iterator[tuple[pyvips.Image, Complaints]]:
     """Yield a file's picture as 8-bit RGB over white glass; decode it before the block ends.
 
     It is as stored: not yet turned. Raise what is wrong with it, also after the block: every
-    complaint of a decoder is an error.
+    complaint of a decoder is an error. Let them be judged as soon as it is decoded.
     """
     with in_words(path), decoding.strictly() as complaints:
         image = open_picture(path, layout, most_pixels=most_pixels)
@@ -60,7 +62,7 @@ def decoded_strictly(path: Path, layout: Layout, *, most_pixels: int) -> Iterato
         bits = bits_of(path, layout, image)
         if layout.drops_channel:
             image = image.extract_band(0, n=image.bands - 1)
-        yield as_rgb(image, bits=bits)
+        yield as_rgb(image, bits=bits), complaints
 
 
 @contextmanager
@@ -99,8 +101,9 @@ def rgb_of(path: Path, layout: Layout | None = None, *, most_pixels: int) -> Rgb
     layout: if it was looked into before.
     """
     layout = layout or look_into(path, most_pixels=most_pixels)
-    with decoded_strictly(path, layout, most_pixels=most_pixels) as image:
+    with decoded_strictly(path, layout, most_pixels=most_pixels) as (image, complaints):
         stored: Rgb = image.numpy()
+        complaints.judge()
         profile = image.get(PROFILE) if PROFILE in image.get_fields() else None
     stored = in_srgb(stored, profile)
     return np.ascontiguousarray(upright(stored, layout.shown.orientation))

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pyvips
 
+from models.decoding import Complaints
 from models.pictures.inside import UPRIGHT
 from worker.watched import Watch, watched
 
@@ -17,9 +18,9 @@ BY_ROWS = frozenset({UPRIGHT, 2})
 
 @contextmanager
 def turned(
-    image: pyvips.Image, orientation: int, scratch: Path, watch: Watch
+    image: pyvips.Image, orientation: int, scratch: Path, watch: Watch, complaints: Complaints
 ) -> Iterator[pyvips.Image]:
-    """Yield a picture upright; the stored one is a stream of rows.
+    """Yield a picture upright; the stored one is a stream of rows. Raises PictureDamaged.
 
     Where rows come in another order, the whole picture goes uncompressed into the folder
     `scratch` until the block ends: three bytes a pixel, and no memory.
@@ -33,6 +34,8 @@ def turned(
         stored = Path(folder) / "stored.v"
         with watched(image, watch) as followed:
             followed.write_to_file(str(stored))
+        # here the file's pixels are decoded: to turn them, libvips forgets what it noted of them
+        complaints.judge()
         yield pyvips.Image.new_from_file(str(stored)).autorot()
 
 

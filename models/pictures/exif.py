@@ -8,7 +8,7 @@ from PIL import Image
 
 ORIENTATION = 274
 WANTED = (ORIENTATION, 282, 283, 296)
-XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)\s*([1-8])')
+XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])\b""")
 MOST_BYTES = 2**20
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from models import decoding
+from models.study import orientation
 
 Pixels = npt.NDArray[np.uint8]
 PixelsOf = Callable[[Path], list[Pixels]]
@@ -87,7 +88,7 @@ def frames(path: Path) -> list[Image.Image]:
             picture.load()
             check_whole(picture, path)
             if not isinstance(picture, TiffImageFile):
-                ImageOps.exif_transpose(picture, in_place=True)
+                orientation.put_upright(picture, path)
     except DatasetError:
         raise
     except UNREADABLE as error:
@@ -105,10 +106,12 @@ def frames(path: Path) -> list[Image.Image]:
 def pages(picture: TiffImageFile, path: Path) -> Iterator[Image.Image]:
     for number in range(picture.n_frames):
         picture.seek(number)
-        page = picture.copy()
-        # Pillow turns pages as it reads them, and takes the note away; older ones do not
-        if picture.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
-            raise DatasetError("image_turned", f"{path} is stored turned: save it upright.")
+        try:
+            page = orientation.upright_page(picture)
+        except orientation.TurnUnclear:
+            raise DatasetError(
+                "image_turned", f"{path} is stored turned: save it upright."
+            ) from None
         # Pillow leaves a page without a profile that of the page read before
         page.info["icc_profile"] = picture.tag_v2.get(TiffImagePlugin.ICCPROFILE)
         yield page

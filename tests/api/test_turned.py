@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Service
+from tests.support import odd_tiffs
 from tests.support.intake import decoded, ingested
 from tests.support.turned import HEIGHT, LOSSY, SURE, WIDTH, file_of, picture
 
@@ -39,6 +40,21 @@ def test_tiles_and_thumbnails_are_upright(
     small = decoded(service.client.get(f"/slides/{slide['id']}/thumbnail.jpeg"))
     wanted = np.asarray(Image.fromarray(upright).resize(small.shape[1::-1]))
     assert np.abs(small.astype(int) - wanted).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("damage", "compression", "orientation"),
+    [("junk", "webp", 6), ("short", "lzw", 3), ("missing", "none", 8), ("missing", "deflate", 5)],
+)
+def test_a_damaged_picture_is_not_ready_because_it_is_turned(
+    service: Service, tmp_path: Path, damage: str, compression: str, orientation: int
+) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", compression, orientation=orientation)
+    whole = ingested(service, path.read_bytes(), mpp="0.25")
+    assert whole["state"] == "ready", whole["problem"]
+    slide = ingested(service, odd_tiffs.broken(path, damage).read_bytes(), mpp="0.25")
+    assert slide["state"] == "failed", slide["qc"]
+    assert slide["problem"]["code"] in {"slide_unreadable", "slide_truncated"}
 
 
 def test_the_laboratorys_turned_files(service: Service, shared_data: Path) -> None:

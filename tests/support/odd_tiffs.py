@@ -34,11 +34,16 @@ def written(path: Path, pixels: Pixels | None = None, **options: object) -> Path
     return path
 
 
-def compressed(path: Path, compression: str, *, tile: bool = True, grey: bool = False) -> Path:
-    """Write tissue by libvips with a compression that it has."""
+def compressed(
+    path: Path, compression: str, *, tile: bool = True, grey: bool = False, orientation: int = 1
+) -> Path:
+    """Write tissue by libvips with a compression that it has; the pixels lie as they are."""
     image = pyvips.Image.new_from_array(tissue()).copy(interpretation="srgb")
     if grey:
         image = image.colourspace("b-w")
+    if orientation > 1:
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     image.tiffsave(
         str(path), compression=compression, tile=tile, tile_width=TILE, tile_height=TILE, Q=90
     )
@@ -63,4 +68,22 @@ def damaged(path: Path, *, at: float = 0.5, count: int = 20) -> Path:
     for number in range(count):
         data[offset + int(length * at) + 3 * number] ^= 0x55
     path.write_bytes(data)
+    return path
+
+
+def broken(path: Path, how: str) -> Path:
+    """Break a file's middle tile or strip: `missing`, cut `short`, or `junk` in its midst."""
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        page = file.pages[0]
+        offsets, counts = list(page.dataoffsets), list(page.databytecounts)
+        middle = len(offsets) // 2
+        if how == "junk":
+            file.filehandle.seek(offsets[middle] + counts[middle] // 2)
+            file.filehandle.write(b"\xff\x00\xaa" * 40)
+            return path
+        counts[middle] = 0 if how == "missing" else counts[middle] // 2
+        offsets[middle] = 0 if how == "missing" else offsets[middle]
+        kind = "Tile" if page.is_tiled else "Strip"
+        page.tags[f"{kind}Offsets"].overwrite(offsets)
+        page.tags[f"{kind}ByteCounts"].overwrite(counts)
     return path

@@ -1,6 +1,7 @@
 """Damage is refused, never shown; deep and odd pixels are read right or refused."""
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from backend.kit.errors import MembranaError
 from backend.kit.geometry import Region0
 from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable
+from models.decoding import END_OF_IMAGE, PictureDamaged, check_jpeg_file
 from tests.support import odd_tiffs
 from worker.conversion import convert_picture
 from worker.layout import layout_of
@@ -76,6 +78,51 @@ def test_padding_before_the_end_and_an_odd_unit_are_no_damage(
     path = tmp_path / "a.jpg"
     path.write_bytes(data[:13] + bytes([unit]) + data[14:-2] + padding + data[-2:])
     assert rgb_of(path, most_pixels=MOST).shape == (512, 512, 3)
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0\0", b"\xff\xff"])
+@pytest.mark.parametrize("how", [{}, {"progressive": True}])
+def test_what_follows_a_jpeg_does_not_matter(
+    tmp_path: Path, padding: bytes, how: dict[str, object]
+) -> None:
+    tissue = Image.fromarray(odd_tiffs.tissue())
+    small, large = io.BytesIO(), io.BytesIO()
+    tissue.resize((64, 64)).save(small, "JPEG")
+    said = Image.Exif()
+    said[0x010E] = "a small picture in the notes ends before the picture does"
+    tissue.save(large, "JPEG", exif=said.tobytes() + small.getvalue(), **how)
+    data = large.getvalue()
+    assert data.count(END_OF_IMAGE) == 2
+    path = tmp_path / "a.jpg"
+    for behind in (b"", b"junk", END_OF_IMAGE * 3, bytes(100), small.getvalue()):
+        path.write_bytes(data[:-2] + padding + data[-2:] + behind)
+        check_jpeg_file(path)
+    path.write_bytes(data[: len(data) // 2] + bytes(64) + data[len(data) // 2 + 64 :] + data)
+    with pytest.raises(PictureDamaged):
+        check_jpeg_file(path)
+
+
+def test_what_follows_a_jpeg_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(odd_tiffs.tissue()).save(path)
+    with path.open("r+b") as file:
+        file.truncate(2**34)
+    tracemalloc.start()
+    try:
+        assert rgb_of(path, most_pixels=MOST).shape == (512, 512, 3)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_tile_that_claims_more_pixels_than_a_tile_is_not_decoded(tmp_path: Path) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", "jpeg")
+    data = path.read_bytes()
+    head = b"\xff\xc0\0\x11\x08"
+    assert data.count(head) == 4
+    at = data.index(head) + len(head)
+    path.write_bytes(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :])
+    assert len(check_tiles(path, OpenSlideReader(path))) == 1
 
 
 @pytest.mark.parametrize("place", ["data", "checksum"])

@@ -11,9 +11,9 @@ import openslide
 from backend.cli import complain
 from backend.kit.geometry import Region0
 from backend.slides.reading import colour, pixel_kinds
+from backend.slides.reading.formats import JPEG, PNG, TIFF
 from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from models.her2.pixels import ANALYSIS_MPP
-from models.study.files import as_pixels, opened
 from worker.commands.options import OptionRefused, Refused
 from worker.layout import (
     CODES,
@@ -25,7 +25,7 @@ from worker.layout import (
     shown_by,
 )
 from worker.pixel_size import PixelSize, pixel_size
-from worker.plain_pictures import has_odd_profile, in_srgb, is_deep, is_odd, look_into, rgb_of
+from worker.plain_pictures import has_odd_profile, look_into, rgb_of
 from worker.silent_damage import check_tiles
 
 Rgb = npt.NDArray[np.uint8]
@@ -77,43 +77,38 @@ def read_picture(path: Path, mpp: float | None) -> Picture:
     pixel_kinds.check_brightfield(path)
     if vendor is None or pixel_kinds.is_deep(path, vendor):
         return read_plain(path, mpp, sha256)
-    reader = OpenSlideReader(path)
+    try:
+        reader = OpenSlideReader(path)
+    except SlideUnreadable:
+        # as at ingest: libvips knows more compressions
+        if not starts_with(path, TIFF):
+            raise
+        return read_plain(path, mpp, sha256)
     try:
         reader.damaged = check_tiles(path, reader)
         layout = look_at(path, reader)
         size = size_for(path, mpp, reader, layout)
         width, height = reader.dimensions
         if layout and not shown_by(layout, reader):
-            known = None if is_plain(reader) else layout
-            layout, pixels = decoded(path, size, known)
-        else:
-            check_size(path, width, height, size.mpp)
-            pixels = reader.read(Region0(0, 0, width, height), (width, height))
+            return converted(path, layout, size, sha256, is_signed=not is_plain(reader))
+        check_size(path, width, height, size.mpp)
+        pixels = np.ascontiguousarray(reader.read(Region0(0, 0, width, height), (width, height)))
+        return Picture(path, pixels, size.mpp, sha256, size.doubt, flags_of(reader, layout))
     finally:
         reader.close()
-    qc = flags_of(reader, layout)
-    return Picture(path, np.ascontiguousarray(pixels), size.mpp, sha256, size.doubt, qc)
 
 
 def read_plain(path: Path, mpp: float | None, sha256: str) -> Picture:
-    """Read what OpenSlide does not open, or only the upper bits of: a field.
+    """Read a field, or what OpenSlide can't decode or gives only the upper bits of."""
+    if not starts_with(path, (*TIFF, PNG, JPEG)):
+        raise Refused(f"{path.name} is no PNG, TIFF or JPEG image.", code="image_unreadable")
+    layout = layout_of(path)
+    return converted(path, layout, size_for(path, mpp, None, layout), sha256)
 
-    Where there is a choice, of several pictures, of what transparency means or of which bits are
-    white, as ingest chooses.
-    """
-    layout = look_at_plain(path)
-    size = size_for(path, mpp, None, layout)
-    if layout is not None and (layout.count > 1 or layout.shown.spare or is_deep(path)):
-        layout, pixels = decoded(path, size)
-        odd = has_odd_profile(path, layout)
-    else:
-        picture = opened(path)
-        profile = picture.info.get("icc_profile")
-        pixels = in_srgb(as_pixels(picture, path), profile)
-        check_size(path, pixels.shape[1], pixels.shape[0], size.mpp)
-        odd = is_odd(profile)
-    qc = ((colour.UNUSABLE,) if odd else ()) + (layout.qc if layout else ())
-    return Picture(path, pixels, size.mpp, sha256, size.doubt, qc)
+
+def starts_with(path: Path, marks: tuple[bytes, ...]) -> bool:
+    with path.open("rb") as file:
+        return file.read(max(map(len, marks))).startswith(marks)
 
 
 def remark_on(picture: Picture) -> None:
@@ -122,22 +117,19 @@ def remark_on(picture: Picture) -> None:
         complain(f"{picture.path.name}: {CODES[code]}. ({code})")
 
 
-def look_at_plain(path: Path) -> Layout | None:
-    """Look into a plain picture; None for what the service does not take, which Pillow may."""
-    try:
-        return layout_of(path)
-    except SlideUnreadable:
-        return None
+def converted(
+    path: Path, layout: Layout, size: PixelSize, sha256: str, *, is_signed: bool = False
+) -> Picture:
+    """Read a picture by the door of ingest's conversion: the same pixels, or the same refusal.
 
-
-def decoded(path: Path, size: PixelSize, known: Layout | None = None) -> tuple[Layout, Rgb]:
-    """Read a picture as the service converts it, upright, in this size of pixels.
-
-    known: which picture it is, if a scanner has signed the file.
+    is_signed: a scanner has signed the file, and its channels need no judging.
     """
-    layout = known or look_into(path, most_pixels=MOST_PIXELS)
     check_size(path, *layout.size, size.mpp)
-    return layout, rgb_of(path, layout, most_pixels=MOST_PIXELS)
+    if not is_signed:
+        layout = look_into(path, most_pixels=MOST_PIXELS)
+    pixels = rgb_of(path, layout, most_pixels=MOST_PIXELS)
+    odd = (colour.UNUSABLE,) if has_odd_profile(path, layout) else ()
+    return Picture(path, pixels, size.mpp, sha256, size.doubt, odd + layout.qc)
 
 
 def size_for(
