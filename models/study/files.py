@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -91,6 +91,8 @@ def frames(path: Path) -> list[Image.Image]:
                 orientation.put_upright(picture, path)
     except DatasetError:
         raise
+    except UnidentifiedImageError as error:
+        raise DatasetError("image_unreadable", f"{path} is no image that is known here.") from error
     except UNREADABLE as error:
         raise DatasetError("image_unreadable", f"{path} can't be read: {error}.") from error
     if count > len(found):

@@ -14,6 +14,7 @@ from backend.slides.reading import colour, pixel_kinds
 from backend.slides.reading.formats import JPEG, PNG, TIFF
 from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from models.her2.pixels import ANALYSIS_MPP
+from models.study.files import as_pixels, opened
 from worker.commands.options import OptionRefused, Refused
 from worker.layout import (
     CODES,
@@ -25,7 +26,7 @@ from worker.layout import (
     shown_by,
 )
 from worker.pixel_size import PixelSize, pixel_size
-from worker.plain_pictures import has_odd_profile, look_into, rgb_of
+from worker.plain_pictures import has_odd_profile, in_srgb, is_odd, look_into, rgb_of
 from worker.silent_damage import check_tiles
 
 Rgb = npt.NDArray[np.uint8]
@@ -101,9 +102,18 @@ def read_picture(path: Path, mpp: float | None) -> Picture:
 def read_plain(path: Path, mpp: float | None, sha256: str) -> Picture:
     """Read a field, or what OpenSlide can't decode or gives only the upper bits of."""
     if not starts_with(path, (*TIFF, PNG, JPEG)):
-        raise Refused(f"{path.name} is no PNG, TIFF or JPEG image.", code="image_unreadable")
+        return read_foreign(path, mpp, sha256)
     layout = layout_of(path)
     return converted(path, layout, size_for(path, mpp, None, layout), sha256)
+
+
+def read_foreign(path: Path, mpp: float | None, sha256: str) -> Picture:
+    """Read a picture of a kind that the service does not take, and Pillow does."""
+    picture = opened(path)
+    profile = picture.info.get("icc_profile")
+    pixels = in_srgb(as_pixels(picture, path), profile)
+    check_size(path, pixels.shape[1], pixels.shape[0], mpp)
+    return Picture(path, pixels, mpp, sha256, qc=(colour.UNUSABLE,) if is_odd(profile) else ())
 
 
 def starts_with(path: Path, marks: tuple[bytes, ...]) -> bool:
