@@ -12,8 +12,8 @@ import {
 } from "./api/client";
 import { connect, disconnect } from "./api/events";
 import type { Annotation, Session } from "./api/types";
-import { hear, tell } from "./drafts/browser_tabs";
-import { anyUnkept } from "./drafts/journal";
+import { broadcast, onTabMessage } from "./drafts/browser_tabs";
+import { anyUnstored } from "./drafts/journal";
 import { startOutbox } from "./drafts/outbox";
 import { followUnsaved, patchCount, UnsavedButton } from "./drafts/unsaved";
 import { followTakeovers } from "./editing/taken_over";
@@ -37,7 +37,7 @@ async function begin(): Promise<Session> {
   history.replaceState(null, "", address);
   try {
     const session = await signInByLink(link);
-    tell({ kind: "session" });
+    broadcast({ kind: "session" });
     return session;
   } catch (error) {
     // the link was used already, perhaps by this very browser: its session still counts
@@ -53,18 +53,18 @@ function enter(session: Session): void {
 
 function signedIn(session: Session): void {
   enter(session);
-  tell({ kind: "session" });
+  broadcast({ kind: "session" });
 }
 
 export function App() {
   useEffect(() => {
     onSignedOut((why) => {
-      const said = why.code === "somebody_else" ? why.message : "Your session has ended.";
-      signOutOfStore(`${said} Sign in again; unsaved work is kept.`);
+      const note = why.code === "somebody_else" ? why.message : "Your session has ended.";
+      signOutOfStore(`${note} Sign in again; unsaved work is kept.`);
     });
     // signed in or out in another tab: at once, before anything is done in the wrong name
-    hear((said) => {
-      if (said.kind === "session" && page.session.value) renewSession().catch(() => undefined);
+    onTabMessage((message) => {
+      if (message.kind === "session" && page.session.value) renewSession().catch(() => undefined);
     });
     begin().then(enter, (error: unknown) => {
       const expected = error instanceof ApiError && error.code === "not_signed_in";
@@ -96,7 +96,7 @@ async function mayStayHere(): Promise<boolean> {
   if (unsaved.length === 0) return true;
   const answer = await choose({
     title: `Unsaved strokes on ${patchCount(unsaved)}`,
-    text: anyUnkept()
+    text: anyUnstored()
       ? "This browser keeps no copy of some of them: they are lost when this page is closed."
       : "They stay in this browser and are not sent before you sign in here again.",
     choices: [
@@ -113,7 +113,7 @@ async function leave(): Promise<void> {
   await signOut().then(
     () => {
       signOutOfStore("");
-      tell({ kind: "session" });
+      broadcast({ kind: "session" });
     },
     (error: Error) => {
       if (page.session.value) notify(error.message, "bad");
@@ -146,7 +146,7 @@ function SignedIn({ user }: { user: Session["user"] }) {
   useEffect(() => {
     // saved by the person, or kept by this page only: closing it is a loss they can't see
     const closing = (event: BeforeUnloadEvent): void => {
-      if (mustStay || anyUnkept()) event.preventDefault();
+      if (mustStay || anyUnstored()) event.preventDefault();
     };
     addEventListener("beforeunload", closing);
     return () => removeEventListener("beforeunload", closing);

@@ -4,10 +4,28 @@
  */
 
 import { batch, computed, signal, type Signal } from "@preact/signals";
-import type { Annotation, ModelVersion, Patch, QueueItem, RoundPage, Session, Slide } from "./api/types";
+import type {
+  Annotation,
+  Cell,
+  LiveScore,
+  ModelVersion,
+  Patch,
+  QueueItem,
+  RegionFeature,
+  RoundPage,
+  Session,
+  Slide,
+  Thresholds,
+} from "./api/types";
 import type { Unsaved } from "./drafts/unsaved";
 import type { Editing } from "./editing/editing_state";
 import type { Comparison } from "./editing/revisions";
+import type { TaggedRegions } from "./her2/api";
+import type { CellsInView } from "./her2/cells";
+import type { IshDraft } from "./her2/ish";
+import type { Outline } from "./her2/regions";
+import type { Progress } from "./her2/use_reports";
+import type { Point } from "./masks/mask";
 import type { Route } from "./route";
 import type { Asked } from "./shell/choice_dialog";
 import type { Notice } from "./shell/notices";
@@ -106,6 +124,47 @@ export const [bench, resetBench] = facts<{
   asking: false,
 });
 
+/** What is counted on the open slide: its regions, its live score, the cells in view. */
+export const [her2, resetHer2] = facts<{
+  /** Null before they are read. */
+  regions: TaggedRegions | null;
+  /** The chosen region's id. */
+  selected: string | null;
+  outline: Outline | null;
+  /** Where the pointer is on the slide, while an outline is drawn. */
+  pointer: Point | null;
+  /** The region that was taken away last, while it can be put back. */
+  removed: RegionFeature | null;
+  savingRegions: boolean;
+  live: LiveScore | null;
+  /** Of the run that is going on, while its job says so. */
+  scoreProgress: Progress | null;
+  scoreBusy: boolean;
+  /** Thresholds moved and not yet taken by the service; undefined: none are. */
+  moved: Thresholds | null | undefined;
+  /** A hybridisation as it is being typed: it outlives a look at another tab. */
+  typed: IshDraft | null;
+  cells: CellsInView;
+  /** The chosen cell. */
+  chosen: Cell | null;
+  deciding: boolean;
+}>({
+  regions: null,
+  selected: null,
+  outline: null,
+  pointer: null,
+  removed: null,
+  savingRegions: false,
+  live: null,
+  scoreProgress: null,
+  scoreBusy: false,
+  moved: undefined,
+  typed: null,
+  cells: { cells: [], total: 0, state: "reading", far: false },
+  chosen: null,
+  deciding: false,
+});
+
 export const userId = computed(() => page.session.value?.user.id ?? "");
 export const mayEdit = computed(() => page.session.value?.user.role !== "viewer");
 export const openSlide = computed(
@@ -120,9 +179,14 @@ export const inHand = computed(() => (bench.tab.value === "patch" ? bench.editin
 /** Show what an address names; another slide gets an empty bench. */
 export function showRoute(route: Route): void {
   batch(() => {
-    if (route.slide !== page.route.value.slide) resetBench();
+    if (route.slide !== page.route.value.slide) clearBench();
     page.route.value = route;
   });
+}
+
+function clearBench(): void {
+  resetBench();
+  resetHer2();
 }
 
 export function setPreferences(part: Partial<Preferences>): void {
@@ -136,6 +200,6 @@ export function signOutOfStore(note: string): void {
     page.session.value = null;
     page.signInNote.value = note;
     resetWork();
-    resetBench();
+    clearBench();
   });
 }

@@ -78,11 +78,11 @@ describe("a browser that keeps nothing", () => {
     editing.stroke("brush", { x: 30, y: 40.5 }, { x: 200, y: 40.5 }, 1);
     editing.endStroke();
     await vi.waitFor(() => expect(editing.message).toContain("keeps no copy"));
-    expect(editing.isKept()).toBe(false);
-    expect(tab.anyUnkept()).toBe(true);
+    expect(editing.isStored()).toBe(false);
+    expect(tab.anyUnstored()).toBe(true);
     await editing.save();
     expect(editing.state).toBe("saved");
-    expect(tab.anyUnkept()).toBe(false);
+    expect(tab.anyUnstored()).toBe(false);
     editing.close();
   });
 
@@ -138,12 +138,12 @@ test("a disk that runs full keeps the newest strokes in the page, and empties it
     throw new DOMException("full", "QuotaExceededError");
   });
   row(80);
-  await vi.waitFor(() => expect(editing.isKept()).toBe(false));
+  await vi.waitFor(() => expect(editing.isStored()).toBe(false));
   const [draft] = await tab.draftsOf("me");
   expect(rowsOf(draft!)).toEqual([40, 80]);
   full.mockRestore();
   row(120);
-  await vi.waitFor(() => expect(editing.isKept()).toBe(true));
+  await vi.waitFor(() => expect(editing.isStored()).toBe(true));
   expect(editing.message).toContain("kept in this browser");
   await editing.save();
   expect(await tab.draftsOf("me")).toEqual([]);

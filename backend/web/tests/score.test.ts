@@ -3,7 +3,7 @@ import { cellAt, neighbour } from "../src/her2/cell_search";
 import { draftOf, inWords, wishOf } from "../src/her2/ish";
 import { moved, NAMES, same } from "../src/her2/thresholds";
 import type { Cell, EnteredIsh, Thresholds } from "../src/api/types";
-import { colourOf, isPartial, LABELS, percent, seenWords } from "../src/her2/words";
+import { colourOf, isPartial, LABELS, percent, inViewWords } from "../src/her2/words";
 
 const OWN: Thresholds = {
   t_faint: 0.1,
@@ -137,15 +137,15 @@ describe("how many cells are in view", () => {
 
   test("is no number while they load, whatever was seen before", () => {
     for (const cells of [[], [cell, cell]]) {
-      expect(seenWords({ ...seen, cells, total: cells.length, state: "reading" })).not.toMatch(/\d/);
+      expect(inViewWords({ ...seen, cells, total: cells.length, state: "reading" })).not.toMatch(/\d/);
     }
-    expect(seenWords({ ...seen, state: "failed" })).toContain("could not be read");
+    expect(inViewWords({ ...seen, state: "failed" })).toContain("could not be read");
   });
 
   test("is said once it is known, and none is said in a word", () => {
-    expect(seenWords({ ...seen, state: "read" })).toBe("No cells in view.");
-    expect(seenWords({ ...seen, cells: [cell], total: 1, state: "read" })).toBe("1 cell in view.");
-    expect(seenWords({ ...seen, cells: [cell, cell], total: 1200, state: "read" })).toBe(
+    expect(inViewWords({ ...seen, state: "read" })).toBe("No cells in view.");
+    expect(inViewWords({ ...seen, cells: [cell], total: 1, state: "read" })).toBe("1 cell in view.");
+    expect(inViewWords({ ...seen, cells: [cell, cell], total: 1200, state: "read" })).toBe(
       "2 of 1,200 cells in view; zoom in for all.",
     );
   });

@@ -151,7 +151,7 @@ describe.each(["locks", "no locks"])("tabs with %s", (kind) => {
       editing.close();
     }
     const damaged = (await tab.draftsOf("me")).find(({ patchId }) => patchId === "damaged")!;
-    await tab.keepDraft({ ...damaged, data: damaged.data.slice(9) });
+    await tab.storeDraft({ ...damaged, data: damaged.data.slice(9) });
     server.broken = false;
     server.failing.add("failing");
     vi.spyOn(console, "error").mockImplementation(() => undefined);

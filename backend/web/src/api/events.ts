@@ -41,7 +41,7 @@ export type Topic = (typeof TOPICS)[number];
 export type Listener = (topic: Topic, event: ServerEvent) => void;
 
 interface Subscriber {
-  hear: Listener;
+  onEvent: Listener;
   catchUp: () => void;
 }
 
@@ -54,8 +54,8 @@ let retry: ReturnType<typeof setTimeout> | undefined;
  * Hear what happens. While the line is down nothing is heard, and what happened then never comes:
  * `catchUp` is called each time the stream begins, to read again what is shown. Returns the stop.
  */
-export function subscribe(hear: Listener, catchUp: () => void): () => void {
-  const subscriber = { hear, catchUp };
+export function subscribe(onEvent: Listener, catchUp: () => void): () => void {
+  const subscriber = { onEvent, catchUp };
   subscribers.add(subscriber);
   return () => subscribers.delete(subscriber);
 }
@@ -73,7 +73,7 @@ export function connect(): void {
   for (const topic of TOPICS) {
     source.addEventListener(topic, (message: MessageEvent<string>) => {
       const event = JSON.parse(message.data) as ServerEvent;
-      for (const { hear } of [...subscribers]) hear(topic, event);
+      for (const { onEvent } of [...subscribers]) onEvent(topic, event);
     });
   }
 }

@@ -43,6 +43,7 @@ export type {
   SlideState,
   Source,
   Thresholds,
+  UploadOut,
 } from "./schema";
 
 export type Label = CellOut["label"];

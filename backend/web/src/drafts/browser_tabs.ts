@@ -14,7 +14,7 @@ export interface OpenEditing {
   id: string;
 }
 
-export type Said =
+export type TabMessage =
   /** Somebody has signed in or out, which all tabs of a browser do together. */
   | { kind: "session" }
   | { kind: "drafts" }
@@ -30,23 +30,23 @@ const locks = (): LockManager | undefined =>
   (globalThis.navigator as { locks?: LockManager } | undefined)?.locks;
 const channel =
   typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("membrana");
-const listeners = new Set<(said: Said) => void>();
+const listeners = new Set<(message: TabMessage) => void>();
 const mine = new Map<string, OpenEditing>();
 /** Ended here: a lock that was let go may be seen for a moment longer. */
 const over = new Set<string>();
 
-channel?.addEventListener("message", ({ data }: MessageEvent<Said>) => {
-  if (data.kind === "roll") for (const open of mine.values()) tell({ kind: "here", open });
+channel?.addEventListener("message", ({ data }: MessageEvent<TabMessage>) => {
+  if (data.kind === "roll") for (const open of mine.values()) broadcast({ kind: "here", open });
   for (const listener of [...listeners]) listener(data);
 });
 
 /** Tell the other tabs. */
-export function tell(said: Said): void {
-  channel?.postMessage(said);
+export function broadcast(message: TabMessage): void {
+  channel?.postMessage(message);
 }
 
-/** Hear what other tabs tell. Returns the stop. */
-export function hear(listener: (said: Said) => void): () => void {
+/** Hear what other tabs broadcast. Returns the stop. */
+export function onTabMessage(listener: (message: TabMessage) => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
@@ -64,20 +64,20 @@ const lockOf = ({ userId, patchId, id }: OpenEditing): string =>
 export async function holdOpen(open: OpenEditing): Promise<() => void> {
   mine.set(open.id, open);
   let unlock = (): void => undefined;
-  await new Promise<void>((settled) => {
+  await new Promise<void>((begun) => {
     const held = locks()?.request(lockOf(open), () => {
-      settled();
+      begun();
       return new Promise<void>((resolve) => (unlock = resolve));
     });
-    if (held) held.catch(() => settled());
-    else settled();
+    if (held) held.catch(() => begun());
+    else begun();
   });
-  tell({ kind: "editings" });
+  broadcast({ kind: "editings" });
   return () => {
     mine.delete(open.id);
     over.add(open.id);
     unlock();
-    tell({ kind: "editings" });
+    broadcast({ kind: "editings" });
   };
 }
 
@@ -92,8 +92,10 @@ export async function openEditings(): Promise<OpenEditing[]> {
       all.set(id, { userId, patchId, id });
     }
   } else if (channel) {
-    const stop = hear((said) => said.kind === "here" && all.set(said.open.id, said.open));
-    tell({ kind: "roll" });
+    const stop = onTabMessage((message) => {
+      if (message.kind === "here") all.set(message.open.id, message.open);
+    });
+    broadcast({ kind: "roll" });
     await new Promise((resolve) => setTimeout(resolve, ROLL_MS));
     stop();
   }
@@ -124,5 +126,5 @@ export async function exclusively<T>(
 }
 
 globalThis.addEventListener?.("pagehide", () => {
-  if (!locks()) tell({ kind: "editings" });
+  if (!locks()) broadcast({ kind: "editings" });
 });

@@ -57,10 +57,10 @@ async function bringOlder(into: IDBDatabase): Promise<void> {
   const older = await asked(request).catch(() => null);
   if (!older) return;
   try {
-    const found: Draft[] = await asked(older.transaction(DRAFTS).objectStore(DRAFTS).getAll());
-    if (found.length === 0) return;
+    const drafts: Draft[] = await asked(older.transaction(DRAFTS).objectStore(DRAFTS).getAll());
+    if (drafts.length === 0) return;
     const writing = into.transaction(DRAFTS, "readwrite", { durability: "strict" });
-    for (const draft of found) {
+    for (const draft of drafts) {
       // an older tab may go on drawing: another time of change is another draft
       const id = `older-${draft.patchId}-${draft.changedAt}`;
       writing.objectStore(DRAFTS).put({ ...draft, id, version: 0 });
@@ -68,7 +68,7 @@ async function bringOlder(into: IDBDatabase): Promise<void> {
     await ended(writing);
     const taking = older.transaction(DRAFTS, "readwrite");
     const store = taking.objectStore(DRAFTS);
-    for (const { userId, patchId, changedAt } of found) {
+    for (const { userId, patchId, changedAt } of drafts) {
       const now = await asked<Draft | undefined>(store.get([userId, patchId]));
       if (now?.changedAt === changedAt) store.delete([userId, patchId]);
     }

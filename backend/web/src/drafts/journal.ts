@@ -7,7 +7,7 @@
 import { asked, within, type Stores } from "./database";
 import { askToPersist } from "./persistence";
 import type { Outcome } from "./saving";
-import { hear, tell } from "./browser_tabs";
+import { broadcast, onTabMessage } from "./browser_tabs";
 import type { Source } from "../api/types";
 
 /** Names a draft: `id` is that of the editing that drew it. */
@@ -43,13 +43,13 @@ const MOST_UNANSWERED = 16;
 /** Drafts that the browser did not keep, by id; gone with the page. */
 const inMemory = new Map<string, Draft>();
 /** What was last told of each draft, so that a stroke alone is no news. */
-const told = new Map<string, string>();
+const announced = new Map<string, string>();
 const listeners = new Set<() => void>();
 
 /** Call `listener` when a draft appears, goes, or waits, in any tab. Returns the stop. */
 export function onDrafts(listener: () => void): () => void {
   listeners.add(listener);
-  const stop = hear((said) => said.kind === "drafts" && listener());
+  const stop = onTabMessage((message) => message.kind === "drafts" && listener());
   return () => {
     listeners.delete(listener);
     stop();
@@ -57,19 +57,19 @@ export function onDrafts(listener: () => void): () => void {
 }
 
 function announce(id: string, news: string): void {
-  if (told.get(id) === news) return;
-  if (news) told.set(id, news);
-  else told.delete(id);
-  tell({ kind: "drafts" });
+  if (announced.get(id) === news) return;
+  if (news) announced.set(id, news);
+  else announced.delete(id);
+  broadcast({ kind: "drafts" });
   for (const listener of [...listeners]) listener();
 }
 
 /** Whether a draft would outlive this page. */
-export function isKept(id: string): boolean {
+export function isStored(id: string): boolean {
   return !inMemory.has(id);
 }
 
-export function anyUnkept(): boolean {
+export function anyUnstored(): boolean {
   return inMemory.size > 0;
 }
 
@@ -82,8 +82,8 @@ function withUnanswered(draft: Draft, before: Draft | undefined): Draft {
 }
 
 /** Write a draft; false if it lives in this page's memory only. */
-export async function keepDraft(draft: Draft): Promise<boolean> {
-  let kept = true;
+export async function storeDraft(draft: Draft): Promise<boolean> {
+  let stored = true;
   try {
     await within("readwrite", async ({ drafts }) => {
       const before = newer(
@@ -94,13 +94,13 @@ export async function keepDraft(draft: Draft): Promise<boolean> {
     });
     inMemory.delete(draft.id);
   } catch (error) {
-    console.warn("draft not kept", error);
+    console.warn("draft not stored", error);
     inMemory.set(draft.id, withUnanswered(draft, inMemory.get(draft.id)));
-    kept = false;
+    stored = false;
   }
-  if (kept) void askToPersist();
-  announce(draft.id, `${draft.pending} ${kept}`);
-  return kept;
+  if (stored) void askToPersist();
+  announce(draft.id, `${draft.pending} ${stored}`);
+  return stored;
 }
 
 const newer = (a: Draft | undefined, b: Draft | undefined): Draft | undefined =>
@@ -141,7 +141,7 @@ async function change(
       else inMemory.delete(key.id);
     },
   );
-  if (left !== undefined) announce(key.id, left ? `${left.pending} ${isKept(key.id)}` : "");
+  if (left !== undefined) announce(key.id, left ? `${left.pending} ${isStored(key.id)}` : "");
 }
 
 export async function findDraft(key: DraftKey): Promise<Draft | null> {

@@ -5,7 +5,7 @@ import {
   conclude,
   draftsOf,
   findDraft,
-  keepDraft,
+  storeDraft,
   rememberSent,
   type Draft,
   type DraftKey,
@@ -13,7 +13,7 @@ import {
 import { asLabels, sameMask } from "../masks/mask";
 import { decodeGray, encodeGray } from "../masks/png";
 import { attempt, revisionOf, type Current, type Kinship, type Outcome } from "./saving";
-import { exclusively, hear, tell } from "./browser_tabs";
+import { broadcast, exclusively, onTabMessage } from "./browser_tabs";
 
 const RETRY_MS = 5000;
 
@@ -26,7 +26,9 @@ const listeners = new Set<Delivered>();
 /** Hear what became of drafts that an outbox or another tab has sent. Returns the stop. */
 export function onDelivered(listener: Delivered): () => void {
   listeners.add(listener);
-  const stop = hear((said) => said.kind === "delivered" && listener(said.draft, said.outcome));
+  const stop = onTabMessage((message) => {
+    if (message.kind === "delivered") listener(message.draft, message.outcome);
+  });
   return () => {
     listeners.delete(listener);
     stop();
@@ -63,7 +65,7 @@ export async function kinshipOf(draft: Draft, current: Current): Promise<Kinship
  * whatever goes wrong is an outcome.
  */
 export async function deliver(draft: Draft): Promise<Outcome> {
-  await keepDraft({ ...draft, pending: true });
+  await storeDraft({ ...draft, pending: true });
   const outcome = await alone(draft, true, async () => {
     // another tab may have sent an earlier state meanwhile: this one then goes on top of it
     const now = await findDraft(draft);
@@ -88,7 +90,7 @@ async function send(draft: Draft): Promise<Outcome> {
   await conclude(draft, outcome);
   if (outcome.kind !== "waiting") {
     const { userId, patchId, id, version } = draft;
-    tell({ kind: "delivered", draft: { userId, patchId, id, version }, outcome });
+    broadcast({ kind: "delivered", draft: { userId, patchId, id, version }, outcome });
   }
   return outcome;
 }
@@ -115,17 +117,17 @@ async function tryToSend(draft: Draft): Promise<Outcome> {
  * Try waiting drafts, of this tab and of others, again every few seconds and when the line comes
  * back; one tab at a time does so. Returns the stop.
  */
-export function startOutbox(userId: string, told: Delivered): () => void {
+export function startOutbox(userId: string, onOutcome: Delivered): () => void {
   let stopped = false;
 
   async function sendWaiting(waiting: Draft): Promise<void> {
     await alone(waiting, false, async () => {
       const draft = await findDraft(waiting);
-      if (!draft?.pending || stopped) return; // settled meanwhile
+      if (!draft?.pending || stopped) return; // concluded meanwhile
       const outcome = await send(draft);
       if (outcome.kind === "waiting") return;
       for (const listener of [...listeners]) listener(draft, outcome);
-      told(draft, outcome);
+      onOutcome(draft, outcome);
     });
   }
   async function flush(): Promise<void> {

@@ -3,14 +3,14 @@
 import {
   draftsOf,
   forgetDraft,
-  isKept,
-  keepDraft,
+  isStored,
   onDrafts,
+  storeDraft,
   takeOver,
   type Draft,
   type DraftKey,
 } from "./journal";
-import { exclusively, hear, holdOpen, newId, openEditings, whenGone } from "./browser_tabs";
+import { exclusively, holdOpen, newId, onTabMessage, openEditings, whenGone } from "./browser_tabs";
 
 /** What else lies on the patch in this browser. */
 export interface Beside {
@@ -27,11 +27,11 @@ export const NOTHING_BESIDE: Beside = { tabs: 0, unsaved: 0, left: [] };
 export interface OwnDraft {
   readonly key: DraftKey;
   /** What a tab that is gone had drawn here, taken over. */
-  readonly found: Draft | null;
-  keep(draft: Draft): Promise<boolean>;
+  readonly draft: Draft | null;
+  store(draft: Draft): Promise<boolean>;
   forget(): Promise<void>;
   /** Whether what was drawn outlives this page. */
-  isKept(): boolean;
+  isStored(): boolean;
   look(): Promise<Beside>;
   /** Take away what a tab that is gone has left. */
   discard(id: string): Promise<void>;
@@ -67,7 +67,7 @@ export async function holdDraft(
   const news = (): void => listener();
   const stops = [
     onDrafts(news),
-    hear((said) => said.kind === "editings" && news()),
+    onTabMessage((message) => message.kind === "editings" && news()),
   ];
 
   async function others(): Promise<{ open: DraftKey[]; drafts: Draft[] }> {
@@ -101,13 +101,13 @@ export async function holdDraft(
 
   return {
     key,
-    found: await takeUp().catch((error: unknown) => {
+    draft: await takeUp().catch((error: unknown) => {
       console.warn("drafts not looked for", error);
       return null;
     }),
-    keep: keepDraft,
+    store: storeDraft,
     forget: () => forgetDraft(key),
-    isKept: () => isKept(key.id),
+    isStored: () => isStored(key.id),
     async look() {
       const { open, drafts } = await others();
       const isOpen = ({ id }: Draft): boolean => open.some((other) => other.id === id);
@@ -120,8 +120,8 @@ export async function holdDraft(
       };
     },
     discard: (id) => forgetDraft({ ...key, id }),
-    watch(heard) {
-      listener = heard;
+    watch(onChange) {
+      listener = onChange;
     },
     release() {
       listener = () => undefined;

@@ -76,9 +76,9 @@ export function saved({ etag, annotation }: Current): Outcome {
 
 /** Say what happened in a conflict, for the person whose save was not taken. */
 export function conflictSentence(current: Current, now: Date, userId?: string): string {
-  const said = savedSentence(current.annotation ?? current, userId);
+  const sentence = savedSentence(current.annotation ?? current, userId);
   const since = current.annotation ? ago(current.annotation.created_at, now) : "meanwhile";
-  return `${said} ${since}. Your pixels are kept here.`;
+  return `${sentence} ${since}. Your pixels are kept here.`;
 }
 
 type Saved = Pick<Annotation, "revision"> & Partial<Annotation>;

@@ -1,7 +1,7 @@
 /** Where unsaved strokes lie in this browser, and the ways to them. */
 
 import { computed } from "@preact/signals";
-import { draftsOf, forgetDraft, isKept, onDrafts, type DraftKey } from "./journal";
+import { draftsOf, forgetDraft, isStored, onDrafts, type DraftKey } from "./journal";
 import type { Editing } from "../editing/editing_state";
 import { go } from "../route";
 import { ago } from "./saving";
@@ -13,7 +13,7 @@ export interface Unsaved extends DraftKey {
   changedAt: string;
   /** Saved by the person, and waiting for the service. */
   pending: boolean;
-  kept: boolean;
+  stored: boolean;
 }
 
 /** Keep the store's list of unsaved strokes fresh. Returns the stop. */
@@ -24,7 +24,7 @@ export function followUnsaved(userId: string): () => void {
     const drafts = await draftsOf(userId);
     if (ticket !== asked) return;
     work.unsaved.value = drafts.reverse().map(({ patchId, id, slideId, changedAt, pending }) => {
-      return { userId, patchId, id, slideId, changedAt, pending, kept: isKept(id) };
+      return { userId, patchId, id, slideId, changedAt, pending, stored: isStored(id) };
     });
   };
   void read();
@@ -125,7 +125,7 @@ function UnsavedItem({ each, slide }: { each: Unsaved; slide: Slide | undefined 
       <span class="quiet">
         drawn {when}
         {each.pending && ", saved by you, waiting for the service"}
-        {!each.kept && ", kept by this open page only"}
+        {!each.stored && ", kept by this open page only"}
       </span>
       <ThrowAway onSure={() => void forgetDraft(each)} />
     </li>

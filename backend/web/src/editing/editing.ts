@@ -32,21 +32,21 @@ import {
   type Kinship,
   type Outcome,
 } from "../drafts/saving";
-import { tell } from "../drafts/browser_tabs";
+import { broadcast } from "../drafts/browser_tabs";
 import type { Annotation, Patch, Source } from "../api/types";
 
 export type { Editing, PaintTool, SaveState } from "./editing_state";
 
 export const PATCH_PX = 256;
 
-const KEPT = "Not saved yet; kept in this browser.";
-const UNKEPT = "Not saved yet, and this browser keeps no copy: save before you leave the page.";
+const STORED = "Not saved yet; kept in this browser.";
+const NOT_STORED = "Not saved yet, and this browser keeps no copy: save before you leave the page.";
 const YOURS_IS_THE_SAME = "Your mask is the same, so nothing is left to save.";
-const KEPT_HERE = "Your pixels are kept here.";
+const STAYS_HERE = "Your pixels are kept here.";
 const SENT_LATER = "Your pixels are kept here and sent when the service is back.";
 /** The version of no state: what was sent is an earlier one, strokes have come since. */
 const EARLIER = -1;
-const SENT_LATER_UNKEPT =
+const SENT_LATER_NOT_STORED =
   "This browser keeps no copy: leave this page open, and they are sent when the service is back.";
 
 const LABEL_OF: Record<PaintTool, Label> = {
@@ -67,7 +67,7 @@ export async function openEditing(
     throw error;
   });
   const { patch, image, proposal, uncertain, annotation } = content;
-  const draft = own.found;
+  const draft = own.draft;
   let baseline: Mask | null = annotation ?? proposal ?? emptyMask(PATCH_PX, PATCH_PX);
   const { width, height, data } = draft ?? baseline;
   const mask: Mask = { width, height, data: data.slice() };
@@ -86,7 +86,7 @@ export async function openEditing(
   const edits = signal(0);
   const whole: Rect = { left: 0, top: 0, right: mask.width, bottom: mask.height };
 
-  function redrawn(): void {
+  function maskChanged(): void {
     pixels.value += 1;
     edits.value += 1;
   }
@@ -117,21 +117,21 @@ export async function openEditing(
     facts.value = { ...facts.value, ...part };
   }
 
-  function say(state: SaveState, message: string): void {
+  function setState(state: SaveState, message: string): void {
     set({ state, message });
   }
 
   function edited(): void {
     version += 1;
-    redrawn();
+    maskChanged();
     if (!conflict && baseline && sameMask(mask, baseline)) {
-      say("clean", ""); // every stroke is undone
+      setState("clean", ""); // every stroke is undone
       void own.forget();
       return;
     }
-    if (!conflict) say("unsaved", KEPT);
-    void own.keep(draftNow(false)).then((kept) => {
-      if (!kept && editing.state === "unsaved") say("unsaved", UNKEPT);
+    if (!conflict) setState("unsaved", STORED);
+    void own.store(draftNow(false)).then((stored) => {
+      if (!stored && editing.state === "unsaved") setState("unsaved", NOT_STORED);
     });
   }
 
@@ -154,8 +154,8 @@ export async function openEditing(
     // strokes made while the save was under way are not in it
     const whole = sent.version === version;
     baseline = whole ? copyMask(mask) : null;
-    if (whole && own) say("saved", `Saved as revision ${revision}.`);
-    else if (whole) say("saved", `${savedSentence(by!, userId)}. ${YOURS_IS_THE_SAME}`);
+    if (whole && own) setState("saved", `Saved as revision ${revision}.`);
+    else if (whole) setState("saved", `${savedSentence(by!, userId)}. ${YOURS_IS_THE_SAME}`);
     else edited();
   }
 
@@ -171,9 +171,9 @@ export async function openEditing(
     } else if (outcome.kind === "conflict") {
       await contradict(outcome.current);
     } else if (outcome.kind === "waiting") {
-      say("waiting", `${outcome.message} ${own.isKept() ? SENT_LATER : SENT_LATER_UNKEPT}`);
+      setState("waiting", `${outcome.message} ${own.isStored() ? SENT_LATER : SENT_LATER_NOT_STORED}`);
     } else {
-      say("refused", `${outcome.message} ${own.isKept() ? KEPT_HERE : UNKEPT}`);
+      setState("refused", `${outcome.message} ${own.isStored() ? STAYS_HERE : NOT_STORED}`);
     }
   }
 
@@ -181,12 +181,12 @@ export async function openEditing(
     editing.endStroke();
     const sent = draftNow(true);
     clock.sending();
-    say("saving", "Saving…");
+    setState("saving", "Saving…");
     try {
       await receive(sent, await deliver(sent));
     } finally {
       // whatever went wrong: Save must stay within reach
-      if (editing.state === "saving") say("unsaved", own.isKept() ? KEPT : UNKEPT);
+      if (editing.state === "saving") setState("unsaved", own.isStored() ? STORED : NOT_STORED);
     }
   }
 
@@ -228,14 +228,14 @@ export async function openEditing(
   }
 
   /** What was drawn on a revision that is not the newest any more is a conflict from the start. */
-  async function compareFound(found: Draft): Promise<void> {
-    if (revisionOf(found.etag) >= patch.revision) return;
+  async function compareDraft(old: Draft): Promise<void> {
+    if (revisionOf(old.etag) >= patch.revision) return;
     const current = await readCurrent(patchId);
-    const kin = await kinshipOf(found, current);
-    if (kin === "earlier" && found.pending) return; // the outbox writes it on top
-    if (!resolve(found, current, kin)) return contradict(current);
-    const sent = { ...own.key, version: found.version };
-    if (kin === "same") tell({ kind: "delivered", draft: sent, outcome: saved(current) });
+    const kin = await kinshipOf(old, current);
+    if (kin === "earlier" && old.pending) return; // the outbox writes it on top
+    if (!resolve(old, current, kin)) return contradict(current);
+    const sent = { ...own.key, version: old.version };
+    if (kin === "same") broadcast({ kind: "delivered", draft: sent, outcome: saved(current) });
   }
 
   async function look(): Promise<void> {
@@ -249,7 +249,7 @@ export async function openEditing(
     revisions: content.revisions,
     etag: draft?.etag ?? content.etag,
     state: draft ? (draft.pending ? "waiting" : "unsaved") : "clean",
-    message: draft ? (draft.pending ? SENT_LATER : KEPT) : "",
+    message: draft ? (draft.pending ? SENT_LATER : STORED) : "",
     restored: draft?.changedAt ?? null,
     beside: NOTHING_BESIDE,
   });
@@ -283,7 +283,7 @@ export async function openEditing(
     canRedo: () => ofMask.value.canRedo,
     isProposal: () => ofMask.value.isProposal && before === null,
     isUnsaved: () => before !== null || !["clean", "saved"].includes(editing.state),
-    isKept: own.isKept,
+    isStored: own.isStored,
     counts: () => ofMask.value.counts,
     update: (part) => set({ patch: { ...editing.patch, ...part } }),
     moveTo: (revision) => set({ etag: `"r${revision}"` }),
@@ -339,8 +339,8 @@ export async function openEditing(
       conflict = null;
       version += 1;
       void own.forget();
-      redrawn();
-      say("clean", "Their revision is shown. Undo brings your pixels back.");
+      maskChanged();
+      setState("clean", "Their revision is shown. Undo brings your pixels back.");
     },
     receive,
     catchUp,
@@ -359,6 +359,6 @@ export async function openEditing(
   };
   own.watch(() => void look());
   void look();
-  if (draft) await compareFound(draft).catch(() => undefined); // Save will find out
+  if (draft) await compareDraft(draft).catch(() => undefined); // Save will find out
   return editing;
 }

@@ -45,7 +45,7 @@ export interface Editing extends Readonly<EditingFacts> {
   /** Strokes that the service does not have. */
   isUnsaved(): boolean;
   /** Whether those would outlive this page. */
-  isKept(): boolean;
+  isStored(): boolean;
   counts(): { membrane: number; ignore: number };
   /** The service says otherwise of the patch than it did. */
   update(part: Partial<Patch>): void;

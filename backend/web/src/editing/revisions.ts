@@ -46,23 +46,23 @@ export interface Difference {
 }
 
 export function difference(one: Mask, other: Mask): Difference {
-  const found: Difference = { first: 0, second: 0, both: 0, ignored: 0 };
+  const counts: Difference = { first: 0, second: 0, both: 0, ignored: 0 };
   one.data.forEach((value, i) => {
     const here = value === MEMBRANE;
     const there = other.data[i] === MEMBRANE;
-    if (here && there) found.both += 1;
-    else if (here) found.first += 1;
-    else if (there) found.second += 1;
-    else if (value !== other.data[i]) found.ignored += 1;
+    if (here && there) counts.both += 1;
+    else if (here) counts.first += 1;
+    else if (there) counts.second += 1;
+    else if (value !== other.data[i]) counts.ignored += 1;
   });
-  return found;
+  return counts;
 }
 
 const px = (count: number): string => `${count.toLocaleString("en-GB")} px`;
 
 /** The difference as a sentence; `one` and `other` as they are named to the person. */
-export function differenceSentence(found: Difference, one: string, other: string): string {
-  const { first, second, both, ignored } = found;
+export function differenceSentence(counts: Difference, one: string, other: string): string {
+  const { first, second, both, ignored } = counts;
   if (first + second + ignored === 0) return `No pixel differs between ${one} and ${other}.`;
   const parts = [`${px(first)} of membrane only in ${one}`, `${px(second)} only in ${other}`];
   if (ignored > 0) parts.push(`${px(ignored)} ignored in one of them`);

@@ -67,7 +67,7 @@ function ComparisonBox(props: { editing: Editing; comparison: Comparison }) {
   // opened by a key, it may lie below what the panel shows
   useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [shown]);
   editing.counts(); // the mask in hand is drawn on meanwhile
-  const found = difference(mask, against?.mask ?? editing.mask);
+  const counts = difference(mask, against?.mask ?? editing.mask);
   return (
     <div class="comparison" data-testid="comparison" ref={box}>
       <label class="compare-with">
@@ -90,7 +90,7 @@ function ComparisonBox(props: { editing: Editing; comparison: Comparison }) {
         </select>
       </label>
       <p role="status" data-testid="difference">
-        {differenceSentence(found, here, there)}
+        {differenceSentence(counts, here, there)}
       </p>
       <ul class="legend quiet">
         <li>

@@ -10,8 +10,8 @@ import { savedSentence } from "../drafts/saving";
 /** For somebody who has the patch open and has drawn nothing on it. */
 export function overtakenSentence(event: ServerEvent | undefined, userId: string): string {
   if (!event?.revision) return "This patch has a newer revision; it is shown now.";
-  const said = savedSentence({ ...event, revision: event.revision }, userId);
-  return `${said} just now; it is shown here.`;
+  const sentence = savedSentence({ ...event, revision: event.revision }, userId);
+  return `${sentence} just now; it is shown here.`;
 }
 
 /** What a page says of a save over somebody's lease; empty if it is none of its person's business. */
@@ -27,8 +27,8 @@ export function takenSentence(
   }
   // with the patch open the bench says so, and offers the way on
   if (holder.id !== userId || event.id === openPatchId) return "";
-  const said = savedSentence({ ...event, revision: event.revision ?? 0 });
-  return `${said.replace("this patch", "a patch that you had in hand")}. It is out of your queue.`;
+  const sentence = savedSentence({ ...event, revision: event.revision ?? 0 });
+  return `${sentence.replace("this patch", "a patch that you had in hand")}. It is out of your queue.`;
 }
 
 /** Tell whoever saved over a lease, and whoever lost one without having the patch open. */

@@ -114,7 +114,7 @@ async function leftBehind(editing: Editing): Promise<LeftBehind | null> {
   if (!editing.isUnsaved() || editing.state === "waiting") return null;
   return {
     undecided: editing.state === "conflict" ? editing.message : "",
-    kept: editing.isKept(),
+    stored: editing.isStored(),
     async save() {
       await editing.save();
       return editing.isUnsaved() && editing.state !== "waiting" ? editing.message : null;

@@ -13,18 +13,18 @@ export function Amend({ report, onAsked }: { report: Report; onAsked: (id: strin
   });
   const [obscures, setObscures] = useState(report.assay.cytoplasm_obscures ?? false);
   const [reason, setReason] = useState("");
-  const [said, setSaid] = useState("");
+  const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
 
   async function amend(event: Event): Promise<void> {
     event.preventDefault();
     setBusy(true);
-    setSaid("");
+    setProblem("");
     try {
       const assay = { ...report.assay, cytoplasm_obscures: obscures };
       onAsked((await amendReport(report.id, { ...choice, assay, reason })).report_id);
     } catch (error) {
-      setSaid((error as Error).message);
+      setProblem((error as Error).message);
       setBusy(false);
     }
   }
@@ -55,9 +55,9 @@ export function Amend({ report, onAsked }: { report: Report; onAsked: (id: strin
         <button type="submit" class="wide" disabled={busy} data-testid="amend-submit">
           Begin the new version
         </button>
-        {said && (
+        {problem && (
           <p class="problem" role="alert">
-            {said}
+            {problem}
           </p>
         )}
       </form>

@@ -25,8 +25,8 @@ export interface TaggedRegions extends RegionSet {
 
 async function regionsOf(path: string, init?: RequestInit): Promise<TaggedRegions> {
   const response = await request(path, init);
-  const found = (await response.json()) as RegionSet;
-  return { ...found, etag: response.headers.get("ETag") ?? `"r${found.revision}"` };
+  const body = (await response.json()) as RegionSet;
+  return { ...body, etag: response.headers.get("ETag") ?? `"r${body.revision}"` };
 }
 
 function tagged(etag: string, init: RequestInit): RequestInit {

@@ -2,23 +2,25 @@
 
 import { useState } from "preact/hooks";
 import type { Label } from "../api/types";
-import type { Cells } from "./use_cells";
+import { her2 } from "../store";
+import { closeCell, decideOnCell } from "./cells";
 import { colourOf, isPartial, LABEL_WORDS, LABELS } from "./words";
 
 /** Offered, not prescribed: any words will do. */
 const REASONS = ["Not a tumour cell", "In-situ component", "Artefact", "Out of focus", "Misjudged"];
 
-export function CellCard({ cells }: { cells: Cells }) {
+export function CellCard() {
   const [reason, setReason] = useState("");
   const [missing, setMissing] = useState(false);
-  const cell = cells.chosen;
+  const cell = her2.chosen.value;
+  const waiting = her2.deciding.value;
   if (!cell) return null;
 
   /** A decision without a reason is not one. */
   function decide(action: "exclude" | "include" | "class", label?: Label): void {
     const why = reason.trim() || (action === "include" ? "Taken back" : "");
     setMissing(!why);
-    if (why) cells.decide(action, why, label);
+    if (why) void decideOnCell(action, why, label);
   }
 
   return (
@@ -37,7 +39,7 @@ export function CellCard({ cells }: { cells: Cells }) {
           aria-hidden="true"
         />
         <h3>{cell.included ? LABEL_WORDS[cell.label] : "Left out"}</h3>
-        <button type="button" class="plain" aria-label="Close the cell" onClick={cells.close}>
+        <button type="button" class="plain" aria-label="Close the cell" onClick={closeCell}>
           ×
         </button>
       </div>
@@ -73,7 +75,7 @@ export function CellCard({ cells }: { cells: Cells }) {
         {cell.included && (
           <button
             type="button"
-            disabled={cells.waiting}
+            disabled={waiting}
             data-testid="cell-exclude"
             onClick={() => decide("exclude")}
           >
@@ -83,7 +85,7 @@ export function CellCard({ cells }: { cells: Cells }) {
         {(cell.edited || !cell.included) && (
           <button
             type="button"
-            disabled={cells.waiting}
+            disabled={waiting}
             data-testid="cell-include"
             onClick={() => decide("include")}
           >
@@ -96,7 +98,7 @@ export function CellCard({ cells }: { cells: Cells }) {
           <span>Its class is</span>
           <select
             value={cell.label}
-            disabled={cells.waiting}
+            disabled={waiting}
             data-testid="cell-class"
             onChange={({ currentTarget }) => {
               const wanted = currentTarget.value as Label;

@@ -21,8 +21,8 @@ export function Category(props: {
   previous?: string | null;
   ish?: EnteredIsh | null;
 }) {
-  const { document: found, previous, ish } = props;
-  const { printed_score: printed, score } = found;
+  const { document: result, previous, ish } = props;
+  const { printed_score: printed, score } = result;
   return (
     <div
       class="category"
@@ -42,14 +42,14 @@ export function Category(props: {
         <strong>{printed}</strong>
       </p>
       <p class="category-reason" data-testid="category-reason">
-        {found.reason_text}
+        {result.reason_text}
         {score === "0+" && printed !== score && (
           <>
             {" "}
-            Stained: {percent(found.percent.stained?.value)} %; category 0+, printed as 0.
+            Stained: {percent(result.percent.stained?.value)} %; category 0+, printed as 0.
           </>
         )}
-        {found.ish_required && !ish && " In situ hybridisation is asked for."}
+        {result.ish_required && !ish && " In situ hybridisation is asked for."}
       </p>
       {ish && (
         <p class="category-reason" data-testid="category-ish">
@@ -77,15 +77,15 @@ export function Flags({ flags }: { flags: Flag[] }) {
 }
 
 /** Percent of the tumour cells per class with its interval; also the legend of the cells. */
-export function Percentages({ document: found }: { document: ScoreDocument }) {
+export function Percentages({ document: result }: { document: ScoreDocument }) {
   return (
     <table class="percentages" data-testid="percentages">
-      <caption class="unseen">Percent of {found.cells} tumour cells, with 95 % intervals</caption>
+      <caption class="unseen">Percent of {result.cells} tumour cells, with 95 % intervals</caption>
       <tbody>
         {LABELS.map((label) => {
-          const { value, low, high } = found.percent[label]!;
+          const { value, low, high } = result.percent[label]!;
           return (
-            <tr key={label} data-label={label} title={`${found.counts[label]} cells`}>
+            <tr key={label} data-label={label} title={`${result.counts[label]} cells`}>
               <th scope="row">
                 <i
                   class={isPartial(label) ? "cell-mark partial" : "cell-mark"}
@@ -110,8 +110,8 @@ export function Percentages({ document: found }: { document: ScoreDocument }) {
 }
 
 /** How sure the category is if other tiles of the same tumour had been looked at. */
-export function Probability({ document: found }: { document: ScoreDocument }) {
-  const known = Object.entries(found.probability).filter(([, share]) => share > 0);
+export function Probability({ document: result }: { document: ScoreDocument }) {
+  const known = Object.entries(result.probability).filter(([, share]) => share > 0);
   return (
     <div data-testid="probability">
       <div class="stacked" aria-hidden="true">
@@ -183,18 +183,18 @@ function DistanceItem({ distance, cut }: { distance: Distance; cut: string }) {
 }
 
 /** What the numbers were counted on. */
-export function Grounds({ document: found }: { document: ScoreDocument }) {
+export function Grounds({ document: result }: { document: ScoreDocument }) {
   const facts: [string, string | null][] = [
-    ["Tumour cells", found.cells.toLocaleString("en")],
-    ["Tissue evaluated", found.evaluated_area_mm2 == null ? null : mm2(found.evaluated_area_mm2)],
-    ["Fields", found.tiles.toLocaleString("en")],
-    ["H-score", found.h_score.value === null ? null : found.h_score.value.toFixed(0)],
+    ["Tumour cells", result.cells.toLocaleString("en")],
+    ["Tissue evaluated", result.evaluated_area_mm2 == null ? null : mm2(result.evaluated_area_mm2)],
+    ["Fields", result.tiles.toLocaleString("en")],
+    ["H-score", result.h_score.value === null ? null : result.h_score.value.toFixed(0)],
     [
       "On people's masks",
-      found.reviewed_share === null ? null : `${percent(100 * found.reviewed_share)} %`,
+      result.reviewed_share === null ? null : `${percent(100 * result.reviewed_share)} %`,
     ],
-    ["Cells decided by hand", found.edited_cells ? String(found.edited_cells) : null],
-    ["Calibrated on", found.protocol.calibrated?.on ?? "nothing: start values"],
+    ["Cells decided by hand", result.edited_cells ? String(result.edited_cells) : null],
+    ["Calibrated on", result.protocol.calibrated?.on ?? "nothing: start values"],
   ];
   return (
     <dl class="grounds">
@@ -212,16 +212,16 @@ export function Grounds({ document: found }: { document: ScoreDocument }) {
 }
 
 /** Everything under the category. */
-export function Evidence({ document: found }: { document: ScoreDocument }) {
-  if (found.cells === 0) return <Flags flags={found.flags} />;
+export function Evidence({ document: result }: { document: ScoreDocument }) {
+  if (result.cells === 0) return <Flags flags={result.flags} />;
   return (
     <>
       <section aria-label="Percentages">
-        <Percentages document={found} />
+        <Percentages document={result} />
       </section>
       <section aria-label="Probability">
         <h3>How sure</h3>
-        <Probability document={found} />
+        <Probability document={result} />
       </section>
       <section aria-label="Distance to the thresholds">
         <details class="fold">
@@ -229,18 +229,18 @@ export function Evidence({ document: found }: { document: ScoreDocument }) {
             <h3>Distance to each threshold</h3>
           </summary>
           <Distances
-            distances={found.distance}
-            cut={String(found.protocol.thresholds.cut ?? "")}
+            distances={result.distance}
+            cut={String(result.protocol.thresholds.cut ?? "")}
           />
         </details>
         <details class="fold">
           <summary>
             <h3>Counted on</h3>
           </summary>
-          <Grounds document={found} />
+          <Grounds document={result} />
         </details>
       </section>
-      <Flags flags={found.flags} />
+      <Flags flags={result.flags} />
     </>
   );
 }

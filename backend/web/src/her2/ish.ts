@@ -30,9 +30,9 @@ export function draftOf(ish: EnteredIsh | null): IshDraft {
 
 /** A number with point or comma; what is none goes as it is, and the service says so. */
 function numeric(text: string): number | string | null {
-  const said = text.trim().replace(",", ".");
-  if (!said) return null;
-  const value = Number(said);
+  const typed = text.trim().replace(",", ".");
+  if (!typed) return null;
+  const value = Number(typed);
   return Number.isFinite(value) ? value : text;
 }
 

@@ -18,13 +18,13 @@ export function IshFields(props: {
 
   /** A field's name, its control, and the service's word on it: announced, and tied to it. */
   function field(name: IshField, control: (about: object) => ComponentChildren) {
-    const [id, said] = [`${own}-${name}`, `${own}-${name}-wrong`];
+    const [id, problemId] = [`${own}-${name}`, `${own}-${name}-wrong`];
     const bad = wrong[name] !== undefined;
     const about = {
       id,
       value: draft[name],
       "aria-invalid": bad,
-      "aria-describedby": bad ? said : undefined,
+      "aria-describedby": bad ? problemId : undefined,
       "data-testid": `ish-${name}`,
     };
     return (
@@ -32,7 +32,7 @@ export function IshFields(props: {
         <label for={id}>{ISH_WORDS[name]}</label>
         {control(about)}
         {bad && (
-          <p id={said} class="problem" role="alert" data-testid={`ish-${name}-wrong`}>
+          <p id={problemId} class="problem" role="alert" data-testid={`ish-${name}-wrong`}>
             {wrong[name]}
           </p>
         )}

@@ -6,7 +6,8 @@ import { ApiError } from "../api/client";
 import { draftOf, wishOf } from "./ish";
 import { IshFields, type Wrong } from "./ish_fields";
 import type { LiveScore } from "../api/types";
-import type { Score } from "./use_score";
+import { her2 } from "../store";
+import { changeScore } from "./score";
 
 /** Open where the category asks for it or there is a result; elsewhere a click away. */
 export function IshFold(props: {
@@ -27,25 +28,25 @@ export function IshFold(props: {
   );
 }
 
-export function IshPanel({ live, score }: { live: LiveScore; score: Score }) {
+export function IshPanel({ live }: { live: LiveScore }) {
   const { ish } = live;
-  const { typed, setTyped, say } = score;
+  const typed = her2.typed.value;
   const draft = typed ?? draftOf(ish);
   const [wrong, setWrong] = useState<Wrong>({});
-  const [said, setSaid] = useState("");
+  const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const required = live.document?.ish_required ?? false;
 
   async function keep(wanted: ReturnType<typeof wishOf> | null): Promise<void> {
     setBusy(true);
-    setSaid("");
+    setProblem("");
     setWrong({});
     try {
-      await say({ ish: wanted });
+      await changeScore({ ish: wanted });
     } catch (error) {
       const { fields = {}, message } = error as ApiError;
       setWrong(fields);
-      if (Object.keys(fields).length === 0) setSaid(message);
+      if (Object.keys(fields).length === 0) setProblem(message);
     } finally {
       setBusy(false);
     }
@@ -61,10 +62,10 @@ export function IshPanel({ live, score }: { live: LiveScore; score: Score }) {
           void keep(wishOf(draft));
         }}
       >
-        <IshFields draft={draft} wrong={wrong} onDraft={setTyped} />
-        {said && (
+        <IshFields draft={draft} wrong={wrong} onDraft={(draft) => (her2.typed.value = draft)} />
+        {problem && (
           <p class="problem" role="alert" data-testid="ish-error">
-            {said}
+            {problem}
           </p>
         )}
         <div class="button-row">

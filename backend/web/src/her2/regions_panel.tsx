@@ -1,22 +1,30 @@
 /** Regions: what is scored and what is left out of it, drawn on the slide. */
 
-import { mayEdit } from "../store";
-import { areaText } from "./polygon";
 import type { RegionFeature, RegionKind } from "../api/types";
-import type { Draft, Regions } from "./use_regions";
+import { her2, mayEdit } from "../store";
+import { areaText } from "./polygon";
+import {
+  beginOutline,
+  dropOutline,
+  finishOutline,
+  putBack,
+  regions,
+  relabelRegion,
+  selectedRegion,
+  selectRegion,
+  takeAwayRegion,
+  takeBackCorner,
+  type Outline,
+} from "./regions";
+import { outlineViewport, showRegion } from "./use_her2";
 import { REGION_KINDS, REGION_WORDS } from "./words";
 
 const KEYS: Record<RegionKind, string> = { tumour: "T", exclude: "X", artefact: "F" };
 
-export interface RegionsPanelProps {
-  regions: Regions;
-  /** Outline what the viewer shows now: drawing without a pointer. */
-  onField: (kind: RegionKind) => void;
-  onShow: (region: RegionFeature) => void;
-}
-
-export function RegionsPanel({ regions, onField, onShow }: RegionsPanelProps) {
-  const { features, draft, removed } = regions;
+export function RegionsPanel() {
+  const features = regions.value;
+  const outline = her2.outline.value;
+  const removed = her2.removed.value;
   return (
     <>
       {mayEdit.value && (
@@ -27,10 +35,10 @@ export function RegionsPanel({ regions, onField, onShow }: RegionsPanelProps) {
               <button
                 key={kind}
                 type="button"
-                class={draft?.kind === kind ? "tool chosen" : "tool"}
-                aria-pressed={draft?.kind === kind}
+                class={outline?.kind === kind ? "tool chosen" : "tool"}
+                aria-pressed={outline?.kind === kind}
                 data-testid={`draw-${kind}`}
-                onClick={() => regions.begin(kind)}
+                onClick={() => beginOutline(kind)}
               >
                 <KindMark kind={kind} />
                 <span>
@@ -39,8 +47,8 @@ export function RegionsPanel({ regions, onField, onShow }: RegionsPanelProps) {
               </button>
             ))}
           </div>
-          {draft ? (
-            <Drawing draft={draft} regions={regions} onField={onField} />
+          {outline ? (
+            <Drawing outline={outline} />
           ) : (
             <p class="quiet">
               Only cells inside tumour regions are scored. Exclude takes away what is not invasive;
@@ -54,20 +62,14 @@ export function RegionsPanel({ regions, onField, onShow }: RegionsPanelProps) {
           <h2>On this slide</h2>
           {features.length > 0 && <span class="count">{features.length}</span>}
         </div>
-        {regions.loaded && features.length === 0 && (
+        {her2.regions.value && features.length === 0 && (
           <p class="quiet" data-testid="regions-none">
             None yet. Without a tumour region a slide is not assessable.
           </p>
         )}
         <ol class="region-list">
           {features.map((region, number) => (
-            <RegionItem
-              key={region.id}
-              region={region}
-              number={number + 1}
-              regions={regions}
-              onShow={onShow}
-            />
+            <RegionItem key={region.id} region={region} number={number + 1} />
           ))}
         </ol>
         {removed && (
@@ -77,7 +79,7 @@ export function RegionsPanel({ regions, onField, onShow }: RegionsPanelProps) {
               type="button"
               class="plain inline"
               data-testid="region-put-back"
-              onClick={regions.putBack}
+              onClick={() => void putBack()}
             >
               Put it back
             </button>
@@ -88,9 +90,8 @@ export function RegionsPanel({ regions, onField, onShow }: RegionsPanelProps) {
   );
 }
 
-function Drawing(props: { draft: Draft; regions: Regions; onField: (kind: RegionKind) => void }) {
-  const { draft, regions, onField } = props;
-  const { points, kind } = draft;
+function Drawing({ outline }: { outline: Outline }) {
+  const { points, kind } = outline;
   return (
     <div class="drawing" data-testid="drawing" data-corners={points.length}>
       <p class="quiet" role="status">
@@ -103,11 +104,11 @@ function Drawing(props: { draft: Draft; regions: Regions; onField: (kind: Region
           type="button"
           disabled={points.length === 0}
           data-testid="region-corner-back"
-          onClick={regions.takeBackCorner}
+          onClick={takeBackCorner}
         >
           Last corner <kbd>⌫</kbd>
         </button>
-        <button type="button" data-testid="region-cancel" onClick={regions.cancel}>
+        <button type="button" data-testid="region-cancel" onClick={dropOutline}>
           Cancel <kbd>Esc</kbd>
         </button>
       </div>
@@ -115,9 +116,9 @@ function Drawing(props: { draft: Draft; regions: Regions; onField: (kind: Region
         <button
           type="button"
           class="primary wide"
-          disabled={regions.saving}
+          disabled={her2.savingRegions.value}
           data-testid="region-finish"
-          onClick={regions.finish}
+          onClick={finishOutline}
         >
           Close and save <kbd>Enter</kbd>
         </button>
@@ -125,9 +126,9 @@ function Drawing(props: { draft: Draft; regions: Regions; onField: (kind: Region
         <button
           type="button"
           class="wide"
-          disabled={regions.saving}
+          disabled={her2.savingRegions.value}
           data-testid="region-field"
-          onClick={() => onField(kind)}
+          onClick={() => outlineViewport(kind)}
         >
           Or take the visible field
         </button>
@@ -136,15 +137,9 @@ function Drawing(props: { draft: Draft; regions: Regions; onField: (kind: Region
   );
 }
 
-function RegionItem(props: {
-  region: RegionFeature;
-  number: number;
-  regions: Regions;
-  onShow: (region: RegionFeature) => void;
-}) {
-  const { region, number, regions, onShow } = props;
+function RegionItem({ region, number }: { region: RegionFeature; number: number }) {
   const { kind, name, area_um2 } = region.properties;
-  const selected = regions.selected?.id === region.id;
+  const selected = selectedRegion.value?.id === region.id;
   return (
     <li
       class={selected ? "chosen" : ""}
@@ -157,8 +152,8 @@ function RegionItem(props: {
         class="plain region-name"
         aria-pressed={selected}
         onClick={() => {
-          regions.select(region.id);
-          onShow(region);
+          selectRegion(region.id);
+          showRegion(region);
         }}
       >
         <KindMark kind={kind} />
@@ -171,11 +166,9 @@ function RegionItem(props: {
             <span class="unseen">Label</span>
             <select
               value={kind}
-              disabled={regions.saving}
+              disabled={her2.savingRegions.value}
               data-testid="region-kind"
-              onChange={(event) =>
-                regions.relabel(region, event.currentTarget.value as RegionKind)
-              }
+              onChange={(event) => relabelRegion(region, event.currentTarget.value as RegionKind)}
             >
               {REGION_KINDS.map((other) => (
                 <option key={other} value={other}>
@@ -186,9 +179,9 @@ function RegionItem(props: {
           </label>
           <button
             type="button"
-            disabled={regions.saving}
+            disabled={her2.savingRegions.value}
             data-testid="region-delete"
-            onClick={() => regions.remove(region)}
+            onClick={() => void takeAwayRegion(region)}
           >
             Delete <kbd>Del</kbd>
           </button>

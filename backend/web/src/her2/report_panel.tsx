@@ -2,36 +2,29 @@
 
 import { useState } from "preact/hooks";
 import { notify } from "../shell/notices";
-import { mayEdit } from "../store";
+import { her2, mayEdit } from "../store";
 import { ago } from "../drafts/saving";
 import { askReport } from "./api";
 import { choiceOf, Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
 import { ReportView } from "./report_view";
-import type { LiveScore, ReportSummary } from "../api/types";
+import type { ReportSummary } from "../api/types";
 import { useReportList } from "./use_reports";
 import { REPORT_WORDS, scoreColour } from "./words";
 
-export interface ReportPanelProps {
-  slide: string;
-  /** What is said of the slide beside its live score goes into its reports. */
-  live: LiveScore | null;
-}
-
-export function ReportPanel({ slide, live }: ReportPanelProps) {
+export function ReportPanel({ slide }: { slide: string }) {
   const [open, setOpen] = useState<string | null>(null);
   if (open) {
     const back = (): void => setOpen(null);
-    return <ReportView id={open} live={live} onOpen={setOpen} onBack={back} />;
+    return <ReportView id={open} onOpen={setOpen} onBack={back} />;
   }
-  return <ReportList slide={slide} live={live} onOpen={setOpen} />;
+  return <ReportList slide={slide} onOpen={setOpen} />;
 }
 
-function ReportList(props: ReportPanelProps & { onOpen: (id: string) => void }) {
-  const { slide, live, onOpen } = props;
+function ReportList({ slide, onOpen }: { slide: string; onOpen: (id: string) => void }) {
   const { list } = useReportList(slide);
   return (
     <>
-      {mayEdit.value && <Ask slide={slide} live={live} onAsked={onOpen} />}
+      {mayEdit.value && <Ask slide={slide} onAsked={onOpen} />}
       <section aria-label="Reports">
         <div class="panel-head">
           <h2>Reports</h2>
@@ -48,13 +41,14 @@ function ReportList(props: ReportPanelProps & { onOpen: (id: string) => void }) 
   );
 }
 
-function Ask(props: { slide: string; live: LiveScore | null; onAsked: (id: string) => void }) {
-  const { slide, live, onAsked } = props;
+function Ask({ slide, onAsked }: { slide: string; onAsked: (id: string) => void }) {
+  // what is said of the slide beside its live score goes into its reports
+  const live = her2.live.value;
   // as the live score until somebody chooses otherwise here
   const [chosen, setChoice] = useState<Choice | null>(null);
-  const [seen, setSeen] = useState<boolean | null>(null);
+  const [obscures, setObscures] = useState<boolean | null>(null);
   const choice = chosen ?? choiceOf(live);
-  const cytoplasm_obscures = seen ?? live?.cytoplasm_obscures ?? false;
+  const cytoplasm_obscures = obscures ?? live?.cytoplasm_obscures ?? false;
   const [busy, setBusy] = useState(false);
   async function ask(): Promise<void> {
     setBusy(true);
@@ -70,7 +64,7 @@ function Ask(props: { slide: string; live: LiveScore | null; onAsked: (id: strin
     <section aria-label="Ask for a report">
       <h2>New report</h2>
       <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />
-      <Cytoplasm obscures={cytoplasm_obscures} disabled={busy} onChange={setSeen} />
+      <Cytoplasm obscures={cytoplasm_obscures} disabled={busy} onChange={setObscures} />
       <button
         type="button"
         class="primary wide"

@@ -1,21 +1,20 @@
 /** One report: what was computed, the pathologist's own word on it, and its files. */
 
-import { mayEdit } from "../store";
+import { her2, mayEdit } from "../store";
 import { Category, Evidence } from "./evidence";
 import { Amend } from "./amend_form";
 import { FORMATS, reportUrl } from "./api";
 import { SignForm } from "./sign_form";
-import type { LiveScore, Report, Signature } from "../api/types";
+import type { Report, Signature } from "../api/types";
 import { useReport, type Progress } from "./use_reports";
 import { protocolTitle, REPORT_WORDS, scoreColour } from "./words";
 
 export function ReportView(props: {
   id: string;
-  live: LiveScore | null;
   onOpen: (id: string) => void;
   onBack: () => void;
 }) {
-  const { id, live, onOpen, onBack } = props;
+  const { id, onOpen, onBack } = props;
   const { report, progress, take } = useReport(id);
   return (
     <div
@@ -61,7 +60,7 @@ export function ReportView(props: {
           </section>
           <Evidence document={report.document} />
           {report.state === "draft" && mayEdit.value && (
-            <SignForm report={report} known={report.ish ?? live?.ish ?? null} onSigned={take} />
+            <SignForm report={report} known={report.ish ?? her2.live.value?.ish ?? null} onSigned={take} />
           )}
           <Downloads report={report} />
           {report.state === "signed" && mayEdit.value && <Amend report={report} onAsked={onOpen} />}

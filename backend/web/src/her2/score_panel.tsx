@@ -2,24 +2,18 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { notify } from "../shell/notices";
-import { mayEdit, page } from "../store";
+import { her2, mayEdit, page } from "../store";
 import { CellCard } from "./cell_card";
 import { Category, Evidence } from "./evidence";
 import { IshPanel } from "./ish_panel";
 import { choiceOf, Cytoplasm, ProtocolChoice } from "./protocol_choice";
 import { ThresholdSliders } from "./threshold_sliders";
 import type { LiveScore } from "../api/types";
-import type { Cells } from "./use_cells";
-import type { Score } from "./use_score";
-import { protocolTitle, seenWords } from "./words";
+import { changeScore, setThresholds, thresholds, thresholdsChanged, tryScore } from "./score";
+import { inViewWords, protocolTitle } from "./words";
 
-export interface ScorePanelProps {
-  score: Score;
-  cells: Cells;
-}
-
-export function ScorePanel({ score, cells }: ScorePanelProps) {
-  const { live } = score;
+export function ScorePanel() {
+  const live = her2.live.value;
   if (!live) return null;
   return (
     <div
@@ -39,30 +33,30 @@ export function ScorePanel({ score, cells }: ScorePanelProps) {
       {live.document && (
         <Category document={live.document} previous={live.previous_score} ish={live.ish} />
       )}
-      <Following live={live} score={score} />
+      <Following live={live} />
       {live.state === "none" && (
         <p class="quiet">
           Once begun, the score follows every mask, region and cell that you change.
         </p>
       )}
-      {live.state === "none" && mayEdit.value && <Begin score={score} />}
-      {live.document && <Staining live={live} score={score} />}
-      <CellCard cells={cells} />
-      {live.document && page.preferences.value.cells && <CellsShown cells={cells} />}
+      {live.state === "none" && mayEdit.value && <Begin />}
+      {live.document && <Staining live={live} />}
+      <CellCard />
+      {live.document && page.preferences.value.cells && <CellsShown />}
       {live.document && <Evidence document={live.document} />}
       {live.document && mayEdit.value && (
         <section aria-label="Otherwise">
-          {score.thresholds && (
+          {thresholds.value && (
             <details class="fold" data-testid="thresholds-fold">
               <summary>
                 <h3>Thresholds</h3>
-                {score.changed && <span class="tag qc">what-if</span>}
+                {thresholdsChanged.value && <span class="tag qc">what-if</span>}
               </summary>
               <ThresholdSliders
-                thresholds={score.thresholds}
-                changed={score.changed}
+                thresholds={thresholds.value}
+                changed={thresholdsChanged.value}
                 disabled={false}
-                onChange={score.setThresholds}
+                onChange={setThresholds}
               />
             </details>
           )}
@@ -70,7 +64,7 @@ export function ScorePanel({ score, cells }: ScorePanelProps) {
             <summary>
               <h3>Protocol</h3>
             </summary>
-            <Begin score={score} />
+            <Begin />
           </details>
         </section>
       )}
@@ -79,8 +73,8 @@ export function ScorePanel({ score, cells }: ScorePanelProps) {
 }
 
 /** How far the newest change has got. */
-function Following({ live, score }: { live: LiveScore; score: Score }) {
-  const { progress } = score;
+function Following({ live }: { live: LiveScore }) {
+  const progress = her2.scoreProgress.value;
   if (live.state === "failed") {
     return (
       <p class="problem" role="alert" data-testid="score-problem">
@@ -98,13 +92,13 @@ function Following({ live, score }: { live: LiveScore; score: Score }) {
 }
 
 /** What only a person sees or knows; it goes into the slide's reports. */
-function Staining({ live, score }: { live: LiveScore; score: Score }) {
+function Staining({ live }: { live: LiveScore }) {
   // ticked at once, before the service has taken it
   const [obscures, setObscures] = useState(live.cytoplasm_obscures);
   useEffect(() => setObscures(live.cytoplasm_obscures), [live.cytoplasm_obscures]);
   function say(cytoplasm_obscures: boolean): void {
     setObscures(cytoplasm_obscures);
-    score.say({ cytoplasm_obscures }).catch((error: Error) => {
+    changeScore({ cytoplasm_obscures }).catch((error: Error) => {
       setObscures(live.cytoplasm_obscures);
       notify(error.message, "bad");
     });
@@ -112,13 +106,14 @@ function Staining({ live, score }: { live: LiveScore; score: Score }) {
   return (
     <section aria-label="Staining">
       <Cytoplasm obscures={obscures} disabled={!mayEdit.value} onChange={say} />
-      {mayEdit.value && <IshPanel live={live} score={score} />}
+      {mayEdit.value && <IshPanel live={live} />}
     </section>
   );
 }
 
-function Begin({ score }: { score: Score }) {
-  const { live, busy } = score;
+function Begin() {
+  const live = her2.live.value;
+  const busy = her2.scoreBusy.value;
   const [choice, setChoice] = useState(choiceOf(live));
   const begun = live !== null && live.state !== "none";
   const now = choiceOf(live);
@@ -135,7 +130,7 @@ function Begin({ score }: { score: Score }) {
         class={begun ? "wide" : "primary wide"}
         disabled={busy || (as && live.state !== "failed")}
         data-testid="score-begin"
-        onClick={() => score.begin(choice)}
+        onClick={() => void tryScore(choice)}
       >
         {begun ? "Score by this protocol" : "Begin scoring"}
       </button>
@@ -143,9 +138,10 @@ function Begin({ score }: { score: Score }) {
   );
 }
 
-function CellsShown({ cells }: { cells: Cells }) {
-  const { far, total, chosen, state } = cells;
-  const shown = cells.cells.length;
+function CellsShown() {
+  const inView = her2.cells.value;
+  const { far, total, state } = inView;
+  const shown = inView.cells.length;
   const known = state === "read" && !far;
   return (
     <p
@@ -154,8 +150,8 @@ function CellsShown({ cells }: { cells: Cells }) {
       data-state={state}
       {...(known && { "data-shown": shown, "data-total": total })}
     >
-      {seenWords(cells)}
-      {known && shown > 0 && mayEdit.value && !chosen && " Click one to leave it out or name its class."}
+      {inViewWords(inView)}
+      {known && shown > 0 && mayEdit.value && !her2.chosen.value && " Click one to leave it out or name its class."}
     </p>
   );
 }

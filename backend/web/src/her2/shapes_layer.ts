@@ -14,7 +14,7 @@ export interface Shapes {
   regions: readonly RegionFeature[];
   selected: string | null;
   /** The outline being drawn: its corners and where the pointer is. */
-  draft: { kind: RegionKind; points: readonly Point[]; pointer: Point | null } | null;
+  outline: { kind: RegionKind; points: readonly Point[]; pointer: Point | null } | null;
   cells: readonly Cell[];
   chosen: Cell | null;
 }
@@ -22,7 +22,7 @@ export interface Shapes {
 export const NO_SHAPES: Shapes = {
   regions: [],
   selected: null,
-  draft: null,
+  outline: null,
   cells: [],
   chosen: null,
 };
@@ -67,7 +67,7 @@ export function createShapesLayer(canvas: HTMLCanvasElement, viewer: SlideViewer
     }
   }
 
-  function drawDraft({ kind, points, pointer }: NonNullable<Shapes["draft"]>): void {
+  function drawOutline({ kind, points, pointer }: NonNullable<Shapes["outline"]>): void {
     const { colour, dash } = REGION_LINES[kind];
     const line = new Path2D();
     const corners = pointer ? [...points, pointer] : points;
@@ -122,7 +122,7 @@ export function createShapesLayer(canvas: HTMLCanvasElement, viewer: SlideViewer
     context.lineJoin = "round";
     drawCells();
     drawRegions();
-    if (shapes.draft) drawDraft(shapes.draft);
+    if (shapes.outline) drawOutline(shapes.outline);
   }
 
   const redraw = (): void => {

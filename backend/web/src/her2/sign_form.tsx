@@ -25,7 +25,7 @@ export function SignForm(props: {
   const [password, setPassword] = useState("");
   const [typed, setTyped] = useState<IshDraft | null>(null);
   const [wrong, setWrong] = useState<Wrong>({});
-  const [said, setSaid] = useState("");
+  const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const [unreviewed, setUnreviewed] = useState(false);
   const missing = useMissing(report);
@@ -34,11 +34,11 @@ export function SignForm(props: {
   async function sign(event: Event): Promise<void> {
     event.preventDefault();
     if (!score) {
-      setSaid("Choose your category first.");
+      setProblem("Choose your category first.");
       return;
     }
     setBusy(true);
-    setSaid("");
+    setProblem("");
     setWrong({});
     try {
       const why = differs ? reason : "";
@@ -52,7 +52,7 @@ export function SignForm(props: {
       const { fields = {}, message } = error as ApiError;
       const inFields = Object.keys(fields).some((name) => name in draftOf(null));
       setWrong(fields);
-      setSaid(inFields ? "The hybridisation's fields need another look." : message);
+      setProblem(inFields ? "The hybridisation's fields need another look." : message);
     } finally {
       setPassword("");
       setBusy(false);
@@ -153,9 +153,9 @@ export function SignForm(props: {
         I scored this slide and am responsible for this category. A signed report never changes; it
         can be amended by a new version.
       </p>
-      {said && (
+      {problem && (
         <p class="problem" role="alert" data-testid="sign-error">
-          {said}
+          {problem}
         </p>
       )}
     </form>

@@ -28,8 +28,8 @@ export function moved(all: Thresholds, name: ThresholdName, value: number): Thre
   const place = ladder.indexOf(name);
   const [least, most] = RANGE[name];
   const above = ladder.length - 1 - place;
-  const kept = Math.min(Math.max(value, least + place * STEP), most - above * STEP);
-  const result = { ...all, [name]: rounded(kept) };
+  const clamped = Math.min(Math.max(value, least + place * STEP), most - above * STEP);
+  const result = { ...all, [name]: rounded(clamped) };
   for (let i = place + 1; i < ladder.length; i += 1) {
     const lower = result[ladder[i - 1]!];
     result[ladder[i]!] = rounded(Math.max(result[ladder[i]!], lower + STEP));

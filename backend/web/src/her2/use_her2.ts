@@ -1,114 +1,111 @@
 /** The hook behind the tabs on HER2: what a click on the slide means there, and what is drawn. */
 
+import { computed, effect } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
+import type { RegionFeature, RegionKind } from "../api/types";
 import type { Point } from "../masks/mask";
-import type { Slide } from "../api/types";
-import { bench, mayEdit, page } from "../store";
+import { bench, her2, mayEdit, page } from "../store";
+import type { SlideViewer } from "../viewer/viewer";
+import { pickCell, useCells } from "./cells";
 import { boundsOf, cornersOf, regionAt } from "./polygon";
-import { usePointer } from "./use_pointer";
-import { createShapesLayer, type ShapesLayer } from "./shapes_layer";
-import type { Cell, RegionFeature, RegionKind } from "../api/types";
-import { useCells, type Cells } from "./use_cells";
-import { useRegions, type Regions } from "./use_regions";
-import { useScore, type Score } from "./use_score";
-
-export interface Her2 {
-  regions: Regions;
-  score: Score;
-  cells: Cells;
-  onPoint: (at: Point) => void;
-  onField: (kind: RegionKind) => void;
-  onShow: (region: RegionFeature) => void;
-}
+import {
+  addCorner,
+  addOutline,
+  finishOutline,
+  followRegions,
+  regions,
+  selectedRegion,
+  selectRegion,
+} from "./regions";
+import { followScore } from "./score";
+import { createShapesLayer, NO_SHAPES, type Shapes } from "./shapes_layer";
 
 /** Room around a region when it is shown, as a share of its size. */
 const MARGIN = 0.15;
-const NO_CELLS: Cell[] = [];
 
-export function useHer2(
-  slide: Slide,
-  canvas: RefObject<HTMLCanvasElement | null>,
-): Her2 {
-  const tab = bench.tab.value;
+/** The outline being drawn, while its tab is in front. */
+const drawing = computed(() => (bench.tab.value === "regions" ? her2.outline.value : null));
+
+const shapes = computed<Shapes>(() => {
+  const inFront = bench.tab.value === "regions";
+  if (bench.peeking.value) return NO_SHAPES;
+  return {
+    regions: inFront || page.preferences.value.regions ? regions.value : [],
+    selected: inFront ? (selectedRegion.value?.id ?? null) : null,
+    outline: drawing.value && { ...drawing.value, pointer: her2.pointer.value },
+    cells: her2.cells.value.cells,
+    chosen: her2.chosen.value,
+  };
+});
+
+export function useHer2(slideId: string, canvas: RefObject<HTMLCanvasElement | null>): void {
   const viewer = bench.viewer.value;
-  const peeking = bench.peeking.value;
-  const { regions: regionsShown, cells: cellsShown } = page.preferences.value;
-  const regions = useRegions(slide);
-  const score = useScore(slide.id);
-  const scored = score.live?.document != null;
-  const cells = useCells(
-    slide,
-    viewer,
-    tab === "score" && cellsShown && scored,
-    `${score.live?.computed_at} ${score.live?.state === "failed"}`,
-  );
-  const drawing = tab === "regions" ? regions.draft : null;
-  const pointer = usePointer(viewer, drawing !== null);
-
-  const layer = useRef<ShapesLayer | null>(null);
+  const pointed = drawing.value !== null;
+  useEffect(() => {
+    const stops = [followRegions(slideId), followScore(slideId)];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }, [slideId]);
+  useCells();
   useEffect(() => {
     if (!viewer) return undefined;
-    const made = createShapesLayer(canvas.current!, viewer);
-    layer.current = made;
+    const layer = createShapesLayer(canvas.current!, viewer);
+    const stop = effect(() => layer.show(shapes.value));
+    viewer.setDoubleClick(() => {
+      const { value: outline } = drawing;
+      if (outline && outline.points.length >= 3) finishOutline();
+      return outline !== null;
+    });
     return () => {
-      layer.current = null;
-      made.destroy();
+      stop();
+      layer.destroy();
     };
   }, [viewer, canvas]);
-  const selected = tab === "regions" ? (regions.selected?.id ?? null) : null;
-  const shown = !peeking && (regionsShown || tab === "regions");
-  useEffect(() => {
-    layer.current?.show({
-      regions: shown ? regions.features : [],
-      selected,
-      draft: drawing && !peeking ? { ...drawing, pointer } : null,
-      cells: peeking ? NO_CELLS : cells.cells,
-      chosen: peeking ? null : cells.chosen,
-    });
-  }, [
-    viewer,
-    regions.features,
-    shown,
-    selected,
-    drawing,
-    pointer,
-    peeking,
-    cells.cells,
-    cells.chosen,
-  ]);
+  useEffect(() => (viewer && pointed ? followPointer(viewer) : undefined), [viewer, pointed]);
+}
 
-  const latest = useRef({ drawing, regions });
-  latest.current = { drawing, regions };
-  useEffect(() => {
-    viewer?.setDoubleClick(() => {
-      const { drawing: now, regions: kept } = latest.current;
-      if (now && now.points.length >= 3) kept.finish();
-      return now !== null;
-    });
-  }, [viewer]);
-
-  return {
-    regions,
-    score,
-    cells,
-    onPoint(at) {
-      if (drawing) regions.corner(at, viewer!.scale());
-      else if (tab === "regions") regions.select(regionAt(regions.features, at)?.id ?? null);
-      else if (tab === "score") cells.pick(at);
-    },
-    onField(kind) {
-      if (viewer && mayEdit.value) regions.add(kind, cornersOf(viewer.field()));
-    },
-    onShow(region) {
-      const box = boundsOf(region);
-      const room = MARGIN * Math.max(box.width, box.height);
-      viewer?.fit({
-        x: box.x - room,
-        y: box.y - room,
-        width: box.width + 2 * room,
-        height: box.height + 2 * room,
-      });
-    },
+/** Know where the pointer is on the slide. Returns the stop. */
+function followPointer(viewer: SlideViewer): () => void {
+  const { element } = viewer;
+  const moved = (event: PointerEvent): void => {
+    const box = element.getBoundingClientRect();
+    const at = { x: event.clientX - box.left, y: event.clientY - box.top };
+    her2.pointer.value = viewer.toSlide(at);
   };
+  const left = (): void => void (her2.pointer.value = null);
+  element.addEventListener("pointermove", moved);
+  element.addEventListener("pointerleave", left);
+  element.style.cursor = "crosshair";
+  return () => {
+    element.removeEventListener("pointermove", moved);
+    element.removeEventListener("pointerleave", left);
+    element.style.cursor = "";
+    left();
+  };
+}
+
+/** A click on the slide while a tab on HER2 is in front. */
+export function clickSlide(at: Point): void {
+  if (drawing.value) addCorner(at);
+  else if (bench.tab.value === "regions") selectRegion(regionAt(regions.value, at)?.id ?? null);
+  else if (bench.tab.value === "score") pickCell(at);
+}
+
+/** Outline what the viewer shows now: drawing without a pointer. */
+export function outlineViewport(kind: RegionKind): void {
+  const viewer = bench.viewer.value;
+  if (viewer && mayEdit.value) void addOutline(kind, cornersOf(viewer.viewport()));
+}
+
+export function showRegion(region: RegionFeature): void {
+  const { x, y, width, height } = boundsOf(region);
+  const room = MARGIN * Math.max(width, height);
+  bench.viewer.value?.fit({
+    x: x - room,
+    y: y - room,
+    width: width + 2 * room,
+    height: height + 2 * room,
+  });
 }

@@ -2,7 +2,7 @@
 
 import type { IshField } from "./ish";
 import type { Label, RegionKind, ReportState } from "../api/types";
-import type { Cells } from "./use_cells";
+import type { CellsInView } from "./cells";
 
 export const REGION_KINDS: readonly RegionKind[] = ["tumour", "exclude", "artefact"];
 export const REGION_WORDS: Record<RegionKind, string> = {
@@ -156,14 +156,14 @@ const SCORE_COLOURS: Record<string, string> = {
 export const scoreColour = (score: string): string => SCORE_COLOURS[score] ?? "#8b969d";
 
 /** How many cells the view holds; no number before it is known. */
-export function seenWords(seen: Pick<Cells, "cells" | "total" | "far" | "state">): string {
-  const shown = seen.cells.length;
-  if (seen.far) return "Zoom in to see the cells.";
-  if (seen.state === "reading") return "Reading the cells in view…";
-  if (seen.state === "failed") return "The cells in view could not be read.";
+export function inViewWords({ cells, total, far, state }: CellsInView): string {
+  const shown = cells.length;
+  if (far) return "Zoom in to see the cells.";
+  if (state === "reading") return "Reading the cells in view…";
+  if (state === "failed") return "The cells in view could not be read.";
   if (shown === 0) return "No cells in view.";
-  if (shown < seen.total) {
-    return `${shown.toLocaleString("en")} of ${seen.total.toLocaleString("en")} cells in view; zoom in for all.`;
+  if (shown < total) {
+    return `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} cells in view; zoom in for all.`;
   }
   return `${shown.toLocaleString("en")} ${shown === 1 ? "cell" : "cells"} in view.`;
 }

@@ -3,7 +3,6 @@
 import { accept, closePatch, next, save, skip } from "../editing/queue";
 import { revisionShortcuts } from "../editing/use_revisions";
 import { cellShortcuts, regionShortcuts } from "../her2/keys";
-import type { Her2 } from "../her2/use_her2";
 import type { Shortcut } from "../shell/shortcuts";
 import { TAB_WORDS, TABS } from "../shell/tabs";
 import { bench, inHand, mayEdit, page, setPreferences } from "../store";
@@ -11,11 +10,11 @@ import { nextDiameter } from "../viewer/painting";
 import { zoomIn, zoomOut } from "../viewer/viewer_controls";
 
 /** All keys as they are now: those of the tab in front come first. */
-export function shortcutsNow(her2: Her2): Shortcut[] {
+export function shortcutsNow(): Shortcut[] {
   const tab = bench.tab.value;
   return [
-    ...(tab === "regions" && mayEdit.value ? regionShortcuts(her2.regions) : []),
-    ...(tab === "score" ? cellShortcuts(her2.cells) : []),
+    ...(tab === "regions" && mayEdit.value ? regionShortcuts() : []),
+    ...(tab === "score" ? cellShortcuts() : []),
     ...(inHand.value ? revisionShortcuts() : []),
     ...benchShortcuts(),
     ...TABS.map((name, number) => ({

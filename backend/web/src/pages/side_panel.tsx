@@ -4,15 +4,11 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Tabs } from "../shell/tabs";
 import { bench } from "../store";
-import type { Shortcut } from "../shell/shortcuts";
+import { shortcutsNow } from "./bench_keys";
 
-export function SidePanel(props: {
-  /** The keys as they are now. */
-  shortcuts: () => Shortcut[];
-  children: ComponentChildren;
-}) {
+export function SidePanel(props: { children: ComponentChildren }) {
   const tab = bench.tab.value;
-  const shortcuts = bench.helpShown.value ? props.shortcuts() : null;
+  const shortcuts = bench.helpShown.value ? shortcutsNow() : null;
   return (
     <div class="side">
       <Tabs />

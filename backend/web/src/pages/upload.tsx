@@ -11,7 +11,7 @@ import {
   STALE_TOKEN,
 } from "../api/client";
 import { notify } from "../shell/notices";
-import type { Problem } from "../api/types";
+import type { Problem, UploadOut } from "../api/types";
 
 const CHUNK_BYTES = 8 * 1024 * 1024;
 
@@ -25,11 +25,6 @@ interface Item {
   /** Sending it again may help: the content itself was not refused. */
   retry: boolean;
   upload: Upload;
-}
-
-interface Duplicate {
-  detail: string;
-  kept: unknown[];
 }
 
 let number = 0;
@@ -65,10 +60,10 @@ function whyFailed(error: Error): string {
 /** Says what came of the words of a file that was here already, if the service can be asked. */
 async function tellDuplicate(upload: Upload): Promise<void> {
   const id = upload.url?.split("/").pop() ?? "";
-  const found = await json<{ duplicate: Duplicate | null }>(`uploads/${id}`).catch(() => undefined);
-  const said = "This file is here already: no second slide was made.";
-  const lost = found?.duplicate?.kept.length !== 0;
-  notify(found?.duplicate?.detail ?? said, lost ? "bad" : "info");
+  const answer = await json<UploadOut>(`uploads/${id}`).catch(() => undefined);
+  const known = "This file is here already: no second slide was made.";
+  const lost = answer?.duplicate?.kept.length !== 0;
+  notify(answer?.duplicate?.detail ?? known, lost ? "bad" : "info");
 }
 
 /** `onSlide` gets the new slide's id, or "" when the service did not say it (a resumed end). */

@@ -12,9 +12,8 @@ import { useRevisions } from "../editing/use_revisions";
 import { RegionsPanel } from "../her2/regions_panel";
 import { ReportPanel } from "../her2/report_panel";
 import { ScorePanel } from "../her2/score_panel";
-import { useHer2 } from "../her2/use_her2";
+import { clickSlide, useHer2 } from "../her2/use_her2";
 import { reloadLearning } from "../learning/learning";
-import type { Point } from "../masks/mask";
 import { notify } from "../shell/notices";
 import { listenToKeys, releaseFocus } from "../shell/shortcuts";
 import { activeModel, bench, inHand, page } from "../store";
@@ -32,20 +31,16 @@ export function Workbench({ slide }: { slide: Slide }) {
   const map = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const shapes = useRef<HTMLCanvasElement>(null);
-  const onPoint = useRef<(at: Point) => void>(() => undefined);
 
   useOpenPatch();
   useRevisions();
   useActivity(inHand.value);
-  useStage(host, map, canvas, slide.id, onPoint);
-  const her2 = useHer2(slide, shapes);
-  onPoint.current = her2.onPoint;
+  useStage(host, map, canvas, slide.id, clickSlide);
+  useHer2(slide.id, shapes);
   usePatches(slide.id);
   useChanges();
 
-  const keys = useRef(her2);
-  keys.current = her2;
-  useEffect(() => listenToKeys(() => shortcutsNow(keys.current)), []);
+  useEffect(() => listenToKeys(shortcutsNow), []);
 
   const tab = bench.tab.value;
   return (
@@ -69,14 +64,12 @@ export function Workbench({ slide }: { slide: Slide }) {
         <LayersPanel />
         <ViewerControls />
       </div>
-      <SidePanel shortcuts={() => shortcutsNow(her2)}>
+      <SidePanel>
         {tab === "patch" && <EditorPanel />}
-        {tab === "regions" && (
-          <RegionsPanel regions={her2.regions} onField={her2.onField} onShow={her2.onShow} />
-        )}
-        {tab === "score" && <ScorePanel score={her2.score} cells={her2.cells} />}
+        {tab === "regions" && <RegionsPanel />}
+        {tab === "score" && <ScorePanel />}
         <Visited shown={tab === "report"}>
-          <ReportPanel slide={slide.id} live={her2.score.live} />
+          <ReportPanel slide={slide.id} />
         </Visited>
       </SidePanel>
     </main>

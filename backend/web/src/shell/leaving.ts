@@ -8,7 +8,7 @@ export interface LeftBehind {
   /** Why saving is no way out; empty if it is one. */
   undecided: string;
   /** Whether this browser keeps the strokes. */
-  kept: boolean;
+  stored: boolean;
   /** Save; the sentence why that did not work, or null. */
   save(): Promise<string | null>;
 }
@@ -33,7 +33,7 @@ export function mayLeave(): Promise<boolean> {
 async function ask(): Promise<boolean> {
   const left = await leftBehind();
   if (!left) return true;
-  const stays = left.kept
+  const stays = left.stored
     ? "Without saving they stay in this browser only, marked on the slide and in the list of slides."
     : "This browser keeps no copy: without saving they are lost when this page is closed.";
   const answer = await choose({

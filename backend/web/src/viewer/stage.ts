@@ -37,7 +37,7 @@ export function useStage(
   map: RefObject<HTMLDivElement | null>,
   canvas: RefObject<HTMLCanvasElement | null>,
   slideId: string,
-  onPoint: RefObject<(at: Point) => void>,
+  onPoint: (at: Point) => void,
 ): void {
   useEffect(() => {
     const element = host.current!;
@@ -53,7 +53,7 @@ export function useStage(
     const painting = createPainting(element, layer);
     viewer.setHeld(painting.holds);
     viewer.onMove(() => (bench.scale.value = viewer.scale()));
-    viewer.onClick((at) => (bench.tab.value === "patch" ? openAt(at) : onPoint.current?.(at)));
+    viewer.onClick((at) => (bench.tab.value === "patch" ? openAt(at) : onPoint(at)));
     const stops = [
       effect(() => {
         modelId.value; // another version may be the shown one from now on

@@ -35,7 +35,7 @@ export interface SlideViewer {
   /** CSS px per level-0 px. */
   scale(): number;
   /** What is seen now, in level-0 px; parts may lie outside the slide. */
-  field(): Box0;
+  viewport(): Box0;
   fit(box0: Box0, immediately?: boolean): void;
   zoomBy(factor: number): void;
   home(): void;
@@ -56,7 +56,7 @@ export function createViewer(
   element: HTMLElement,
   map: HTMLElement,
   slide: string,
-  hear: { opened: () => void; failed: (message: string) => void },
+  on: { opened: () => void; failed: (message: string) => void },
 ): SlideViewer {
   const osd = OpenSeadragon({
     element,
@@ -147,9 +147,9 @@ export function createViewer(
     // the small map shows the slide alone: overlays would only cover it, and cost tiles
     osd.navigator.addTiledImage = () => undefined;
     show();
-    hear.opened();
+    on.opened();
   });
-  osd.addHandler("open-failed", () => hear.failed("The slide's tiles can't be read."));
+  osd.addHandler("open-failed", () => on.failed("The slide's tiles can't be read."));
   // past the slide's own resolution its pixels are shown as they are, not smeared
   osd.addHandler("zoom", () => {
     const zoom = base()?.viewportToImageZoom(osd.viewport.getZoom()) ?? 1;
@@ -187,7 +187,7 @@ export function createViewer(
     scale() {
       return base()?.viewportToImageZoom(osd.viewport.getZoom(true)) ?? 0;
     },
-    field() {
+    viewport() {
       const start = viewer.toSlide({ x: 0, y: 0 });
       const end = viewer.toSlide({ x: element.clientWidth, y: element.clientHeight });
       return { x: start.x, y: start.y, width: end.x - start.x, height: end.y - start.y };
