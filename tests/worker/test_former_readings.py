@@ -1,6 +1,7 @@
 """Slides that were read before files were turned upright: changed for good, or not at all."""
 
 import numpy as np
+import pytest
 import pyvips
 from sqlalchemy import select, update
 
@@ -45,6 +46,23 @@ def with_another_size(service: Service, slide: dict) -> dict:
 
 def tile(service: Service, slide: dict) -> np.ndarray:
     return decoded(service.client.get(f"/slides/{slide['id']}_files/9/0_0.png"))
+
+
+@pytest.mark.parametrize("place", ["_files/9/0_0.png", "/thumbnail.jpeg"])
+def test_a_browsers_picture_of_the_former_reading_is_not_the_present_one(
+    service: Service, place: str
+) -> None:
+    slide = read_formerly(service)
+    address = f"/slides/{slide['id']}{place}"
+    former = service.client.get(address)
+    known = {"If-None-Match": former.headers["ETag"]}
+    assert service.client.get(address, headers=known).status_code == 304
+    with_another_size(service, slide)
+    present = service.client.get(address, headers=known)
+    assert present.status_code == 200
+    assert present.content != former.content
+    for answer in (former, present):
+        assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
 def test_a_slide_that_nobody_worked_on_is_read_anew(service: Service) -> None:

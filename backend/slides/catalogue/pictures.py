@@ -1,11 +1,11 @@
-"""Pixels on their way to a browser: encoded, and named so that they are asked for only once."""
+"""Pixels on their way to a browser: encoded, and named so that they are sent only once."""
 
 import io
 
 from fastapi import Request, Response
 from PIL import Image
 
-from backend.kit.conditional import FOR_EVER
+from backend.kit.conditional import REVALIDATE, state_etag
 from backend.slides.catalogue.overview import fitting, read_over_gaps, read_overview
 from backend.slides.catalogue.tables import Slide
 from backend.slides.reading.reader import RegionUnreadable, Rgb, SlideReader
@@ -16,7 +16,20 @@ THUMBNAIL_PX = 512
 
 
 def etag_of(slide: Slide, *place: object) -> str:
-    return '"' + "-".join([slide.sha256[:32], *map(str, place)]) + '"'
+    """Return the ETag of a place of a slide, as the slide is read now.
+
+    A slide may be read anew (upright, from its bounds, in its profile's colours): its addresses
+    stay, so a browser asks each time whether its picture is still the one.
+    """
+    reading = (
+        slide.derived_key,
+        slide.width,
+        slide.height,
+        slide.counts_from_bounds,
+        slide.colours_are_srgb,
+        slide.damaged_tiles,
+    )
+    return state_etag(slide.sha256, reading, *place)
 
 
 def known(request: Request, etag: str) -> bool:
@@ -26,7 +39,7 @@ def known(request: Request, etag: str) -> bool:
 
 
 def not_modified(etag: str) -> Response:
-    return Response(status_code=304, headers={"ETag": etag, "Cache-Control": FOR_EVER})
+    return Response(status_code=304, headers={"ETag": etag, "Cache-Control": REVALIDATE})
 
 
 def picture(pixels: Rgb, tile_format: str, etag: str) -> Response:
@@ -39,7 +52,7 @@ def picture(pixels: Rgb, tile_format: str, etag: str) -> Response:
     return Response(
         buffer.getvalue(),
         media_type="image/png" if tile_format == "png" else "image/jpeg",
-        headers={"ETag": etag, "Cache-Control": FOR_EVER},
+        headers={"ETag": etag, "Cache-Control": REVALIDATE},
     )
 
 

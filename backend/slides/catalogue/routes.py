@@ -66,7 +66,7 @@ def tile(
     row: int,
     tile_format: Literal["jpeg", "jpg", "png"],
 ) -> Response:
-    """Return a Deep Zoom tile; browsers may keep it for ever."""
+    """Return a Deep Zoom tile; browsers keep it, and ask whether it is still the one."""
     slide, width, height = service.visible(session, slide_id)
     box = tile_box(width, height, level, col, row)
     kind = "png" if tile_format == "png" else "jpeg"
