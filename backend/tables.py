@@ -10,6 +10,7 @@ from backend.learning.annotations.tables import Annotation, AnnotationProposal
 from backend.learning.label_issues.tables import LabelAudit, LabelIssue, LabelJudgement
 from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.predictions.tables import PatchPrediction, Prediction, PredictionShard
+from backend.learning.queue.tables import PatchInfluence
 from backend.learning.review.tables import Review
 from backend.learning.rounds.tables import Round, RoundCurve, RoundPatch
 from backend.people.audit.tables import AuditEntry
@@ -20,7 +21,7 @@ from backend.people.users.tables import (
     User,
 )
 from backend.slides.catalogue.tables import Slide
-from backend.slides.patches.tables import AnalysisGrid, Patch, PatchInfluence
+from backend.slides.patches.tables import AnalysisGrid, Patch
 from backend.slides.uploads.tables import Upload
 
 __all__ = [

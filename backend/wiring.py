@@ -17,8 +17,11 @@ from backend.learning.annotations import routes as annotations
 from backend.learning.label_issues import course as audit_course
 from backend.learning.label_issues import routes as label_issues
 from backend.learning.model_versions import routes as model_versions
+from backend.learning.patch_views import routes as patches
+from backend.learning.predictions import failures as prediction_failures
 from backend.learning.predictions import routes as predictions
 from backend.learning.predictions import service as prediction_service
+from backend.learning.queue import routes as queue
 from backend.learning.review import routes as review
 from backend.learning.rounds import course as round_course
 from backend.learning.rounds import routes as rounds
@@ -27,7 +30,6 @@ from backend.people.accounts import routes as auth
 from backend.people.audit import routes as audit
 from backend.slides.catalogue import routes as slides
 from backend.slides.catalogue import service as slide_service
-from backend.slides.patches import routes as patches
 from backend.slides.uploads import routes as uploads
 
 ROUTES = (
@@ -37,6 +39,7 @@ ROUTES = (
     slides,
     regions,
     patches,
+    queue,
     annotations,
     annotations_geojson,
     exports,
@@ -57,6 +60,8 @@ ROUTES = (
 LISTENERS = (
     # another model predicts: every slide is seen again
     prediction_service,
+    # a slide is shown: why it has no proposals
+    prediction_failures,
     # a mask, a verdict on one, regions or a whole prediction: the slide's live score follows
     score_changes,
     # a mask: perhaps enough for the next round

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.her2.regions import service as regions
-from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
+from backend.slides.patches import service as patches
 from backend.slides.reading import tiff
 from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.reader import OpenSlideReader, open_slide, slide_path
@@ -82,7 +82,7 @@ def work_rests_on(ctx: JobContext, slide: Slide) -> bool:
         return False
     with ctx.reading() as session:
         drawn = session.scalar(regions.revisions(slide.id).limit(1))
-        return drawn is not None or slides.is_annotated(session, slide.id)
+        return drawn is not None or patches.is_annotated(session, slide.id)
 
 
 def as_before(ctx: JobContext, slide: Slide) -> Opened:

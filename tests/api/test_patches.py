@@ -5,10 +5,10 @@ import base64
 import numpy as np
 import pytest
 
+from backend.learning.predictions.pictures import HALF
 from backend.people.users.tables import Role
 from backend.slides.catalogue import service as slides
 from backend.slides.patches.grid import patch_region
-from backend.slides.patches.pictures import HALF
 from backend.slides.reading.reader import open_slide
 from tests.conftest import Service
 from tests.support.ready import (

@@ -6,9 +6,9 @@ import pytest
 
 from backend.her2.scores.tables import LiveScore, ScoreState
 from backend.kit.db.base import now
+from backend.learning.queue import influence
+from backend.learning.queue.influence import Weighed
 from backend.people.users.tables import Role
-from backend.slides.patches import influence
-from backend.slides.patches.influence import Weighed
 from tests.api.test_queue import ask, expire, ranked, taken
 from tests.conftest import Service
 from tests.support.ready import code, patches_of, predicted_slide, put, some_mask

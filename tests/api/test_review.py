@@ -7,7 +7,7 @@ from sqlalchemy import select
 from backend.kit.db.base import now
 from backend.learning.review.tables import Review
 from backend.people.users.tables import Role, User
-from backend.slides.patches.queue import free_expired
+from backend.slides.patches.leases import free_expired
 from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
 from tests.support.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask

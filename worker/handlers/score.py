@@ -8,9 +8,9 @@ from backend.her2.scores import service as scores
 from backend.her2.scores.service import Outdated
 from backend.her2.scores.statements import Statements
 from backend.her2.scores.tables import LiveScore
+from backend.learning.queue import influence as influences
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
-from backend.slides.patches import influence as influences
 from models.her2.flags import Flag
 from models.her2.protocols import Protocol
 from models.her2.slide_score import canonical

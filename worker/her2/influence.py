@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.learning.queue.influence import Weighed
 from backend.slides.patches.grid import (
     PATCH_PX,
     Measured,
     grid_shape,
     scale,
 )
-from backend.slides.patches.influence import Weighed
 from models.her2.cells import Cells
 from models.her2.influence import Turn, doubt, influence, turns
 from models.her2.protocols import Protocol

@@ -22,13 +22,15 @@ from backend.learning.annotations.masks import Mask
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.predictions import service as predictions
+from backend.learning.predictions.pictures import proposal_of
 from backend.learning.predictions.tables import PatchPrediction, Prediction
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import in_grid_order
+from backend.slides.patches import service as patches
 from backend.slides.patches.grid import PATCH_PX
-from backend.slides.patches.pictures import png, proposal_of
+from backend.slides.patches.pictures import png
 from backend.slides.patches.tables import Patch
 
 
@@ -133,7 +135,7 @@ def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Conten
     slide, _, _ = slides.visible(session, slide_id)
     prediction = predictions.shown(session, slide_id) if with_proposals else None
     version = model_versions.get(session, prediction.model_version_id) if prediction else None
-    if not slides.is_annotated(session, slide_id) and prediction is None:
+    if not patches.is_annotated(session, slide_id) and prediction is None:
         raise NothingToExport(
             "Nobody has annotated a patch of this slide yet"
             + (", and no model version has seen it." if with_proposals else ".")

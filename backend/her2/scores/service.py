@@ -26,7 +26,9 @@ from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.states import move
 from backend.kit.errors import Conflict, Unprocessable
+from backend.kit.facts import on
 from backend.kit.storage.blobs import Blobs
+from backend.learning.queue.facts import InfluenceWanted
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
@@ -152,6 +154,17 @@ def in_order(thresholds: dict[str, float]) -> None:
             "A stained cell's least share of the membrane must lie between 0 and that of a "
             "complete one, which is at most 1."
         )
+
+
+@on(InfluenceWanted)
+def require_computed(session: Session, settings: Settings, fact: InfluenceWanted) -> None:
+    """Refuse an order by influence where no live score says what matters."""
+    scored = select(LiveScore.id).where(LiveScore.computed_at.is_not(None)).limit(1)
+    if fact.slide_id is None:
+        if session.scalar(scored) is None:
+            raise NoScore("No slide has a live score: ask for one on the slide to work on.")
+    elif session.scalar(scored.where(LiveScore.slide_id == fact.slide_id)) is None:
+        raise NoScore("This slide has no live score: ask for it, and wait until it is computed.")
 
 
 def followed(session: Session, slide_id: str) -> LiveScore:

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from backend.kit.storage.pyramids import Channel
 from backend.learning.annotations.masks import Mask
 from backend.learning.annotations.tables import Annotation, AnnotationProposal
+from backend.learning.predictions import pictures
 from backend.learning.predictions.service import NoPrediction
 from backend.learning.predictions.tables import Prediction
 from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide
-from backend.slides.patches import pictures
 from backend.slides.patches.tables import Patch
 
 MOST_VERSIONS = 8

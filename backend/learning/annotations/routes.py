@@ -28,11 +28,12 @@ from backend.learning.annotations import (
 from backend.learning.annotations.schemas import AnnotationOut, Author, Saved
 from backend.learning.annotations.service import Draft
 from backend.learning.annotations.tables import Annotation, Source
+from backend.learning.patch_views import service as views
+from backend.learning.patch_views.schemas import PatchOut
 from backend.people.users.guards import Pathologist, Viewer
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.patches import service as patches
-from backend.slides.patches.schemas import PatchOut
 
 router = APIRouter(tags=["annotations"])
 SecondsSpent = Annotated[
@@ -103,7 +104,7 @@ def saved(
         annotation, taken_from = written.annotation, written.taken_from
         patch = patches.get(session, annotation.patch_id)
         shown = Saved(
-            patch=PatchOut.of(patches.view(session, patch), user),
+            patch=PatchOut.of(views.view(session, patch), user),
             annotation=AnnotationOut.of(annotation),
             taken_from=taken_from and Author.of(taken_from),
         )

@@ -5,8 +5,8 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from backend.learning.annotations.tables import Annotation, Source
+from backend.learning.patch_views.schemas import PatchOut
 from backend.people.users.tables import User
-from backend.slides.patches.schemas import PatchOut
 from backend.slides.patches.service import Holder
 
 

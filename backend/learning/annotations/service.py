@@ -8,7 +8,6 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
 from backend.kit.conditional import revision_etag
-from backend.kit.db.states import move
 from backend.kit.errors import Conflict, NotFound, PreconditionFailed
 from backend.kit.facts import tell
 from backend.kit.storage.blobs import Blobs
@@ -181,10 +180,7 @@ def same_again(
 def advance(session: Session, patch: Patch) -> None:
     """Count the patch's revision up and take it out of everybody's hands, if it is still ours."""
     base = patch.revision
-    values: dict[str, Any] = {"lease_user_id": None, "lease_until": None, "revision": base + 1}
-    won = move(session, Patch, patch.id, PatchState.ANNOTATED, Patch.revision == base, **values)
-    session.refresh(patch)
-    if won:
+    if patches.advance(session, patch):
         return
     if patch.revision != base:
         raise stale(session, patch)

@@ -16,8 +16,9 @@ from PIL import Image
 from backend.kit.geometry import Region0, SizePx
 from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Channel, Pyramid
+from backend.learning.predictions.pictures import HALF
 from backend.slides.patches.grid import PATCH_PX
-from backend.slides.patches.pictures import HALF, Pixels
+from backend.slides.patches.pictures import Pixels
 
 TOLERANCE = 0.02
 """In powers of two: a tile at the edge is a little stretched, and still of its level."""

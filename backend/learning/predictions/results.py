@@ -139,8 +139,7 @@ def keep(session: Session, prediction_id: str, shard: Shard) -> bool:
             ],
         )
     patches.propose(session, [score.patch_id for score in shard.scores])
-    for patch_id, problem in shard.unreadable.items():
-        session.execute(update(Patch).where(Patch.id == patch_id).values(problem=problem))
+    patches.note_unreadable(session, shard.unreadable)
     return True
 
 

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Header, Response, status
 
 from backend.kit import conditional
 from backend.kit.dependencies import CurrentSettings, WriteSession
+from backend.learning.patch_views import service as views
+from backend.learning.patch_views.schemas import PatchOut
 from backend.learning.review import service
 from backend.learning.review.schemas import Reviewed, ReviewIn, ReviewOut
 from backend.people.users.guards import Pathologist
 from backend.slides.patches import service as patches
-from backend.slides.patches.schemas import PatchOut
 
 router = APIRouter(tags=["annotations"])
 
@@ -39,6 +40,6 @@ def review_patch(
     patch = patches.get(session, patch_id)
     response.headers["ETag"] = conditional.revision_etag(patch.revision)
     return Reviewed(
-        patch=PatchOut.of(patches.view(session, patch), user),
+        patch=PatchOut.of(views.view(session, patch), user),
         review=ReviewOut.model_validate(row),
     )

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.learning.patch_views.schemas import PatchOut
 from backend.learning.review.tables import Verdict
-from backend.slides.patches.schemas import PatchOut
 
 
 class ReviewIn(BaseModel, extra="forbid"):

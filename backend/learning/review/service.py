@@ -2,7 +2,6 @@
 
 from sqlalchemy.orm import Session
 
-from backend.kit.db.states import move
 from backend.kit.errors import Conflict, Forbidden
 from backend.kit.facts import tell
 from backend.learning.annotations import service as annotations
@@ -45,11 +44,8 @@ def review(
     patch = patches.get(session, patch_id)
     if base_revision is not None and base_revision != annotation.revision:
         raise annotations.stale(session, patch)
-    seen = Patch.revision == annotation.revision
-    if not move(session, Patch, patch_id, STATE_OF[verdict], seen):
-        session.refresh(patch)
+    if not patches.judge(session, patch, STATE_OF[verdict], revision=annotation.revision):
         raise NotReviewable(f"The patch is {patch.state}; only an annotated one is reviewed.")
-    session.refresh(patch)
     row = Review(annotation_id=annotation.id, reviewer_id=by.id, verdict=verdict, comment=comment)
     session.add(row)
     session.flush()

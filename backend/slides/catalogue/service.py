@@ -22,7 +22,7 @@ from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import leftovers
 from backend.slides.catalogue.tables import Slide, SlideState
-from backend.slides.patches.tables import Patch
+from backend.slides.patches import service as patches
 from backend.slides.reading.reader import open_slides, slide_path
 
 JOBS_OF_A_SLIDE = (JobKind.INGEST, JobKind.PREDICT, JobKind.PREDICT_VIEWPORT)
@@ -181,19 +181,12 @@ def change_pixel_size(session: Session, settings: Settings, slide: Slide, mpp: f
     if slide.state in {SlideState.READY, SlideState.ARCHIVED}:
         if slide.mpp == mpp:
             return
-        if is_annotated(session, slide.id):
+        if patches.is_annotated(session, slide.id):
             raise SlideAnnotated(
                 "The slide has annotations drawn at its present pixel size, so the size stays. "
                 "An administrator may delete the slide and upload it anew."
             )
     ingest_again(session, settings, slide, mpp=mpp)
-
-
-def is_annotated(session: Session, slide_id: str) -> bool:
-    found = session.scalar(
-        select(Patch.id).where(Patch.slide_id == slide_id, Patch.revision > 0).limit(1)
-    )
-    return found is not None
 
 
 def archive(session: Session, slide: Slide, *, archived: bool) -> None:

@@ -1,27 +1,20 @@
-"""Patches as people see them: listed in an order, each with what the model says of it."""
+"""Patches: found by their id, who has them in hand, and what models and people change of them."""
 
-import base64
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, tuple_, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
+from backend.kit.db.states import move
 from backend.kit.errors import NotFound
-from backend.kit.paging import BadCursor
-from backend.learning.predictions import service as predictions
-from backend.learning.predictions.tables import PatchPrediction, Prediction
-from backend.people.users.tables import User
-from backend.slides.patches.tables import Patch, PatchState
+from backend.people.users import service as users
+from backend.slides.patches.tables import Patch, PatchRole, PatchState
 
-Order = Literal["uncertainty", "position"]
-UNRANKED = 2**31 - 1
-UNSCORED = 1e9
-"""Sorts after every -score."""
-LARGEST_KEY = 1e12
+REVIEWED = (PatchState.ANNOTATED, PatchState.RETURNED, PatchState.APPROVED)
+RELEASED: Mapping[str, None] = {"lease_user_id": None, "lease_until": None}
 
 
 class PatchNotFound(NotFound):
@@ -36,18 +29,6 @@ class Holder:
     name: str
 
 
-@dataclass(frozen=True)
-class PatchView:
-    """A patch, what a model version says of it, and the name of that version."""
-
-    patch: Patch
-    scored: PatchPrediction | None
-    prediction: Prediction | None
-    model_name: str | None
-    holder: Holder | None
-    """Who has it in hand now."""
-
-
 def get(session: Session, patch_id: str) -> Patch:
     patch = session.get(Patch, patch_id)
     if patch is None:
@@ -55,25 +36,15 @@ def get(session: Session, patch_id: str) -> Patch:
     return patch
 
 
-def view(session: Session, patch: Patch) -> PatchView:
-    """Add to one patch what the model version says of it whose prediction the slide shows."""
-    found = predictions.of_patch(session, patch.id)
-    holder = holders(session, [patch]).get(patch.id)
-    if found is None:
-        return PatchView(patch, None, None, None, holder)
-    scored, prediction = found
-    name = predictions.model_names(session, [prediction])[prediction.model_version_id]
-    return PatchView(patch, scored, prediction, name, holder)
-
-
 def holders(session: Session, patches: Sequence[Patch]) -> dict[str, Holder]:
     """Return who has each patch in hand now, if anybody has."""
     held = {patch.id: patch.lease_user_id for patch in patches if is_held(patch)}
-    if not held:
-        return {}
-    people = session.execute(select(User.id, User.name).where(User.id.in_(set(held.values()))))
-    by_id = {user_id: Holder(user_id, name) for user_id, name in people}
-    return {patch_id: by_id[user_id] for patch_id, user_id in held.items() if user_id in by_id}
+    names = users.names(session, {user_id for user_id in held.values() if user_id})
+    return {
+        patch_id: Holder(user_id, names[user_id])
+        for patch_id, user_id in held.items()
+        if user_id in names
+    }
 
 
 def is_held(patch: Patch) -> bool:
@@ -81,86 +52,25 @@ def is_held(patch: Patch) -> bool:
     return patch.state == PatchState.IN_ANNOTATION and until is not None and until > now()
 
 
-def listing(
-    session: Session,
-    slide_id: str,
-    *,
-    order: Order,
-    state: PatchState | None,
-    model_version_id: str | None,
-    limit: int,
-    cursor: str | None,
-) -> tuple[list[PatchView], str | None]:
-    """Return a page of a slide's patches: by the queue's rank, or by rows of the grid."""
-    prediction = (
-        predictions.of_version(session, slide_id, model_version_id)
-        if model_version_id
-        else predictions.shown(session, slide_id)
+def is_annotated(session: Session, slide_id: str) -> bool:
+    """Say whether people have drawn on any patch of a slide."""
+    found = session.scalar(
+        select(Patch.id).where(Patch.slide_id == slide_id, Patch.revision > 0).limit(1)
     )
-    scored = and_(
-        PatchPrediction.patch_id == Patch.id,
-        PatchPrediction.prediction_id == (prediction.id if prediction else ""),
+    return found is not None
+
+
+def counts(session: Session, slide_ids: Sequence[str]) -> dict[str, dict[PatchState, int]]:
+    """Return how many patches of each slide are in each state."""
+    found: dict[str, dict[PatchState, int]] = {slide_id: {} for slide_id in slide_ids}
+    rows = session.execute(
+        select(Patch.slide_id, Patch.state, func.count())
+        .where(Patch.slide_id.in_(slide_ids))
+        .group_by(Patch.slide_id, Patch.state)
     )
-    keys = key_of(order)
-    statement = (
-        select(Patch, PatchPrediction, *keys)
-        .outerjoin(PatchPrediction, scored)
-        .where(Patch.slide_id == slide_id)
-    )
-    if state is not None:
-        statement = statement.where(Patch.state == state)
-    if cursor is not None:
-        last = [literal(value) for value in decoded(cursor, len(keys))]
-        statement = statement.where(tuple_(*keys) > tuple_(*last))
-    rows = session.execute(statement.order_by(*keys).limit(limit + 1)).all()
-    names = predictions.model_names(session, [prediction] if prediction else [])
-    name = names[prediction.model_version_id] if prediction else None
-    held = holders(session, [row[0] for row in rows[:limit]])
-    page = [
-        PatchView(
-            row[0],
-            row[1],
-            prediction if row[1] else None,
-            name if row[1] else None,
-            held.get(row[0].id),
-        )
-        for row in rows[:limit]
-    ]
-    more = len(rows) > limit
-    return page, encoded(rows[limit - 1][2:]) if more else None
-
-
-def key_of(order: Order) -> Sequence[ColumnElement[Any]]:
-    """Return the columns that order patches: no two patches of a slide have equal ones."""
-    if order == "position":
-        return Patch.row.expression, Patch.column.expression
-    return (
-        func.coalesce(PatchPrediction.rank, UNRANKED),
-        func.coalesce(-PatchPrediction.score, UNSCORED),
-        Patch.row.expression,
-        Patch.column.expression,
-    )
-
-
-def encoded(key: Sequence[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(list(key)).encode()).decode()
-
-
-def decoded(cursor: str, length: int) -> list[float]:
-    try:
-        key = json.loads(base64.urlsafe_b64decode(cursor))
-    except ValueError:
-        key = None
-    if not isinstance(key, list) or len(key) != length or not all(map(is_number, key)):
-        raise BadCursor("This cursor is not from a list in this order.")
-    return key
-
-
-def is_number(value: object) -> bool:
-    """Say whether it may be compared with a column; the databases know no larger integers."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return abs(value) <= LARGEST_KEY
+    for slide_id, state, number in rows:
+        found[slide_id][state] = number
+    return found
 
 
 def propose(session: Session, patch_ids: Sequence[str]) -> None:
@@ -172,23 +82,32 @@ def propose(session: Session, patch_ids: Sequence[str]) -> None:
     )
 
 
-UNLIKE = 0.5
-"""Distance to the patches shown before, 0 to 1, from which a patch is said to be unlike them."""
+def note_unreadable(session: Session, problems: Mapping[str, dict[str, Any]]) -> None:
+    """Keep why patches' pixels can't be read, by patch."""
+    for patch_id, problem in problems.items():
+        session.execute(update(Patch).where(Patch.id == patch_id).values(problem=problem))
 
 
-def reason_of(scored: PatchPrediction) -> dict[str, Any]:
-    """Return why a patch is shown: the selector's reason, or its figures before the ranking."""
-    share = f"{100 * scored.flagged_fraction:.1f} %"
-    if scored.reason is not None:
-        unlike = scored.reason.get("diversity", 0) >= UNLIKE
-        ending = ", and it is unlike the patches before it" if unlike else ""
-        return scored.reason | {"text": f"The model is in doubt about {share} of it{ending}."}
-    return {
-        "text": (
-            f"The model's networks disagree on {share} of its pixels. "
-            "The slide is still being read, so the order may change."
-        ),
-        "flagged_fraction": scored.flagged_fraction,
-        "entropy": scored.entropy,
-        "score": scored.score,
-    }
+def advance(session: Session, patch: Patch) -> bool:
+    """Count a patch's revision up and take it out of everybody's hands.
+
+    False, and the row as it is now, if it is at another revision or in a state that takes none.
+    """
+    base = patch.revision
+    values = {**RELEASED, "revision": base + 1}
+    won = move(session, Patch, patch.id, PatchState.ANNOTATED, Patch.revision == base, **values)
+    session.refresh(patch)
+    return won
+
+
+def judge(session: Session, patch: Patch, verdict: PatchState, *, revision: int) -> bool:
+    """Approve or return a patch's mask, if it is still the one that was judged."""
+    won = move(session, Patch, patch.id, verdict, Patch.revision == revision)
+    session.refresh(patch)
+    return won
+
+
+def fix_role(session: Session, patch: Patch, role: PatchRole) -> None:
+    """Say for ever what a person's masks of a patch are for."""
+    patch.role = role
+    session.flush()

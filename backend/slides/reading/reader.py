@@ -27,7 +27,6 @@ from backend.kit.geometry import (
 )
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings, get_settings
-from backend.slides.catalogue.tables import Slide
 from backend.slides.reading.bounds import Bounds, bounds_of
 from backend.slides.reading.colour import (
     ProfileUnusable,
@@ -82,6 +81,21 @@ class SlideReader(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class StoredSlide(Protocol):
+    """What is known of a slide whose file is read: a row of the catalogue."""
+
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def derived_key(self) -> str | None: ...
+    @property
+    def counts_from_bounds(self) -> bool: ...
+    @property
+    def colours_are_srgb(self) -> bool: ...
+    @property
+    def damaged_tiles(self) -> list[list[int]]: ...
 
 
 class OpenSlideReader:
@@ -220,14 +234,14 @@ def over_glass(rgba: Rgb) -> Rgb:
     return mixed.astype(np.uint8)
 
 
-def slide_path(slide: Slide, settings: Settings) -> Path:
+def slide_path(slide: StoredSlide, settings: Settings) -> Path:
     """Return the file that is read for a slide: its derived one, else the blob itself."""
     if slide.derived_key:
         return settings.slide_folder / slide.derived_key
     return Blobs(settings.blob_folder).path(slide.sha256)
 
 
-def open_slide(slide: Slide, settings: Settings) -> OpenSlideReader:
+def open_slide(slide: StoredSlide, settings: Settings) -> OpenSlideReader:
     """Open a slide; the caller closes it. Raise SlideUnreadable."""
     return OpenSlideReader(slide_path(slide, settings), **manner(slide))
 
@@ -240,7 +254,7 @@ class Manner(TypedDict):
     damaged: tuple[DamagedTile, ...]
 
 
-def manner(slide: Slide) -> Manner:
+def manner(slide: StoredSlide) -> Manner:
     """Return how a slide's file is read: as it was when it was measured first."""
     return {
         "bounded": slide.counts_from_bounds,
@@ -269,7 +283,7 @@ class OpenSlides:
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[Any, ...], OpenSlideReader] = OrderedDict()
 
-    def of(self, slide: Slide, settings: Settings) -> OpenSlideReader:
+    def of(self, slide: StoredSlide, settings: Settings) -> OpenSlideReader:
         """Return a slide, open. Raise SlideUnreadable."""
         return self.get(slide_path(slide, settings), **manner(slide))
 

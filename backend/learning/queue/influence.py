@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, select
+from sqlalchemy import and_, delete, insert
 from sqlalchemy.orm import Session
 
-from backend.her2.scores.service import NoScore
-from backend.her2.scores.tables import LiveScore
-from backend.slides.patches.tables import Patch, PatchInfluence
+from backend.learning.queue.tables import PatchInfluence
+from backend.slides.patches.tables import Patch
 
 OF_PATCH = and_(
     PatchInfluence.slide_id == Patch.slide_id,
@@ -45,16 +44,6 @@ def replace(session: Session, slide_id: str, patches: Sequence[Weighed]) -> None
     ]
     if rows:
         session.execute(insert(PatchInfluence), rows)
-
-
-def require_scores(session: Session, slide_id: str | None) -> None:
-    """Refuse an order by influence where no live score says what matters."""
-    scored = select(LiveScore.id).where(LiveScore.computed_at.is_not(None)).limit(1)
-    if slide_id is None:
-        if session.scalar(scored) is None:
-            raise NoScore("No slide has a live score: ask for one on the slide to work on.")
-    elif session.scalar(scored.where(LiveScore.slide_id == slide_id)) is None:
-        raise NoScore("This slide has no live score: ask for it, and wait until it is computed.")
 
 
 def reason_of(session: Session, patch: Patch) -> dict[str, Any] | None:

@@ -1,36 +1,35 @@
 """The queue: who gets which patch next. A patch is in one person's hands at a time."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import log
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
-from backend.kit.db.states import move
-from backend.kit.errors import Conflict
+from backend.kit.facts import tell
+from backend.learning.patch_views import service as views
+from backend.learning.patch_views.service import UNRANKED, PatchView
 from backend.learning.predictions import service as predictions
 from backend.learning.predictions.tables import PatchPrediction, Prediction
+from backend.learning.queue import influence
+from backend.learning.queue.facts import InfluenceWanted
+from backend.learning.queue.tables import PatchInfluence
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide, SlideState
-from backend.slides.patches import influence, service
-from backend.slides.patches.service import UNRANKED, PatchView
-from backend.slides.patches.tables import Patch, PatchInfluence, PatchState
+from backend.slides.patches import leases
+from backend.slides.patches.leases import FREE
+from backend.slides.patches.tables import Patch
 
 Strategy = Literal["uncertainty", "entropy", "random", "clinical"]
 MOST_DOUBT = log(2)
 """Entropy of even odds, nats."""
-FREE = (PatchState.UNREVIEWED, PatchState.PROPOSED, PatchState.RETURNED)
 WAITS = (Patch.state.in_(FREE), Patch.problem.is_(None))
 AMONG_EQUALS = (-PatchPrediction.score, Patch.row.expression, Patch.column.expression)
-
-
-class NotSkippable(Conflict):
-    code = "patch_not_skippable"
 
 
 def take_next(
@@ -53,86 +52,16 @@ def take_next(
     if slide_id is not None:
         slides.get(session, slide_id)
     if strategy == "clinical":
-        influence.require_scores(session, slide_id)
-    free_expired(session)
-    left = leave(session, after, user) if after else None
+        tell(session, settings, InfluenceWanted(slide_id))
+    leases.free_expired(session)
+    left = leases.leave(session, after, user) if after else None
     until = now() + timedelta(minutes=settings.patch_lease_minutes)
-    if (held := held_by(session, user, slide_id)) and extend(session, held, user, until):
-        return service.view(session, held)
+    held = leases.held_by(session, user, slide_id)
+    if held and leases.extend(session, held, user, until):
+        return views.view(session, held)
     patch_id = first_waiting(session, slide_id, left, strategy)
-    lease = {"lease_user_id": user.id, "lease_until": until}
-    if patch_id is None or not move(
-        session, Patch, patch_id, PatchState.IN_ANNOTATION, Patch.state.in_(FREE), **lease
-    ):
-        return None
-    return service.view(session, session.get_one(Patch, patch_id, populate_existing=True))
-
-
-def free_expired(session: Session) -> None:
-    """Give back what people leased and forgot; what somebody else gives back now is theirs."""
-    over = (Patch.state == PatchState.IN_ANNOTATION, Patch.lease_until < now())
-    # two who wait for each other's rows would both fail
-    expired = select(Patch).where(*over).with_for_update(skip_locked=True)
-    for patch in session.scalars(expired).all():
-        move(session, Patch, patch.id, waiting(patch), *over, **released())
-
-
-def extend(session: Session, patch: Patch, user: User, until: datetime) -> bool:
-    """Lengthen a lease; False if the person has saved or left the patch in this moment."""
-    still = session.scalar(
-        update(Patch)
-        .where(
-            Patch.id == patch.id,
-            Patch.state == PatchState.IN_ANNOTATION,
-            Patch.lease_user_id == user.id,
-        )
-        .values(lease_until=until)
-        .returning(Patch.id)
-        .execution_options(synchronize_session=False)
-    )
-    session.refresh(patch)
-    return still is not None
-
-
-def waiting(patch: Patch) -> PatchState:
-    """Return the state of a patch that is given back undone.
-
-    One that has a mask was leased to correct what a second person returned: it stays returned.
-    """
-    return PatchState.RETURNED if patch.revision else PatchState.PROPOSED
-
-
-def released() -> dict[str, None]:
-    return {"lease_user_id": None, "lease_until": None}
-
-
-def leave(session: Session, patch_id: str, user: User) -> Patch:
-    """Give a patch back, if it is this person's."""
-    patch = service.get(session, patch_id)
-    mine = and_(Patch.state == PatchState.IN_ANNOTATION, Patch.lease_user_id == user.id)
-    if move(session, Patch, patch_id, waiting(patch), mine, **released()):
-        session.refresh(patch)
-    return patch
-
-
-def skip(session: Session, patch_id: str, *, user: User) -> Patch:
-    """Put a patch aside for good: nobody is offered it again, though it can still be annotated."""
-    patch = service.get(session, patch_id)
-    theirs = and_(Patch.lease_user_id.is_not(None), Patch.lease_user_id != user.id)
-    if not move(session, Patch, patch_id, PatchState.SKIPPED, ~theirs, **released()):
-        raise NotSkippable("Only a patch that waits, or is in your own hands, can be skipped.")
-    session.refresh(patch)
-    return patch
-
-
-def held_by(session: Session, user: User, slide_id: str | None) -> Patch | None:
-    """Return the patch that a person has open: the one taken last."""
-    statement = select(Patch).where(
-        Patch.state == PatchState.IN_ANNOTATION, Patch.lease_user_id == user.id
-    )
-    if slide_id is not None:
-        statement = statement.where(Patch.slide_id == slide_id)
-    return session.scalars(statement.order_by(Patch.lease_until.desc()).limit(1)).first()
+    leased = leases.take(session, patch_id, user, until) if patch_id else None
+    return views.view(session, leased) if leased else None
 
 
 def first_waiting(
@@ -281,5 +210,5 @@ def reason_of(session: Session, view: PatchView, strategy: Strategy) -> dict[str
         )
         told = {"text": text, "entropy": doubt}
     elif told is None and view.scored:
-        told = service.reason_of(view.scored)
+        told = views.reason_of(view.scored)
     return told or {"text": "You have this patch open."}

@@ -1,24 +1,21 @@
-"""Patches and the queue over HTTP."""
+"""Patches over HTTP: listed, and as pictures with what models see in them."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response
 
 from backend.kit import conditional
-from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.kit.dependencies import CurrentSettings, ReadSession
 from backend.kit.paging import Cursor, Limit, Page
-from backend.people.users.guards import Pathologist, Viewer
+from backend.learning.patch_views import service
+from backend.learning.patch_views.schemas import PatchOut
+from backend.learning.patch_views.service import Order
+from backend.learning.predictions import pictures as seen_pictures
+from backend.learning.predictions.pictures import Seen
+from backend.people.users.guards import Viewer
 from backend.slides.catalogue import service as slides
-from backend.slides.patches import pictures, queue, service
-from backend.slides.patches.pictures import Seen
-from backend.slides.patches.queue import Strategy
-from backend.slides.patches.schemas import (
-    LeaseTerm,
-    PatchOut,
-    QueueItem,
-    Reason,
-)
-from backend.slides.patches.service import Order
+from backend.slides.patches import pictures
+from backend.slides.patches import service as patches
 from backend.slides.patches.tables import PatchState
 
 router = APIRouter(tags=["patches"])
@@ -58,7 +55,7 @@ def list_patches(
 @router.get("/patches/{patch_id}")
 def get_patch(session: ReadSession, response: Response, user: Viewer, patch_id: str) -> PatchOut:
     """Show a patch; its ETag names the newest annotation revision, for If-Match."""
-    patch = service.get(session, patch_id)
+    patch = patches.get(session, patch_id)
     response.headers["ETag"] = conditional.revision_etag(patch.revision)
     response.headers["Cache-Control"] = conditional.REVALIDATE
     return PatchOut.of(service.view(session, patch), user)
@@ -69,7 +66,7 @@ def get_image(
     request: Request, session: ReadSession, settings: CurrentSettings, user: Viewer, patch_id: str
 ) -> Response:
     """Return the pixels that the model reads: RGB, 256×256 analysis px."""
-    patch = service.get(session, patch_id)
+    patch = patches.get(session, patch_id)
     slide = slides.get(session, patch.slide_id)
     return conditional.picture(
         request,
@@ -126,50 +123,11 @@ def seen(
     model_version: str | None,
     kind: Seen,
 ) -> Response:
-    patch = service.get(session, patch_id)
-    prediction = pictures.prediction_of(session, patch, model_version)
+    patch = patches.get(session, patch_id)
+    prediction = seen_pictures.prediction_of(session, patch, model_version)
     slide = slides.get(session, patch.slide_id)
     return conditional.picture(
         request,
-        pictures.seen_etag(session, patch, prediction, kind),
-        lambda: pictures.png(pictures.seen(slide, patch, prediction, kind, settings)),
-    )
-
-
-@router.post("/patches/{patch_id}/skip")
-def skip_patch(session: WriteSession, user: Pathologist, patch_id: str) -> PatchOut:
-    """Put a patch aside: the queue offers it to nobody."""
-    return PatchOut.of(service.view(session, queue.skip(session, patch_id, user=user)), user)
-
-
-@router.get(
-    "/queue/next",
-    response_model=QueueItem,
-    responses={204: {"description": "Nothing waits."}},
-)
-def next_patch(
-    session: WriteSession,
-    settings: CurrentSettings,
-    user: Pathologist,
-    slide_id: str | None = None,
-    strategy: Annotated[
-        Strategy,
-        Query(
-            description="`uncertainty`: the networks disagree; `entropy`: they are unsure; "
-            "`random`; `clinical`: where a correction could change the slide's category."
-        ),
-    ] = "uncertainty",
-    after: Annotated[str | None, Query(description="The patch that is left unsaved.")] = None,
-) -> QueueItem | Response:
-    """Lease the next patch to the caller; a patch is in one person's hands at a time."""
-    view = queue.take_next(
-        session, settings, user=user, slide_id=slide_id, after=after, strategy=strategy
-    )
-    if view is None:
-        return Response(status_code=status.HTTP_204_NO_CONTENT)
-    assert view.patch.lease_until is not None, "a patch from the queue is leased"
-    return QueueItem(
-        patch=PatchOut.of(view, user),
-        reason=Reason.model_validate(queue.reason_of(session, view, strategy)),
-        lease=LeaseTerm(expires_at=view.patch.lease_until),
+        seen_pictures.seen_etag(session, patch, prediction, kind),
+        lambda: pictures.png(seen_pictures.seen(slide, patch, prediction, kind, settings)),
     )

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from backend.kit.contract import Failure, Shown
+from backend.learning.patch_views.service import PatchView, reason_of
 from backend.people.users.tables import User
-from backend.slides.patches.service import PatchView, reason_of
 from backend.slides.patches.tables import PatchRole, PatchState
 
 
@@ -84,13 +84,3 @@ class PatchOut(BaseModel):
             selection=Selection.model_validate(scored, from_attributes=True) if scored else None,
             reason=reason_of(scored) if scored else None,
         )
-
-
-class LeaseTerm(BaseModel):
-    expires_at: datetime
-
-
-class QueueItem(BaseModel):
-    patch: PatchOut
-    reason: Reason
-    lease: LeaseTerm

@@ -1,0 +1,55 @@
+"""The queue over HTTP: the next patch, and one that is put aside."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response, status
+
+from backend.kit.dependencies import CurrentSettings, WriteSession
+from backend.learning.patch_views import service as views
+from backend.learning.patch_views.schemas import PatchOut, Reason
+from backend.learning.queue import service
+from backend.learning.queue.schemas import LeaseTerm, QueueItem
+from backend.learning.queue.service import Strategy
+from backend.people.users.guards import Pathologist
+from backend.slides.patches import leases
+
+router = APIRouter(tags=["patches"])
+
+
+@router.post("/patches/{patch_id}/skip")
+def skip_patch(session: WriteSession, user: Pathologist, patch_id: str) -> PatchOut:
+    """Put a patch aside: the queue offers it to nobody."""
+    return PatchOut.of(views.view(session, leases.skip(session, patch_id, user=user)), user)
+
+
+@router.get(
+    "/queue/next",
+    response_model=QueueItem,
+    responses={204: {"description": "Nothing waits."}},
+)
+def next_patch(
+    session: WriteSession,
+    settings: CurrentSettings,
+    user: Pathologist,
+    slide_id: str | None = None,
+    strategy: Annotated[
+        Strategy,
+        Query(
+            description="`uncertainty`: the networks disagree; `entropy`: they are unsure; "
+            "`random`; `clinical`: where a correction could change the slide's category."
+        ),
+    ] = "uncertainty",
+    after: Annotated[str | None, Query(description="The patch that is left unsaved.")] = None,
+) -> QueueItem | Response:
+    """Lease the next patch to the caller; a patch is in one person's hands at a time."""
+    view = service.take_next(
+        session, settings, user=user, slide_id=slide_id, after=after, strategy=strategy
+    )
+    if view is None:
+        return Response(status_code=status.HTTP_204_NO_CONTENT)
+    assert view.patch.lease_until is not None, "a patch from the queue is leased"
+    return QueueItem(
+        patch=PatchOut.of(view, user),
+        reason=Reason.model_validate(service.reason_of(session, view, strategy)),
+        lease=LeaseTerm(expires_at=view.patch.lease_until),
+    )

@@ -1,0 +1,13 @@
+"""What is asked of a slide that only those who work on it know."""
+
+from dataclasses import dataclass
+
+from backend.kit.facts import Question
+from backend.kit.contract import Failure
+
+
+@dataclass(frozen=True)
+class WhyUnseen(Question[dict[str, Failure]]):
+    """Why have slides no proposals that should have some? Answered by slide."""
+
+    slide_ids: tuple[str, ...]
