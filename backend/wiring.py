@@ -17,6 +17,7 @@ from backend.learning.annotations import routes as annotations
 from backend.learning.label_issues import course as audit_course
 from backend.learning.label_issues import routes as label_issues
 from backend.learning.model_versions import routes as model_versions
+from backend.learning.overlays import routes as overlays
 from backend.learning.patch_views import routes as patches
 from backend.learning.predictions import failures as prediction_failures
 from backend.learning.predictions import routes as predictions
@@ -45,6 +46,7 @@ ROUTES = (
     exports,
     review,
     predictions,
+    overlays,
     rounds,
     model_versions,
     label_issues,

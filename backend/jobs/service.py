@@ -20,9 +20,9 @@ from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import ACTIVE, Job, JobState
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
-from backend.kit.db.states import move
 from backend.kit.errors import NotFound
 from backend.kit.events.service import announce, announce_all
+from backend.kit.states import move
 from backend.settings import Settings
 
 log = logging.getLogger(__name__)

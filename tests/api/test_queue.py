@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
 from backend.kit.db.base import now
+from backend.learning.patch_views.schemas import PatchOut
 from backend.learning.predictions.tables import PatchPrediction
 from backend.learning.queue import service as queue
 from backend.people.users.tables import Role, User
-from backend.learning.patch_views.schemas import PatchOut
 from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
 from tests.support.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask

@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 from backend import wiring
 from backend.her2.regions.facts import RegionsChanged
 from backend.kit import facts
-from backend.kit.facts import Fact
+from backend.kit.facts import Fact, Question
 from backend.learning.annotations.facts import MaskSaved
 from backend.learning.model_versions.facts import ModelActivated
 from backend.learning.predictions.facts import PredictionFinished
+from backend.learning.queue.facts import InfluenceWanted
 from backend.learning.review.facts import MaskReviewed
 from backend.settings import Settings
+from backend.slides.catalogue.facts import WhyUnseen
 
 ROOT = Path(__file__).parents[2]
 FOLLOWED = {
@@ -29,8 +31,10 @@ FOLLOWED = {
     PredictionFinished: ["backend.her2.scores.changes.follow"],
     RegionsChanged: ["backend.her2.scores.changes.follow"],
     ModelActivated: ["backend.learning.predictions.service.predict_again"],
+    InfluenceWanted: ["backend.her2.scores.service.require_computed"],
+    WhyUnseen: ["backend.learning.predictions.failures.why_unseen"],
 }
-"""Every fact of the house, and who follows it, in this order."""
+"""Every fact and question of the house, and who follows or answers it, in this order."""
 TOLD = """
 from sqlalchemy.orm import Session
 from backend.kit.facts import tell
@@ -96,7 +100,8 @@ def test_who_follows_which_fact_and_in_which_order() -> None:
 
 def test_every_fact_is_followed() -> None:
     """A fact that nobody follows is an event for browsers (`announce`), or nothing at all."""
-    told = {fact for fact in Fact.__subclasses__() if fact.__module__.startswith("backend")}
+    all_of_them = (*Fact.__subclasses__(), *Question.__subclasses__())
+    told = {fact for fact in all_of_them if fact.__module__.startswith("backend")}
     assert told == set(FOLLOWED)
 
 

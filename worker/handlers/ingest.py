@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.kit.db.outbox import after_commit
-from backend.kit.db.states import move, move_or_conflict
+from backend.kit.states import move, move_or_conflict
 from backend.learning.predictions import service as predictions
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide, SlideState

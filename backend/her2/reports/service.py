@@ -22,9 +22,9 @@ from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import Job
 from backend.kit.db.base import now
-from backend.kit.db.states import move, move_or_conflict
 from backend.kit.errors import Conflict, NotFound, Unprocessable
 from backend.kit.events.service import announce
+from backend.kit.states import move, move_or_conflict
 from backend.kit.storage.blobs import Blobs
 from backend.people.audit import service as audit
 from backend.people.users.tables import User

@@ -18,8 +18,8 @@ from backend.her2.reports.service import ReportNotDraft
 from backend.her2.reports.tables import Meaning, Report, ReportState
 from backend.her2.scores.ish import Ish
 from backend.kit.db.base import now
-from backend.kit.db.states import move
 from backend.kit.errors import Unprocessable
+from backend.kit.states import move
 from backend.kit.storage.blobs import Blobs
 from backend.people.audit import service as audit
 from backend.people.users.tables import User

@@ -10,8 +10,8 @@ from backend.her2.scores.tables import LiveScore, ScoreState
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job
-from backend.kit.db.states import move_or_conflict
 from backend.kit.facts import on
+from backend.kit.states import move_or_conflict
 from backend.learning.annotations.facts import MaskSaved
 from backend.learning.predictions.facts import PredictionFinished
 from backend.learning.review.facts import MaskReviewed

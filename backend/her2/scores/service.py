@@ -24,9 +24,9 @@ from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job
 from backend.kit.db.base import now
-from backend.kit.db.states import move
 from backend.kit.errors import Conflict, Unprocessable
 from backend.kit.facts import on
+from backend.kit.states import move
 from backend.kit.storage.blobs import Blobs
 from backend.learning.queue.facts import InfluenceWanted
 from backend.people.audit import service as audit

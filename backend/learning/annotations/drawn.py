@@ -52,6 +52,25 @@ def of_slide(database: Database, slide_id: str) -> Iterator[Drawn]:
     return (Drawn(**row) for row in in_grid_order.rows(database, statement))
 
 
+def in_box(
+    session: Session, slide_id: str, rows: range, columns: range
+) -> dict[tuple[int, int], str]:
+    """Return the keys of the newest masks of some patches, by (row, column)."""
+    found = session.execute(
+        select(Patch.row, Patch.column, Annotation.mask_sha256)
+        .join(Annotation, Annotation.patch_id == Patch.id)
+        .where(
+            Patch.slide_id == slide_id,
+            Patch.revision > 0,
+            Annotation.revision == Patch.revision,
+            Patch.row.between(rows.start, rows.stop - 1),
+            Patch.column.between(columns.start, columns.stop - 1),
+        )
+        .order_by(Patch.row, Patch.column)
+    )
+    return {(row, column): sha256 for row, column, sha256 in found}
+
+
 def state_of(session: Session, slide_id: str) -> str:
     """Return a hash of which revision each patch is at: it changes with every annotation."""
     rows = session.execute(

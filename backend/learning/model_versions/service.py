@@ -7,11 +7,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.kit.db.states import move, move_or_conflict
 from backend.kit.errors import Conflict, NotFound, Unavailable
 from backend.kit.events.service import announce
 from backend.kit.facts import tell
 from backend.kit.paging import paginate
+from backend.kit.states import move, move_or_conflict
 from backend.learning.model_versions.facts import ModelActivated
 from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
 from backend.people.audit import service as audit

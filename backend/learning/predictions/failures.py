@@ -5,11 +5,11 @@ from sqlalchemy.orm import Session
 
 from backend.job_kinds import JobKind
 from backend.jobs.tables import Job, JobState
+from backend.kit.contract import Failure
 from backend.kit.facts import on
 from backend.learning.model_versions import service as model_versions
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.facts import WhyUnseen
-from backend.kit.contract import Failure
 
 
 @on(WhyUnseen)

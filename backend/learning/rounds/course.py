@@ -13,7 +13,7 @@ from backend.jobs import service as jobs
 from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
-from backend.kit.db.states import move, move_or_conflict
+from backend.kit.states import move, move_or_conflict
 from backend.learning.model_versions import service as model_versions
 from backend.learning.rounds.tables import (
     LIVE,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from backend.kit.facts import Question
 from backend.kit.contract import Failure
+from backend.kit.facts import Question
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from backend.jobs import service as jobs
 from backend.jobs.tables import ACTIVE, Job
 from backend.kit.db.outbox import after_commit
 from backend.kit.db.session import get_database
-from backend.kit.db.states import move, move_or_conflict
 from backend.kit.errors import Conflict, NotFound
 from backend.kit.events.service import announce
+from backend.kit.states import move, move_or_conflict
 from backend.kit.storage.sweeping import remove as remove_path
 from backend.people.audit import service as audit
 from backend.people.users.tables import User

@@ -6,8 +6,8 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
-from backend.kit.db.states import move
 from backend.kit.errors import Conflict
+from backend.kit.states import move
 from backend.people.users.tables import User
 from backend.slides.patches import service
 from backend.slides.patches.service import RELEASED

@@ -8,8 +8,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
-from backend.kit.db.states import move
 from backend.kit.errors import NotFound
+from backend.kit.states import move
 from backend.people.users import service as users
 from backend.slides.patches.tables import Patch, PatchRole, PatchState
 

@@ -15,8 +15,8 @@ from backend.kit.db.base import now
 from backend.kit.db.locks import alone
 from backend.kit.db.outbox import after_commit
 from backend.kit.db.session import Database
-from backend.kit.db.states import move
 from backend.kit.errors import Conflict, NotFound, Unprocessable
+from backend.kit.states import move
 from backend.kit.storage.blobs import Blobs, file_sha256
 from backend.people.users.tables import Role, User
 from backend.settings import Settings
