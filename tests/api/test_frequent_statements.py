@@ -52,7 +52,7 @@ def walks(database: Database, asked: list[tuple[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("strategy", ["uncertainty", "entropy", "clinical"])
+@pytest.mark.parametrize("strategy", ["uncertainty", "entropy", "random", "clinical"])
 def test_the_queue_walks_through_no_table(service: Service, strategy: Strategy) -> None:
     """It looked at every patch of the installation three times a call."""
     slide_id = predicted_slide(service)

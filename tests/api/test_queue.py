@@ -4,14 +4,17 @@ import threading
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+import pytest
+from sqlalchemy import insert, select, update
 from starlette.testclient import TestClient
 
 from backend.kit.db.base import now
+from backend.learning.model_versions import service as model_versions
 from backend.learning.patch_views.schemas import PatchOut
-from backend.learning.predictions.tables import PatchPrediction
-from backend.learning.queue import service as queue
+from backend.learning.predictions.tables import PatchPrediction, Prediction
 from backend.people.users.tables import Role, User
+from backend.slides.catalogue.tables import Slide, SlideState
+from backend.slides.patches import leases
 from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
 from tests.support.ready import code, patches_of, predicted_slide, put, ready_slide, some_mask
@@ -91,6 +94,25 @@ def test_at_random_every_patch_comes_and_none_first_always(service: Service) -> 
     assert 1 < len(firsts) <= len(ranked(service, slide_id))
 
 
+@pytest.mark.parametrize("strategy", ["uncertainty", "entropy", "random"])
+def test_more_slides_than_a_statement_takes_values(service: Service, strategy: str) -> None:
+    """SQLite takes 32,766; nor has a slide without patches anything to offer."""
+    slide_id = predicted_slide(service)
+    with service.database.writing() as session:
+        active = model_versions.active(session).id
+        others = [f"other {number}" for number in range(33_000)]
+        measured = {"state": SlideState.READY, "byte_size": 1, "width": 9, "height": 9, "mpp": 0.25}
+        session.execute(
+            insert(Slide),
+            [{"id": each, "name": each, "sha256": each, **measured} for each in others],
+        )
+        seen = {"model_version_id": active, "shard_count": 0, "finished_at": now()}
+        session.execute(insert(Prediction), [{"slide_id": each, **seen} for each in others])
+    offered = ask(service.client, strategy=strategy)
+    assert offered is not None
+    assert offered["patch"]["slide_id"] == slide_id
+
+
 def test_saving_goes_on_to_the_next_rank(service: Service) -> None:
     slide_id = predicted_slide(service)
     order = ranked(service, slide_id)
@@ -151,13 +173,13 @@ def test_a_lease_that_ended_in_this_moment_is_not_lengthened(service: Service) -
         lease = session.get_one(Patch, patch_id)
         user = session.get_one(User, lease.lease_user_id)
     with service.database.writing() as session:
-        held = queue.held_by(session, user, slide_id)
+        held = leases.held_by(session, user, slide_id)
         assert held is not None
         assert held.id == patch_id
         # as another transaction leaves it, which PostgreSQL lets in between
         gone = {"lease_user_id": None, "lease_until": None, "state": PatchState.ANNOTATED}
         session.connection().execute(update(Patch).where(Patch.id == patch_id).values(**gone))
-        assert not queue.extend(session, held, user, now() + timedelta(minutes=15))
+        assert not leases.extend(session, held, user, now() + timedelta(minutes=15))
     assert service.client.get(f"/patches/{patch_id}").json()["state"] == "annotated"
 
 

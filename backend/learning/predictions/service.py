@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.job_kinds import JobKind
@@ -119,7 +119,8 @@ def predict_again(session: Session, settings: Settings, fact: ModelActivated) ->
     """Ask for every ready slide at once, as `request` does for each; masks stay as they are."""
     version = model_versions.get(session, fact.model_version_id)
     require_trained(version)
-    subjects = [subject_of(slide_id, version) for slide_id in slides.ready(session)]
+    ready = session.scalars(slides.ready().order_by(Slide.id))
+    subjects = [subject_of(slide_id, version) for slide_id in ready]
     jobs.enqueue_all(session, settings, JobKind.PREDICT, subjects, requested_by=fact.requested_by)
 
 
@@ -176,22 +177,41 @@ def best_first(prediction: Prediction, state: ModelVersionState) -> tuple[bool, 
     return whole, state == ModelVersionState.ACTIVE, prediction.id
 
 
-def shown_of(session: Session, slide_ids: Sequence[str]) -> dict[str, Prediction]:
-    """Return the prediction that people see of each slide.
+def shown_on(slides: Select[str]) -> Select[str]:
+    """Select the prediction that people see of each slide: what `shown` returns of one.
+
+    slides: the statement of their ids, never a list of them, which a database would not take.
+    """
+    best = (Prediction.finished_at.is_not(None), ModelVersion.state == ModelVersionState.ACTIVE)
+    ranked = (
+        select(
+            Prediction.id,
+            func.row_number()
+            .over(
+                partition_by=Prediction.slide_id,
+                order_by=[*(case((each, 0), else_=1) for each in best), Prediction.id.desc()],
+            )
+            .label("place"),
+        )
+        .join(ModelVersion, Prediction.model_version_id == ModelVersion.id)
+        .where(Prediction.slide_id.in_(slides))
+        .subquery()
+    )
+    return select(ranked.c.id).where(ranked.c.place == 1)
+
+
+def shown(session: Session, slide_id: str) -> Prediction | None:
+    """Return the prediction that people see of a slide.
 
     While a new model version works its way through, the last whole prediction stays.
     """
     rows = session.execute(
         select(Prediction, ModelVersion.state)
         .join(ModelVersion, Prediction.model_version_id == ModelVersion.id)
-        .where(Prediction.slide_id.in_(slide_ids))
+        .where(Prediction.slide_id == slide_id)
     ).all()
-    best = sorted(rows, key=lambda row: best_first(*row))
-    return {prediction.slide_id: prediction for prediction, _ in best}
-
-
-def shown(session: Session, slide_id: str) -> Prediction | None:
-    return shown_of(session, [slide_id]).get(slide_id)
+    best = max(rows, key=lambda row: best_first(*row), default=None)
+    return best[0] if best else None
 
 
 def of_version(session: Session, slide_id: str, model_version_id: str) -> Prediction | None:

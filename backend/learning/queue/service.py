@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from math import log
+from random import getrandbits
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
@@ -20,10 +21,9 @@ from backend.learning.queue.tables import PatchInfluence
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
-from backend.slides.catalogue.tables import Slide, SlideState
 from backend.slides.patches import leases
 from backend.slides.patches.leases import FREE
-from backend.slides.patches.tables import Patch
+from backend.slides.patches.tables import LOT, Patch
 
 Strategy = Literal["uncertainty", "entropy", "random", "clinical"]
 MOST_DOUBT = log(2)
@@ -77,30 +77,37 @@ def first_waiting(
     A row that another person's transaction holds this moment is passed over (PostgreSQL; on
     SQLite writers are alone anyway).
     """
-    readable = select(Slide.id).where(Slide.state == SlideState.READY)
-    if slide_id is not None:
-        readable = readable.where(Slide.id == slide_id)
-    shown = predictions.shown_of(session, session.scalars(readable).all())
-    prediction_ids = [each.id for each in shown.values()]
-    if strategy == "random":
-        return session.scalar(free(prediction_ids, strategy).order_by(func.random()))
-    place = rank_of(session, left, shown.get(left.slide_id), strategy) if left else None
+    readable = slides.ready(slide_id)
+    shown = predictions.shown_on(readable)
+    place = place_of(session, left, strategy)
     for stretch in stretches(strategy, left, place):
         passed = [left.id] if left else []
-        while best := best_of_slides(session, prediction_ids, strategy, stretch, passed):
-            statement = free(prediction_ids, strategy).where(Patch.id.in_(best))
-            if found := session.scalar(statement.order_by(*order_of(strategy))):
+        while True:
+            best = best_of_slides(shown, strategy, stretch, passed)
+            if found := session.scalar(first_of(best, strategy)):
                 return found
-            passed += best
+            # nothing there, or each slide's best is held by another transaction this moment
+            held = session.scalars(select(best.c.patch_id)).all()
+            if not held:
+                break
+            passed += held
     return None
 
 
-def free(prediction_ids: Sequence[str], strategy: Strategy) -> Select[str]:
-    """Select one patch that waits, and hold its row."""
+def first_of(best: Subquery, strategy: Strategy) -> Select[str]:
+    """Select the first of the slides' best patches, and hold its row."""
     statement = (
         select(Patch.id)
-        .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
-        .where(PatchPrediction.prediction_id.in_(prediction_ids), *WAITS)
+        .join(best, best.c.patch_id == Patch.id)
+        .join(
+            PatchPrediction,
+            and_(
+                PatchPrediction.patch_id == best.c.patch_id,
+                PatchPrediction.prediction_id == best.c.prediction_id,
+            ),
+        )
+        .where(*WAITS)
+        .order_by(*order_of(strategy))
         .with_for_update(of=Patch, skip_locked=True)
         .limit(1)
     )
@@ -115,12 +122,15 @@ def key_of(strategy: Strategy) -> ColumnElement[Any]:
     """Return what a strategy goes by; the least comes first."""
     if strategy == "clinical":
         return PatchInfluence.rank.expression
+    if strategy == "random":
+        return LOT
     return -PatchPrediction.entropy if strategy == "entropy" else PatchPrediction.rank.expression
 
 
 def order_of(strategy: Strategy) -> list[ColumnElement[Any]]:
-    key = func.coalesce(key_of(strategy), UNRANKED)
-    return [key, Patch.slide_id.expression, *AMONG_EQUALS]
+    key = key_of(strategy)
+    first = key if strategy == "random" else func.coalesce(key, UNRANKED)
+    return [first, Patch.slide_id.expression, *AMONG_EQUALS]
 
 
 def stretches(
@@ -128,9 +138,13 @@ def stretches(
 ) -> Iterator[Sequence[ColumnElement[bool]]]:
     """Yield the parts of the queue in turn: after the patch that was left, then from its start.
 
-    What has no rank comes after all that has.
+    What has no rank comes after all that has. At random: from anywhere on, and round.
     """
     key = key_of(strategy)
+    if strategy == "random":
+        yield [key >= f"{getrandbits(32):08x}"]
+        yield []
+        return
     ranked = [key.is_not(None)]
     if left is not None and place is not None:
         yield [*ranked, or_(key > place, and_(key == place, Prediction.slide_id > left.slide_id))]
@@ -144,13 +158,14 @@ def stretches(
 
 
 def best_of_slides(
-    session: Session,
-    prediction_ids: Sequence[str],
+    shown: Select[str],
     strategy: Strategy,
     stretch: Sequence[ColumnElement[bool]],
     passed: Sequence[str],
-) -> list[str]:
-    """Return each slide's first free patch in a stretch of the queue, but those passed over.
+) -> Subquery:
+    """Select each slide's first free patch in a stretch of the queue, but those passed over.
+
+    `prediction_id` and `patch_id` of those slides that have one.
 
     Found by an index that is in a strategy's order, so that only what is done already is walked
     past, and not a slide's every patch.
@@ -171,25 +186,31 @@ def best_of_slides(
     elif strategy == "entropy":
         # as the index has it
         key = PatchPrediction.entropy.desc()
+    elif strategy == "random":
+        first = first.where(Patch.slide_id == Prediction.slide_id)
     of_slide = first.order_by(key, *AMONG_EQUALS).limit(1).correlate(Prediction).scalar_subquery()
     waits = (
         select(Patch.id).where(Patch.slide_id == Prediction.slide_id, *WAITS).correlate(Prediction)
     )
-    found = session.scalars(
-        select(of_slide).where(Prediction.id.in_(prediction_ids), waits.exists())
+    best = (
+        select(Prediction.id.label("prediction_id"), of_slide.label("patch_id"))
+        .where(Prediction.id.in_(shown), waits.exists())
+        .subquery()
     )
-    return [each for each in found if each is not None]
+    there = select(best.c.prediction_id, best.c.patch_id).where(best.c.patch_id.is_not(None))
+    return there.subquery("best")
 
 
-def rank_of(
-    session: Session, patch: Patch, prediction: Prediction | None, strategy: Strategy
-) -> float | None:
+def place_of(session: Session, patch: Patch | None, strategy: Strategy) -> float | None:
     """Return a patch's place in a strategy's order; None if it has none."""
+    if patch is None or strategy == "random":
+        return None
     if strategy == "clinical":
         return session.scalar(
             select(PatchInfluence.rank).join(Patch, influence.OF_PATCH).where(Patch.id == patch.id)
         )
-    if prediction is None or strategy == "random":
+    prediction = predictions.shown(session, patch.slide_id)
+    if prediction is None:
         return None
     scored = predictions.scores_of(session, prediction.id, [patch.id]).get(patch.id)
     if scored is None:

@@ -74,10 +74,10 @@ def listing(state: SlideState | None = None, case_id: str | None = None) -> Sele
     return statement
 
 
-def ready(session: Session) -> Sequence[str]:
-    """Return the slides that models can see, oldest first."""
-    statement = select(Slide.id).where(Slide.state == SlideState.READY).order_by(Slide.id)
-    return session.scalars(statement).all()
+def ready(slide_id: str | None = None) -> Select[str]:
+    """Select the slides that models can see, or the one, if they can see it."""
+    statement = select(Slide.id).where(Slide.state == SlideState.READY)
+    return statement if slide_id is None else statement.where(Slide.id == slide_id)
 
 
 def slide_of(job: Job) -> str:

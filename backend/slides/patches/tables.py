@@ -5,7 +5,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    func,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.kit.db.base import (
@@ -79,6 +88,8 @@ class Patch(Identified, Base):
         some("ix_patches_lease_until", "lease_until"),
         some("ix_patches_lease_user_id", "lease_user_id"),
         some("ix_patches_role", "role", "slide_id"),
+        # the order of the draw: an id's last eight figures are random, whenever it was made
+        Index("ix_patches_lot", "slide_id", text("substr(id, 29)")),
     )
 
     slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id", ondelete="CASCADE"))
@@ -94,6 +105,10 @@ class Patch(Identified, Base):
     revision: Mapped[int] = mapped_column(default=0, doc="Newest annotation revision; 0: none.")
     lease_user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+LOT: ColumnElement[str] = func.substr(Patch.id, literal_column("29"))
+"""What decides among patches that are drawn at random: the same of each, and like no other's."""
 
 
 class AnalysisGrid(Base):
