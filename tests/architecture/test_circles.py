@@ -5,14 +5,7 @@ import pytest
 from documents.imports import ROOTS, circles, file_imports, room_imports
 
 KNOWN: dict[str, set[tuple[str, str]]] = {
-    "backend": {
-        ("backend.kit.db", "backend.kit.events"),
-        ("backend.learning.predictions", "backend.learning.annotations"),
-        ("backend.slides.catalogue", "backend.slides.patches"),
-        ("backend.slides.patches", "backend.her2.scores"),
-        ("backend.slides.patches", "backend.learning.predictions"),
-        ("backend.slides.reading", "backend.slides.catalogue"),
-    },
+    "backend": set(),
     "worker": set(),
     "models": {("models.networks", "models.architectures")},
 }
