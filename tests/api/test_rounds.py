@@ -25,7 +25,7 @@ from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide, Split
 from backend.slides.patches.tables import Patch, PatchRole
 from models import networks
-from models.networks import weights
+from models.networks import packaged, weights
 from tests.conftest import Service
 from tests.support.learning import add_slide, annotate, annotate_some, png, truth
 from tests.support.shapes import held
@@ -198,7 +198,7 @@ def test_encoder_weights_may_be_a_folder_as_training_takes_it(
 ) -> None:
     annotated(service)
     assert rounds.WEIGHTS_SUFFIXES == weights.WEIGHTS_SUFFIXES
-    assert set(rounds.WEIGHTS_WORDS) == {networks.SCRATCH, networks.PACKAGED}
+    assert (rounds.SCRATCH, rounds.PACKAGED) == (networks.SCRATCH, networks.PACKAGED)
     folder = tmp_path / "encoders"
     folder.mkdir()
     wanted = with_settings(service, encoder_weights=str(folder), encoder="resnet18")
@@ -218,6 +218,27 @@ def test_encoder_weights_may_be_a_folder_as_training_takes_it(
     with service.database.writing() as session:
         row, _ = rounds.start(session, wanted)
         assert row.config["encoder_weights"] == str(folder)
+
+
+def test_weights_that_no_package_brings_are_refused_before_anything_is_made(
+    service: Service,
+) -> None:
+    annotated(service)
+    assert packaged.PACKAGES.keys() == rounds.PACKAGED_ENCODERS
+    [brought] = packaged.PACKAGES
+    for encoder in ("resnet50", "resnet18", "tu-tf_efficientnet_lite1"):
+        wanted = with_settings(service, encoder_weights="imagenet", encoder=encoder)
+        with (
+            pytest.raises(rounds.EncoderWeightsMissing, match=f"{encoder}; of {brought}") as why,
+            service.database.writing() as session,
+        ):
+            rounds.start(session, wanted)
+        assert why.value.problem_code == "encoder_weights_missing"
+    assert count(service, Round) == 0
+    with service.database.writing() as session:
+        wanted = with_settings(service, encoder_weights="imagenet", encoder=brought)
+        row, _ = rounds.start(session, wanted)
+        assert row.config["encoder"] == brought
 
 
 def consider(service: Service, threshold: int) -> str | None:

@@ -30,8 +30,10 @@ from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.patches.tables import Patch, PatchRole
 
-WEIGHTS_WORDS = ("scratch", "imagenet")
+SCRATCH, PACKAGED = "scratch", "imagenet"
 """Instead of a file: random weights, or those that an installed package brings."""
+PACKAGED_ENCODERS = frozenset({"tu-tf_efficientnet_lite0"})
+"""Of which a package brings weights: training's own table, which a test holds equal."""
 WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 """Of the files in a folder of encoders' weights, as training looks for them."""
 log = logging.getLogger(__name__)
@@ -154,7 +156,13 @@ def require_encoder_weights(encoder_weights: str, encoder: str) -> None:
     encoder: the one that is trained; empty: the preset's own, whose name only training knows.
     """
     path = Path(encoder_weights)
-    if encoder_weights in WEIGHTS_WORDS or path.is_file():
+    if encoder_weights == PACKAGED and encoder and encoder not in PACKAGED_ENCODERS:
+        raise EncoderWeightsMissing(
+            f"MEMBRANA_ENCODER_WEIGHTS is `{PACKAGED}`, and no installed package brings weights of "
+            f"{encoder}; of {', '.join(sorted(PACKAGED_ENCODERS))} one does. Name a file of its "
+            f"weights, or set it to `{SCRATCH}` to train without pretraining."
+        )
+    if encoder_weights in {SCRATCH, PACKAGED} or path.is_file():
         return
     if not path.is_dir() or not encoder_weights:
         raise EncoderWeightsMissing(
