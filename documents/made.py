@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from documents import facts, her2, installation, measured, methods_tables, states, storeys
+from documents import (
+    facts,
+    her2,
+    installation,
+    measured,
+    methods_tables,
+    states,
+    storeys,
+    training_tables,
+)
 
 ROOT = Path(__file__).parents[1]
 PICTURES = "docs/pictures"
@@ -13,13 +22,14 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "against-labels": methods_tables.against_labels,
     "audit": methods_tables.label_audit,
     "before": methods_tables.before,
-    "compiled": methods_tables.compiled,
+    "compiled": training_tables.compiled,
     "controls": her2.controls,
     "facts": facts.facts,
     "finalists": methods_tables.finalists,
-    "intervals": methods_tables.intervals,
+    "intervals": training_tables.intervals,
     "longer": methods_tables.longer,
     "measured": measured.measured,
+    "own-slide": methods_tables.own_slide,
     "phantoms": her2.phantoms,
     "proposed": her2.proposed,
     "real": her2.real,

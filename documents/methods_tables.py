@@ -171,6 +171,21 @@ def longer() -> str:
     return summary([result("tables/long/em")]) + "\n" + source("tables/long")
 
 
+def own_slide() -> str:
+    """Labels of some slides, judged on another that is in hand without labels."""
+    names = sorted(path.stem for path in (RESULTS / "tables" / "own_slide").glob("*.json"))
+    found = studies("tables/own_slide", names)
+    sizes = []
+    for study in found:
+        ((name, facts),) = study["sets"].items()
+        seeds = len({run["seed"] for run in study["runs"]})
+        sizes.append(
+            f"{name}: {facts['train']} labelled patches, {facts['unlabelled']} of the slide in "
+            f"hand, judged on {facts['test']}, seeds: {seeds}"
+        )
+    return f"{summary(found)}\n{'; '.join(sizes)}. {source('tables/own_slide')}"
+
+
 def ablation() -> str:
     """Every switch turned alone, against the row that it changes."""
     runs = judged(result("ablation/em")["runs"], "validation")
@@ -264,43 +279,3 @@ def label_audit() -> str:
         + f"\n\nPreset `{document['preset']}`, {document['steps']} steps, seed {document['seed']}. "
         + source("label_issues.json")
     )
-
-
-def compiled() -> str:
-    """What compiling a network gains."""
-    rows = []
-    for name, figures in result("training_compiled")["results"].items():
-        method, network, threads = name.split(", ")
-        after = figures["wins_after"]
-        rows.append(
-            [
-                network,
-                method,
-                threads,
-                f"{figures['ratio']:.2f}, {figures['cpu_ratio']:.2f}",
-                f"{figures['compiling_cpu_seconds']:.0f}",
-                f"{after:,} steps" if after else "never",
-                f"{figures['iterations_of_preset']:,}",
-            ]
-        )
-    titles = [
-        "network",
-        "method",
-        "threads",
-        "a plain step / a compiled one: time, CPU time",
-        "compiling, CPU seconds",
-        "pays after",
-        "steps of the preset",
-    ]
-    return table(titles, rows) + "\n\n" + source("training_compiled.json")
-
-
-def intervals() -> str:
-    """How often an interval of a difference holds the truth."""
-    document = result("intervals")
-    titles = ["groups", *document["held"]]
-    row = [
-        f"of {document['times']} intervals of {100 * document['nominal']:g} % that hold the truth",
-        *(f"{100 * share:.0f} %" for share in document["held"].values()),
-    ]
-    return table(titles, [row])
