@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 MOST_VERTICES = 10_000
 """Of one region."""
 MOST_REGIONS = 500
-MOST_FEATURES = 50_000
-"""Of one file: an export of QuPath may hold every cell beside the regions."""
+"""Of one file, whatever stands beside them: an export of QuPath may hold every cell of a slide."""
 MOST_NAME = 200
 DECIMALS = 2
 ANYWHERE = 1e9
@@ -168,11 +167,6 @@ def features_of(content: Any) -> Iterator[tuple[Any, str]]:
     if not isinstance(features, list):
         raise RegionInvalid(
             "Send a GeoJSON Feature, or a FeatureCollection of polygons.", code="not_geojson"
-        )
-    if len(features) > MOST_FEATURES:
-        raise RegionInvalid(
-            f"At most {MOST_FEATURES} features are taken at once; these are {len(features)}.",
-            code="too_many_regions",
         )
     for number, feature in enumerate(features, 1):
         yield feature, f"Region {number}"
