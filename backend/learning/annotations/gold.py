@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from backend.slides.catalogue.tables import Slide, Split
+from backend.slides.patches import service as patches
 from backend.slides.patches.tables import Patch, PatchRole
 
 EVERY = 5
@@ -27,11 +28,11 @@ def assign(session: Session, patch: Patch, slide: Slide) -> PatchRole:
     if slide.split is None:
         slide.split = split_of(annotated_slides(session))
     if slide.split == Split.MIXED:
-        patch.role = role_of_mixed(session)
+        role = role_of_mixed(session)
     else:
-        patch.role = PatchRole.GOLD if slide.split == Split.GOLD else PatchRole.TRAINING
-    session.flush()
-    return patch.role
+        role = PatchRole.GOLD if slide.split == Split.GOLD else PatchRole.TRAINING
+    patches.fix_role(session, patch, role)
+    return role
 
 
 def split_of(before: int) -> Split:

@@ -1,0 +1,124 @@
+"""A domain's tables are its own: who asks the database for another's is counted, with the reason.
+
+Counted is a file of backend/ and a table of another package that it puts into a statement or makes
+rows of; a row that a service hands over, and a type in a signature, is no asking. Workers read rows
+where they turn them into pixels, and are not counted.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+JOINED = "one statement over both: rows of the one are chosen by columns of the other"
+LOCKED = "holds or counts rows of the slide that the change is of"
+TOPIC = "the name of its events alone"
+READ = "reads columns for a list or a count; a service of the owner's is still to be made"
+SEEN_AS = {
+    "backend.exchange.masks.contents": {"PatchPrediction": JOINED, "Patch": JOINED},
+    "backend.exchange.masks.imports": {"Patch": READ},
+    "backend.health": {"WorkerHeartbeat": READ},
+    "backend.her2.regions.service": {"Slide": LOCKED},
+    "backend.her2.reports.edits": {"CellDecision": READ},
+    "backend.her2.scores.inputs": {"Annotation": JOINED, "Patch": JOINED},
+    "backend.her2.scores.service": {"Slide": LOCKED},
+    "backend.learning.annotations.drawn": {"Patch": JOINED},
+    "backend.learning.annotations.gold": {"Slide": LOCKED, "Patch": JOINED},
+    "backend.learning.annotations.service": {"Patch": JOINED},
+    "backend.learning.label_issues.course": {"Job": READ},
+    "backend.learning.label_issues.service": {"Annotation": JOINED, "Patch": JOINED},
+    "backend.learning.patch_views.service": {"PatchPrediction": JOINED, "Patch": JOINED},
+    "backend.learning.predictions.failures": {"Job": READ},
+    "backend.learning.predictions.results": {"Patch": JOINED},
+    "backend.learning.predictions.service": {"Job": READ, "ModelVersion": JOINED, "Slide": JOINED},
+    "backend.learning.queue.influence": {"Patch": JOINED},
+    "backend.learning.queue.service": {
+        "PatchPrediction": JOINED,
+        "Prediction": JOINED,
+        "Patch": JOINED,
+    },
+    "backend.learning.review.service": {"Patch": TOPIC},
+    "backend.learning.rounds.gold_masks": {"AnnotationProposal": READ},
+    "backend.learning.rounds.service": {"Job": READ, "Annotation": JOINED, "Patch": JOINED},
+    "backend.learning.rounds.snapshot": {"Annotation": JOINED, "Slide": JOINED, "Patch": JOINED},
+    "backend.metrics": {"Job": READ, "WorkerHeartbeat": READ, "Slide": READ},
+    "backend.people.accounts.routes": {"User": READ},
+    "backend.slides.catalogue.service": {"Job": READ},
+    "backend.slides.uploads.duplicates": {"Slide": READ},
+    "backend.slides.uploads.service": {"User": READ},
+}
+WRITING = {"insert", "update", "delete"}
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted((ROOT / "backend").rglob("*.py")):
+        if "node_modules" not in path.parts:
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            yield name, ast.parse(path.read_text())
+
+
+def tables() -> set[tuple[str, str]]:
+    """Return every table as (module, class)."""
+    return {
+        (name, each.name)
+        for name, tree in sources()
+        for each in tree.body
+        if isinstance(each, ast.ClassDef)
+        and any(
+            isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__tablename__"
+            for line in each.body
+        )
+    }
+
+
+def annotations_of(tree: ast.Module) -> set[int]:
+    """Return the nodes that only say of which type something is."""
+    said: list[ast.expr | None] = []
+    for node in ast.walk(tree):
+        said.append(getattr(node, "returns", None))
+        said.append(getattr(node, "annotation", None))
+    return {id(part) for each in said if each is not None for part in ast.walk(each)}
+
+
+def foreign(name: str, tree: ast.Module, known: set[tuple[str, str]]) -> set[str]:
+    """Return the names by which a file knows tables of other packages."""
+    here = name.rpartition(".")[0]
+    return {
+        each.asname or each.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module
+        for each in node.names
+        if (node.module, each.name) in known and node.module.rpartition(".")[0] != here
+    }
+
+
+def test_who_asks_for_anothers_tables_has_a_reason() -> None:
+    known, found = tables(), {}
+    for name, tree in sources():
+        if name == "backend.tables" or not (names := foreign(name, tree, known)):
+            continue
+        types = annotations_of(tree)
+        used = {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and node.id in names and id(node) not in types
+        }
+        if used:
+            found[name] = used
+    assert found == {name: set(reasons) for name, reasons in SEEN_AS.items()}
+    assert sum(map(len, found.values())) == 42, "at most as many; fewer is well done: say so here"
+
+
+def test_nobody_writes_anothers_rows() -> None:
+    known, wrong = tables(), []
+    for name, tree in sources():
+        names = foreign(name, tree, known)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            made = node.func.id in names
+            of = [each.id for each in node.args if isinstance(each, ast.Name)]
+            moved = node.func.id in {"move", "move_or_conflict"} and len(of) > 1 and of[1] in names
+            if made or moved or (node.func.id in WRITING and names.intersection(of)):
+                wrong.append(f"{name}:{node.lineno} {ast.unparse(node.func)}")
+    assert wrong == []
