@@ -92,8 +92,11 @@ def test_both_draw_one_saves_offline_then_the_other_is_asked(
     expect(slower.get_by_test_id("conflict")).to_contain_text("You, elsewhere, saved revision 1")
     assert drawn_px(slower) == mine
     slower.bring_to_front()
+    said = slower.get_by_test_id("notices")
+    expect(said).to_contain_text("You, elsewhere, saved revision 1")
     slower.get_by_test_id("conflict-mine").click()
     expect_state(slower, "saved")
+    expect(said).not_to_contain_text("You, elsewhere")  # it is decided
     assert rows_of(newest(installation, patch_id)) == {80}
     assert [each["base_revision"] for each in revisions(installation, patch_id)] == [0, 1]
     # the first tab has nothing unsaved: it shows the newest revision, and says that it does

@@ -133,7 +133,7 @@ function SignedIn({ user }: { user: Session["user"] }) {
     const stop = startOutbox(user.id, (_, outcome) => {
       if (outcome.kind === "saved") notify(waitingSaved(outcome.by, user.id), "good");
       else if (outcome.kind === "conflict") {
-        notify("A waiting patch was changed by somebody else meanwhile. Open it to decide.", "bad");
+        notify("A waiting patch was changed elsewhere meanwhile. Open it to decide.", "bad");
       } else if (outcome.kind === "refused") notify(outcome.message, "bad");
     });
     return () => {

@@ -199,6 +199,7 @@ export function signOutOfStore(note: string): void {
   batch(() => {
     page.session.value = null;
     page.signInNote.value = note;
+    page.notices.value = [];
     resetWork();
     clearBench();
   });

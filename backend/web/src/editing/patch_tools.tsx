@@ -18,7 +18,7 @@ const STATE_WORDS: Record<SaveState, string> = {
   saving: "Saving…",
   saved: "Saved",
   waiting: "Waiting for the service",
-  conflict: "Changed by somebody else",
+  conflict: "Changed elsewhere",
   refused: "Not taken",
 };
 

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { openEditing, type Editing } from "./editing";
 import { subscribe, type ServerEvent } from "../api/events";
 import { guardLeaving, type LeftBehind } from "../shell/leaving";
-import { notify } from "../shell/notices";
+import { notify, notifyWhile } from "../shell/notices";
 import { onDelivered } from "../drafts/outbox";
 import { bench, mayEdit, page, userId } from "../store";
 import { followPatch, overtakenSentence } from "./taken_over";
@@ -98,8 +98,10 @@ function catchUp(open: Editing, event?: ServerEvent): void {
         notify(overtakenSentence(event, userId.value));
         reopen();
       } else if (open.state === "conflict" && open.message !== before) {
-        // whatever panel is in front
-        notify(open.message, "bad");
+        // whatever panel is in front, until it is decided
+        const { message } = open;
+        const undecided = (): boolean => open.message === message && bench.editing.value === open;
+        notifyWhile(undecided, message);
       }
     },
     () => undefined, // the line is down again: the next beginning asks again

@@ -6,7 +6,7 @@ import { notify } from "../shell/notices";
 import { listReports, readJob, readReport } from "./api";
 import type { Report, ReportSummary } from "../api/types";
 
-const complain = (error: Error): void => notify(error.message, "bad");
+const complain = (error: Error): void => void notify(error.message, "bad");
 
 export function useReportList(slide: string): { list: ReportSummary[] | null; reload(): void } {
   const [list, setList] = useState<ReportSummary[] | null>(null);

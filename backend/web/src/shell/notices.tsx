@@ -1,5 +1,6 @@
 /** Short messages at the edge of the page, read out by screen readers. */
 
+import { effect } from "@preact/signals";
 import { page } from "../store";
 
 export interface Notice {
@@ -11,11 +12,25 @@ export interface Notice {
 const STAYS_MS = 7000;
 let number = 0;
 
-export function notify(text: string, tone: Notice["tone"] = "info"): void {
+/** Returns how to take it back. */
+export function notify(text: string, tone: Notice["tone"] = "info"): () => void {
   const id = (number += 1);
   const others = page.notices.value.filter((notice) => notice.text !== text);
   page.notices.value = [...others, { id, text, tone }].slice(-3);
   if (tone !== "bad") setTimeout(() => drop(id), STAYS_MS);
+  return () => drop(id);
+}
+
+/** Say what is wrong for as long as it is: `holds` is asked anew when a fact that it read changes. */
+export function notifyWhile(holds: () => boolean, text: string): void {
+  const takeBack = notify(text, "bad");
+  const stop = effect(() => {
+    if (holds()) return;
+    queueMicrotask(() => {
+      stop();
+      takeBack();
+    });
+  });
 }
 
 function drop(id: number): void {
