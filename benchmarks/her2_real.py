@@ -21,9 +21,10 @@ from PIL import Image
 from benchmarks.record import record
 from models.her2.classes import SCORES
 from models.her2.figures import disagreement
-from worker.commands.fields import Source, judged, rules_of, source_of
 from worker.commands.image_files import read_picture
 from worker.commands.score_files import write_picture
+from worker.commands.scoring import rules_of, score_picture
+from worker.commands.sources import Source, source_of
 
 DATA = Path(os.environ.get("MEMBRANA_TEST_DATA", "../shared/data")).resolve()
 CORE_MPP, FIELD_MPP, KI67_MPP = 0.22, 0.25, 0.25
@@ -94,7 +95,7 @@ def given_by(name: str) -> str:
 def scored(case: Case, rules: Any, source: Source, into: Path | None) -> dict[str, Any]:
     """Score one image as `membrana score` does; keep its files if asked to."""
     picture = read_picture(DATA / case.path, case.mpp)
-    result = judged(picture, rules, source)
+    result = score_picture(picture, rules, source)
     if into is not None:
         document = {"image": picture.path.name, **result.document}
         write_picture(picture, result, document, into)

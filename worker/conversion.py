@@ -22,9 +22,9 @@ from backend.kit.storage.whole_files import sync_folder
 from backend.slides.catalogue.overview import read_over_gaps
 from backend.slides.reading.reader import RegionUnreadable, SlideReader
 from worker.layout import Layout
+from worker.orientation import needs_scratch, turned
 from worker.plain_pictures import broken, decoded_strictly
-from worker.upright import needs_scratch, turned
-from worker.watched import Watch, part_of, watched
+from worker.vips_progress import Watch, part_of, watched
 
 TILE_PX = 256
 LOSSLESS_PIXELS = 100_000_000

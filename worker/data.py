@@ -191,12 +191,12 @@ def choose_unlabelled(session: Session, *, count: int, seed: int) -> list[Place]
     ).all()
     ends = np.cumsum([number for _, number in rows], dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
-    drawn = np.sort(
+    numbers = np.sort(
         np.random.default_rng(seed).choice(total, size=min(count, total), replace=False)
     )
     places = []
     for (sha256, number), end in zip(rows, ends, strict=True):
-        inside = drawn[(drawn >= end - number) & (drawn < end)] - (end - number)
+        inside = numbers[(numbers >= end - number) & (numbers < end)] - (end - number)
         if not len(inside):
             continue
         grid = session.execute(

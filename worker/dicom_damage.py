@@ -29,8 +29,10 @@ def check_frames(
 
 
 def levels_beside(path: Path) -> list[Instance]:
-    found = (dicom.read_instance(each) for each in sorted(path.parent.iterdir()) if each.is_file())
-    levels = [each for each in found if each is not None and each.is_level]
+    instances = (
+        dicom.read_instance(each) for each in sorted(path.parent.iterdir()) if each.is_file()
+    )
+    levels = [each for each in instances if each is not None and each.is_level]
     series = {each.text("SeriesInstanceUID") for each in levels if each.path == path}
     return [each for each in levels if each.text("SeriesInstanceUID") in series]
 

@@ -23,10 +23,10 @@ class Evaluation:
 
     @property
     def by_slide(self) -> dict[str, Counts]:
-        found: dict[str, Counts] = {}
+        totals: dict[str, Counts] = {}
         for sha256, counts in self.by_patch:
-            found[sha256] = found.get(sha256, Counts()) + counts
-        return found
+            totals[sha256] = totals.get(sha256, Counts()) + counts
+        return totals
 
     @property
     def pooled(self) -> Counts:
@@ -34,8 +34,8 @@ class Evaluation:
 
     def only(self, numbers: Collection[int]) -> "Evaluation":
         """Return the same of some of the patches, by their numbers from 0."""
-        kept = (each for number, each in enumerate(self.by_patch) if number in numbers)
-        return Evaluation(tuple(kept))
+        chosen = (each for number, each in enumerate(self.by_patch) if number in numbers)
+        return Evaluation(tuple(chosen))
 
     def figures(self) -> dict[str, Any]:
         """Return what a round's metrics show."""

@@ -65,8 +65,8 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
 def xmp_of(path: Path) -> bytes:
     """Return the XMP of a TIFF's first page; none of another file."""
     for page in tiff.pages(path)[:1]:
-        found = page.tags.get(tiff.Tag.XMP, b"")
-        return found if isinstance(found, bytes) else b""
+        packet = page.tags.get(tiff.Tag.XMP, b"")
+        return packet if isinstance(packet, bytes) else b""
     return b""
 
 
@@ -81,8 +81,8 @@ def work_rests_on(ctx: JobContext, slide: Slide) -> bool:
     if not slide.width or not slide_path(slide, ctx.settings).is_file():
         return False
     with ctx.reading() as session:
-        drawn = session.scalar(regions.revisions(slide.id).limit(1))
-        return drawn is not None or patches.is_annotated(session, slide.id)
+        revision = session.scalar(regions.revisions(slide.id).limit(1))
+        return revision is not None or patches.is_annotated(session, slide.id)
 
 
 def as_before(ctx: JobContext, slide: Slide) -> Opened:

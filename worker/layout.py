@@ -89,18 +89,18 @@ class Layout:
     @property
     def qc(self) -> tuple[str, ...]:
         """Return what a person should know of how the file was read."""
-        said = {
+        flags = {
             PICTURES_LEFT_OUT: self.left_out,
             CHANNEL_LEFT_OUT: self.drops_channel,
             TURNED_UPRIGHT: self.shown.turned,
         }
-        return tuple(code for code, holds in said.items() if holds)
+        return tuple(code for code, holds in flags.items() if holds)
 
 
 def flags_of(reader: OpenSlideReader, layout: Layout | None) -> tuple[str, ...]:
     """Return what a person should know of how a slide is read, as quality flags."""
-    said = {BOUNDS_IGNORED: reader.bounds.ignored, colour.UNUSABLE: reader.has_odd_profile}
-    flags = tuple(code for code, holds in said.items() if holds)
+    holding = {BOUNDS_IGNORED: reader.bounds.ignored, colour.UNUSABLE: reader.has_odd_profile}
+    flags = tuple(code for code, holds in holding.items() if holds)
     return flags + (layout.qc if layout else ())
 
 
@@ -169,8 +169,8 @@ def levels_of(reader: OpenSlideReader) -> int:
 
 def level_size(reader: OpenSlideReader, number: int) -> tuple[int, int]:
     """Return the width and height of a whole level, beyond the scanned part too."""
-    said = (reader.properties[f"openslide.level[{number}].{side}"] for side in ("width", "height"))
-    width, height = said
+    sides = (reader.properties[f"openslide.level[{number}].{side}"] for side in ("width", "height"))
+    width, height = sides
     return int(width), int(height)
 
 

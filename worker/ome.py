@@ -61,7 +61,7 @@ def pixel_sizes(description: str, width: int, height: int) -> list[tuple[float, 
     Empty where it says nothing; None where it says what can't be understood. Several images of one
     file may have several sizes: the one of this width and height counts.
     """
-    found = []
+    sizes = []
     for pixels in described(description):
         sides = pixels.get("SizeX"), pixels.get("SizeY")
         if None not in sides and sides != (str(width), str(height)):
@@ -71,8 +71,8 @@ def pixel_sizes(description: str, width: int, height: int) -> list[tuple[float, 
             continue
         if 0.0 in (across, down):
             return None
-        found.append((across or down or 0.0, down or across or 0.0))
-    return found
+        sizes.append((across or down or 0.0, down or across or 0.0))
+    return sizes
 
 
 def described(description: str) -> Iterator[ET.Element]:
@@ -92,13 +92,13 @@ def described(description: str) -> Iterator[ET.Element]:
 
 def length(pixels: ET.Element, name: str) -> float | None:
     """Return a size in µm; None where it is not named, 0 where it is not understood."""
-    said = pixels.get(name)
-    if said is None:
+    stated = pixels.get(name)
+    if stated is None:
         return None
     unit = pixels.get(f"{name}Unit", DEFAULT_UNIT).strip()
     unit = unit.replace(MICRO, "µ").replace(ANGSTROM, "Å")
     try:
-        size = float(said) * UNITS_UM.get(unit, 0.0)
+        size = float(stated) * UNITS_UM.get(unit, 0.0)
     except ValueError:
         return 0.0
     return size if math.isfinite(size) and size > 0 else 0.0

@@ -35,12 +35,12 @@ from worker.conversion import (
 from worker.dicom_damage import check_frames
 from worker.facts import Facts, Opened, as_before, facts_of, work_rests_on
 from worker.layout import Layout, is_plain, look_at, shown_by
+from worker.orientation import needs_scratch
 from worker.pixel_size import pixel_size
 from worker.plain_pictures import has_odd_profile, look_into
 from worker.silent_damage import check_tiles
 from worker.unpacking import unpacked
-from worker.upright import needs_scratch
-from worker.watched import ConversionStopped, Watch
+from worker.vips_progress import ConversionStopped, Watch
 
 NAME_IN_FOLDER = "slide.dcm"
 CONVERSION_SHARE = 0.7
@@ -54,11 +54,11 @@ SCRATCH_BYTES = 3
 @contextmanager
 def opened(ctx: JobContext, slide: Slide) -> Iterator[Opened]:
     """Open a slide's file, making what is missing to read it. Raise a MembranaError."""
-    found = open_file(ctx, slide)
+    source = open_file(ctx, slide)
     try:
-        yield found
+        yield source
     finally:
-        found.reader.close()
+        source.reader.close()
 
 
 def open_file(ctx: JobContext, slide: Slide) -> Opened:
@@ -147,28 +147,28 @@ def open_otherwise(ctx: JobContext, slide: Slide, blob: Path, reason: SlideUnrea
     return open_picture(ctx, slide, blob)
 
 
-def with_levels(ctx: JobContext, slide: Slide, found: Opened) -> Opened:
+def with_levels(ctx: JobContext, slide: Slide, source: Opened) -> Opened:
     """Give a slide without usable levels a pyramid of its own; its facts stay the file's.
 
     A damaged one stays as it is, slow but true: its own tiles say where they can't be read.
     """
-    if has_usable_levels(found.reader.level_dimensions):
-        return found
+    if has_usable_levels(source.reader.level_dimensions):
+        return source
     key = pyramid_key(slide.sha256)
     target = ctx.settings.slide_folder / key
-    with_reader = found.reader
+    with_reader = source.reader
     try:
         if not target.is_file() or not shows(target, with_reader.dimensions):
             check_space(ctx.settings, ctx.blobs.path(slide.sha256))
             with stoppable(ctx):
-                convert_slide(with_reader, target, mpp=found.facts.mpp, watch=watch_of(ctx))
+                convert_slide(with_reader, target, mpp=source.facts.mpp, watch=watch_of(ctx))
     except RegionUnreadable:
         again = OpenSlideReader(with_reader.path, **manner(slide))
         again.damaged = with_reader.damaged
-        return replace(found, reader=again)
+        return replace(source, reader=again)
     finally:
         with_reader.close()
-    return Opened(OpenSlideReader(target), replace(found.facts, damaged=()), key)
+    return Opened(OpenSlideReader(target), replace(source.facts, damaged=()), key)
 
 
 def shows(pyramid: Path, size: SizePx) -> bool:

@@ -66,7 +66,7 @@ def by_scanner(properties: Mapping[str, str]) -> PixelSize:
     down = positive(properties.get("openslide.mpp-y"))
     if across is None and down is None:
         return PixelSize(None)
-    return judged([Stated("scanner", across or down or 0.0, down or across or 0.0)])
+    return agreed_size([Stated("scanner", across or down or 0.0, down or across or 0.0)])
 
 
 def by_container(shown: Inside, description: str) -> PixelSize:
@@ -81,20 +81,20 @@ def by_container(shown: Inside, description: str) -> PixelSize:
     bare = [each for each in shown.resolutions if each.unit_um is None]
     if any(not near(each.across, each.down) for each in bare):
         return PixelSize(None, "The file says that its pixels are not square.")
-    said = [Stated("OME", across, down) for across, down in microscope]
+    by_description = [Stated("OME", across, down) for across, down in microscope]
     resolutions = [stated(each) for each in shown.resolutions if each.unit_um]
-    if said:
+    if by_description:
         # a description of the microscope's goes before the default of a printer
         resolutions = [each for each in resolutions if plausible(each.mean)]
-    found = judged([*said, *resolutions])
+    agreed = agreed_size([*by_description, *resolutions])
     numbers = [each.across for each in bare if each.across > RATIO]
-    if found.mpp is None and not found.doubt and numbers:
+    if agreed.mpp is None and not agreed.doubt and numbers:
         return PixelSize(
             None,
             f"The file gives the number {numbers[0]:g} for its resolution, but no unit: it does "
             "not say how large a pixel is.",
         )
-    return found
+    return agreed
 
 
 def stated(resolution: Resolution) -> Stated:
@@ -102,25 +102,25 @@ def stated(resolution: Resolution) -> Stated:
     return Stated(resolution.source, unit / resolution.across, unit / resolution.down)
 
 
-def judged(said: Sequence[Stated]) -> PixelSize:
+def agreed_size(sizes: Sequence[Stated]) -> PixelSize:
     """Return the one size that all say, if a microscope has it."""
-    for each in said:
+    for each in sizes:
         if not near(each.across, each.down):
             return PixelSize(
                 None,
                 f"The file says that a pixel is {each.across:g} µm wide and {each.down:g} µm high: "
                 "no square pixel of a microscope.",
             )
-    for one, other in itertools.combinations(said, 2):
+    for one, other in itertools.combinations(sizes, 2):
         if not near(one.mean, other.mean):
             return PixelSize(
                 None,
                 f"The file says {one.mean:g} µm per pixel in one place ({one.source}) and "
                 f"{other.mean:g} µm in another ({other.source}).",
             )
-    if not said:
+    if not sizes:
         return PixelSize(None)
-    size = said[0].mean
+    size = sizes[0].mean
     if not plausible(size):
         kind = "a resolution for printing" if size > COARSEST_UM else "too fine for light"
         return PixelSize(

@@ -269,12 +269,12 @@ def broken(error: pyvips.Error) -> Unprocessable:
     return SlideUnreadable(f"The picture can't be read to its end: {first_line(error)}")
 
 
-def damage_in_words(what: str, compression: str, said: str) -> str:
+def damage_in_words(what: str, compression: str, reason: str) -> str:
     """Say that pixels are damaged, by the name of what they are compressed with."""
     who = "the decoder" if compression == NO_COMPRESSION else compression
     return (
         f"The {what}'s pixels are damaged and can't be decoded: {who} says "
-        f"“{plain(said) or NOT_PIXELS}”. Copy the file again, or export it anew."
+        f"“{plain(reason) or NOT_PIXELS}”. Copy the file again, or export it anew."
     )
 
 
@@ -286,5 +286,5 @@ def first_line(error: pyvips.Error) -> str:
 def plain(text: str) -> str:
     """Return the first line of a library's words, without its functions; none with a path."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = lines[0] if lines and "/" not in lines[0] else ""
-    return FUNCTION.sub("decoding", PREFIX.sub("", said))
+    first = lines[0] if lines and "/" not in lines[0] else ""
+    return FUNCTION.sub("decoding", PREFIX.sub("", first))

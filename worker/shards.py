@@ -66,7 +66,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PredictedShard:
     """A shard's rows as they were read, and what was predicted of them, batch by batch."""
 
     rows: Sequence[Images]
@@ -74,7 +74,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredShard:
     """A predicted shard: its three channels, uint8 (3, 2048, 2048), and its patches' scores."""
 
     place: tuple[int, int]
@@ -137,19 +137,21 @@ def read_images(
         images = [whole[:, spot.column - left] for spot in row.spots]
         readable = row.spots
     except RegionUnreadable:
-        images, found = [], []
+        images, spots = [], []
         for spot in row.spots:
             try:
                 images.append(box(spot.column, 1))
-                found.append(spot)
+                spots.append(spot)
             except RegionUnreadable as error:
                 unreadable[spot.patch_id] = {"code": error.problem_code, "detail": error.detail}
-        readable = tuple(found)
+        readable = tuple(spots)
     pixels = np.stack(images) if images else np.empty((0, PATCH_PX, PATCH_PX, 3), np.uint8)
     return Images(row, readable, pixels, unreadable)
 
 
-def predicted(predictor: Predictor, rows: Iterable[Images], between: Callable[[int], None]) -> Seen:
+def predicted(
+    predictor: Predictor, rows: Iterable[Images], between: Callable[[int], None]
+) -> PredictedShard:
     """Predict a shard's rows as they come; `between` is told how many patches are done.
 
     It may raise, and then nothing more is predicted.
@@ -161,7 +163,7 @@ def predicted(predictor: Predictor, rows: Iterable[Images], between: Callable[[i
         parts.append(predictor(batch))
         done += len(batch)
         between(done)
-    return Seen(read, parts)
+    return PredictedShard(read, parts)
 
 
 def noted(rows: Iterable[Images], read: list[Images]) -> Iterator[Pixels]:
@@ -183,18 +185,18 @@ def batches(rows: Iterable[Pixels], size: int) -> Iterator[Pixels]:
         yield waiting
 
 
-def judged(seen: Seen) -> Judged:
+def scored_shard(shard: PredictedShard) -> ScoredShard:
     """Let the selector judge a shard; lay its patches out as the pyramid's channels."""
-    plan = seen.rows[0].plan
-    unreadable = {key: why for images in seen.rows for key, why in images.unreadable.items()}
+    plan = shard.rows[0].plan
+    unreadable = {key: why for images in shard.rows for key, why in images.unreadable.items()}
     channels = np.zeros((len(Channel), SHARD_PX, SHARD_PX), np.uint8)
-    if not seen.batches:
-        return Judged(plan.place, channels, (), unreadable)
-    probability = np.concatenate([part.probability for part in seen.batches])
-    students = np.concatenate([part.students for part in seen.batches], axis=1)
+    if not shard.batches:
+        return ScoredShard(plan.place, channels, (), unreadable)
+    probability = np.concatenate([part.probability for part in shard.batches])
+    students = np.concatenate([part.students for part in shard.batches], axis=1)
     flagged = selection.uncertain_pixels(probability, students)
     stored = selection.quantised(probability)
-    spots = [spot for images in seen.rows for spot in images.spots]
+    spots = [spot for images in shard.rows for spot in images.spots]
     for index, spot in enumerate(spots):
         y = (spot.row % SHARD_PATCHES) * PATCH_PX
         x = (spot.column % SHARD_PATCHES) * PATCH_PX
@@ -203,9 +205,9 @@ def judged(seen: Seen) -> Judged:
         place[Channel.UNCERTAINTY] = cv2.LUT(stored[index], ENTROPY)
         place[Channel.FLAGGED] = flagged[index] * np.uint8(255)
     scores = selection.patch_scores(stored, flagged)
-    pictures = [picture for images in seen.rows for picture in images.pixels]
+    pictures = [picture for images in shard.rows for picture in images.pixels]
     features = selection.patch_features(pictures, scores.membrane_fraction)
-    return Judged(plan.place, channels, scored(spots, scores, features), unreadable)
+    return ScoredShard(plan.place, channels, scored(spots, scores, features), unreadable)
 
 
 def entropy_table() -> Pixels:

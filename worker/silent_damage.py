@@ -40,7 +40,7 @@ def check_tiles(
     vendor = reader.properties.get("openslide.vendor")
     if vendor in pixel_kinds.TRUSTED:
         return ()
-    found: list[DamagedTile] = []
+    damaged: list[DamagedTile] = []
     levels = {level_size(reader, number): number for number in reversed(range(levels_of(reader)))}
     for number, page in enumerate(tiff.pages(path)):
         if not page.is_tiled:
@@ -59,10 +59,10 @@ def check_tiles(
         bad = missing(page) if vendor in WHOLE else set()
         if page.whole(Tag.COMPRESSION, 1) == pixel_kinds.JPEG and not is_lenient(page):
             bad |= set(chunks.damaged(path, page, stopping))
-        found += places_of(bad, page, level)
-        if len(found) > MANY:
+        damaged += places_of(bad, page, level)
+        if len(damaged) > MANY:
             raise unreadable(page, f"more than {MANY} tiles are damaged")
-    return tuple(found)
+    return tuple(damaged)
 
 
 def unreadable(page: Page, reason: str) -> SlideUnreadable:

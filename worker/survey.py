@@ -138,11 +138,11 @@ def patch_rows(
     """Yield the patches that have tissue, by row and column; damaged ones with their problem."""
     tissue = fractions(mask, slide, analysis_mpp, overview.downsample)
     damaged = fractions(overview.unreadable, slide, analysis_mpp, overview.downsample) > 0
-    kept = (tissue >= least) | damaged
-    if kept.size == 1:
+    taken = (tissue >= least) | damaged
+    if taken.size == 1:
         # a field no larger than a patch was chosen by a person: it is never empty
-        kept[:] = True
-    for row, column in np.argwhere(kept):
+        taken[:] = True
+    for row, column in np.argwhere(taken):
         box = patch_region(slide, int(row), int(column), analysis_mpp)
         yield {
             "row": int(row),

@@ -18,12 +18,12 @@ MOST_SPARE = 16
 
 def inside_of(path: Path) -> list[Inside]:
     """Return the pictures of all directories and sub-directories, in the file's order."""
-    found = []
+    pictures = []
     for number, (page, below) in enumerate(tiff.trees(path)):
-        found += described(page, number, None)
+        pictures += described(page, number, None)
         for place, sub in enumerate(below):
-            found += described(sub, number, place)
-    return found
+            pictures += described(sub, number, place)
+    return pictures
 
 
 def described(page: Page, number: int, sub: int | None) -> list[Inside]:

@@ -131,7 +131,7 @@ def slides_of_one_file(files: Sequence[Path], contents: Path) -> Iterator[Found]
 
 def those_there(instances: Sequence[Instance], contents: Path) -> str:
     """Say what DICOM files are there instead of a slide."""
-    said = [
+    names = [
         f"{each.path.relative_to(contents)}: "
         + (
             f"a slide's {each.flavour.lower()} image"
@@ -140,8 +140,8 @@ def those_there(instances: Sequence[Instance], contents: Path) -> str:
         )
         for each in instances
     ]
-    more = len(said) - MOST_FILES_TO_NAME
-    listed = "; ".join(said[:MOST_FILES_TO_NAME]) + (f"; and {more} more" if more > 0 else "")
+    more = len(names) - MOST_FILES_TO_NAME
+    listed = "; ".join(names[:MOST_FILES_TO_NAME]) + (f"; and {more} more" if more > 0 else "")
     return listed or "other files"
 
 

@@ -37,16 +37,16 @@ class Gold:
 
     def left_out(self) -> str:
         """Return why some do not count, as sentences that begin with a blank; empty if all do."""
-        said = ""
+        sentences = ""
         for each in self.accepted:
-            said += (
+            sentences += (
                 f" Not counted: {masks(each.patches)} accepted as {each.model_version} proposed "
                 f"{them(each.patches)} (changed by less than 1 %), because that would measure "
                 f"{each.model_version} by its own drawing."
             )
         if self.ignored:
-            said += f" Not counted: {masks(self.ignored)} on which every pixel is ignored."
-        return said
+            sentences += f" Not counted: {masks(self.ignored)} on which every pixel is ignored."
+        return sentences
 
 
 @dataclass(frozen=True)

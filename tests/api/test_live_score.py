@@ -30,8 +30,8 @@ from tests.support.scoring import (
     slide_with_tumour,
 )
 from tests.support.shapes import held
+from worker.her2 import checkpoint as checkpoint_module
 from worker.her2 import document, live
-from worker.her2 import kept as kept_module
 
 SCORE = (JobKind.SCORE,)
 
@@ -319,7 +319,7 @@ def test_thresholds_and_decisions_write_no_block_of_cells(
     slide_id = slide_with_tumour(service)
     put(service, slide_id)
     written: list[int] = []
-    monkeypatch.setattr(kept_module, "put_cells", lambda *_: written.append(1))
+    monkeypatch.setattr(checkpoint_module, "put_cells", lambda *_: written.append(1))
     own = cuts_of(score_of(service, slide_id))
     before = cells_of(service, slide_id)["items"]
     put(service, slide_id, thresholds=own | {"t_intense": own["t_intense"] + 0.2})

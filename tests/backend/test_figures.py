@@ -12,7 +12,7 @@ from backend.her2.regions.geojson import Region
 from backend.her2.regions.tables import RegionKind
 from models.her2.pixels import Field
 from tests.support.reported import SIDE, measured
-from worker.her2 import figures
+from worker.her2 import report_figures
 from worker.her2.slide import regions_of
 
 MPP = 0.25
@@ -40,7 +40,9 @@ def drawn(*regions: Region) -> tuple[dict[str, Any], dict[str, bytes], Any]:
         return str(len(pictures) - 1)
 
     every = np.ones(len(cells), np.bool_)
-    made = figures.figures(slide, cells, every, heat["map"], heat["tile_um"], regions, scored, put)
+    made = report_figures.figures(
+        slide, cells, every, heat["map"], heat["tile_um"], regions, scored, put
+    )
     return made, pictures, scored
 
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
 from worker.commands.controls import doubts_on
-from worker.commands.fields import check_names, source_of
 from worker.commands.options import Refused
 from worker.commands.score_files import as_text
+from worker.commands.sources import check_names, source_of
 
 STATEMENT = "For Research Use Only. Not for use in diagnostic procedures."
 

@@ -13,11 +13,11 @@ from models.her2.pixels import RIM_UM
 from tests.cli.test_score import membrana
 from tests.models.her2.mosaic import MPP, mosaic
 from tests.support.scoring import box
-from worker.commands.fields import source_of
 from worker.commands.image_files import Picture
 from worker.commands.mask_files import regions_in
 from worker.commands.options import Refused
 from worker.commands.score import score
+from worker.commands.sources import source_of
 
 SIDE = 400
 RIM = RIM_UM / MPP

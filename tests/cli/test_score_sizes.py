@@ -7,9 +7,10 @@ import pytest
 import tifffile
 
 from tests.models.her2.mosaic import all_of, mosaic
-from worker.commands.fields import prepared, source_of
 from worker.commands.image_files import MOST_PIXELS, check_size, read_picture, stated_size
 from worker.commands.options import Refused
+from worker.commands.scoring import prepared
+from worker.commands.sources import source_of
 
 UM_PER_CM = 10_000
 

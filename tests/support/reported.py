@@ -19,7 +19,7 @@ from models.her2.quality import quality_flags
 from models.her2.slide_score import canonical
 from models.her2.tiles import measure
 from models.phantom import PhantomSpec, field
-from worker.her2 import document, figures
+from worker.her2 import document, report_figures
 from worker.her2.slide import regions_of
 
 REPORT_ID = "0192d5f1-0000-7000-8000-0000000000aa"
@@ -70,7 +70,7 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
         return sha256
 
     heat = scored.document["heterogeneity"]
-    made = figures.figures(
+    made = report_figures.figures(
         slide, scored.cells, scored.included, heat["map"], heat["tile_um"], REGIONS, regions, put
     )
     whole = scored.document | {

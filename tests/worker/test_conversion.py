@@ -15,7 +15,7 @@ from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, Sli
 from worker.conversion import convert_picture, convert_slide, has_usable_levels
 from worker.layout import layout_of
 from worker.plain_pictures import ImageTooLarge, look_into
-from worker.watched import ConversionStopped, Watch
+from worker.vips_progress import ConversionStopped, Watch
 
 MOST = 4_000_000_000
 

@@ -39,7 +39,7 @@ from worker.context import JobContext, ShuttingDown
 from worker.handlers import predict
 from worker.handlers.predict import Behind
 from worker.run import run_job
-from worker.shards import Seen
+from worker.shards import PredictedShard
 
 SIZE = {"width": 2560, "height": 512}
 """Two shards of 16 and 4 patches."""
@@ -282,7 +282,7 @@ def test_what_fails_behind_the_networks_is_raised_at_the_next_call() -> None:
     def fail(*_: object) -> None:
         raise OSError("the disk")
 
-    seen = Seen([], [])
+    seen = PredictedShard([], [])
     with Behind() as behind:
         behind.write(fail, seen)
         with pytest.raises(OSError, match="the disk"):

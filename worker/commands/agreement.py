@@ -12,19 +12,11 @@ from backend.cli import AlreadyTold, app, complain, say
 from backend.progress import bar
 from worker.commands.agreement_table import PERCENTAGES, Row, rows_of
 from worker.commands.controls import doubts_on
-from worker.commands.fields import (
-    Source,
-    Trouble,
-    check_names,
-    going_on,
-    judged,
-    of_her2,
-    rules_of,
-    source_of,
-)
 from worker.commands.image_files import read_picture, remark_on
 from worker.commands.options import folder_of, in_words
 from worker.commands.score import Calibration, Drawn, Gap, Merge, Model, Nuclei, Positive, Rules
+from worker.commands.scoring import Trouble, going_on, of_her2, rules_of, score_picture
+from worker.commands.sources import Source, check_names, source_of
 
 UNMERGED = (
     "No given category is 0+, some computed ones are: if the readers' guideline has no 0+, "
@@ -87,18 +79,18 @@ def agreement(
                 document = of_row(row, table.parent, rules, source, into, merge=merge_zero_plus)
                 scored.append((row, document))
             show(done, len(rows))
-    found = compared(scored, merge_zero_plus=merge_zero_plus)
-    found["notes"] += doubts_on(calibration, source)
-    found |= {
+    comparison = compared(scored, merge_zero_plus=merge_zero_plus)
+    comparison["notes"] += doubts_on(calibration, source)
+    comparison |= {
         "masks": source.words,
         "weights_sha256": source.weights_sha256,
         "regions": "drawn" if regions else "whole pictures",
         **of_detector(source.frozen_detector),
         "failed": failed,
     }
-    for note in found["notes"]:
+    for note in comparison["notes"]:
         complain(note)
-    text = json.dumps(found, indent=1)
+    text = json.dumps(comparison, indent=1)
     if output is not None:
         output.write_text(text + "\n")
         plot_percentages(scored, output)
@@ -113,7 +105,7 @@ def of_row(
     """Return the score document of a row's image; draw it if it is not what was given."""
     picture = read_picture(folder / row.image, row.mpp)
     remark_on(picture)
-    result = judged(picture, rules, source)
+    result = score_picture(picture, rules, source)
     document = {"image": row.image, **result.document}
     if into is not None and differs(row.given, document["score"], merge=merge):
         from models.her2.figures import disagreement
@@ -136,35 +128,39 @@ def compared(scored: Sequence[Scored], *, merge_zero_plus: bool) -> dict[str, An
     from models.her2.slide_score import RESEARCH_USE_ONLY
 
     known = [(row, content) for row, content in scored if row.given is not None]
-    found = agreement(
+    comparison = agreement(
         [str(row.given) for row, _ in known],
         [content["score"] for _, content in known],
         [row.patient for row, _ in known],
         merge_zero_plus=merge_zero_plus,
     )
-    found["not_assessable"]["reasons"] = dict(
+    comparison["not_assessable"]["reasons"] = dict(
         Counter(each["reason"] for _, each in scored if each["score"] == "not assessable")
     )
-    found["no_consensus"] = len(scored) - len(known)
+    comparison["no_consensus"] = len(scored) - len(known)
     names = list(scored[0][0].readers) if scored else []
-    found["readers"] = compare_readers(
+    comparison["readers"] = compare_readers(
         {name: [row.readers[name] for row, _ in scored] for name in names},
         [content["score"] for _, content in scored],
         [row.patient for row, _ in scored],
         merge_zero_plus=merge_zero_plus,
     )
-    told = pairs_of(scored)
-    found["bland_altman"] = {name: bland_altman(*pairs[:2]) for name, pairs in told.items()}
-    found["bland_altman_logit"] = {name: on_logit(pairs) for name, pairs in told.items()}
-    found["icc_2_1"] = {
-        name: icc(list(zip(*pairs[:2], strict=True))) for name, pairs in told.items()
+    percentages = pairs_of(scored)
+    comparison["bland_altman"] = {
+        name: bland_altman(*pairs[:2]) for name, pairs in percentages.items()
     }
-    found["deming"] = {name: deming(*pairs[:2]) for name, pairs in told.items()}
-    found["notes"] = notes_on(known, names, merge_zero_plus=merge_zero_plus)
-    found["research_use_only"] = RESEARCH_USE_ONLY
-    found["protocol"] = scored[0][1]["protocol"] if scored else None
-    found["images"] = [told_of(row, content) for row, content in scored]
-    return found
+    comparison["bland_altman_logit"] = {
+        name: on_logit(pairs) for name, pairs in percentages.items()
+    }
+    comparison["icc_2_1"] = {
+        name: icc(list(zip(*pairs[:2], strict=True))) for name, pairs in percentages.items()
+    }
+    comparison["deming"] = {name: deming(*pairs[:2]) for name, pairs in percentages.items()}
+    comparison["notes"] = notes_on(known, names, merge_zero_plus=merge_zero_plus)
+    comparison["research_use_only"] = RESEARCH_USE_ONLY
+    comparison["protocol"] = scored[0][1]["protocol"] if scored else None
+    comparison["images"] = [image_document(row, content) for row, content in scored]
+    return comparison
 
 
 def notes_on(
@@ -180,7 +176,7 @@ def notes_on(
     return notes
 
 
-def told_of(row: Row, content: Mapping[str, Any]) -> dict[str, Any]:
+def image_document(row: Row, content: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "image": row.image,
         "sha256": content["provenance"]["image_sha256"],
@@ -196,7 +192,7 @@ def told_of(row: Row, content: Mapping[str, Any]) -> dict[str, Any]:
 
 def pairs_of(scored: Sequence[Scored]) -> dict[str, tuple[list[float], list[float], list[int]]]:
     """Return given and computed percentages, and cells, where any image has both."""
-    found = {}
+    pairs = {}
     for column, name in PERCENTAGES.items():
         both = [
             (row.percent[column], float(content["percent"][name]["value"]), int(content["cells"]))
@@ -205,13 +201,13 @@ def pairs_of(scored: Sequence[Scored]) -> dict[str, tuple[list[float], list[floa
         ]
         if both:
             given, computed, cells = (list(each) for each in zip(*both, strict=True))
-            found[name] = (given, computed, cells)
-    return found
+            pairs[name] = (given, computed, cells)
+    return pairs
 
 
 def plot_percentages(scored: Sequence[Scored], output: Path) -> None:
     """Draw the percentages' differences beside the document, where there are any."""
     from models.her2.agreement_figures import plot
 
-    if told := pairs_of(scored):
-        plot(told, output.with_suffix(".bland_altman.png"))
+    if percentages := pairs_of(scored):
+        plot(percentages, output.with_suffix(".bland_altman.png"))

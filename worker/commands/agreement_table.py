@@ -55,54 +55,54 @@ def rows_of(table: Path) -> list[Row]:
             f"{table} needs rows of image and category, with commas between.", code="table"
         )
     rows = []
-    seen: set[str] = set()
+    images: set[str] = set()
     for number, line in enumerate(lines, start=1):
-        said = {name: (line[name] or "").strip() for name in columns}
-        if not said["image"] or said["image"] in seen:
-            raise wrong(table, number, said, "the image is missing or named twice")
+        cells = {name: (line[name] or "").strip() for name in columns}
+        if not cells["image"] or cells["image"] in images:
+            raise wrong(table, number, cells, "the image is missing or named twice")
         if BEYOND in line:
-            raise wrong(table, number, said, "it has more cells than the table columns")
-        seen.add(said["image"])
-        rows.append(row_of(table, number, said, readers))
+            raise wrong(table, number, cells, "it has more cells than the table columns")
+        images.add(cells["image"])
+        rows.append(row_of(table, number, cells, readers))
     return rows
 
 
-def row_of(table: Path, number: int, said: Mapping[str, str], readers: list[str]) -> Row:
+def row_of(table: Path, number: int, cells: Mapping[str, str], readers: list[str]) -> Row:
     from models.her2.classes import NOT_ASSESSABLE, SCORES
     from models.her2.readers import consensus
 
-    votes = {name.removeprefix(READER): said[name] for name in readers}
-    stated = [said[CATEGORY]] if CATEGORY in said else []
+    votes = {name.removeprefix(READER): cells[name] for name in readers}
+    stated = [cells[CATEGORY]] if CATEGORY in cells else []
     for category in (*stated, *filter(None, votes.values())):
         if category not in (*SCORES, NOT_ASSESSABLE):
             known = ", ".join((*SCORES, NOT_ASSESSABLE))
-            raise wrong(table, number, said, f"{category!r} is no category; known are {known}")
+            raise wrong(table, number, cells, f"{category!r} is no category; known are {known}")
     percent = {}
     for column in PERCENTAGES:
-        if text := said.get(column):
+        if text := cells.get(column):
             value = number_of(text)
             if value is None or not 0 <= value <= 100:
-                raise wrong(table, number, said, f"{column} {text!r} is no percentage")
+                raise wrong(table, number, cells, f"{column} {text!r} is no percentage")
             percent[column] = value
     mpp = None
-    if text := said.get("mpp"):
+    if text := cells.get("mpp"):
         mpp = number_of(text)
         if mpp is None:
-            raise wrong(table, number, said, f"mpp {text!r} is no number")
-        stated_size(mpp, f"{table}, row {number} ({said['image']}):")
+            raise wrong(table, number, cells, f"mpp {text!r} is no number")
+        stated_size(mpp, f"{table}, row {number} ({cells['image']}):")
     return Row(
         number=number,
-        image=said["image"],
-        given=said[CATEGORY] if stated else consensus(list(votes.values())),
-        patient=said.get("patient") or said["image"],
+        image=cells["image"],
+        given=cells[CATEGORY] if stated else consensus(list(votes.values())),
+        patient=cells.get("patient") or cells["image"],
         mpp=mpp,
         readers=votes,
         percent=percent,
     )
 
 
-def wrong(table: Path, number: int, said: Mapping[str, str], what: str) -> Refused:
-    return Refused(f"{table}, row {number} ({said['image']}): {what}.", code="table")
+def wrong(table: Path, number: int, cells: Mapping[str, str], what: str) -> Refused:
+    return Refused(f"{table}, row {number} ({cells['image']}): {what}.", code="table")
 
 
 def number_of(text: str) -> float | None:

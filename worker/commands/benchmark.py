@@ -132,14 +132,14 @@ def compare_methods(
     from models.study.runs import cells_of
 
     output = study.output
-    kept = results.Results(output, protocol)
+    finished = results.Results(output, protocol)
     data = study.read()
     cells = cells_of(competing, shares, study.seeds)
-    if stale := kept.outdated(data, protocol, cells):
+    if stale := finished.outdated(data, protocol, cells):
         complain(f"{len(stale)} trainings in {output} are of other options: they run again.")
     with bar("trainings", len(cells)) as show:
         results.complete(
-            kept,
+            finished,
             data,
             protocol,
             cells,
@@ -148,7 +148,7 @@ def compare_methods(
             jobs=study.jobs,
             progress=lambda done, of, _: show(done, of),
         )
-    illustrate(kept.content, data, study)
+    illustrate(finished.content, data, study)
 
 
 def compare_strategies(
@@ -172,7 +172,7 @@ def compare_strategies(
     active.check_output(output, plan, data, strategies, study.seeds)
     work_beside(output, plan.work)
     with bar("chains", 1) as show:
-        found = active.study(
+        document = active.study(
             plan,
             data,
             strategies,
@@ -180,11 +180,11 @@ def compare_strategies(
             jobs=study.jobs,
             progress=lambda done, of, _: show(done, of),
         )
-    found |= {"measured": describe()}
-    output.write_text(json.dumps(found, indent=1) + "\n")
-    markdown = active_report.markdown(found)
+    document |= {"measured": describe()}
+    output.write_text(json.dumps(document, indent=1) + "\n")
+    markdown = active_report.markdown(document)
     output.with_suffix(".md").write_text(markdown)
-    active_report.curves(found, output.with_suffix(".png"))
+    active_report.curves(document, output.with_suffix(".png"))
     say(markdown)
 
 

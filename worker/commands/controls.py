@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from worker.commands.fields import Source, check_names, measured, prepared
 from worker.commands.image_files import Picture, read_picture, remark_on
 from worker.commands.options import Refused
+from worker.commands.scoring import measured, prepared
+from worker.commands.sources import Source, check_names
 
 STANDARD_VECTORS = (
     "The stain vectors could not be measured on the 3+ control (too little brown, or too little "
@@ -42,22 +43,22 @@ def calibration_of(
     )
     cells: dict[str, list[Any]] = {name: [] for name in paths}
     used: dict[str, list[dict[str, Any]]] = {name: [] for name in paths}
-    seen: dict[tuple[bool, str], Path] = {}
+    by_content: dict[tuple[bool, str], Path] = {}
     for name, some in paths.items():
         for path in some:
             picture = read_picture(path, mpp)
             remark_on(picture)
-            check_new(picture, seen, blank=name == "blank")
+            check_new(picture, by_content, blank=name == "blank")
             ready = prepared(picture, source)
-            found = measured(ready, rules, vectors or StainVectors())
-            cells[name].append(found)
+            picture_cells = measured(ready, rules, vectors or StainVectors())
+            cells[name].append(picture_cells)
             used[name].append(
                 {
                     "file": path.name,
                     "sha256": picture.sha256,
                     "mask_sha256": ready.mask_sha256,
                     "mpp": picture.mpp,
-                    "cells": len(found),
+                    "cells": len(picture_cells),
                 }
             )
     negative, low, strong = (
@@ -81,9 +82,9 @@ def calibration_of(
     )
 
 
-def check_new(picture: Picture, seen: dict[tuple[bool, str], Path], *, blank: bool) -> None:
+def check_new(picture: Picture, by_content: dict[tuple[bool, str], Path], *, blank: bool) -> None:
     """Refuse a picture that is two controls, or twice one; a negative control may be a blank."""
-    other = seen.setdefault((blank, picture.sha256), picture.path)
+    other = by_content.setdefault((blank, picture.sha256), picture.path)
     if other is not picture.path:
         raise Refused(
             f"{other} and {picture.path} are the same picture: each control needs its own.",
@@ -102,10 +103,10 @@ def doubts_on(calibration: Path | None, source: Source) -> list[str]:
 
     if calibration is None:
         return []
-    said = json.loads(calibration.read_text())
-    detectors = doubt_on(detector_in(said), source.frozen_detector)
+    document = json.loads(calibration.read_text())
+    detectors = doubt_on(detector_in(document), source.frozen_detector)
     other = [f"{calibration.name}: {detectors}"] if detectors else []
-    masks, weights = said.get("masks"), said.get("weights_sha256")
+    masks, weights = document.get("masks"), document.get("weights_sha256")
     # weights draw the same membranes on every backend; a version of the stain rule's library, too
     kinds = [str(each).split(" ")[0] for each in (masks, source.words)]
     if weights == source.weights_sha256 and (weights or kinds[0] == kinds[1]):

@@ -42,11 +42,11 @@ def export(
     asked = {} if kind == QUPATH else {"format": kind, "proposals": proposals}
     with connect() as client, bar("exporting", 1) as show:
         client.download(f"/slides/{slide}/{place}", output, progress=show, **asked)
-    told = {
+    summary = {
         "slide": slide,
         "format": kind,
         "file": str(output),
         "bytes": output.stat().st_size,
         "sha256": file_sha256(output),
     }
-    say(json.dumps(told, ensure_ascii=False))
+    say(json.dumps(summary, ensure_ascii=False))

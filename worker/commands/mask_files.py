@@ -45,19 +45,19 @@ def mask_of(picture: Picture, masks: Mapping[str, Path], positive: str) -> Mask:
     value would have none, and a strong case would be scored 0.
     """
     stems = stems_of(picture.path)
-    found = next((masks[stem] for stem in stems if stem in masks), None)
-    if found is None:
+    file = next((masks[stem] for stem in stems if stem in masks), None)
+    if file is None:
         raise Refused(f"There is no mask for {picture.path.name}.", code="mask_missing")
-    mask = files.mask_of(opened(found), positive, found, binary=True)
+    mask = files.mask_of(opened(file), positive, file, binary=True)
     height, width = picture.pixels.shape[:2]
     if mask.shape != (height, width):
         turned = ". The image is stored turned: masks fit it as it is shown, upright"
         raise Refused(
-            f"{found.name} is {mask.shape[1]} × {mask.shape[0]} px, its image {width} × {height}"
+            f"{file.name} is {mask.shape[1]} × {mask.shape[0]} px, its image {width} × {height}"
             f"{turned if TURNED_UPRIGHT in picture.qc else ''}.",
             code="mask_mismatch",
         )
-    return Mask(mask == files.MEMBRANE, mask == files.IGNORE, sha256_of(found))
+    return Mask(mask == files.MEMBRANE, mask == files.IGNORE, sha256_of(file))
 
 
 def area_of(inside: Bool) -> shapely.Geometry:
@@ -75,25 +75,23 @@ def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
     """
     from worker.her2.slide import regions_of
 
-    found = geojson_of(picture, path) if path.is_dir() else path
+    file = geojson_of(picture, path) if path.is_dir() else path
     try:
-        content = found.read_bytes()
+        content = file.read_bytes()
         height, width = picture.pixels.shape[:2]
-        drawn, left = geojson.parse(json.loads(content), width=width, height=height)
+        polygons, left = geojson.parse(json.loads(content), width=width, height=height)
     except OSError as error:
-        raise Refused(
-            f"{found} can't be read: {error.strerror}.", code="regions_missing"
-        ) from error
+        raise Refused(f"{file} can't be read: {error.strerror}.", code="regions_missing") from error
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{found.name} is no GeoJSON: {error}.", code="not_geojson") from error
+        raise Refused(f"{file.name} is no GeoJSON: {error}.", code="not_geojson") from error
     except RegionInvalid as error:
-        raise Refused(f"{found.name}: {error.detail}", code=error.problem_code) from error
+        raise Refused(f"{file.name}: {error.detail}", code=error.problem_code) from error
     if left:
         listed = ", ".join(f"{name} ({number})" for name, number in left.items())
-        complain(f"{found.name}: no regions, and left: {listed}")
+        complain(f"{file.name}: no regions, and left: {listed}")
     assert picture.mpp is not None, "what has no pixel size is not measured"
     field = Field(picture.pixels, picture.mpp)
-    return regions_of(drawn, field), hashlib.sha256(content).hexdigest()
+    return regions_of(polygons, field), hashlib.sha256(content).hexdigest()
 
 
 def geojson_of(picture: Picture, folder: Path) -> Path:

@@ -53,7 +53,7 @@ def one_of(option: str, word: str, allowed: Iterable[str]) -> None:
 
 def folder_of(output: Path) -> Path:
     """Return the folder of -o, made if need be; refused in words where there can be none."""
-    return made(output, f"-o is a folder for the results, and {output} can't be one")
+    return created(output, f"-o is a folder for the results, and {output} can't be one")
 
 
 def work_beside(output: Path, work: Path) -> Path:
@@ -62,10 +62,10 @@ def work_beside(output: Path, work: Path) -> Path:
     Refused in words: in a training's last second it is too late to learn that nothing can be
     written there.
     """
-    return made(work, f"-o can't be written to {output}")
+    return created(work, f"-o can't be written to {output}")
 
 
-def made(folder: Path, refusal: str) -> Path:
+def created(folder: Path, refusal: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

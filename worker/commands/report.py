@@ -48,12 +48,12 @@ def report(
             return
         if output is None:
             raise typer.BadParameter("name the file to write with -o")
-        found = None if new or protocol else newest(client, slide)
-        found = found or computed(client, slide, protocol)
+        document = None if new or protocol else newest(client, slide)
+        document = document or computed(client, slide, protocol)
         [ending] = (each.ending for each in formats() if each.name == kind)
-        content = client.ask("GET", f"/reports/{found['id']}.{ending}").content
+        content = client.ask("GET", f"/reports/{document['id']}.{ending}").content
         output.write_bytes(content)
-        say(json.dumps(summary(found, output), ensure_ascii=False))
+        say(json.dumps(summary(document, output), ensure_ascii=False))
 
 
 def newest(client: Client, slide_id: str) -> Any:
@@ -70,16 +70,16 @@ def computed(client: Client, slide_id: str, protocol: str) -> Any:
     return client.get(f"/reports/{job['report_id']}")
 
 
-def summary(found: Any, output: Path) -> dict[str, Any]:
-    signature = found["signature"]
+def summary(document: Any, output: Path) -> dict[str, Any]:
+    signature = document["signature"]
     return {
-        "report": found["id"],
-        "state": found["state"],
-        "score": found["printed_score"],
+        "report": document["id"],
+        "state": document["state"],
+        "score": document["printed_score"],
         "signed_score": signature and signature["score"],
-        "protocol": found["protocol"],
+        "protocol": document["protocol"],
         "file": str(output),
-        "research_use_only": found["research_use_only"],
+        "research_use_only": document["research_use_only"],
     }
 
 
@@ -89,7 +89,7 @@ def verify(client: Client, file: Path) -> None:
     report_id, ending = origin_of(content)
     state = client.get(f"/reports/{report_id}")["state"]
     now = client.ask("GET", f"/reports/{report_id}.{ending}").content
-    said = {
+    comparison = {
         "report": report_id,
         "state": state,
         "format": ending,
@@ -99,11 +99,11 @@ def verify(client: Client, file: Path) -> None:
     try:
         with bar("computing again", 1) as show:
             client.wait_for_job(job["id"], progress=show)
-        said["computed_again"] = IDENTICAL
+        comparison["computed_again"] = IDENTICAL
     except JobFailed as failed:
-        said |= {"computed_again": DIFFERS, "detail": failed.detail}
-    say(json.dumps(said, ensure_ascii=False))
-    if {said["file"], said["computed_again"]} != {IDENTICAL}:
+        comparison |= {"computed_again": DIFFERS, "detail": failed.detail}
+    say(json.dumps(comparison, ensure_ascii=False))
+    if {comparison["file"], comparison["computed_again"]} != {IDENTICAL}:
         raise AlreadyTold("The file or the report differs.")
 
 
@@ -124,9 +124,9 @@ def origin_of(content: bytes) -> tuple[str, str]:
     file = File(content)
     for form in formats():
         urn = form.urn_in(file)
-        found = URN.fullmatch(urn.encode()) if isinstance(urn, str) else None
-        if found is not None:
-            return found[1].decode(), form.ending
+        match = URN.fullmatch(urn.encode()) if isinstance(urn, str) else None
+        if match is not None:
+            return match[1].decode(), form.ending
     raise Refused(
         "The file is none of a report's: it names no report, or it is cut off.",
         code="not_a_report",

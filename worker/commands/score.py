@@ -10,19 +10,11 @@ import typer
 from backend.cli import AlreadyTold, app, complain, say
 from backend.progress import bar
 from worker.commands.controls import calibration_of, doubts_on
-from worker.commands.fields import (
-    Trouble,
-    check_names,
-    files_of,
-    going_on,
-    judged,
-    of_her2,
-    rules_of,
-    source_of,
-)
 from worker.commands.image_files import read_picture, remark_on, stated_size
 from worker.commands.options import OptionRefused, folder_of, in_words
 from worker.commands.score_files import ScoreFiles
+from worker.commands.scoring import Trouble, going_on, of_her2, rules_of, score_picture
+from worker.commands.sources import check_names, files_of, source_of
 
 Images = Annotated[list[Path], typer.Argument(help="Images, small slides, or folders of them.")]
 Mask = Annotated[
@@ -110,10 +102,10 @@ def score(
             with going_on(path.name, failed.append):
                 picture = read_picture(path, mpp)
                 remark_on(picture)
-                found = judged(picture, rules, source)
-                document = {"image": path.name, **found.document}
+                result = score_picture(picture, rules, source)
+                document = {"image": path.name, **result.document}
                 if files:
-                    files.scored(picture, found, document)
+                    files.scored(picture, result, document)
                 documents.append(document)
             show(done, len(paths))
         if files:
@@ -151,8 +143,8 @@ def calibrate(
     """
     with in_words(), of_her2():
         stated_size(mpp, "--mpp")
-        for option, said in (("--scanner", scanner), ("--antibody", antibody)):
-            if not said.strip():
+        for option, word in (("--scanner", scanner), ("--antibody", antibody)):
+            if not word.strip():
                 raise OptionRefused(f"{option} is empty: thresholds hold for one.")
         rules = rules_of(protocol, None, None, merge_zero_plus=False)
         source = source_of(mask, positive, model, proposal=proposal, detector=detector)

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from worker.commands.fields import Judged, Trouble
 from worker.commands.image_files import Picture
+from worker.commands.scoring import PictureScore, Trouble
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With these a spreadsheet takes a cell for a formula."""
@@ -36,9 +36,9 @@ class ScoreFiles:
             "w", newline="", encoding="utf-8", errors="backslashreplace"
         )
         self._table = csv.writer(self._file)
-        told = ("image", "score", "reason", "cells", *CLASSES, "h_score")
+        columns = ("image", "score", "reason", "cells", *CLASSES, "h_score")
         rest = ("membrane_percent_of_tissue", "flags", "failed", RESEARCH_USE_ONLY)
-        self._row([*told, *rest])
+        self._row([*columns, *rest])
 
     def __enter__(self) -> Self:
         return self
@@ -51,15 +51,15 @@ class ScoreFiles:
     ) -> None:
         self._file.close()
 
-    def scored(self, picture: Picture, found: Judged, document: dict[str, Any]) -> None:
+    def scored(self, picture: Picture, result: PictureScore, document: dict[str, Any]) -> None:
         """Write a picture's files, and then its row."""
-        write_picture(picture, found, document, self._folder)
+        write_picture(picture, result, document, self._folder)
         percent = [document["percent"][name]["value"] for name in self._classes]
         flags = " ".join(flag["code"] for flag in document["flags"])
-        told = [document[name] for name in ("printed_score", "reason", "cells")]
+        values = [document[name] for name in ("printed_score", "reason", "cells")]
         share = document.get("membrane_percent_of_tissue")
         h_score = document["h_score"]["value"]
-        self._row([as_text(document["image"]), *told, *percent, h_score, share, flags, "", ""])
+        self._row([as_text(document["image"]), *values, *percent, h_score, share, flags, "", ""])
 
     def failed(self, troubles: Iterable[Trouble]) -> None:
         empty = [""] * (len(self._classes) + 6)
@@ -76,17 +76,19 @@ def as_text(name: str) -> str:
     return f"'{name}" if name.startswith(FORMULA) else name
 
 
-def write_picture(picture: Picture, found: Judged, document: dict[str, Any], folder: Path) -> None:
+def write_picture(
+    picture: Picture, result: PictureScore, document: dict[str, Any], folder: Path
+) -> None:
     """Write a picture's document, cells and figure."""
     from models.her2.figures import scored_field
     from worker.exporters import cells_csv
 
     name = picture.path.name
     (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
-    every = np.ones(len(found.cells), np.bool_)
-    lines = cells_csv.lines(found.cells, every, urn=f"sha256:{picture.sha256}")
+    every = np.ones(len(result.cells), np.bool_)
+    lines = cells_csv.lines(result.cells, every, urn=f"sha256:{picture.sha256}")
     with (folder / f"{name}.cells.csv").open("w", newline="") as file:
         file.writelines(lines)
-    outline = None if found.regions is None else found.regions.tumour
+    outline = None if result.regions is None else result.regions.tumour
     path = folder / f"{name}.png"
-    scored_field(picture.pixels, found.membrane, outline, found.cells, document, path)
+    scored_field(picture.pixels, result.membrane, outline, result.cells, document, path)

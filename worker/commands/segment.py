@@ -19,11 +19,12 @@ from backend.progress import bar
 from models.cold_start import ColdStart
 from models.her2.pixels import Field
 from models.prediction import Predictor
-from worker.commands.fields import files_of, going_on
 from worker.commands.image_files import read_picture, remark_on, sha256_of, stated_size
-from worker.commands.narrowing import calibration_of
+from worker.commands.int8_ranges import calibration_of
 from worker.commands.options import OptionRefused, Refused, folder_of, in_words, one_of
 from worker.commands.score import Images, Mpp
+from worker.commands.scoring import going_on
+from worker.commands.sources import files_of
 from worker.commands.weights import check_model, predicted, predictor_of
 
 if TYPE_CHECKING:
@@ -80,15 +81,15 @@ def segment(
         **({"ranges_sha256": ranges.sha256} if ranges else {}),
         "research_use_only": RESEARCH_USE_ONLY,
     }
-    told: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = []
     with bar("images", len(paths)) as show:
         for path, targets in named(paths, folders):
-            with going_on(path.name, partial(tell, told, path)):
-                check_targets(path, targets, paths, told)
-                told.append(segmented(path, mpp, predictor, targets) | drawn_by)
-            show(len(told), len(paths))
-    say(json.dumps(told, indent=1, ensure_ascii=False))
-    if any("problem" in each for each in told):
+            with going_on(path.name, partial(note_trouble, documents, path)):
+                check_targets(path, targets, paths, documents)
+                documents.append(segmented(path, mpp, predictor, targets) | drawn_by)
+            show(len(documents), len(paths))
+    say(json.dumps(documents, indent=1, ensure_ascii=False))
+    if any("problem" in each for each in documents):
         raise AlreadyTold("Not every image has a mask.")
 
 
@@ -107,10 +108,10 @@ def ranges_for(
     return calibration_of(model, files_of(calibration), mpp)
 
 
-def tell(told: list[dict[str, Any]], path: Path, trouble: dict[str, Any]) -> None:
+def note_trouble(documents: list[dict[str, Any]], path: Path, trouble: dict[str, Any]) -> None:
     """Keep an image that could not be used among the others, in their order."""
     problem = {name: trouble[name] for name in ("code", "detail")}
-    told.append({"image": str(path), "problem": problem})
+    documents.append({"image": str(path), "problem": problem})
 
 
 def named(paths: list[Path], folders: dict[str, Path]) -> Iterator[tuple[Path, dict[str, Path]]]:
@@ -120,7 +121,7 @@ def named(paths: list[Path], folders: dict[str, Path]) -> Iterator[tuple[Path, d
 
 
 def check_targets(
-    path: Path, targets: dict[str, Path], paths: list[Path], told: list[dict[str, Any]]
+    path: Path, targets: dict[str, Path], paths: list[Path], documents: list[dict[str, Any]]
 ) -> None:
     """Refuse to write over an image, or over what this run has made of another."""
     for target in targets.values():
@@ -130,7 +131,7 @@ def check_targets(
                     f"Its mask would be written over the image {image}: take another folder.",
                     code="would_overwrite",
                 )
-        if str(target) in (made.get("mask") for made in told):
+        if str(target) in (document.get("mask") for document in documents):
             raise Refused(
                 f"Another image has the same name, whose mask is {target}: take two folders.",
                 code="name_twice",

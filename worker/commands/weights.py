@@ -40,8 +40,8 @@ def predictor_of(model: Path | None, ranges: "Calibration | None" = None) -> Pre
     from models.inference.choice import load
 
     precision: Precision = "int8" if ranges else "f32"
-    found: Any = load(model, threads=1, precision=precision, calibration=ranges)
-    return found  # type: ignore[no-any-return]
+    predictor: Any = load(model, threads=1, precision=precision, calibration=ranges)
+    return predictor  # type: ignore[no-any-return]
 
 
 def check_model(model: Path) -> None:

@@ -38,14 +38,14 @@ class BenchmarkCommand(TyperCommand):
 
 def of_agreement(args: list[str]) -> list[str]:
     """Return the words of `benchmark --her2 TABLE …` as those of `agreement TABLE …`."""
-    told: list[str] = []
+    rewritten: list[str] = []
     for word in args:
         name, equals, value = word.partition("=")
         if name == FORMERLY:
-            told += [value] if equals else []
+            rewritten += [value] if equals else []
         else:
-            told.append(RENAMED.get(name, name) + equals + value)
-    return told
+            rewritten.append(RENAMED.get(name, name) + equals + value)
+    return rewritten
 
 
 def words(given: list[str] | None) -> list[str]:

@@ -80,11 +80,11 @@ def groups_of(cells: Cells, included: Bool, identity: Identity) -> Iterator[Anno
             algorithm_identification=made_by,
             measurements=[
                 Measurements(
-                    name=local(column, said),
+                    name=local(column, description),
                     values=getattr(cells, column)[which].astype(np.float32),
                     unit=codes.UCUM.NoUnits,
                 )
-                for column, said in MEASURES.items()
+                for column, description in MEASURES.items()
             ],
             description=RESEARCH_USE_ONLY,
         )

@@ -38,8 +38,8 @@ def pieces(
     cells: Cells, included: Bool, regions: Sequence[Region], *, report_id: str, urn: str
 ) -> Iterator[str]:
     """Yield the collection in pieces: the regions as annotations, then the cells."""
-    said = {"research_use_only": RESEARCH_USE_ONLY, "report": urn}
-    head = json.dumps(said, ensure_ascii=False)
+    provenance = {"research_use_only": RESEARCH_USE_ONLY, "report": urn}
+    head = json.dumps(provenance, ensure_ascii=False)
     yield f'{{"type":"FeatureCollection","membrana":{head},"features":['
     comma = ""
     for region in regions:
@@ -96,7 +96,7 @@ def polygon(corners: npt.NDArray[np.float32]) -> dict[str, Any]:
 
 def write(scene: Scene) -> Iterator[str]:
     cells, included = scene.scored.cells, scene.scored.included
-    return pieces(cells, included, scene.on.drawn, report_id=scene.report.id, urn=scene.urn)
+    return pieces(cells, included, scene.on.polygons, report_id=scene.report.id, urn=scene.urn)
 
 
 FILE = ReportFile("geojson", write)

@@ -53,7 +53,7 @@ def segmentation(
     if not tiles:
         return None
     grid = Grid(source, ANALYSIS_MPP / slide.mpp)
-    made = Segmentation(
+    dataset = Segmentation(
         source_images=[source],
         pixel_array=np.stack(tiles),
         segmentation_type=SegmentationTypeValues.BINARY,
@@ -67,10 +67,10 @@ def segmentation(
         **MAKER,
     )
     # the constructor takes the tiles for all there is: they are a part of this matrix
-    made.TotalPixelMatrixOriginSequence = [grid.origin()]
-    made.TotalPixelMatrixColumns = ceil(slide.width / grid.step)
-    made.TotalPixelMatrixRows = ceil(slide.height / grid.step)
-    return made
+    dataset.TotalPixelMatrixOriginSequence = [grid.origin()]
+    dataset.TotalPixelMatrixColumns = ceil(slide.width / grid.step)
+    dataset.TotalPixelMatrixRows = ceil(slide.height / grid.step)
+    return dataset
 
 
 def membrane(model: str | None, weights_sha256: str | None) -> SegmentDescription:
@@ -143,8 +143,8 @@ class Grid:
 
     def place(self, column: int, row: int) -> npt.NDArray[np.float64]:
         """Centre of a px on the glass, mm (3,)."""
-        found: npt.NDArray[np.float64] = self._first + column * self._column + row * self._row
-        return found
+        centre: npt.NDArray[np.float64] = self._first + column * self._column + row * self._row
+        return centre
 
     def position(self, column: int, row: int) -> hd.PlanePositionSequence:
         return hd.PlanePositionSequence(
@@ -156,8 +156,8 @@ class Grid:
 
     def origin(self) -> Dataset:
         place = self.place(0, 0)
-        found = Dataset()
-        found.XOffsetInSlideCoordinateSystem = round(float(place[0]), 8)
-        found.YOffsetInSlideCoordinateSystem = round(float(place[1]), 8)
-        found.ZOffsetInSlideCoordinateSystem = round(float(place[2]), 8)
-        return found
+        item = Dataset()
+        item.XOffsetInSlideCoordinateSystem = round(float(place[0]), 8)
+        item.YOffsetInSlideCoordinateSystem = round(float(place[1]), 8)
+        item.ZOffsetInSlideCoordinateSystem = round(float(place[2]), 8)
+        return item

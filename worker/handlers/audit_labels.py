@@ -61,11 +61,11 @@ def run(context: JobContext) -> None:
     )
     dealt = deal(plan, labelled)
     try:
-        judged = judge(context, plan, labelled, dealt)
+        judgement = judge(context, plan, labelled, dealt)
     except (NetworkError, TrainingDataError) as error:
         code = getattr(error, "code", TrainingRefused.code)
         raise TrainingRefused(str(error), code=code) from error
-    write(context, plan, labelled, dealt, judged)
+    write(context, plan, labelled, dealt, judgement)
     course.forget(context.settings, context.job_id)
 
 
@@ -79,10 +79,12 @@ def open_plan(context: JobContext) -> Plan:
             places = choose_unlabelled(session, count=frozen["unlabelled"], seed=frozen["seed"])
     if "unlabelled_sha256" not in frozen:
         # stored before the transaction that names it: nobody waits for a disk
-        drawn = context.blobs.put(places_document(places))
+        places_sha256 = context.blobs.put(places_document(places))
         with context.writing() as session:
             audit = audit_of(session, context)
-            course.freeze(session, audit, unlabelled_sha256=drawn, threads=context.settings.threads)
+            course.freeze(
+                session, audit, unlabelled_sha256=places_sha256, threads=context.settings.threads
+            )
             frozen = audit.config
     return Plan(
         audit_id=audit.id,
@@ -131,34 +133,34 @@ def judge(context: JobContext, plan: Plan, labelled: Labelled, dealt: Folding) -
 
 
 def write(
-    context: JobContext, plan: Plan, labelled: Labelled, dealt: Folding, judged: Judgement
+    context: JobContext, plan: Plan, labelled: Labelled, dealt: Folding, judgement: Judgement
 ) -> None:
     """Keep the doubtful pixels as blobs, then write all rows and the job's success at once."""
-    issues = find(labelled.masks, judged.probability)
-    found = [
-        (component.weight, found_of(context, patch.annotation_id, component))
+    issues = find(labelled.masks, judgement.probability)
+    weighed = [
+        (component.weight, issue_of(context, patch.annotation_id, component))
         for patch, each in zip(plan.snapshot.patches, issues, strict=True)
         for component in each.components
     ]
     # of equal ones the snapshot's order decides: sorting is stable
-    worst_first = [each for _, each in sorted(found, key=lambda pair: -pair[0])]
+    worst_first = [each for _, each in sorted(weighed, key=lambda pair: -pair[0])]
     with context.finishing() as session:
         course.finish(
             session,
             plan.audit_id,
             held_out="slide" if dealt.by_group else "patch",
             judged=[
-                judged_of(patch.annotation_id, mask, each, judged.weights[fold])
+                judged_of(patch.annotation_id, mask, each, judgement.weights[fold])
                 for patch, mask, each, fold in zip(
                     plan.snapshot.patches, labelled.masks, issues, dealt.fold.tolist(), strict=True
                 )
             ],
             found=worst_first,
         )
-    log.info("audit of %d masks found %d issues", len(issues), len(found))
+    log.info("audit of %d masks found %d issues", len(issues), len(weighed))
 
 
-def found_of(context: JobContext, annotation_id: str, component: Component) -> Found:
+def issue_of(context: JobContext, annotation_id: str, component: Component) -> Found:
     """Store a component's pixels; return its row."""
     context.check()
     pixels = np.zeros((PATCH_PX, PATCH_PX), np.uint8)

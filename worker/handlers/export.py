@@ -24,12 +24,12 @@ def run(context: JobContext) -> None:
     slide_id, _, _ = context.subject.partition(":")
     with_proposals = bool(context.params.get("proposals"))
     with context.reading() as session:
-        found = contents.of_slide(session, slide_id, with_proposals=with_proposals)
+        export = contents.of_slide(session, slide_id, with_proposals=with_proposals)
     form = service.BY_NAME[context.params.get("format", BEFORE)]
     assert isinstance(form, Built)
-    content = WRITERS[form.name](context, found)
+    content = WRITERS[form.name](context, export)
     context.check()
-    target = service.built_file(found, form, context.settings)
+    target = service.built_file(export, form, context.settings)
     draft = drafted(target, content)
     try:
         with context.finishing() as session:
@@ -38,7 +38,7 @@ def run(context: JobContext) -> None:
             draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    settle(target, service.ending_of(form))
+    supersede(target, service.ending_of(form))
 
 
 def drafted(target: Path, content: bytes) -> Path:
@@ -50,7 +50,7 @@ def drafted(target: Path, content: bytes) -> Path:
     return place
 
 
-def settle(target: Path, ending: str) -> None:
+def supersede(target: Path, ending: str) -> None:
     """Make the file's name last; the slide's older ones, of masks as they were, go."""
     sync_folder(target.parent)
     for other in target.parent.glob(f"*{ending}"):

@@ -31,21 +31,21 @@ def run(ctx: JobContext) -> None:
     slide = begin(ctx)
     if slide is None:
         return
-    with opened(ctx, slide) as found:
-        slide = record(ctx, found)
+    with opened(ctx, slide) as source:
+        slide = record(ctx, source)
         if slide.mpp is None:
             ask_pixel_size(ctx)
             return
         ctx.check()
-        seen = survey(
-            found.reader,
+        tissue = survey(
+            source.reader,
             slide,
             analysis_mpp=ctx.settings.analysis_mpp,
             min_tissue_fraction=ctx.settings.min_tissue_fraction,
-            damaged=found.reader.damaged_regions,
+            damaged=source.reader.damaged_regions,
         )
-    write_patches(ctx, slide, seen.rows)
-    finish(ctx, seen, found.facts)
+    write_patches(ctx, slide, tissue.rows)
+    finish(ctx, tissue, source.facts)
 
 
 def begin(ctx: JobContext) -> Slide | None:
@@ -60,24 +60,24 @@ def begin(ctx: JobContext) -> Slide | None:
         return slide
 
 
-def record(ctx: JobContext, found: Opened) -> Slide:
+def record(ctx: JobContext, source: Opened) -> Slide:
     """Write what the file says of itself; a pixel size that a person gave stays.
 
     If it is read otherwise than before, what was computed on the former pixels goes.
     """
-    facts = found.facts
+    facts = source.facts
     with ctx.writing() as session:
         slide = slides.get(session, ctx.subject)
         before = slide.derived_key, slide.width, slide.height
-        if slide.width and before != (found.derived_key, facts.width, facts.height):
-            forget_reading(ctx, session, slide, found.derived_key)
+        if slide.width and before != (source.derived_key, facts.width, facts.height):
+            forget_reading(ctx, session, slide, source.derived_key)
         values: dict[str, Any] = {
             "width": facts.width,
             "height": facts.height,
             "vendor": facts.vendor,
             "objective_power": facts.objective_power,
             "synthetic": facts.synthetic,
-            "derived_key": found.derived_key,
+            "derived_key": source.derived_key,
             "damaged_tiles": [list(tile) for tile in facts.damaged],
         }
         if slide.mpp_source != "person":
@@ -121,17 +121,17 @@ def known_places(ctx: JobContext, slide: Slide, rows: list[dict[str, Any]]) -> s
     wanted = {(row["row"], row["column"]): row["size0"] for row in rows}
     with ctx.writing() as session:
         installed_grid.hold(session, ctx.settings.analysis_mpp)
-        found = session.execute(
+        places = session.execute(
             select(Patch.row, Patch.column, Patch.size0).where(Patch.slide_id == slide.id)
         ).all()
-        if all(wanted.get((row, column)) == size0 for row, column, size0 in found):
-            return {(row, column) for row, column, _ in found}
+        if all(wanted.get((row, column)) == size0 for row, column, size0 in places):
+            return {(row, column) for row, column, _ in places}
         predictions.forget(session, slide, ctx.settings)
         session.execute(delete(Patch).where(Patch.slide_id == slide.id))
     return set()
 
 
-def finish(ctx: JobContext, seen: Survey, facts: Facts) -> None:
+def finish(ctx: JobContext, tissue: Survey, facts: Facts) -> None:
     """Make the slide ready and ask for its proposals, in one transaction."""
     with ctx.finishing() as session:
         move_or_conflict(
@@ -140,11 +140,11 @@ def finish(ctx: JobContext, seen: Survey, facts: Facts) -> None:
             ctx.subject,
             SlideState.READY,
             "The slide changed meanwhile.",
-            patch_count=len(seen.rows),
-            tissue_fraction=seen.tissue_fraction,
-            white_point=seen.white_point,
-            qc=[*facts.qc, *seen.qc],
+            patch_count=len(tissue.rows),
+            tissue_fraction=tissue.tissue_fraction,
+            white_point=tissue.white_point,
+            qc=[*facts.qc, *tissue.qc],
             problem=None,
         )
-        if seen.rows:
+        if tissue.rows:
             predictions.request(session, ctx.settings, ctx.subject)

@@ -33,7 +33,7 @@ from models import selection
 from worker import shards
 from worker.context import JobContext
 from worker.predictors import predictor_for
-from worker.shards import Images, Judged, Seen, ShardPlan, Spot
+from worker.shards import Images, PredictedShard, ScoredShard, ShardPlan, Spot
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
     total = sum(len(each.spots) for each in work.wanted)
     done = 0
 
-    def finish(seen: Seen) -> None:
-        keep(context, work, pyramid, shards.judged(seen), computed_by=predictor.backend)
+    def finish(shard: PredictedShard) -> None:
+        keep(context, work, pyramid, shards.scored_shard(shard), computed_by=predictor.backend)
 
     with (
         closing(open_slide(work.slide, context.settings)) as reader,
@@ -106,15 +106,15 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
 
         def between(batch_end: int) -> None:
             context.check()
-            seen = done + batch_end
-            behind.report(context.progress, seen / (total + 1), f"{seen} of {total} patches")
+            patches = done + batch_end
+            behind.report(context.progress, patches / (total + 1), f"{patches} of {total} patches")
 
         for _, rows in groupby(stream, key=lambda images: images.plan.place):
             context.check()
-            seen = shards.predicted(predictor, rows, between)
-            behind.write(finish, seen)
-            done += sum(len(images.plan.spots) for images in seen.rows)
-        behind.settle()
+            predicted = shards.predicted(predictor, rows, between)
+            behind.write(finish, predicted)
+            done += sum(len(images.plan.spots) for images in predicted.rows)
+        behind.wait()
 
 
 class Behind:
@@ -125,12 +125,12 @@ class Behind:
         self._writing: Future[None] | None = None
         self._reporting: Future[None] | None = None
 
-    def write(self, work: Callable[[Seen], None], seen: Seen) -> None:
+    def write(self, work: Callable[[PredictedShard], None], shard: PredictedShard) -> None:
         """Start writing a shard once the one before is written: memory holds two at most."""
-        self.settle()
-        self._writing = self._pool.submit(work, seen)
+        self.wait()
+        self._writing = self._pool.submit(work, shard)
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         if self._writing is not None:
             self._writing.result()
 
@@ -158,16 +158,16 @@ def reading_from(
 
 
 def keep(
-    context: JobContext, work: Work, pyramid: Pyramid, judged: Judged, *, computed_by: str
+    context: JobContext, work: Work, pyramid: Pyramid, shard: ScoredShard, *, computed_by: str
 ) -> None:
     """Write a shard's pixels, then in one fenced transaction its rows."""
-    row, column = judged.place
-    sha256 = pyramid.write_shard(row, column, judged.channels)
+    row, column = shard.place
+    sha256 = pyramid.write_shard(row, column, shard.channels)
     with context.writing() as session:
         results.keep(
             session,
             work.prediction.id,
-            Shard(row, column, sha256, judged.scores, dict(judged.unreadable), computed_by),
+            Shard(row, column, sha256, shard.scores, dict(shard.unreadable), computed_by),
         )
 
 

@@ -20,7 +20,7 @@ from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.exporters import REPORT_FILES
 from worker.exporters.exporter import Scene
-from worker.her2 import decisions, figures, measurement
+from worker.her2 import decisions, measurement, report_figures
 from worker.her2.decisions import Placed
 from worker.her2.document import CellEdit, Scored
 from worker.her2.measurement import Measurement, Opened
@@ -50,14 +50,14 @@ class Task:
 def run(context: JobContext) -> None:
     task = read(context)
     with measurement.opened(task.slide, task.report.inputs, context.blobs, context.settings) as on:
-        found = measured_once(context, task.report, on)
+        measured = measured_once(context, task.report, on)
         context.check()
-        scored, placed = judged(context, task, on, found)
-        made = exported(context, task, on, scored, placed, kept=task.report.files)
+        scored, placed = judged(context, task, on, measured)
+        export_files = exported(context, task, on, scored, placed, kept=task.report.files)
     # before the writing begins: on SQLite every writer would wait for the disk
     sha256 = context.blobs.put(canonical(scored.document))
     with context.finishing() as session:
-        reports.finish(session, task.report.id, scored.document, sha256, **made)
+        reports.finish(session, task.report.id, scored.document, sha256, **export_files)
 
 
 def read(context: JobContext) -> Task:
@@ -77,36 +77,36 @@ def read(context: JobContext) -> Task:
 
 
 def judged(
-    context: JobContext, task: Task, on: Opened, found: Measurement
+    context: JobContext, task: Task, on: Opened, measured: Measurement
 ) -> tuple[Scored, list[Placed]]:
     """Score with the slide's decisions that the report froze, and over them the report's own."""
     report = task.report
-    placed = decisions.placed(found.cells, report.inputs, context.blobs, task.judged)
+    placed = decisions.placed(measured.cells, report.inputs, context.blobs, task.judged)
     counted = [*decisions.edits(placed), *task.edits]
-    scored = measurement.scored(on, found, counted, report.inputs, report.assay)
+    scored = measurement.scored(on, measured, counted, report.inputs, report.assay)
     scored.document["decisions"] = decisions.summary(placed)
     return scored, placed
 
 
 def measured_once(context: JobContext, report: Report, on: Opened) -> Measurement:
     """Return the measurement of an earlier attempt, or measure and keep it."""
-    kept = report.files
-    if "measured" in kept:
-        cells = Cells.load(context.blobs.path(kept["measured"]))
-        return Measurement.restored(cells, context.blobs.read(kept["remarks"]), on)
+    before = report.files
+    if "measured" in before:
+        cells = Cells.load(context.blobs.path(before["measured"]))
+        return Measurement.restored(cells, context.blobs.read(before["remarks"]), on)
 
     def progress(done: int, total: int) -> None:
         context.check()
         context.progress(MEASURING * done / total, f"{done} of {total} parts measured")
 
-    found = measurement.measured(on, threads=context.settings.threads, progress=progress)
-    made = {
-        "measured": measurement.put_cells(context.blobs, found.cells),
-        "remarks": context.blobs.put(found.remarks()),
+    measured = measurement.measured(on, threads=context.settings.threads, progress=progress)
+    blobs = {
+        "measured": measurement.put_cells(context.blobs, measured.cells),
+        "remarks": context.blobs.put(measured.remarks()),
     }
     with context.writing() as session:
-        reports.keep_files(session, report.id, **made)
-    return found
+        reports.keep_files(session, report.id, **blobs)
+    return measured
 
 
 def exported(
@@ -125,13 +125,13 @@ def exported(
     blobs = context.blobs
     heat = scored.document["heterogeneity"]
     context.progress(MEASURING, "cutting pictures")
-    shown = figures.figures(
+    shown = report_figures.figures(
         on.pixels,
         scored.cells,
         scored.included,
         heat["map"],
         heat["tile_um"],
-        on.drawn,
+        on.polygons,
         on.regions,
         blobs.put,
     )

@@ -16,8 +16,8 @@ from models.her2.protocols import Protocol
 from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.her2 import decisions, influence, live, measurement
+from worker.her2.checkpoint import Checkpoint
 from worker.her2.document import Scored
-from worker.her2.kept import Kept
 from worker.her2.live import Changes
 
 CHANGED = Flag(
@@ -43,7 +43,7 @@ def run(context: JobContext) -> None:
 def followed(context: JobContext) -> bool:
     """Compute the score as things are; return whether nothing has changed meanwhile."""
     task = read(context)
-    scored, kept, protocol = computed(context, task)
+    scored, checkpoint, protocol = computed(context, task)
     blobs = context.blobs
     weights = influence.weighed(
         task.slide,
@@ -53,23 +53,23 @@ def followed(context: JobContext) -> bool:
         protocol,
         analysis_mpp=context.settings.analysis_mpp,
     )
-    made = scores.Made(
+    score = scores.Made(
         wanted=task.row.wanted,
         inputs=task.inputs,
         files={
-            "cells": blobs.put(kept.index.document()),
-            "state": blobs.put(kept.state()),
+            "cells": blobs.put(checkpoint.index.document()),
+            "state": blobs.put(checkpoint.state()),
             "document": blobs.put(canonical(scored.document)),
         },
         document=scored.document,
     )
     try:
         with context.finishing() as session:
-            scores.keep(session, task.slide.id, made, last=True)
+            scores.keep(session, task.slide.id, score, last=True)
             influences.replace(session, task.slide.id, weights)
     except Outdated:
         with context.writing() as session:
-            scores.keep(session, task.slide.id, made, last=False)
+            scores.keep(session, task.slide.id, score, last=False)
             influences.replace(session, task.slide.id, weights)
         return False
     return True
@@ -83,11 +83,13 @@ def read(context: JobContext) -> Task:
         slide = slides.get(session, row.slide_id)
         wanted = inputs.Wanted(protocol=row.protocol, gap=row.gap)
         frozen = inputs.freeze(session, context.blobs, context.settings, slide.id, wanted)
-        said = Statements.of(context.blobs, row)
-        return Task(row, slide, frozen | {"merge_zero_plus": said.merge_zero_plus}, said)
+        statements = Statements.of(context.blobs, row)
+        return Task(
+            row, slide, frozen | {"merge_zero_plus": statements.merge_zero_plus}, statements
+        )
 
 
-def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
+def computed(context: JobContext, task: Task) -> tuple[Scored, Checkpoint, Protocol]:
     row, blobs = task.row, context.blobs
 
     def progress(done: int, total: int) -> None:
@@ -100,8 +102,8 @@ def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
         if row.inputs and "state" in row.files:
             changes = live.changes_between(row.inputs, task.inputs, task.slide, blobs, on)
             if changes is not None:
-                before = Kept.read(blobs, row.files, live.basis_of(on))
-        kept = live.measured(
+                before = Checkpoint.read(blobs, row.files, live.basis_of(on))
+        checkpoint = live.measured(
             on,
             before,
             changes or Changes(),
@@ -109,9 +111,9 @@ def computed(context: JobContext, task: Task) -> tuple[Scored, Kept, Protocol]:
             threads=context.settings.threads,
             progress=progress,
         )
-        found = kept.measurement(on)
+        measured = checkpoint.measurement(on)
         if row.thresholds:
-            found = replace(found, flags=(*found.flags, CHANGED))
-        edits = decisions.edits(decisions.placed(kept.cells, task.inputs, blobs))
+            measured = replace(measured, flags=(*measured.flags, CHANGED))
+        edits = decisions.edits(decisions.placed(checkpoint.cells, task.inputs, blobs))
         assay = task.statements.assay
-        return measurement.scored(on, found, edits, task.inputs, assay), kept, on.protocol
+        return measurement.scored(on, measured, edits, task.inputs, assay), checkpoint, on.protocol

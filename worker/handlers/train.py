@@ -89,19 +89,19 @@ def open_plan(context: JobContext) -> Plan | None:
         if row.state not in LIVE:
             return None
         rounds.require_encoder_weights(row.config["encoder_weights"], row.config["encoder"])
-        drawn: dict[str, Any] = {"threads": context.settings.threads}
+        frozen: dict[str, Any] = {"threads": context.settings.threads}
         if row.state == RoundState.OPEN:
             places = choose_unlabelled(
                 session, count=row.config["unlabelled"], seed=row.config["seed"]
             )
             # stored before the transaction that names it: nobody waits for a disk
-            drawn["unlabelled_sha256"] = context.blobs.put(places_document(places))
+            frozen["unlabelled_sha256"] = context.blobs.put(places_document(places))
     with context.writing() as session:
         row = rounds.get(session, context.subject)
         if row.state not in LIVE:
             return None
         if row.state == RoundState.OPEN:
-            course.begin_training(session, row, config=drawn)
+            course.begin_training(session, row, config=frozen)
         parent = model_versions.get(session, row.parent_model_version_id)
     config = config_of(row.config)
     return Plan(
@@ -207,23 +207,23 @@ def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
             active = model_versions.active(session)
             counting = gold_masks.counting(session, looked_at, compared(session, plan, active))
         numbers = {looked_at[each] for each in counting.annotation_ids}
-        told = Gold(
+        tally = Gold(
             held_out=len(held_out),
             needed=plan.gold_needed,
             counted=len(numbers),
             accepted=counting.accepted,
             ignored=len(held_out) - len(looked_at),
         )
-        if told.counted < told.needed:
-            verdict = too_few(told, active.name)
+        if tally.counted < tally.needed:
+            verdict = too_few(tally, active.name)
         else:
             of_candidate = of_candidate or evaluate(
                 predictor_for(context, candidate), gold, context.check
             )
             of_active = evaluate(predictor_for(context, active), gold, context.check)
-            verdict = judge(of_candidate.only(numbers), of_active.only(numbers), active.name, told)
+            verdict = judge(of_candidate.only(numbers), of_active.only(numbers), active.name, tally)
         try:
-            settle(context, plan, trained, active, verdict)
+            finish_round(context, plan, trained, active, verdict)
         except ActiveModelChanged:
             # a person activated another version meanwhile: that one is to be beaten now
             continue
@@ -249,7 +249,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
     }
 
 
-def settle(
+def finish_round(
     context: JobContext, plan: Plan, trained: Trained, active: ModelVersion, verdict: Verdict
 ) -> None:
     """Write the end: candidate, verdict, promotion, predictions and the job, or none of it."""

@@ -39,21 +39,21 @@ def run(context: JobContext) -> None:
         context.progress(done / (total + 1), f"{done} of {total} parts measured again")
 
     with measurement.opened(task.slide, report.inputs, context.blobs, context.settings) as on:
-        found = measurement.measured(on, threads=context.settings.threads, progress=progress)
-        scored, placed = judged(context, task, on, found)
-        made = exported(context, task, on, scored, placed, kept={})
+        measured = measurement.measured(on, threads=context.settings.threads, progress=progress)
+        scored, placed = judged(context, task, on, measured)
+        export_files = exported(context, task, on, scored, placed, kept={})
     before = json.loads(context.blobs.read(str(report.document_sha256)))
     after = json.loads(canonical(scored.document))
     differing = measurement.differences(*first_schema.alike(before, after))
-    made["measured"] = measurement.put_cells(context.blobs, found.cells)
-    made["remarks"] = context.blobs.put(found.remarks())
+    export_files["measured"] = measurement.put_cells(context.blobs, measured.cells)
+    export_files["remarks"] = context.blobs.put(measured.remarks())
     if same_software(before, after):
         differing += [
             f"files.{name}"
             for name, sha256 in sorted(report.files.items())
-            if made.get(name, sha256) != sha256
+            if export_files.get(name, sha256) != sha256
         ]
-    elif made["measured"] != report.files["measured"]:
+    elif export_files["measured"] != report.files["measured"]:
         differing.append("files.measured")
     if differing:
         raise ReportDiffers(

@@ -46,33 +46,33 @@ def placed(
     frozen = decisions.read(blobs.read(inputs["decisions"]["sha256"]))
     numbers = nearest(cells.x, cells.y, cells.mpp, frozen)
     last = {number: place for place, number in enumerate(numbers)}
-    found = []
+    decided = []
     for place, (each, number) in enumerate(zip(frozen, numbers, strict=True)):
         if number is None:
-            found.append(Placed(each, None, None, Fate.NO_CELL))
+            decided.append(Placed(each, None, None, Fate.NO_CELL))
             continue
         fate = Fate.APPLIED
         if last[number] != place or number in judged:
             fate = Fate.REPLACED
         elif each.action == CellAction.INCLUDE:
             fate = Fate.TAKEN_BACK
-        found.append(Placed(each, number, CLASSES[cells.label[number]], fate))
-    return found
+        decided.append(Placed(each, number, CLASSES[cells.label[number]], fate))
+    return decided
 
 
-def edits(found: Iterable[Placed]) -> list[CellEdit]:
+def edits(decided: Iterable[Placed]) -> list[CellEdit]:
     """Return what counts, in the order of the cells."""
     applied = {
         each.cell: each.decision.label
-        for each in found
+        for each in decided
         if each.fate == Fate.APPLIED and each.cell is not None
     }
     return [CellEdit(cell, applied[cell]) for cell in sorted(applied)]
 
 
-def summary(found: Sequence[Placed]) -> dict[str, int]:
+def summary(decided: Sequence[Placed]) -> dict[str, int]:
     """Count what became of the decisions; one that took others back is no change of a cell."""
-    changing = [each for each in found if each.decision.action != CellAction.INCLUDE]
+    changing = [each for each in decided if each.decision.action != CellAction.INCLUDE]
     return {
         "on_the_slide": len(changing),
         "applied": sum(each.fate == Fate.APPLIED for each in changing),
@@ -80,7 +80,7 @@ def summary(found: Sequence[Placed]) -> dict[str, int]:
     }
 
 
-def evidence(found: Iterable[Placed]) -> bytes:
+def evidence(decided: Iterable[Placed]) -> bytes:
     """Write every decision with its cell, as canonical JSON."""
     rows = [
         {
@@ -96,6 +96,6 @@ def evidence(found: Iterable[Placed]) -> bytes:
             "at": each.decision.at,
             "reason": each.decision.reason,
         }
-        for each in found
+        for each in decided
     ]
     return canonical({"decisions": rows})

@@ -20,18 +20,18 @@ FINDING = ("sha256", "kind", "mpp", "percentiles")
 
 
 @dataclass(frozen=True)
-class Spoken:
+class LearnedDetector:
     """A learned detector of one slide, whose failures are told as the service tells them."""
 
-    drawn: Windowed
+    windows: Windowed
 
     @property
     def name(self) -> str:
-        return self.drawn.name
+        return self.windows.name
 
     def __call__(self, view: View) -> Label:
         with in_words():
-            return self.drawn(view)
+            return self.windows(view)
 
 
 def detector_of(path: str, frozen: Mapping[str, Any] | None) -> Detector | None:
@@ -47,20 +47,20 @@ def detector_of(path: str, frozen: Mapping[str, Any] | None) -> Detector | None:
             "MEMBRANA_NUCLEUS_DETECTOR.",
             code="detector_missing",
         )
-    found = mounted(Path(path))
-    if found.frozen() != dict(frozen):
+    mounted_now = mounted(Path(path))
+    if mounted_now.frozen() != dict(frozen):
         raise DetectorUnusable(
             f"The nuclei are to be found by {named(frozen)}, and {path} now holds "
-            f"{named(found.frozen())}: mount the former again, or ask anew.",
+            f"{named(mounted_now.frozen())}: mount the former again, or ask anew.",
             code="detector_changed",
         )
-    return detector(found)
+    return detector(mounted_now)
 
 
-def detector(found: Mounted) -> Detector:
+def detector(files: Mounted) -> Detector:
     """Return a mounted detector, for one slide. Raise DetectorUnusable."""
     with in_words():
-        return Spoken(Windowed(found.name, network(found), found.mpp))
+        return LearnedDetector(Windowed(files.name, network(files), files.mpp))
 
 
 @contextmanager
@@ -75,8 +75,10 @@ def of_detector(frozen: Mapping[str, Any] | None) -> dict[str, Any]:
     """Say in a document's provenance what found the nuclei."""
     if frozen is None:
         return {"detector": BUILT_IN}
-    said = f"{frozen['name']} ({frozen['kind']}, {frozen['licence']}), weights {frozen['sha256']}"
-    return {"detector": said, "detector_weights": dict(frozen)}
+    description = (
+        f"{frozen['name']} ({frozen['kind']}, {frozen['licence']}), weights {frozen['sha256']}"
+    )
+    return {"detector": description, "detector_weights": dict(frozen)}
 
 
 def calibration_flags(protocol: Protocol, frozen: Mapping[str, Any] | None) -> Iterator[Flag]:
@@ -88,7 +90,7 @@ def calibration_flags(protocol: Protocol, frozen: Mapping[str, Any] | None) -> I
 
 def doubt_on(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str | None:
     """Say that a calibration's detector is another one than that of now; None if it is not."""
-    if found_by(then) == found_by(now):
+    if finding_parameters(then) == finding_parameters(now):
         return None
     return (
         f"The calibration was measured on nuclei from {named(then)}; now they are from "
@@ -96,7 +98,7 @@ def doubt_on(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> s
     )
 
 
-def found_by(detector: Mapping[str, Any] | None) -> tuple[Any, ...]:
+def finding_parameters(detector: Mapping[str, Any] | None) -> tuple[Any, ...]:
     return tuple(None if detector is None else detector.get(name) for name in FINDING)
 
 
@@ -107,5 +109,5 @@ def named(detector: Mapping[str, Any] | None) -> str:
 
 
 @lru_cache(1)
-def network(found: Mounted) -> Network:
-    return KINDS[found.kind](found.weights, found.percentiles)
+def network(files: Mounted) -> Network:
+    return KINDS[files.kind](files.weights, files.percentiles)

@@ -145,11 +145,11 @@ def code_files() -> Iterator[tuple[str, bytes]]:
     """Yield the modules that measure and decide, by their path, in order."""
     for package, names in CODE.items():
         for name in names:
-            found = files(package).joinpath(name)
-            inside = found.iterdir() if found.is_dir() else [found]
+            entry = files(package).joinpath(name)
+            inside = entry.iterdir() if entry.is_dir() else [entry]
             for path in sorted(inside, key=lambda each: each.name):
                 if path.name.endswith(".py") and path.is_file():
-                    place = f"{name}/{path.name}" if found.is_dir() else name
+                    place = f"{name}/{path.name}" if entry.is_dir() else name
                     yield f"{package}/{place}", path.read_bytes()
 
 

@@ -30,8 +30,8 @@ def as_first(document: Mapping[str, Any]) -> dict[str, Any]:
         | {"area_um2": round(each["area_mm2"] * 1e6, 2)}
         for each in document["regions"]
     ]
-    said = {name: value for name, value in document.items() if name not in NEW}
-    return said | {
+    values = {name: value for name, value in document.items() if name not in NEW}
+    return values | {
         "schema": FIRST,
         "evaluated_area_um2": round(document["region_area_mm2"] * 1e6, 2),
         "heterogeneity": heterogeneity,
@@ -42,5 +42,5 @@ def as_first(document: Mapping[str, Any]) -> dict[str, Any]:
 def in_common(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document of the first schema with its remarks by code and without its sentences."""
     codes = {OLD_CODES.get(flag["code"], flag["code"]) for flag in document["flags"]}
-    said = {name: value for name, value in document.items() if name != "reason_text"}
-    return said | {"flags": sorted(codes)}
+    values = {name: value for name, value in document.items() if name != "reason_text"}
+    return values | {"flags": sorted(codes)}

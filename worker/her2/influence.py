@@ -39,19 +39,19 @@ def weighed(
     side0 = PATCH_PX * scale(slide.mpp, analysis_mpp)
     row, column = (np.floor(each / side0).astype(np.int64) for each in (cells.y, cells.x))
     chance = doubt(cells, included, protocol)
-    found = influence(chance, cells.label, row * width + column, ways)
-    first = np.lexsort((found.place, -found.share))[:MOST_PATCHES]
+    influences = influence(chance, cells.label, row * width + column, ways)
+    first = np.lexsort((influences.place, -influences.share))[:MOST_PATCHES]
     return [
         Weighed(
-            row=int(found.place[at]) // width,
-            column=int(found.place[at]) % width,
-            influence=float(found.share[at]),
+            row=int(influences.place[at]) // width,
+            column=int(influences.place[at]) % width,
+            influence=float(influences.share[at]),
             reason=reason(
-                ways[found.turn[at]],
+                ways[influences.turn[at]],
                 document,
                 protocol,
-                doubtful=int(found.doubtful[at]),
-                expected=float(found.expected[at]),
+                doubtful=int(influences.doubtful[at]),
+                expected=float(influences.expected[at]),
             ),
         )
         for at in first

@@ -1,10 +1,10 @@
 """The live score's measurement: what a change touches is measured anew, the rest is kept.
 
 It equals a measurement from scratch to the last bit (tested). What is kept lies in blobs
-(worker.her2.kept). A change of masks measures what it can reach, one of the tumour what was added;
-thresholds and decisions measure nothing. Changes of the prediction, the pixel size, the stain
-vectors, the nucleus detector, the share that makes a membrane complete, or of the code, touch
-every cell.
+(worker.her2.checkpoint). A change of masks measures what it can reach, one of the tumour what was
+added; thresholds and decisions measure nothing. Changes of the prediction, the pixel size, the
+stain vectors, the nucleus detector, the share that makes a membrane complete, or of the code,
+touch every cell.
 """
 
 import json
@@ -28,7 +28,7 @@ from models.her2.protocols import Protocol
 from models.her2.tile import Box0
 from models.her2.tiles import TILE_PX, Measured, Progress, in_order, measure
 from worker.her2 import document
-from worker.her2.kept import Kept, stored
+from worker.her2.checkpoint import Checkpoint, store
 from worker.her2.measurement import Inputs, Opened
 from worker.her2.slide import regions_of
 
@@ -70,27 +70,27 @@ def basis_of(on: Opened) -> str:
 
 def measured(
     on: Opened,
-    before: Kept | None,
+    before: Checkpoint | None,
     changes: Changes,
     blobs: Blobs,
     *,
     threads: int,
     progress: Progress,
-) -> Kept:
+) -> Checkpoint:
     """Measure what has changed, or the whole slide without `before`; store what is to be kept."""
     if before is None:
-        found = measured_in(on, on.regions, None, threads=threads, progress=progress)
-        fresh = Kept(
-            cells=found.cells,
-            survey=found.survey,
-            blurred=found.blurred,
-            focus=found.focus,
+        whole = measured_in(on, on.regions, None, threads=threads, progress=progress)
+        fresh = Checkpoint(
+            cells=whole.cells,
+            survey=whole.survey,
+            blurred=whole.blurred,
+            focus=whole.focus,
             pieces=connectivity.long_pieces(on.pixels, on.masks, on.regions, {}),
             doubts=mask_doubt.doubts(on.pixels, on.masks, on.regions, {}),
             basis=basis_of(on),
             damaged=on.pixels.damaged > 0,
         )
-        return stored(fresh, None, blobs)
+        return store(fresh, None, blobs)
     now = replace(before, cells=before.cells.relabelled(on.protocol))
     if changes.tumour is not None:
         now = in_other_regions(on, now, changes.tumour, threads=threads, progress=progress)
@@ -114,13 +114,13 @@ def measured(
             doubts=mask_doubt.doubts(on.pixels, on.masks, on.regions, known[1]),
             damaged=now.damaged or on.pixels.damaged > 0,
         )
-    return stored(now, written, blobs)
+    return store(now, written, blobs)
 
 
 def measured_in(
     on: Opened,
     regions: Regions,
-    known: Kept | None,
+    known: Checkpoint | None,
     *,
     threads: int,
     progress: Progress,
@@ -140,8 +140,8 @@ def measured_in(
 
 
 def in_other_regions(
-    on: Opened, before: Kept, tumour: Regions, *, threads: int, progress: Progress
-) -> Kept:
+    on: Opened, before: Checkpoint, tumour: Regions, *, threads: int, progress: Progress
+) -> Checkpoint:
     """Measure where there is tumour that was none; leave out cells where there is none now.
 
     A cell's measures know nothing of the tumour's outline, so all others stay as they are.
@@ -155,15 +155,15 @@ def in_other_regions(
         return on.regions.holds(x, y) & (fresh if anew else ~fresh)
 
     def merged(old: Double, new: Double) -> Double:
-        kept = old[stays(old[:, 0], old[:, 1], anew=False)]
-        return in_order(np.concatenate([kept, new[stays(new[:, 0], new[:, 1], anew=True)]]))
+        stayed = old[stays(old[:, 0], old[:, 1], anew=False)]
+        return in_order(np.concatenate([stayed, new[stays(new[:, 0], new[:, 1], anew=True)]]))
 
     old = before.cells.take(stays(before.cells.x, before.cells.y, anew=False))
     if zone.is_empty:
         nothing = np.zeros((0, 2))
         return replace(before, cells=old, blurred=merged(before.blurred, nothing))
     small = added.area * on.pixels.mpp**2 < SMALL_UM2
-    found = measured_in(
+    part = measured_in(
         on,
         Regions.of([zone.buffer(RIM0)]),
         before,
@@ -172,9 +172,9 @@ def in_other_regions(
         tile_px=SMALL_TILE_PX if small else TILE_PX,
         judge_focus=False,
     )
-    new = found.cells.take(stays(found.cells.x, found.cells.y, anew=True))
+    new = part.cells.take(stays(part.cells.x, part.cells.y, anew=True))
     cells = Cells.join([old, new], on.pixels.mpp).in_order()
-    return replace(before, cells=cells, blurred=merged(before.blurred, found.blurred))
+    return replace(before, cells=cells, blurred=merged(before.blurred, part.blurred))
 
 
 def outside(blocks: Mapping[Corner, Any], area: Any, mpp: float) -> dict[Corner, Any]:
@@ -186,9 +186,9 @@ def outside(blocks: Mapping[Corner, Any], area: Any, mpp: float) -> dict[Corner,
     scale = ANALYSIS_MPP / mpp
     boxes = shapely.box(left * scale, top * scale, (left + side) * scale, (top + side) * scale)
     shapely.prepare(area)
-    kept = ~shapely.intersects(area, boxes)
+    apart = ~shapely.intersects(area, boxes)
     return {
-        corner: value for (corner, value), keep in zip(blocks.items(), kept, strict=True) if keep
+        corner: value for (corner, value), keep in zip(blocks.items(), apart, strict=True) if keep
     }
 
 
@@ -202,8 +202,8 @@ def changes_between(
     masks = list(masks_that_differ(before, now, slide, blobs))
     if before["regions"]["sha256"] == now["regions"]["sha256"]:
         return Changes(masks)
-    drawn = geojson.from_document(blobs.read(before["regions"]["sha256"]))
-    return Changes(masks, regions_of(drawn, on.pixels))
+    regions_before = geojson.from_document(blobs.read(before["regions"]["sha256"]))
+    return Changes(masks, regions_of(regions_before, on.pixels))
 
 
 def masks_that_differ(before: Inputs, now: Inputs, slide: Slide, blobs: Blobs) -> Iterable[Box0]:

@@ -51,7 +51,7 @@ class Opened:
     pixels: SlidePixels
     masks: SlideMasks
     regions: Regions
-    drawn: Sequence[Region]
+    polygons: Sequence[Region]
     protocol: Protocol
     detector: Detector | None = None
     """None: the built-in one."""
@@ -70,27 +70,27 @@ class Measurement:
 
     def remarks(self) -> bytes:
         """Return all but the cells, as canonical JSON."""
-        said = {
+        remarks = {
             "flags": [{"code": flag.code, "detail": flag.detail} for flag in self.flags],
             "connectivity": self.connectivity,
             "damaged": self.damaged,
             "tissue_mm2": self.tissue_mm2,
         }
-        return canonical(said)
+        return canonical(remarks)
 
     @classmethod
     def restored(cls, cells: Cells, remarks: bytes, on: "Opened") -> "Measurement":
         """Read what an earlier attempt kept; an earlier version kept no area of tissue."""
-        said = json.loads(remarks)
-        flags = tuple(Flag(**flag) for flag in said["flags"])
-        tissue = said["tissue_mm2"] if "tissue_mm2" in said else tissue_of(on, None)
-        return cls(cells, flags, said["connectivity"], said["damaged"], tissue)
+        document = json.loads(remarks)
+        flags = tuple(Flag(**flag) for flag in document["flags"])
+        tissue = document["tissue_mm2"] if "tissue_mm2" in document else tissue_of(on, None)
+        return cls(cells, flags, document["connectivity"], document["damaged"], tissue)
 
 
 @contextmanager
 def opened(slide: Slide, inputs: Inputs, blobs: Blobs, settings: Settings) -> Iterator[Opened]:
     """Open what a report is measured on. Raise ProtocolUnusable, or what the file raises."""
-    drawn = geojson.from_document(blobs.read(inputs["regions"]["sha256"]))
+    polygons = geojson.from_document(blobs.read(inputs["regions"]["sha256"]))
     masks = {
         (row, column): sha256
         for row, column, sha256 in json.loads(blobs.read(inputs["masks"]["sha256"]))
@@ -102,8 +102,8 @@ def opened(slide: Slide, inputs: Inputs, blobs: Blobs, settings: Settings) -> It
         yield Opened(
             pixels,
             SlideMasks(pyramids.opened(folder), masks, blobs, inputs["analysis_mpp"]),
-            regions_of(drawn, pixels),
-            drawn,
+            regions_of(polygons, pixels),
+            polygons,
             protocol_of(inputs, blobs),
             detector_of(settings.nucleus_detector, inputs.get("detector")),
         )
@@ -123,7 +123,7 @@ def protocol_of(inputs: Inputs, blobs: Blobs) -> Protocol:
 
 def measured(on: Opened, *, threads: int, progress: Progress) -> Measurement:
     """Find and measure the cells in the regions."""
-    found = measure(
+    measured_cells = measure(
         on.pixels,
         on.masks,
         regions=on.regions,
@@ -134,15 +134,15 @@ def measured(on: Opened, *, threads: int, progress: Progress) -> Measurement:
     )
     connected = connectivity(on.pixels, on.masks, on.regions)
     unsure = uncertain_share(on.pixels, on.masks, on.regions)
-    flags = (*quality_flags(found, on.regions), *flag_of(unsure))
-    tissue = tissue_of(on, found.survey)
-    return Measurement(found.cells, flags, connected, on.pixels.damaged > 0, tissue)
+    flags = (*quality_flags(measured_cells, on.regions), *flag_of(unsure))
+    tissue = tissue_of(on, measured_cells.survey)
+    return Measurement(measured_cells.cells, flags, connected, on.pixels.damaged > 0, tissue)
 
 
 def tissue_of(on: Opened, known: Survey | None) -> float:
     """Return how many mm² of the regions are tissue. known: the slide's survey, if there is one."""
-    seen = known or survey(on.pixels, document.settings_of(on.protocol).vectors)
-    return tissue_mm2(seen.tissue, on.regions, on.pixels.mpp)
+    surveyed = known or survey(on.pixels, document.settings_of(on.protocol).vectors)
+    return tissue_mm2(surveyed.tissue, on.regions, on.pixels.mpp)
 
 
 def scored(
@@ -154,7 +154,7 @@ def scored(
 ) -> Scored:
     """Score the cells and say where all of it comes from."""
     seed = int(inputs["slide"]["sha256"][:8], 16)
-    found = document.score(
+    result = document.score(
         measurement.cells,
         edits,
         protocol=on.protocol,
@@ -168,9 +168,9 @@ def scored(
         seed=seed,
         tissue_mm2=measurement.tissue_mm2,
     )
-    found.document["regions"] = document.described(on.drawn, on.pixels.mpp)
-    found.document["assay"] = dict(assay)
-    found.document["provenance"] = {
+    result.document["regions"] = document.described(on.polygons, on.pixels.mpp)
+    result.document["assay"] = dict(assay)
+    result.document["provenance"] = {
         "slide": {**inputs["slide"], "damaged": measurement.damaged},
         "analysis_mpp": inputs["analysis_mpp"],
         "model": inputs["model"],
@@ -181,7 +181,7 @@ def scored(
         "seed": seed,
         "software": software(),
     }
-    return found
+    return result
 
 
 def flags_of(assay: Mapping[str, Any]) -> Iterator[Flag]:
@@ -230,7 +230,7 @@ def differences(before: Any, after: Any, place: str = "") -> list[str]:
             differences(before.get(name), after.get(name), f"{place}.{name}".lstrip("."))
             for name in names
         )
-        return [each for found in inside for each in found]
+        return [each for names_inside in inside for each in names_inside]
     return [place]
 
 

@@ -127,9 +127,9 @@ def lay_over(membrane: Bool, reviewed: Bool, mask: Rgb, top: int, left: int) -> 
     bottom, right = min(top + PATCH_PX, height), min(left + PATCH_PX, width)
     here = np.s_[max(top, 0) : bottom, max(left, 0) : right]
     part = mask[max(-top, 0) : bottom - top, max(-left, 0) : right - left]
-    said = part != IGNORE
-    membrane[here] = np.where(said, part == MEMBRANE, membrane[here])
-    reviewed[here] |= said
+    known = part != IGNORE
+    membrane[here] = np.where(known, part == MEMBRANE, membrane[here])
+    reviewed[here] |= known
 
 
 def regions_of(regions: Sequence[Region], slide: Pixels) -> Regions:

@@ -10,8 +10,9 @@ from models.her2.pixels import Field, MaskArrays, Regions
 from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place
 from tests.models.her2.mosaic import PROTOCOL
-from worker.commands.fields import judged, source_of
 from worker.commands.image_files import Picture
+from worker.commands.scoring import score_picture
+from worker.commands.sources import source_of
 
 SIDE = 1200
 SLIDE = Field(np.full((SIDE, SIDE, 3), 255, np.uint8), 0.25)
@@ -108,5 +109,5 @@ def test_the_first_proposals_of_faint_tissue_are_doubted_and_those_of_strong_not
     image = region(spec, x0, y0, 512, 512, jpeg=True).image
     picture = Picture(Path("field.png"), image, spec.mpp, "0" * 64)
     source = source_of(None, "255", None, proposal=True)
-    document = judged(picture, PROTOCOL, source).document
+    document = score_picture(picture, PROTOCOL, source).document
     assert ("mask_uncertain" in {flag["code"] for flag in document["flags"]}) == said

@@ -17,19 +17,19 @@ class ConversionStopped(Exception):
 @contextmanager
 def watched(image: pyvips.Image, watch: Watch) -> Iterator[pyvips.Image]:
     """Yield the picture as one whose evaluation is told; raise ConversionStopped if it ended so."""
-    told_image = image.copy()
+    followed = image.copy()
     stopped = False
 
-    def told(_image: pyvips.Image, progress: Any) -> None:
+    def on_progress(_image: pyvips.Image, progress: Any) -> None:
         nonlocal stopped
         if not watch(progress.percent / 100):
             stopped = True
-            told_image.set_kill(True)
+            followed.set_kill(True)
 
-    told_image.set_progress(True)
-    told_image.signal_connect("eval", told)
+    followed.set_progress(True)
+    followed.signal_connect("eval", on_progress)
     try:
-        yield told_image
+        yield followed
     except pyvips.Error:
         if stopped:
             raise ConversionStopped from None

@@ -34,41 +34,42 @@ def calibration_of(model: Path, images: list[Path], mpp: float | None) -> "Calib
     from models.inference.choice import check_precision, check_weights
 
     check_precision("int8", "auto")
-    kept = place_of(model)
-    if not images and not kept.exists():
+    ranges = place_of(model)
+    if not images and not ranges.exists():
         raise Refused(
             "int8 needs the ranges of the network's values: give --calibration once, a "
-            f"folder of images like those to come. They stay in {kept}.",
+            f"folder of images like those to come. They stay in {ranges}.",
             code="ranges_missing",
         )
     patches = patches_of(images, mpp) if images else None
-    if not kept.exists():
+    if not ranges.exists():
         assert patches is not None, "what was not given was refused"
-        write(kept, model, patches)
-    calibration, costs = read(kept)
+        write(ranges, model, patches)
+    calibration, costs = read(ranges)
     check_weights(calibration, model)
     if patches is not None:
-        check_patches(calibration, patches, kept)
+        check_patches(calibration, patches, ranges)
     complain(f"{model.name} in int8: {costs['int8']}")
     return calibration
 
 
-def read(kept: Path) -> tuple["Calibration", dict[str, Any]]:
+def read(ranges: Path) -> tuple["Calibration", dict[str, Any]]:
     """Read ranges and, by precision, their costs."""
     from models.inference.calibration import Calibration
     from models.inference.eight_bits import Cost
 
     try:
-        said = json.loads(kept.read_text())
-        costs = {precision: Cost(**cost) for precision, cost in said["costs"].items()}
-        return Calibration.from_document(json.dumps(said["calibration"]).encode()), costs
+        document = json.loads(ranges.read_text())
+        costs = {precision: Cost(**cost) for precision, cost in document["costs"].items()}
+        return Calibration.from_document(json.dumps(document["calibration"]).encode()), costs
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refused(
-            f"{kept} holds no ranges: delete it, and give --calibration.", code="ranges_unreadable"
+            f"{ranges} holds no ranges: delete it, and give --calibration.",
+            code="ranges_unreadable",
         ) from error
 
 
-def write(kept: Path, model: Path, patches: Pixels) -> None:
+def write(ranges: Path, model: Path, patches: Pixels) -> None:
     """Take the ranges and what they cost, and keep them whole or not at all."""
     from models.inference.eight_bits import frozen
 
@@ -77,22 +78,24 @@ def write(kept: Path, model: Path, patches: Pixels) -> None:
         "calibration": json.loads(calibration.document()),
         "costs": {precision: asdict(cost) for precision, cost in costs.items()},
     }
-    draft = kept.with_name(f".{kept.name}.{os.getpid()}")
+    draft = ranges.with_name(f".{ranges.name}.{os.getpid()}")
     try:
         draft.write_text(json.dumps(document, indent=1) + "\n")
-        draft.replace(kept)
+        draft.replace(ranges)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise Refused(f"{kept} can't be written: {error.strerror}.", code="not_written") from error
+        raise Refused(
+            f"{ranges} can't be written: {error.strerror}.", code="not_written"
+        ) from error
 
 
-def check_patches(calibration: "Calibration", patches: Pixels, kept: Path) -> None:
+def check_patches(calibration: "Calibration", patches: Pixels, ranges: Path) -> None:
     """Refuse other images than the ranges are of: masks made before could not be made again."""
     from models.inference.eight_bits import learned, names_of
 
     if names_of(learned(patches)) != calibration.patches_sha256:
         raise Refused(
-            f"{kept} holds ranges of other images, which masks may have been made with. Leave "
+            f"{ranges} holds ranges of other images, which masks may have been made with. Leave "
             "--calibration out, or delete the file to take ranges anew.",
             code="ranges_differ",
         )
@@ -102,11 +105,11 @@ def patches_of(images: list[Path], mpp: float | None) -> Pixels:
     """Cut images into patches at the analysis' resolution; some from all over, (N, 256, 256, 3)."""
     from models.inference.eight_bits import spread
 
-    found: list[Pixels] = []
+    patches: list[Pixels] = []
     for path in images:
         tiles = tiles_of(read_picture(path, mpp))
-        found += [tiles[index] for index in spread(len(tiles))]
-    return np.stack([found[index] for index in spread(len(found))])
+        patches += [tiles[index] for index in spread(len(tiles))]
+    return np.stack([patches[index] for index in spread(len(patches))])
 
 
 def tiles_of(picture: Picture) -> list[Pixels]:

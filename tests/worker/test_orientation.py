@@ -24,7 +24,7 @@ from tests.support.turned import (
 from worker.commands.image_files import read_picture
 from worker.conversion import convert_picture
 from worker.plain_pictures import look_into
-from worker.watched import ConversionStopped
+from worker.vips_progress import ConversionStopped
 
 MOST = 10**9
 DAMAGED = {"slide_unreadable", "slide_truncated", "region_unreadable"}

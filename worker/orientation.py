@@ -10,7 +10,7 @@ import pyvips
 
 from models.decoding import Complaints
 from models.pictures.inside import UPRIGHT
-from worker.watched import Watch, watched
+from worker.vips_progress import Watch, watched
 
 BY_ROWS = frozenset({UPRIGHT, 2})
 """Orientations whose rows come in the stored order: a stream serves them."""

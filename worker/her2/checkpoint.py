@@ -34,7 +34,7 @@ KEPT_BLOCKS = 128
 
 
 @dataclass(frozen=True)
-class Kept:
+class Checkpoint:
     """A measurement. `basis` names what all of it stands on, `index` where its cells lie."""
 
     cells: Cells
@@ -48,38 +48,38 @@ class Kept:
     index: CellIndex = field(default_factory=lambda: CellIndex(1.0, {}))
 
     @classmethod
-    def read(cls, blobs: Blobs, files: Mapping[str, str], basis: str) -> "Kept | None":
+    def read(cls, blobs: Blobs, files: Mapping[str, str], basis: str) -> "Checkpoint | None":
         """Read what is kept; None if it stands on something else."""
-        said = json.loads(blobs.read(files["state"]))
-        if said["basis"] != basis:
+        document = json.loads(blobs.read(files["state"]))
+        if document["basis"] != basis:
             return None
         index = CellIndex.read(blobs.read(files["cells"]))
         parts = [loaded(sha256, blobs.folder) for sha256, _ in index.blocks.values()]
         whole = Cells.join(parts, index.mpp)
         cells = replace(whole, label=index.labels_of(blobs)).in_order()
-        seen = dict(said["survey"])
-        seen["white"] = tuple(seen["white"])
-        seen["flags"] = tuple(Flag(**flag) for flag in seen["flags"])
-        seen["focus"] = float("nan") if seen["focus"] is None else seen["focus"]
-        seen["tissue"] = Tissue(**seen["tissue"])
+        survey = dict(document["survey"])
+        survey["white"] = tuple(survey["white"])
+        survey["flags"] = tuple(Flag(**flag) for flag in survey["flags"])
+        survey["focus"] = float("nan") if survey["focus"] is None else survey["focus"]
+        survey["tissue"] = Tissue(**survey["tissue"])
         return cls(
             cells=cells,
-            survey=Survey(**seen),
-            blurred=np.array(said["blurred"], np.float64).reshape(-1, 2),
-            focus={(x, y): Seen(shown) for x, y, shown in said["focus"]},
-            pieces={(x, y): (here, long) for x, y, here, long in said["pieces"]},
-            doubts={(x, y): (a, b, c) for x, y, a, b, c in said["doubts"]},
-            basis=said["basis"],
-            damaged=said["damaged"],
+            survey=Survey(**survey),
+            blurred=np.array(document["blurred"], np.float64).reshape(-1, 2),
+            focus={(x, y): Seen(shown) for x, y, shown in document["focus"]},
+            pieces={(x, y): (here, long) for x, y, here, long in document["pieces"]},
+            doubts={(x, y): (a, b, c) for x, y, a, b, c in document["doubts"]},
+            basis=document["basis"],
+            damaged=document["damaged"],
             index=index,
         )
 
     def state(self) -> bytes:
-        seen = asdict(self.survey)
-        seen["focus"] = None if np.isnan(self.survey.focus) else self.survey.focus
+        survey = asdict(self.survey)
+        survey["focus"] = None if np.isnan(self.survey.focus) else self.survey.focus
         return canonical(
             {
-                "survey": seen,
+                "survey": survey,
                 "blurred": self.blurred.tolist(),
                 "focus": [[*corner, self.focus[corner]] for corner in sorted(self.focus)],
                 "pieces": [[*corner, *self.pieces[corner]] for corner in sorted(self.pieces)],
@@ -90,9 +90,9 @@ class Kept:
         )
 
     def measurement(self, on: Opened) -> Measurement:
-        found = Measured(self.cells, self.survey, (), self.blurred, self.focus)
+        measured = Measured(self.cells, self.survey, (), self.blurred, self.focus)
         unsure = mask_doubt.share_of(self.doubts)
-        flags = (*quality_flags(found, on.regions), *mask_doubt.flag_of(unsure))
+        flags = (*quality_flags(measured, on.regions), *mask_doubt.flag_of(unsure))
         connected = connectivity.share_of(self.pieces)
         tissue = tissue_of(on, self.survey)
         return Measurement(self.cells, flags, connected, self.damaged, tissue)
@@ -104,12 +104,12 @@ def loaded(sha256: str, folder: Path) -> Cells:
     return Cells.load(Blobs(folder).path(sha256))
 
 
-def stored(kept: Kept, area: Any, blobs: Blobs) -> Kept:
+def store(checkpoint: Checkpoint, area: Any, blobs: Blobs) -> Checkpoint:
     """Store the cells: of the blocks that an area of level-0 px meets, or all where it is None.
 
     A cell's class is in the index alone.
     """
-    cells = kept.cells
+    cells = checkpoint.cells
     side = CellIndex(cells.mpp, {}).side
     row, column = (np.floor_divide(each, side).astype(np.int64) for each in (cells.y, cells.x))
     order = np.lexsort((column, row))
@@ -121,9 +121,9 @@ def stored(kept: Kept, area: Any, blobs: Blobs) -> Kept:
         place = int(row[here[0]]), int(column[here[0]])
         top, left = place[0] * side, place[1] * side
         stale = area is None or area.intersects(shapely.box(left, top, left + side, top + side))
-        if stale or place not in kept.index.blocks:
+        if stale or place not in checkpoint.index.blocks:
             blocks[place] = put_cells(blobs, bare.take(here)), len(here)
         else:
-            blocks[place] = kept.index.blocks[place]
+            blocks[place] = checkpoint.index.blocks[place]
     labels = blobs.put(cells.label[order].tobytes())
-    return replace(kept, index=CellIndex(cells.mpp, blocks, labels))
+    return replace(checkpoint, index=CellIndex(cells.mpp, blocks, labels))

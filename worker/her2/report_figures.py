@@ -147,7 +147,7 @@ def fields(
     ranked = whole or ranked
     places = {len(ranked) // 2: "middle", len(ranked) - 1: "lowest", 0: "highest"}
     side = round(tile_um / ANALYSIS_MPP)
-    found = []
+    figures = []
     for place, rule in sorted(places.items()):
         tile = ranked[place]
         x, y = round(tile["x_um"] / ANALYSIS_MPP), round(tile["y_um"] / ANALYSIS_MPP)
@@ -157,7 +157,7 @@ def fields(
         px0 = ANALYSIS_MPP / slide.mpp
         inside = included & (cells.x >= x * px0) & (cells.x < (x + side) * px0)
         inside &= (cells.y >= y * px0) & (cells.y < (y + side) * px0)
-        found.append(
+        figures.append(
             {
                 "rule": rule,
                 "whole": bool(whole),
@@ -173,7 +173,7 @@ def fields(
                 ],
             }
         )
-    return found
+    return figures
 
 
 def wholly_in(

@@ -1,7 +1,7 @@
-"""Fields and small slides for the commands of HER2: which files, which masks, what is measured."""
+"""Fields and small slides scored for the commands: cells measured, categories, provenance."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.cli import complain, sentence_of
-from backend.her2.scores.detector import Mounted, mounted
 from backend.kit.errors import MembranaError
-from models.prediction import Predictor
-from models.study.files import check_positive, pictures
-from worker.commands.image_files import Picture, sha256_of
-from worker.commands.mask_files import area_of, mask_of, regions_in, stems_of
+from worker.commands.image_files import Picture
+from worker.commands.mask_files import area_of, mask_of, regions_in
 from worker.commands.options import OptionRefused, Refused, in_words
-from worker.commands.weights import predicted, predictor_of
+from worker.commands.sources import Source
+from worker.commands.weights import predicted
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif"}
 TISSUE_MPP = 0.5
 WHOLE = (
     "No tumour region was given, so the whole picture was taken for invasive tumour: every nucleus "
@@ -28,27 +25,6 @@ WHOLE = (
 )
 Trouble = dict[str, str]
 """What became of a picture: image, code, detail."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where masks come from: files by stem, or a predictor; and regions, if not of it all."""
-
-    masks: Mapping[str, Path] | None
-    positive: str
-    predictor: Predictor | None
-    regions: Path | None = None
-    weights_sha256: str | None = None
-    detector: Mounted | None = None
-
-    @property
-    def words(self) -> str:
-        return "files" if self.predictor is None else self.predictor.backend
-
-    @property
-    def frozen_detector(self) -> dict[str, Any] | None:
-        """Which detector finds the nuclei; None is the built-in rule."""
-        return self.detector.frozen() if self.detector else None
 
 
 @dataclass(frozen=True)
@@ -67,7 +43,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Judged:
+class PictureScore:
     """A picture's score document with its provenance, its cells, and the membrane they stand on.
 
     `membrane`: bool (H, W) at the analysis' resolution; None where nothing was measured. `regions`:
@@ -126,61 +102,6 @@ def rules_of(
     return load(protocol, calibration=calibration, gap=gap, merge_zero_plus=merge)
 
 
-def source_of(
-    mask: Path | None,
-    positive: str,
-    model: Path | None,
-    *,
-    proposal: bool,
-    regions: Path | None = None,
-    detector: Path | None = None,
-) -> Source:
-    if (mask is not None) + (model is not None) + proposal != 1:
-        raise OptionRefused(
-            "Say where the masks come from: --mask FOLDER, --model FILE or --proposal."
-        )
-    check_positive(positive)
-    found = mounted(detector) if detector else None
-    if mask is not None:
-        return Source(pictures(mask), positive, None, regions, None, found)
-    predictor = predictor_of(model)
-    return Source(None, positive, predictor, regions, sha256_of(model) if model else None, found)
-
-
-def files_of(given: list[Path]) -> list[Path]:
-    """Return the files, and those in the folders, that look like images."""
-    found: list[Path] = []
-    for path in given:
-        inside = sorted(each for each in path.iterdir()) if path.is_dir() else [path]
-        found += [each for each in inside if each.suffix.lower() in SUFFIXES or each == path]
-    if given and not found:
-        raise Refused("There is no image in these folders.", code="images_missing")
-    return found
-
-
-def check_names(paths: list[Path], source: Source) -> None:
-    """Refuse two pictures of one name: one's files, mask or regions would be taken for both.
-
-    Likewise one file of regions for several pictures.
-    """
-    if source.regions and not source.regions.is_dir() and len(paths) > 1:
-        raise OptionRefused(
-            f"{source.regions.name} is of one picture, and these are {len(paths)}: give a folder "
-            "of GeoJSON files by their names."
-        )
-    by_folder = source.masks is not None or (source.regions and source.regions.is_dir())
-    seen: dict[str, Path] = {}
-    for path in paths:
-        name = stems_of(path)[-1] if by_folder else path.name
-        other = seen.setdefault(name, path)
-        if other is not path:
-            raise Refused(
-                f"{other} and {path} have one name, by which their masks and results are told "
-                "apart: rename one, or score the folders one after the other.",
-                code="name_twice",
-            )
-
-
 def prepared(picture: Picture, source: Source) -> Prepared:
     """Return a picture's pixels and masks as measuring reads them."""
     from models.her2.pixels import Field
@@ -231,7 +152,7 @@ def detector_for(source: Source) -> Any:
     return detector(source.detector)
 
 
-def judged(picture: Picture, rules: Any, source: Source) -> Judged:
+def score_picture(picture: Picture, rules: Any, source: Source) -> PictureScore:
     """Score a picture; without µm per pixel there are no cells and no category."""
     from models.her2.calibrate import vectors_of
     from models.her2.cells import Cells
@@ -253,16 +174,16 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
         cells = Cells.empty(1.0)
         flags = [Flag("mpp_missing", picture.doubt)]
         content = summarise(cells.tile_counts(rules), rules, flags=flags, seed=seed)
-        return Judged({**content, "provenance": provenance}, cells, None)
+        return PictureScore({**content, "provenance": provenance}, cells, None)
     ready = prepared(picture, source)
     field, masks = ready.field, ready.masks
-    drawn, assumed = None, []
+    tumour, assumed = None, []
     if source.regions is None:
         assumed.append(Flag("whole_as_tumour", WHOLE))
     else:
-        drawn, provenance["regions_sha256"] = regions_in(picture, source.regions)
-    regions = known_in(drawn or Regions.whole(field), ready)
-    found = measure(
+        tumour, provenance["regions_sha256"] = regions_in(picture, source.regions)
+    regions = known_in(tumour or Regions.whole(field), ready)
+    measurement = measure(
         field,
         masks,
         regions=regions,
@@ -270,10 +191,10 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
         detector=ready.detector,
     )
     content = summarise(
-        found.cells.tile_counts(rules, regions=regions),
+        measurement.cells.tile_counts(rules, regions=regions),
         rules,
         flags=(
-            *quality_flags(found, regions),
+            *quality_flags(measurement, regions),
             *flag_of(uncertain_share(field, masks, regions)),
             *calibration_flags(rules, source.frozen_detector),
             *assumed,
@@ -282,14 +203,14 @@ def judged(picture: Picture, rules: Any, source: Source) -> Judged:
         connectivity=connectivity(field, masks, regions),
     )
     provenance["mask_sha256"] = ready.mask_sha256
-    area = tissue_mm2(found.survey.tissue, regions, picture.mpp)
+    area = tissue_mm2(measurement.survey.tissue, regions, picture.mpp)
     content |= areas(regions, picture.mpp, area)
     content |= {
-        "tumour": WHOLE if drawn is None else "The regions given; cells outside are not counted.",
+        "tumour": WHOLE if tumour is None else "The regions given; cells outside are not counted.",
         "membrane_percent_of_tissue": membrane_percent(field, masks.membrane),
         "provenance": provenance,
     }
-    return Judged(content, found.cells, masks.membrane, drawn)
+    return PictureScore(content, measurement.cells, masks.membrane, tumour)
 
 
 def provenance_of(picture: Picture, source: Source, seed: int) -> dict[str, Any]:
