@@ -291,6 +291,6 @@ def test_what_fails_behind_the_networks_is_raised_at_the_next_call() -> None:
         behind.report(fail, 0.5, "half")
         # one thread: when this is written, the report was made
         behind.write(lambda _: None, seen)
-        behind.settle()
+        behind.wait()
         with pytest.raises(OSError, match="the disk"):
             behind.report(lambda *_: None, 0.6, "more")
