@@ -71,14 +71,8 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     pixel_kinds.check_brightfield(blob)
     if content is Content.PICTURE or is_deep(blob):
         return open_picture(ctx, slide, blob)
-    key = None
-    path = blob
-    if content is Content.ARCHIVE:
-        key = unpacked(ctx, blob, slide.sha256)
-    elif content is Content.DICOM:
-        key = alone(ctx.settings, slide, blob)
-    if key is not None:
-        path = ctx.settings.slide_folder / key
+    key = folder_for(ctx, slide, blob, content)
+    path = blob if key is None else ctx.settings.slide_folder / key
     if content is Content.ARCHIVE and not dicom.is_dicom(path):
         # what lies in a zip is held to what a file that comes alone is held to
         pixel_kinds.check(path, openslide.OpenSlide.detect_format(path))
@@ -105,6 +99,13 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
 
 def is_dicom(reader: OpenSlideReader) -> bool:
     return reader.properties.get("openslide.vendor") == "dicom"
+
+
+def folder_for(ctx: JobContext, slide: Slide, blob: Path, content: Content) -> str | None:
+    """Unpack or link what OpenSlide can't read as the blob that it is; return the key of that."""
+    if content is Content.ARCHIVE:
+        return unpacked(ctx, blob, slide.sha256)
+    return alone(ctx.settings, slide, blob) if content is Content.DICOM else None
 
 
 def is_deep(blob: Path) -> bool:
