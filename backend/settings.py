@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     )
     preset: str = Field("eugmt-plus", description="Training preset of a round.")
     architecture: str = Field(
-        "", description="Network: unet-small, unet or deeplabv3plus; empty: the preset's own."
+        "",
+        description="Network: unet-small, unet-small-features, unet or deeplabv3plus; empty: the "
+        "preset's own.",
     )
     encoder: str = Field("", description="Encoder name (segmentation-models-pytorch or timm).")
     encoder_weights: str = Field(

@@ -20,7 +20,18 @@ from torch import Tensor, nn
 from models import acceleration, distributed
 from models.batches import GLOBAL, NETWORKS, Drawing, Images, step_seed
 from models.distributed import Group
-from models.networks import Ensemble, build, load_ensemble, place, save_ensemble
+from models.networks import (
+    FEATURED,
+    PACKAGED,
+    SCRATCH,
+    Ensemble,
+    NetworkConfig,
+    NetworkError,
+    build,
+    load_ensemble,
+    place,
+    save_ensemble,
+)
 from models.prefetch import Prefetch
 from models.presets import PRESETS, TrainingConfig, preset
 from models.semisup.method import Batch, Losses, Method
@@ -111,6 +122,8 @@ def train(
     """
     group = distributed.joined(config.device)
     check(config, group.size, images, masks, unlabelled)
+    if initial is None:
+        check_frozen(config.network)
     if config.options.learns_labelled_twice:
         unlabelled = np.concatenate([unlabelled, images])
     if config.threads:
@@ -280,6 +293,16 @@ def make_method(
         return place(network, str(device or config.device)).train()
 
     return METHODS[config.method].make(grow, config.options, config.iterations)
+
+
+def check_frozen(network: NetworkConfig) -> None:
+    """Raise NetworkError where what is never learned would stay as it was drawn."""
+    if network.architecture == FEATURED and network.encoder_weights == SCRATCH:
+        raise NetworkError(
+            "encoder_weights_missing",
+            f"{FEATURED} sees what a frozen encoder sees, and one of random weights sees nothing: "
+            f"set the encoder weights to the word {PACKAGED!r}, or name a file.",
+        )
 
 
 def identity(

@@ -6,6 +6,7 @@ import torch
 
 from models import acceleration
 from models.inference import TorchPredictor
+from models.inference.choice import load
 from models.inference.openvino_backend import OpenVinoPredictor
 from models.networks import (
     FEATURED,
@@ -68,7 +69,10 @@ def test_settling_and_training_leave_the_encoder_as_it_was(network, tmp_path):
     pixels = rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     masks = np.where(rng.random((2, 64, 64)) < 0.3, 255, 0).astype(np.uint8)
     config = preset("eugmt-plus", network=FROM_IMAGENET, iterations=20, threads=1)
-    trained = load_ensemble(train(config, pixels, masks, pixels, workdir=tmp_path).path)
+    path = train(config, pixels, masks, pixels, workdir=tmp_path).path
+    trained = load_ensemble(path)
+    # and what is left predicts as every network's weights do
+    assert load(path, threads=1)(np.zeros((1, 256, 256, 3), np.uint8)).students.shape[0] == 2
     for learned in trained.networks():
         for name, each in frozen(learned).items():
             assert torch.equal(each, before[name]), name
@@ -92,3 +96,11 @@ def test_weights_of_another_encoder_are_refused(tmp_path):
     with pytest.raises(NetworkError) as caught:
         build(NetworkConfig(FEATURED, encoder_weights=str(tmp_path / "other.pth")))
     assert caught.value.code == "encoder_weights_mismatch"
+
+
+def test_a_frozen_encoder_of_random_weights_is_refused(tmp_path):
+    config = preset("eugmt-plus", network=NetworkConfig(FEATURED), iterations=1, threads=1)
+    pixels = np.zeros((1, 64, 64, 3), np.uint8)
+    with pytest.raises(NetworkError, match="'imagenet'") as caught:
+        train(config, pixels, pixels[..., 0], pixels, workdir=tmp_path)
+    assert caught.value.code == "encoder_weights_missing"

@@ -1,0 +1,86 @@
+"""Passages of docs/methods.md on frozen features and on doubt."""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from documents.methods_tables import result, source
+from documents.passages import table
+from models.study.table import dice, judged, methods_of, ordered
+
+FEATURED = ("dsb", "drive", "em")
+"""Sets of the main table on which the rows with frozen features were measured, too."""
+
+
+def by_method(found: Sequence[dict[str, Any]], judge: str) -> dict[str, list[float]]:
+    """Return the mean Dice of each method that every study has: a figure a study."""
+    means = []
+    for study in found:
+        rows = judged(study["runs"], judge)
+        means.append(
+            {
+                method: mean(dice(row) for row in rows if row["method"] == method)
+                for method in methods_of(rows)
+            }
+        )
+    whole = set.intersection(*(set(each) for each in means))
+    return {method: [each[method] for each in means] for method in ordered(whole)}
+
+
+def compared(found: Sequence[dict[str, Any]], titles: Sequence[str]) -> str:
+    """Return one table: judged and validation Dice of each study, and the means of both."""
+    tests, choices = by_method(found, "test"), by_method(found, "validation")
+    rows = []
+    for method, figures in tests.items():
+        shown = [f"{figure:.3f}" for figure in (*figures, mean(figures), mean(choices[method]))]
+        rows.append([method, *shown])
+    return table(["method", *titles, "mean", "mean on validation groups"], rows)
+
+
+def features() -> str:
+    """Rows with frozen features beside those of the main table, draws that both have."""
+    found = []
+    for name in FEATURED:
+        ours, theirs = result(f"tables/features/{name}"), result(f"tables/validated/{name}")
+        draws = {run["seed"] for run in ours["runs"]}
+        beside = [run for run in theirs["runs"] if run["seed"] in draws]
+        found.append({**ours, "runs": [*beside, *ours["runs"]]})
+    seen = sorted({run["seed"] for study in found for run in study["runs"]})
+    said = f"5 % labelled, draws {', '.join(map(str, seen))}, as far as both have them. "
+    return "\n\n".join([compared(found, FEATURED), said + source("tables/features")])
+
+
+def doubt() -> str:
+    """Where errors lie, by kind of doubt."""
+    found = result("doubt")
+    titles = ["", *found["sets"]]
+    facts = {
+        "errors": "errors_percent",
+        "pixels on which the students differ": "students_differ_percent",
+        "pixels flagged": "flagged_percent",
+        "errors that are flagged": "errors_flagged_percent",
+    }
+    rows = [
+        [title, *(f"{each[name]:.2f} %" for each in found["sets"].values())]
+        for title, name in facts.items()
+    ]
+    rows.append(
+        [
+            "calibration error (ECE)",
+            *(f"{each['calibration_error']:.3f}" for each in found["sets"].values()),
+        ]
+    )
+    kinds = next(iter(found["sets"].values()))["kinds"]
+    rows += [
+        [
+            f"`{kind}`: errors in the most doubtful 5 %; AUROC",
+            *(located(each["kinds"][kind]) for each in found["sets"].values()),
+        ]
+        for kind in kinds
+    ]
+    said = f"`{found['method']}`, {found['passes']:,} passes, draw {found['seed']}. "
+    return "\n\n".join([table(titles, rows), said + source("doubt.json")])
+
+
+def located(figures: dict[str, float]) -> str:
+    return f"{figures['errors_in_most_doubtful_5_percent']:.0f} %; {figures['auroc']:.2f}"
