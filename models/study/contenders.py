@@ -46,12 +46,12 @@ LITE = NetworkConfig("unet", "tu-tf_efficientnet_lite0", PACKAGED, decoder=(64, 
 FEATURES = NetworkConfig(FEATURED, encoder_weights=PACKAGED)
 """The small U-Net beside the same encoder's frozen first stages."""
 UNSETTLED = {"settled": 0.0, "weak_share": 0.5, "ema_limit": 0.99}
-"""What suits `eugmt-plus` there, by Dice on validation groups, one seed, 6,000 passes, DSB / DRIVE /
-her2-core1 / her2-eze10 of `benchmarks.own_slide`: these 0.872 / 0.808 / 0.745 / 0.647; strong views
-alone 0.745 / 0.636 on the latter two, weak ones alone 0.872 / 0.812 on the former; weak, a consistency from 30 % of
-the training on, everywhere 0.875 / 0.800, where the selector doubts 0.875 / 0.798; settled, DSB,
-0.864. Beside them, of the same network: `mean-teacher` 0.875 / 0.810, `supervised` 0.870 / 0.794;
-the pixel classifier with features 0.876 / 0.797."""
+"""What suits `eugmt-plus` there, by Dice on validation groups, one seed, 6,000 passes, DSB / DRIVE
+and her2-core1 / her2-eze10 of `benchmarks.own_slide`: these 0.872 / 0.808 and 0.745 / 0.647; strong
+views alone 0.745 / 0.636 on the latter, weak ones alone 0.872 / 0.812 on the former. With weak ones
+and a consistency from 30 % of the training on, everywhere 0.875 / 0.800, where the selector doubts
+0.875 / 0.798. Settled 0.864 on DSB. Of the same network `mean-teacher` has 0.875 / 0.810 and
+`supervised` 0.870 / 0.794; the pixel classifier with features has 0.876 / 0.797."""
 GENTLE = 1e-3
 """Learning rate of networks that begin with pretrained weights."""
 
