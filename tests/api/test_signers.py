@@ -133,6 +133,26 @@ def test_signing_what_nobody_has_seen_takes_an_explicit_word(service: Service) -
     assert entry["details"]["without_review"] is True
 
 
+def test_a_review_beside_the_region_is_none_of_the_report(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    [region] = service.client.get(f"/slides/{slide_id}/regions").json()["features"]
+    outline = [[0, 0], [480, 0], [480, 768], [0, 768], [0, 0]]
+    region["geometry"] = {"type": "Polygon", "coordinates": [outline]}
+    place = f"/slides/{slide_id}/regions/{region['id']}"
+    etag = service.client.get(f"/slides/{slide_id}/regions").headers["ETag"]
+    service.client.put(place, json=region, headers={"If-Match": etag}).raise_for_status()
+    far = max(patches_of(service.client, slide_id), key=lambda each: each["x"] + each["y"])
+    assert far["x"] > 480
+    assert put(service.client, far["id"], np.zeros((256, 256), np.uint8)).status_code == 201
+    report_id = computed(service, slide_id)
+    report = report_of(service, report_id)
+    assert report["inputs"]["masks"]["patches"] == 1
+    assert report["document"]["reviewed_share"] == 0
+    assert report["seen"] == {"patches": 0, "cell_decisions": 0, "anything": False}
+    refused = sign(pathologist(service), report_id, without_review=False)
+    assert code(refused) == (422, "nothing_seen")
+
+
 @pytest.mark.parametrize("way", ["patch", "cell of the slide", "cell of the report"])
 def test_one_reviewed_patch_or_decided_cell_is_something_seen(service: Service, way: str) -> None:
     slide_id = slide_with_tumour(service)

@@ -93,7 +93,7 @@ def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
         **summary.model_dump(),
         amended_by=loading.successor_of(session, report),
         slide=requests.labels_of(session, report),
-        seen=signing.seen_of(report),
+        seen=signing.seen_of(report, document),
         inputs=report.inputs,
         assay=report.assay,
         ish=report.ish,

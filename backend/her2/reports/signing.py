@@ -93,7 +93,7 @@ def prepare(
             "give the reason."
         )
     at = now().replace(microsecond=0)
-    facts = facts_of(session, report, by)
+    facts = facts_of(session, report, loading.document_of(blobs, report), by)
     require_complete(facts)
     if not facts["seen"]["anything"] and not verdict.without_review:
         raise NothingSeen(
@@ -126,23 +126,28 @@ def prepare(
     return Prepared(report.id, seen, signature, signed_pdf, kept, ish)
 
 
-def facts_of(session: Session, report: Report, by: User) -> dict[str, Any]:
+def facts_of(
+    session: Session, report: Report, document: dict[str, Any], by: User
+) -> dict[str, Any]:
     """Return what a signature freezes: what the slide is called, who signs, what people saw."""
     return {
         "slide": requests.labels_of(session, report),
         "signer": {"full_name": by.full_name, "role": str(by.role)},
-        "seen": seen_of(report),
+        "seen": seen_of(report, document),
     }
 
 
-def seen_of(report: Report) -> dict[str, Any]:
+def seen_of(report: Report, document: dict[str, Any] | None) -> dict[str, Any]:
     """Say what people have seen of what a report was computed from.
 
     Seen is what the service knows that somebody judged at the membrane: a patch with its accepted
     mask, or a cell that was decided on. A tumour region only says where to look, and a field that
-    was opened leaves no trace.
+    was opened leaves no trace. Patches of the slide of which no cell was evaluated are none of the
+    report's. document: as it was computed; None before.
     """
     patches = report.inputs["masks"]["patches"]
+    if document and not document.get("reviewed_share", True):
+        patches = 0
     cells = report.inputs.get("decisions", {}).get("count", 0) + report.edit_count
     return {"patches": patches, "cell_decisions": cells, "anything": patches + cells > 0}
 
