@@ -219,8 +219,16 @@ def test_new_polygons_are_laid_onto_every_patch_they_touch(service: Service) -> 
     with_hole = drawn("Membrane", square(200, 112), square(240, 10))
     left_out = drawn("Ignore", square(230, 15))
     beside = drawn("Tumor", square(0, 500))
-    found = imported(service, slide_id, collection(with_hole, left_out, beside, drawn(None, [])))
-    assert found["features_of_other_classes"] == {"Tumor": 1, "(unclassified)": 1}
+    # measured along a line: no outline, and no reason to refuse the others
+    line = {"type": "LineString", "coordinates": [[0, 0], [9, 9]]}
+    measured = {**drawn("Membrane"), "geometry": line}
+    sent = collection(with_hole, left_out, measured, beside, drawn(None, []))
+    found = imported(service, slide_id, sent)
+    assert found["features_of_other_classes"] == {
+        "Tumor": 1,
+        "(unclassified)": 1,
+        "Membrane (LineString)": 1,
+    }
     assert [each["patch_id"] for each in found["items"]] == [*patches[:2], *patches[3:5]]
     whole = np.zeros((512, 768), np.uint8)
     whole[200:312, 200:312] = 255

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from uuid import UUID, uuid5
 
 from backend.exchange.masks.outlines import geometry_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 IGNORE = 127
 MEMBRANE = 255
+THIN = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString"})
 MOST_FEATURES = 50_000
 MOST_VERTICES = 400_000
 """Of one ring: the pixels of a patch have fewer corners."""
@@ -119,13 +120,14 @@ def feature(drawn: Drawn, drawing: Drawing, geometry: dict[str, Any]) -> dict[st
 
 
 def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counter[str]]:
-    """Return the outlines of membrane and of what to ignore, and how many have other classes.
+    """Return the outlines of membrane and of what to ignore, and how many others there are.
 
     width, height: level-0 px that the grid of patches covers. Raise GeoJsonInvalid or
     RegionInvalid in plain words.
     """
     shapes: list[Shape] = []
     others: Counter[str] = Counter()
+    thin = False
     for number, each in enumerate(features_of(content), 1):
         where = f"Feature {number}"
         if not isinstance(each, dict) or each.get("type") != "Feature":
@@ -138,10 +140,16 @@ def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counte
         if drawing is None:
             others[name] += 1
             continue
+        geometry = each.get("geometry")
+        if is_thin(geometry):
+            # measured or pointed at in QuPath, never an outline
+            others[f"{name} ({geometry['type']})"] += 1
+            thin = True
+            continue
         shapes.append(
             Shape(
                 drawing,
-                outline_of(each.get("geometry"), width, height, where),
+                outline_of(geometry, width, height, where),
                 *origin_of(properties, where),
                 where,
             )
@@ -151,9 +159,14 @@ def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counte
         raise GeoJsonInvalid(
             f"Nothing here is classified as {Drawing.MEMBRANE} or {Drawing.IGNORE}: "
             f"found was {found}. Give the outlines that class in QuPath and export them again.",
-            code="no_membrane",
+            code="not_a_polygon" if thin else "no_membrane",
         )
     return shapes, others
+
+
+def is_thin(geometry: Any) -> TypeGuard[dict[str, Any]]:
+    """Say whether a geometry is of points or lines: it has no inside."""
+    return isinstance(geometry, dict) and geometry.get("type") in THIN
 
 
 def features_of(content: Any) -> list[Any]:
