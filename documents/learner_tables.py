@@ -8,7 +8,7 @@ from documents.methods_tables import result, source
 from documents.passages import table
 from models.study.table import dice, judged, methods_of, ordered
 
-FEATURED = ("dsb", "drive", "em")
+FEATURED = ("em", "drive", "dsb", "phantom")
 """Sets of the main table on which the rows with frozen features were measured, too."""
 
 
@@ -45,8 +45,11 @@ def features() -> str:
         draws = {run["seed"] for run in ours["runs"]}
         beside = [run for run in theirs["runs"] if run["seed"] in draws]
         found.append({**ours, "runs": [*beside, *ours["runs"]]})
-    seen = sorted({run["seed"] for study in found for run in study["runs"]})
-    said = f"5 % labelled, draws {', '.join(map(str, seen))}, as far as both have them. "
+    draws = [sorted({run["seed"] for run in study["runs"]}) for study in found]
+    shown = "; ".join(
+        f"{name} {', '.join(map(str, seeds))}" for name, seeds in zip(FEATURED, draws, strict=True)
+    )
+    said = f"5 % labelled, test groups; draws of every row: {shown}. "
     return "\n\n".join([compared(found, FEATURED), said + source("tables/features")])
 
 
