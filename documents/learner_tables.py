@@ -45,9 +45,9 @@ def features() -> str:
         draws = {run["seed"] for run in ours["runs"]}
         beside = [run for run in theirs["runs"] if run["seed"] in draws]
         found.append({**ours, "runs": [*beside, *ours["runs"]]})
-    draws = [sorted({run["seed"] for run in study["runs"]}) for study in found]
+    shared = [sorted({run["seed"] for run in study["runs"]}) for study in found]
     shown = "; ".join(
-        f"{name} {', '.join(map(str, seeds))}" for name, seeds in zip(FEATURED, draws, strict=True)
+        f"{name} {', '.join(map(str, seeds))}" for name, seeds in zip(FEATURED, shared, strict=True)
     )
     said = f"5 % labelled, test groups; draws of every row: {shown}. "
     return "\n\n".join([compared(found, FEATURED), said + source("tables/features")])
