@@ -22,7 +22,8 @@ AT_THE_DOOR = frozenset(CODES)
 class Facts:
     """What a slide file says of itself. qc: flags for what of it could not be taken.
 
-    damaged: tiles of the file that is read from now on, which are not to be.
+    damaged: tiles of the file that is read from now on, which are not to be. doubt: why no pixel
+    size is taken, where the file says something of it.
     """
 
     width: int
@@ -33,6 +34,7 @@ class Facts:
     synthetic: bool
     qc: tuple[str, ...] = ()
     damaged: tuple[DamagedTile, ...] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
     properties = reader.properties
     description = properties.get("tiff.ImageDescription", "")
     width, height = reader.dimensions
+    size = size_of(reader, layout)
     return Facts(
         width=width,
         height=height,
         vendor=properties.get("openslide.vendor"),
-        mpp=size_of(reader, layout).mpp,
+        mpp=size.mpp,
+        doubt=size.doubt,
         objective_power=positive(properties.get("openslide.objective-power")),
         synthetic=is_marked(xmp_of(reader.path), description),
         qc=flags_of(reader, layout),

@@ -36,7 +36,7 @@ from worker.dicom_damage import check_frames
 from worker.facts import Facts, Opened, as_before, facts_of, work_rests_on
 from worker.layout import Layout, is_plain, look_at, shown_by
 from worker.orientation import needs_scratch
-from worker.pixel_size import pixel_size
+from worker.pixel_size import PixelSize, pixel_size
 from worker.plain_pictures import has_odd_profile, look_into
 from worker.silent_damage import check_tiles
 from worker.unpacking import unpacked
@@ -112,6 +112,12 @@ def is_deep(blob: Path) -> bool:
     return pixel_kinds.is_deep(blob, openslide.OpenSlide.detect_format(blob))
 
 
+def picture_facts(reader: OpenSlideReader, layout: Layout, stated: PixelSize) -> Facts:
+    """Return the facts of a plain picture by its own file, not by the pyramid made of it."""
+    facts = facts_of(reader, layout)
+    return replace(facts, vendor=None, mpp=stated.mpp, doubt=stated.doubt)
+
+
 def open_picture(
     ctx: JobContext, slide: Slide, path: Path, known: tuple[Layout, Facts] | None = None
 ) -> Opened:
@@ -121,7 +127,8 @@ def open_picture(
     """
     most = ctx.settings.max_image_pixels
     layout = known[0] if known else look_into(path, most_pixels=most)
-    mpp = known[1].mpp if known else pixel_size(None, layout.shown, layout.description).mpp
+    stated = pixel_size(None, layout.shown, layout.description)
+    mpp = known[1].mpp if known else stated.mpp
     key = pyramid_key(slide.sha256)
     target = ctx.settings.slide_folder / key
     if not target.is_file():
@@ -133,7 +140,7 @@ def open_picture(
                 path, target, layout=layout, mpp=mpp, most_pixels=most, watch=watch_of(ctx)
             )
     reader = OpenSlideReader(target, srgb=slide.colours_are_srgb)
-    facts = known[1] if known else replace(facts_of(reader, layout), vendor=None, mpp=mpp)
+    facts = known[1] if known else picture_facts(reader, layout, stated)
     if has_odd_profile(path, layout) and colour.UNUSABLE not in facts.qc:
         facts = replace(facts, qc=(*facts.qc, colour.UNUSABLE))
     width, height = reader.dimensions

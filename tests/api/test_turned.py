@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.jobs.tables import JobKind
 from tests.conftest import Service
 from tests.support import odd_tiffs
 from tests.support.intake import decoded, ingested
@@ -84,7 +85,15 @@ def test_a_scanners_slide_that_is_stored_turned_is_shown_upright(service: Servic
 
 def test_which_pixel_size_counts_is_one_rule(service: Service, shared_data: Path) -> None:
     bare = (shared_data / "intake" / "exif_unit_none_300.jpg").read_bytes()
-    assert ingested(service, bare)["state"] == "needs_mpp"
+    asked = ingested(service, bare)
+    assert asked["state"] == "needs_mpp"
+    assert asked["problem"]["code"] == "pixel_size_doubtful"
+    assert "no unit" in asked["problem"]["detail"]
+    place = f"/slides/{asked['id']}"
+    service.client.patch(place, json={"mpp": 0.25}).raise_for_status()
+    service.run_jobs((JobKind.INGEST,))
+    given = service.client.get(place).json()
+    assert (given["state"], given["mpp"], given["problem"]) == ("ready", 0.25, None)
     rows = picture()
     for unit, state in ((1, "needs_mpp"), (3, "ready")):
         for tile in (None, (64, 64)):

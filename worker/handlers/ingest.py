@@ -34,7 +34,7 @@ def run(ctx: JobContext) -> None:
     with opened(ctx, slide) as source:
         slide = record(ctx, source)
         if slide.mpp is None:
-            ask_pixel_size(ctx)
+            ask_pixel_size(ctx, source.facts.doubt)
             return
         ctx.check()
         tissue = survey(
@@ -96,10 +96,17 @@ def forget_reading(ctx: JobContext, session: Session, slide: Slide, key: str | N
         after_commit(session, partial(path.unlink, missing_ok=True))
 
 
-def ask_pixel_size(ctx: JobContext) -> None:
+def ask_pixel_size(ctx: JobContext, doubt: str) -> None:
+    """Wait for a person's word, and tell them what of the file's is not believed, if anything."""
+    problem = {"code": "pixel_size_doubtful", "detail": doubt} if doubt else None
     with ctx.finishing() as session:
         move_or_conflict(
-            session, Slide, ctx.subject, SlideState.NEEDS_MPP, "The slide changed meanwhile."
+            session,
+            Slide,
+            ctx.subject,
+            SlideState.NEEDS_MPP,
+            "The slide changed meanwhile.",
+            problem=problem,
         )
 
 
