@@ -19,10 +19,12 @@ from models.pictures.turning import upright_size
 from worker import tiff_pictures
 
 PICTURES_LEFT_OUT, CHANNEL_LEFT_OUT = "pictures_left_out", "channel_left_out"
+FILES_LEFT_OUT = "files_left_out"
 TURNED_UPRIGHT, BOUNDS_IGNORED = "turned_upright", "bounds_ignored"
 CODES = {
     PICTURES_LEFT_OUT: "it holds several pictures, of which the largest is read and the others "
     "are left out",
+    FILES_LEFT_OUT: "its zip holds pictures or DICOM objects beside the slide, which are left out",
     CHANNEL_LEFT_OUT: "it has a channel that is neither colour nor transparency of any use, which "
     "is left out",
     TURNED_UPRIGHT: "it is stored turned, and read upright",

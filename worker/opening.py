@@ -34,12 +34,12 @@ from worker.conversion import (
 )
 from worker.dicom_damage import check_frames
 from worker.facts import Facts, Opened, as_before, facts_of, work_rests_on
-from worker.layout import Layout, is_plain, look_at, shown_by
+from worker.layout import FILES_LEFT_OUT, Layout, is_plain, look_at, shown_by
 from worker.orientation import needs_scratch
 from worker.pixel_size import PixelSize, pixel_size
 from worker.plain_pictures import has_odd_profile, look_into
 from worker.silent_damage import check_tiles
-from worker.unpacking import unpacked
+from worker.unpacking import leaves_files_out, unpacked
 from worker.vips_progress import ConversionStopped, Watch
 
 NAME_IN_FOLDER = "slide.dcm"
@@ -68,6 +68,13 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     if work_rests_on(ctx, slide):
         return as_before(ctx, slide)
     content = sniff(blob, name=slide.name, settings=ctx.settings)
+    found = open_content(ctx, slide, blob, content)
+    if content is Content.ARCHIVE and leaves_files_out(ctx.settings.slide_folder / slide.sha256):
+        return replace(found, facts=replace(found.facts, qc=(*found.facts.qc, FILES_LEFT_OUT)))
+    return found
+
+
+def open_content(ctx: JobContext, slide: Slide, blob: Path, content: Content) -> Opened:
     pixel_kinds.check_brightfield(blob)
     if content is Content.PICTURE or is_deep(blob):
         return open_picture(ctx, slide, blob)

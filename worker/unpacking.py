@@ -23,6 +23,7 @@ CONTENTS, GATHERED = "zip", "slide"
 """Folders of what a zip holds, and of one slide's DICOM files that lay in several folders."""
 CZI = b"ZISRAWFILE"
 DICOM_SUFFIX = ".dcm"
+PLAIN_PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 MOST_FILES_TO_NAME = 3
 
 
@@ -84,6 +85,30 @@ def the_slide(folder: Path) -> Path:
         )
     dicom.check_levels(slides[0].levels)
     return gathered(slides[0], folder)
+
+
+def leaves_files_out(folder: Path) -> bool:
+    """Say whether an unpacked zip holds pictures or DICOM objects that are no part of its slide.
+
+    A slide's own label and glass, and a disc's table of contents, are parts of it.
+    """
+    contents = folder / CONTENTS if (folder / CONTENTS).is_dir() else folder
+    files = [path for path in contents.rglob("*") if path.is_file()]
+    of_mirax = {path.parent for path in files if mirax.is_index(path.name)}
+    return any(
+        is_content(path)
+        for path in files
+        if path.parent not in of_mirax and path.suffix.casefold() != mirax.PREVIEW
+    )
+
+
+def is_content(path: Path) -> bool:
+    """Say whether a file is a plain picture, or a DICOM object other than a slide's image."""
+    instance = dicom.read_instance(path)
+    if instance is not None:
+        return instance.kind not in {dicom.WHOLE_SLIDE, dicom.DIRECTORY}
+    with path.open("rb") as file:
+        return file.read(4).startswith(PLAIN_PICTURES)
 
 
 def check_whole(files: Sequence[Path], instances: Sequence[Instance], contents: Path) -> None:

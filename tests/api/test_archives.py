@@ -11,6 +11,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import (
@@ -357,3 +358,18 @@ def test_a_tiff_beside_a_dicom_object_is_held_to_what_a_lone_one_is(
     path = odd_tiffs.written(tmp_path / "a.tif", compression="lzma")
     code, detail = failure(service, {"0.dcm": segmentation(), "a.tif": path.read_bytes()})
     assert (code, "LZMA" in detail) == ("unsupported_compression", True)
+
+
+@pytest.mark.parametrize("beside", ["picture", "object", "table of contents", "nothing"])
+def test_what_lies_beside_a_slide_in_a_zip_is_named(service: Service, beside: str) -> None:
+    picture = io.BytesIO()
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(picture, "PNG")
+    more: Files = {
+        "picture": {"macro/label.png": picture.getvalue()},
+        "object": {"seg.dcm": segmentation()},
+        "table of contents": {"DICOMDIR": other_object(MediaStorageDirectoryStorage)},
+        "nothing": {"readme.txt": b"from the scanner"},
+    }[beside]
+    slide = slide_of(service, {"0.dcm": level(), **more})
+    assert slide["state"] == "ready"
+    assert ("files_left_out" in slide["qc"]) == (beside in {"picture", "object"})
