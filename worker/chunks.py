@@ -5,7 +5,7 @@ read as far as the tile goes, without a word. Other compressions have no end to 
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from backend.slides.reading import pixel_kinds
@@ -39,27 +39,30 @@ def check(path: Path, page: Page, stopping: Stopping = never) -> None:
 
 
 def chunks_of(path: Path, page: Page) -> Iterator[bytes]:
-    """Yield a page's tiles or strips as they are stored; empty ones are none."""
-    yield from filter(None, stored(path, page))
+    """Yield a page's tiles or strips as they are stored; those that are not there are left out."""
+    for data in stored(path, page):
+        if data is not None:
+            yield data
 
 
-def stored(path: Path, page: Page) -> Iterator[bytes]:
-    """Yield a page's tiles or strips as they are stored; b"" for one that is not there."""
+def stored(path: Path, page: Page) -> Iterator[bytes | None]:
+    """Yield a page's tiles or strips as they are stored; None for one that is not there."""
     offsets, counts = places(page)
     with path.open("rb") as file:
         for offset, count in zip(offsets, counts, strict=False):
             file.seek(offset)
-            yield file.read(count)
+            yield file.read(count) if count else None
 
 
-def damaged(path: Path, page: Page, stopping: Stopping = never) -> Iterator[int]:
-    """Yield the numbers of a page's JPEG tiles that can't be decoded to their end."""
-    for number, data in enumerate(stored(path, page)):
+def undecodable(
+    tiles: Iterable[bytes | None], check: Callable[[bytes], None], stopping: Stopping = never
+) -> Iterator[int]:
+    """Yield the numbers of the tiles of which `check` raises PictureDamaged."""
+    for number, data in enumerate(tiles):
         stopping()
-        if not data:
-            continue
         try:
-            check_jpeg(data, page)
+            if data is not None:
+                check(data)
         except PictureDamaged:
             yield number
 

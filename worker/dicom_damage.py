@@ -1,15 +1,13 @@
 """Damage of a DICOM slide: a level with missing tiles refuses it, undecodable tiles are named."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from backend.slides.reading import dicom
-from backend.slides.reading.damage import DamagedTile
+from backend.slides.reading.damage import DamagedTile, tiles_at
 from backend.slides.reading.dicom import Instance
 from backend.slides.reading.reader import OpenSlideReader
 from models import decoding
-from models.decoding import PictureDamaged
-from worker.chunks import Stopping, never
+from worker.chunks import Stopping, never, undecodable
 from worker.layout import level_size, levels_of
 
 ONE_AFTER_ANOTHER = "TILED_FULL"
@@ -39,23 +37,19 @@ def levels_beside(path: Path) -> list[Instance]:
 
 def damaged_tiles(
     level: Instance, reader: OpenSlideReader, stopping: Stopping
-) -> Iterator[DamagedTile]:
-    bad = []
-    for number, frame in enumerate(dicom.frames(level)):
-        stopping()
-        if level.syntax == dicom.JPEG:
-            try:
-                decoding.check_jpeg(frame)
-            except PictureDamaged:
-                bad.append(number)
-    if level.text("DimensionOrganizationType") != ONE_AFTER_ANOTHER:
-        return
-    size = level.number("TotalPixelMatrixColumns", 0), level.number("TotalPixelMatrixRows", 0)
-    width, height = level.number("Columns", 0), level.number("Rows", 0)
+) -> list[DamagedTile]:
+    check = decoding.check_jpeg if level.syntax == dicom.JPEG else taken
     first = level.number("ConcatenationFrameOffsetNumber", 0)
+    bad = [first + each for each in undecodable(dicom.frames(level), check, stopping)]
+    if level.text("DimensionOrganizationType") != ONE_AFTER_ANOTHER:
+        return []
+    size = level.number("TotalPixelMatrixColumns", 0), level.number("TotalPixelMatrixRows", 0)
+    tile = level.number("Columns", 0), level.number("Rows", 0)
     for number in range(levels_of(reader)):
         if level_size(reader, number) == size:
-            for at in bad:
-                row, column = divmod(first + at, -(-size[0] // width))
-                yield DamagedTile(number, column * width, row * height, width, height)
-            return
+            return tiles_at(bad, level=number, level_width=size[0], tile=tile)
+    return []
+
+
+def taken(frame: bytes) -> None:
+    """Take a frame as it is: what other compressions complain of, OpenSlide makes an error."""

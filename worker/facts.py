@@ -7,7 +7,6 @@ from backend.her2.regions import service as regions
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import service as patches
 from backend.slides.reading import tiff
-from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.reader import OpenSlideReader, open_slide, slide_path
 from models.phantom.mark import is_marked
 from worker.context import JobContext
@@ -22,8 +21,7 @@ AT_THE_DOOR = frozenset(CODES)
 class Facts:
     """What a slide file says of itself. qc: flags for what of it could not be taken.
 
-    damaged: tiles of the file that is read from now on, which are not to be. doubt: why no pixel
-    size is taken, where the file says something of it.
+    doubt: why no pixel size is taken, where the file says something of it.
     """
 
     width: int
@@ -33,7 +31,6 @@ class Facts:
     objective_power: float | None
     synthetic: bool
     qc: tuple[str, ...] = ()
-    damaged: tuple[DamagedTile, ...] = ()
     doubt: str = ""
 
 
@@ -62,7 +59,6 @@ def facts_of(reader: OpenSlideReader, layout: Layout | None) -> Facts:
         objective_power=positive(properties.get("openslide.objective-power")),
         synthetic=is_marked(xmp_of(reader.path), description),
         qc=flags_of(reader, layout),
-        damaged=reader.damaged,
     )
 
 
@@ -101,6 +97,5 @@ def as_before(ctx: JobContext, slide: Slide) -> Opened:
         objective_power=slide.objective_power,
         synthetic=slide.synthetic,
         qc=tuple(code for code in slide.qc if code in AT_THE_DOOR),
-        damaged=reader.damaged,
     )
     return Opened(reader, facts, slide.derived_key)

@@ -39,7 +39,7 @@ from worker.orientation import needs_scratch
 from worker.pixel_size import PixelSize, pixel_size
 from worker.plain_pictures import has_odd_profile, look_into
 from worker.silent_damage import check_tiles
-from worker.unpacking import leaves_files_out, unpacked
+from worker.unpacking import unpacked
 from worker.vips_progress import ConversionStopped, Watch
 
 NAME_IN_FOLDER = "slide.dcm"
@@ -68,24 +68,33 @@ def open_file(ctx: JobContext, slide: Slide) -> Opened:
     if work_rests_on(ctx, slide):
         return as_before(ctx, slide)
     content = sniff(blob, name=slide.name, settings=ctx.settings)
-    found = open_content(ctx, slide, blob, content)
-    if content is Content.ARCHIVE and leaves_files_out(ctx.settings.slide_folder / slide.sha256):
-        return replace(found, facts=replace(found.facts, qc=(*found.facts.qc, FILES_LEFT_OUT)))
-    return found
-
-
-def open_content(ctx: JobContext, slide: Slide, blob: Path, content: Content) -> Opened:
+    if content is Content.ARCHIVE:
+        return open_archive(ctx, slide, blob)
     pixel_kinds.check_brightfield(blob)
     if content is Content.PICTURE or is_deep(blob):
         return open_picture(ctx, slide, blob)
-    key = folder_for(ctx, slide, blob, content)
-    path = blob if key is None else ctx.settings.slide_folder / key
-    if content is Content.ARCHIVE and not dicom.is_dicom(path):
-        # what lies in a zip is held to what a file that comes alone is held to
+    path = alone(ctx.settings, slide, blob) if content is Content.DICOM else blob
+    return open_slide_file(ctx, slide, path)
+
+
+def open_archive(ctx: JobContext, slide: Slide, blob: Path) -> Opened:
+    """Open the slide in a zip, which is held to what a file that comes alone is held to."""
+    archive = unpacked(ctx, blob, slide.sha256)
+    path, deep = archive.path, False
+    if not dicom.is_dicom(path):
         pixel_kinds.check(path, openslide.OpenSlide.detect_format(path))
         pixel_kinds.check_brightfield(path)
-        if is_deep(path):
-            return open_picture(ctx, slide, path)
+        deep = is_deep(path)
+    source = (open_picture if deep else open_slide_file)(ctx, slide, path)
+    if not archive.leaves_out:
+        return source
+    return replace(source, facts=replace(source.facts, qc=(*source.facts.qc, FILES_LEFT_OUT)))
+
+
+def open_slide_file(ctx: JobContext, slide: Slide, path: Path) -> Opened:
+    """Open what OpenSlide reads: the blob, or what stands for it in the slide folder."""
+    blob, home = ctx.blobs.path(slide.sha256), ctx.settings.slide_folder
+    key = None if path == blob else str(path.relative_to(home))
     try:
         reader = OpenSlideReader(path, **manner(slide))
     except SlideUnreadable as reason:
@@ -106,13 +115,6 @@ def open_content(ctx: JobContext, slide: Slide, blob: Path, content: Content) ->
 
 def is_dicom(reader: OpenSlideReader) -> bool:
     return reader.properties.get("openslide.vendor") == "dicom"
-
-
-def folder_for(ctx: JobContext, slide: Slide, blob: Path, content: Content) -> str | None:
-    """Unpack or link what OpenSlide can't read as the blob that it is; return the key of that."""
-    if content is Content.ARCHIVE:
-        return unpacked(ctx, blob, slide.sha256)
-    return alone(ctx.settings, slide, blob) if content is Content.DICOM else None
 
 
 def is_deep(blob: Path) -> bool:
@@ -183,7 +185,7 @@ def with_levels(ctx: JobContext, slide: Slide, source: Opened) -> Opened:
         return replace(source, reader=again)
     finally:
         with_reader.close()
-    return Opened(OpenSlideReader(target), replace(source.facts, damaged=()), key)
+    return Opened(OpenSlideReader(target), source.facts, key)
 
 
 def shows(pyramid: Path, size: SizePx) -> bool:
@@ -193,13 +195,13 @@ def shows(pyramid: Path, size: SizePx) -> bool:
     return reader.dimensions == size
 
 
-def alone(settings: Settings, slide: Slide, blob: Path) -> str:
+def alone(settings: Settings, slide: Slide, blob: Path) -> Path:
     """Put one DICOM file into a folder of its own: OpenSlide reads its neighbours too."""
     target = settings.slide_folder / slide.sha256 / NAME_IN_FOLDER
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_file():
         also_at(blob, target)
-    return str(target.relative_to(settings.slide_folder))
+    return target
 
 
 def check_space(settings: Settings, blob: Path, *, scratch: int = 0) -> None:

@@ -8,11 +8,11 @@ nobody hears: PackBits, grey or planar JPEG; and libtiff compares Deflate's chec
 data ends as expected. Those, few files, are decoded to their end here, and refused.
 """
 
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from backend.slides.reading import pixel_kinds, tiff
-from backend.slides.reading.damage import DamagedTile
+from backend.slides.reading.damage import DamagedTile, tiles_at
 from backend.slides.reading.pixel_kinds import COMPRESSIONS
 from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from backend.slides.reading.tiff import Page, Tag
@@ -58,7 +58,8 @@ def check_tiles(
             continue
         bad = missing(page) if vendor in WHOLE else set()
         if page.whole(Tag.COMPRESSION, 1) == pixel_kinds.JPEG and not is_lenient(page):
-            bad |= set(chunks.damaged(path, page, stopping))
+            check = partial(chunks.check_jpeg, page=page)
+            bad |= set(chunks.undecodable(chunks.stored(path, page), check, stopping))
         damaged += places_of(bad, page, level)
         if len(damaged) > MANY:
             raise unreadable(page, f"more than {MANY} tiles are damaged")
@@ -76,14 +77,13 @@ def missing(page: Page) -> set[int]:
     return {number for number, count in enumerate(counts) if not count}
 
 
-def places_of(numbers: set[int], page: Page, level: int) -> Iterator[DamagedTile]:
-    width, height = page.whole(Tag.TILE_WIDTH), page.whole(Tag.TILE_HEIGHT)
-    across = -(-page.whole(Tag.WIDTH) // width)
-    down = -(-page.whole(Tag.HEIGHT) // height)
+def places_of(numbers: set[int], page: Page, level: int) -> list[DamagedTile]:
+    size = page.whole(Tag.TILE_WIDTH), page.whole(Tag.TILE_HEIGHT)
+    width, height = page.whole(Tag.WIDTH), page.whole(Tag.HEIGHT)
     # planes of one colour each follow one another
-    for number in sorted({each % (across * down) for each in numbers}):
-        row, column = divmod(number, across)
-        yield DamagedTile(level, column * width, row * height, width, height)
+    of_a_plane = -(-width // size[0]) * -(-height // size[1])
+    places = sorted({each % of_a_plane for each in numbers})
+    return tiles_at(places, level=level, level_width=width, tile=size)
 
 
 def is_lenient(page: Page) -> bool:

@@ -32,6 +32,14 @@ class SeveralSlides(Unprocessable):
 
 
 @dataclass(frozen=True)
+class Unpacked:
+    """path: what OpenSlide is given of a zip. leaves_out: whether other content lies beside it."""
+
+    path: Path
+    leaves_out: bool
+
+
+@dataclass(frozen=True)
 class Found:
     """A slide in an unpacked zip. name: as people know it; path: what OpenSlide is given."""
 
@@ -40,8 +48,8 @@ class Found:
     levels: Sequence[Instance] = ()
 
 
-def unpacked(ctx: JobContext, blob: Path, sha256: str) -> str:
-    """Unpack an archive, once, and return the key of the file that OpenSlide opens.
+def unpacked(ctx: JobContext, blob: Path, sha256: str) -> Unpacked:
+    """Unpack an archive, once, and return the one slide in it.
 
     Raise SeveralSlides, ArchiveWithoutSlide or DicomUnsupported.
     """
@@ -56,11 +64,11 @@ def unpacked(ctx: JobContext, blob: Path, sha256: str) -> str:
             sync_folder(home)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return str(the_slide(folder).relative_to(home))
+    return the_slide(folder)
 
 
-def the_slide(folder: Path) -> Path:
-    """Return what OpenSlide opens of the one slide in a folder; raise why there is not one."""
+def the_slide(folder: Path) -> Unpacked:
+    """Return the one slide in a folder; raise why there is not one."""
     # what was unpacked by an older version lies in the folder itself
     contents = folder / CONTENTS if (folder / CONTENTS).is_dir() else folder
     for path in [each for each in contents.rglob("*") if mirax.is_index(each.name)]:
@@ -84,29 +92,23 @@ def the_slide(folder: Path) -> Path:
             "each into a zip of its own, and upload them one by one."
         )
     dicom.check_levels(slides[0].levels)
-    return gathered(slides[0], folder)
+    return Unpacked(gathered(slides[0], folder), leaves_files_out(files, instances))
 
 
-def leaves_files_out(folder: Path) -> bool:
+def leaves_files_out(files: Sequence[Path], instances: Sequence[Instance]) -> bool:
     """Say whether an unpacked zip holds pictures or DICOM objects that are no part of its slide.
 
     A slide's own label and glass, and a disc's table of contents, are parts of it.
     """
-    contents = folder / CONTENTS if (folder / CONTENTS).is_dir() else folder
-    files = [path for path in contents.rglob("*") if path.is_file()]
     of_mirax = {path.parent for path in files if mirax.is_index(path.name)}
-    return any(
-        is_content(path)
+    return any(each.kind not in {dicom.WHOLE_SLIDE, dicom.DIRECTORY} for each in instances) or any(
+        is_plain_picture(path)
         for path in files
         if path.parent not in of_mirax and path.suffix.casefold() != mirax.PREVIEW
     )
 
 
-def is_content(path: Path) -> bool:
-    """Say whether a file is a plain picture, or a DICOM object other than a slide's image."""
-    instance = dicom.read_instance(path)
-    if instance is not None:
-        return instance.kind not in {dicom.WHOLE_SLIDE, dicom.DIRECTORY}
+def is_plain_picture(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4).startswith(PLAIN_PICTURES)
 

@@ -2,6 +2,8 @@
 
 import io
 import tracemalloc
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ from PIL import Image
 
 from backend.kit.errors import MembranaError
 from backend.kit.geometry import Region0
+from backend.slides.reading import tiff
 from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable
 from models.decoding import END_OF_IMAGE, PictureDamaged, check_jpeg_file
 from tests.support import odd_tiffs
+from worker import chunks
 from worker.conversion import convert_picture
 from worker.layout import layout_of
 from worker.plain_pictures import rgb_of
@@ -190,6 +194,21 @@ def test_a_tile_that_is_not_there_is_named_and_not_read(tmp_path: Path, compress
         counts.overwrite([0 if number == 1 else each for number, each in enumerate(counts.value)])
     reader = OpenSlideReader(path)
     assert check_tiles(path, reader) == (DamagedTile(0, 256, 0, 256, 256),)
+
+
+def test_a_jpeg_tile_beyond_the_files_end_is_damaged(tmp_path: Path) -> None:
+    path = odd_tiffs.compressed(tmp_path / "a.tif", "jpeg")
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        offsets = file.pages[0].tags["TileOffsets"]
+        beyond = path.stat().st_size + 1000
+        offsets.overwrite([beyond if at == 2 else each for at, each in enumerate(offsets.value)])
+    assert list(damaged_in(path)) == [2]
+
+
+def damaged_in(path: Path) -> Iterator[int]:
+    """The numbers of the tiles of a file's only page that can't be decoded."""
+    [page] = [page for page in tiff.pages(path) if page.is_tiled]
+    return chunks.undecodable(chunks.stored(path, page), partial(chunks.check_jpeg, page=page))
 
 
 @pytest.mark.parametrize("how", ["flipped", "zeroed", "left over"])

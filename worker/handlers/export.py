@@ -5,12 +5,10 @@ The file is named by all that it follows from, so that a request finds the one t
 
 from pathlib import Path
 
-from uuid_utils import uuid7
-
 from backend.exchange.masks import contents, service
 from backend.exchange.masks.format import Built
 from backend.kit.storage.shard_files import DRAFT
-from backend.kit.storage.whole_files import sync_folder, whole_file
+from backend.kit.storage.whole_files import draft, sync_folder, to_disk
 from backend.slides.catalogue import service as slides
 from worker.context import JobContext
 from worker.exporters import MASK_FILES
@@ -30,24 +28,14 @@ def run(context: JobContext) -> None:
     content = WRITERS[form.name](context, export)
     context.check()
     target = service.built_file(export, form, context.settings)
-    draft = drafted(target, content)
-    try:
+    with draft(target.parent, prefix=DRAFT) as file:
+        file.write(content)
+        to_disk(file)
         with context.finishing() as session:
             # a slide that was deleted meanwhile leaves no file behind
             slides.get(session, slide_id)
-            draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+            Path(file.name).replace(target)
     supersede(target, service.ending_of(form))
-
-
-def drafted(target: Path, content: bytes) -> Path:
-    """Write the file whole beside its place, before the transaction that puts it there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    place = target.with_name(f"{DRAFT}{uuid7()}")
-    with whole_file(place, prefix=DRAFT) as file:
-        file.write(content)
-    return place
 
 
 def supersede(target: Path, ending: str) -> None:

@@ -78,7 +78,7 @@ def record(ctx: JobContext, source: Opened) -> Slide:
             "objective_power": facts.objective_power,
             "synthetic": facts.synthetic,
             "derived_key": source.derived_key,
-            "damaged_tiles": [list(tile) for tile in facts.damaged],
+            "damaged_tiles": [list(tile) for tile in source.reader.damaged],
         }
         if slide.mpp_source != "person":
             values |= {"mpp": facts.mpp, "mpp_source": "file" if facts.mpp else None}

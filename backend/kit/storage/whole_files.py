@@ -19,9 +19,10 @@ def whole_file(
     """
     with draft(drafts or target.parent, prefix=prefix) as file:
         yield file
-        file.flush()
         if lasting:
-            os.fsync(file.fileno())
+            to_disk(file)
+        else:
+            file.flush()
         Path(file.name).replace(target)
     if lasting:
         sync_folder(target.parent)
@@ -36,6 +37,12 @@ def draft(folder: Path, *, prefix: str = ".") -> Iterator[IO[bytes]]:
             yield file
         finally:
             Path(file.name).unlink(missing_ok=True)
+
+
+def to_disk(file: IO[bytes]) -> None:
+    """Make what was written to a file survive a power cut."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -27,6 +27,18 @@ class DamagedTile(NamedTuple):
         )
 
 
+def tiles_at(
+    numbers: Iterable[int], *, level: int, level_width: int, tile: tuple[int, int]
+) -> list[DamagedTile]:
+    """Return a level's tiles by their numbers, which count row by row. tile: width and height."""
+    width, height = tile
+    across = -(-level_width // width)
+    return [
+        DamagedTile(level, number % across * width, number // across * height, width, height)
+        for number in numbers
+    ]
+
+
 def tiles_of(column: Iterable[Sequence[int]]) -> tuple[DamagedTile, ...]:
     """Return the tiles as they stand in a slide's row."""
     return tuple(DamagedTile(*each) for each in column)
