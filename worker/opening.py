@@ -32,7 +32,6 @@ from worker.conversion import (
     convert_slide,
     has_usable_levels,
 )
-from worker.dicom_damage import check_frames
 from worker.facts import Facts, Opened, as_before, facts_of, work_rests_on
 from worker.layout import FILES_LEFT_OUT, Layout, is_plain, look_at, shown_by
 from worker.orientation import needs_scratch
@@ -100,8 +99,7 @@ def open_slide_file(ctx: JobContext, slide: Slide, path: Path) -> Opened:
     except SlideUnreadable as reason:
         return open_otherwise(ctx, slide, blob, reason)
     try:
-        look_for_damage = check_frames if is_dicom(reader) else check_tiles
-        reader.damaged = look_for_damage(path, reader, ctx.check)
+        reader.damaged = check_tiles(path, reader, ctx.check)
         layout = look_at(path, reader)
     except BaseException:
         reader.close()
@@ -111,10 +109,6 @@ def open_slide_file(ctx: JobContext, slide: Slide, path: Path) -> Opened:
         reader.close()
         return open_picture(ctx, slide, path, None if is_plain(reader) else (layout, facts))
     return with_levels(ctx, slide, Opened(reader, facts, key))
-
-
-def is_dicom(reader: OpenSlideReader) -> bool:
-    return reader.properties.get("openslide.vendor") == "dicom"
 
 
 def is_deep(blob: Path) -> bool:

@@ -20,6 +20,7 @@ from models import decoding
 from models.decoding import PictureDamaged
 from worker import chunks
 from worker.chunks import Stopping, never
+from worker.dicom_damage import check_frames
 from worker.layout import level_size, levels_of
 from worker.plain_pictures import damage_in_words
 
@@ -35,9 +36,12 @@ def check_tiles(
 ) -> tuple[DamagedTile, ...]:
     """Return the tiles that are not to be read; raise SlideUnreadable for a TIFF that is not.
 
-    stopping: called between chunks; may raise what ends the job.
+    Of a DICOM slide as `check_frames` does. stopping: called between chunks; may raise what ends
+    the job.
     """
     vendor = reader.properties.get("openslide.vendor")
+    if vendor == "dicom":
+        return check_frames(path, reader, stopping)
     if vendor in pixel_kinds.TRUSTED:
         return ()
     damaged: list[DamagedTile] = []
@@ -45,14 +49,7 @@ def check_tiles(
     for number, page in enumerate(tiff.pages(path)):
         if not page.is_tiled:
             continue
-        try:
-            if page.whole(Tag.COMPRESSION, 1) in chunks.DEFLATE:
-                chunks.check(path, page, stopping)
-            elif is_lenient(page):
-                chunks.check(path, page, stopping)
-                decoding.check_whole(path, page=number)
-        except PictureDamaged as damage:
-            raise unreadable(page, str(damage)) from damage
+        check_page(path, page, number, stopping)
         level = levels.get((page.whole(Tag.WIDTH), page.whole(Tag.HEIGHT)))
         if level is None:
             continue
@@ -64,6 +61,18 @@ def check_tiles(
         if len(damaged) > MANY:
             raise unreadable(page, f"more than {MANY} tiles are damaged")
     return tuple(damaged)
+
+
+def check_page(path: Path, page: Page, number: int, stopping: Stopping) -> None:
+    """Hold a page that is read by a lenient decoder to its end. Raises SlideUnreadable."""
+    try:
+        if page.whole(Tag.COMPRESSION, 1) in chunks.DEFLATE:
+            chunks.check(path, page, stopping)
+        elif is_lenient(page):
+            chunks.check(path, page, stopping)
+            decoding.check_whole(path, page=number)
+    except PictureDamaged as damage:
+        raise unreadable(page, str(damage)) from damage
 
 
 def unreadable(page: Page, reason: str) -> SlideUnreadable:

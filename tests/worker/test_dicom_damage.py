@@ -10,6 +10,7 @@ from backend.slides.reading.damage import DamagedTile
 from backend.slides.reading.dicom import DicomUnsupported
 from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable
 from tests.support.dicom_slide import dicom_file
+from worker.commands.image_files import read_picture
 from worker.dicom_damage import check_frames
 
 
@@ -35,6 +36,9 @@ def test_a_damaged_frame_is_named_and_not_read(tmp_path: Path) -> None:
     with pytest.raises(RegionUnreadable):
         reader.read(Region0(300, 300, 64, 64), (64, 64))
     assert reader.read(Region0(0, 0, 256, 256), (256, 256)).shape == (256, 256, 3)
+    # a command on the file reads by the same door
+    with pytest.raises(RegionUnreadable):
+        read_picture(path, None)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])

@@ -1,6 +1,5 @@
 """Files of fields and slides as the commands read them: the pixels that the service shows."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import openslide
 
 from backend.cli import complain
 from backend.kit.geometry import Region0
+from backend.kit.storage.blobs import file_sha256
 from backend.slides.reading import colour, pixel_kinds
 from backend.slides.reading.formats import JPEG, PNG, TIFF
 from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
@@ -72,7 +72,7 @@ def read_picture(path: Path, mpp: float | None) -> Picture:
     stated_size(mpp, path.name)
     if not path.is_file():
         raise Refused(f"There is no file {path}.", code="image_missing")
-    sha256 = sha256_of(path)
+    sha256 = file_sha256(path)
     vendor = openslide.OpenSlide.detect_format(path)
     pixel_kinds.check(path, vendor)
     pixel_kinds.check_brightfield(path)
@@ -169,8 +169,3 @@ def check_size(path: Path, width: int, height: int, mpp: float | None) -> None:
             "Then upload it, and the service scores it in tiles.",
             code="image_too_large",
         )
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

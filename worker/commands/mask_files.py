@@ -13,10 +13,11 @@ import shapely
 from backend.cli import complain
 from backend.her2.regions import geojson
 from backend.her2.regions.geojson import RegionInvalid
+from backend.kit.storage.blobs import file_sha256
 from models.her2.pixels import Field, Regions
 from models.study import files
 from models.study.files import opened
-from worker.commands.image_files import Picture, sha256_of
+from worker.commands.image_files import Picture
 from worker.commands.options import Refused
 from worker.layout import TURNED_UPRIGHT
 
@@ -57,7 +58,7 @@ def mask_of(picture: Picture, masks: Mapping[str, Path], positive: str) -> Mask:
             f"{turned if TURNED_UPRIGHT in picture.qc else ''}.",
             code="mask_mismatch",
         )
-    return Mask(mask == files.MEMBRANE, mask == files.IGNORE, sha256_of(file))
+    return Mask(mask == files.MEMBRANE, mask == files.IGNORE, file_sha256(file))
 
 
 def area_of(inside: Bool) -> shapely.Geometry:

@@ -15,11 +15,12 @@ from PIL import Image
 
 from backend.cli import AlreadyTold, app, say
 from backend.kit.product import RESEARCH_USE_ONLY
+from backend.kit.storage.blobs import file_sha256
 from backend.progress import bar
 from models.cold_start import ColdStart
 from models.her2.pixels import Field
 from models.prediction import Predictor
-from worker.commands.image_files import read_picture, remark_on, sha256_of, stated_size
+from worker.commands.image_files import read_picture, remark_on, stated_size
 from worker.commands.int8_ranges import calibration_of
 from worker.commands.options import OptionRefused, Refused, folder_of, in_words, one_of
 from worker.commands.score import Images, Mpp
@@ -76,7 +77,7 @@ def segment(
         folder_of(folder)
     drawn_by = {
         "model": model.name if model else "cold-start",
-        "model_sha256": sha256_of(model) if model else ColdStart().sha256,
+        "model_sha256": file_sha256(model) if model else ColdStart().sha256,
         "predictor": predictor.backend,
         **({"ranges_sha256": ranges.sha256} if ranges else {}),
         "research_use_only": RESEARCH_USE_ONLY,

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from backend.her2.scores.detector import Mounted, mounted
+from backend.kit.storage.blobs import file_sha256
 from models.prediction import Predictor
 from models.study.files import check_positive, pictures
-from worker.commands.image_files import sha256_of
 from worker.commands.mask_files import stems_of
 from worker.commands.options import OptionRefused, Refused
 from worker.commands.weights import predictor_of
@@ -55,7 +55,7 @@ def source_of(
     if mask is not None:
         return Source(pictures(mask), positive, None, regions, None, nuclei)
     predictor = predictor_of(model)
-    return Source(None, positive, predictor, regions, sha256_of(model) if model else None, nuclei)
+    return Source(None, positive, predictor, regions, file_sha256(model) if model else None, nuclei)
 
 
 def files_of(given: list[Path]) -> list[Path]:
