@@ -27,11 +27,16 @@ def state_etag(*facts: object) -> str:
     return f'"{hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]}"'
 
 
+def tags_in(header: str) -> set[str]:
+    """Return the ETags that If-Match or If-None-Match names, weak ones as strong ones."""
+    return {tag.strip().removeprefix("W/") for tag in header.split(",")}
+
+
 def is_stale(if_match: str | None, etag: str) -> bool:
     """Say whether a writer names another state than the present one; who names none is not held."""
     if if_match is None or if_match.strip() == "*":
         return False
-    return etag not in (tag.strip().removeprefix("W/") for tag in if_match.split(","))
+    return etag not in tags_in(if_match)
 
 
 def base_revision(if_match: str | None, if_none_match: str | None = None) -> int:
@@ -54,7 +59,6 @@ def picture(
 ) -> Response:
     """Answer with a PNG, or with 304 if the client has this one; rendered only when needed."""
     headers = {"ETag": f'"{etag}"', "Cache-Control": cache}
-    known = request.headers.get("If-None-Match", "")
-    if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+    if headers["ETag"] in tags_in(request.headers.get("If-None-Match", "")):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     return Response(render(), media_type="image/png", headers=headers)

@@ -5,7 +5,7 @@ import io
 from fastapi import Request, Response
 from PIL import Image
 
-from backend.kit.conditional import REVALIDATE, state_etag
+from backend.kit.conditional import REVALIDATE, state_etag, tags_in
 from backend.slides.catalogue.overview import fitting, read_over_gaps, read_overview
 from backend.slides.catalogue.tables import Slide
 from backend.slides.reading.reader import RegionUnreadable, Rgb, SlideReader
@@ -34,8 +34,7 @@ def etag_of(slide: Slide, *place: object) -> str:
 
 def known(request: Request, etag: str) -> bool:
     """Say whether the browser has this picture already."""
-    asked = request.headers.get("if-none-match", "")
-    return any(each.strip().removeprefix("W/") in {etag, "*"} for each in asked.split(","))
+    return not tags_in(request.headers.get("If-None-Match", "")).isdisjoint({etag, "*"})
 
 
 def not_modified(etag: str) -> Response:
