@@ -287,6 +287,29 @@ def test_strokes_of_a_slide_that_is_gone_are_said_and_can_be_thrown_away(
     expect(item).to_have_count(0)
 
 
+def test_who_left_and_goes_on_at_once_is_not_asked_again(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    first, second = untouched(installation, slide_id, 2)
+    open_patch(page, slide_id, first)
+    draw_row(page, 40)
+    page.get_by_test_id("close-patch").click()
+    expect(page.get_by_test_id("choice-dialog")).to_be_visible()
+    # the address changes again before the page has drawn what the answer led to
+    page.evaluate(
+        """async (hash) => {
+          document.querySelector('[data-testid="choice-leave"]').click();
+          await new Promise((soon) => {
+            addEventListener("hashchange", () => setTimeout(soon), {once: true});
+          });
+          location.hash = hash;
+        }""",
+        f"#/slides/{slide_id}/patches/{second}",
+    )
+    expect_patch(page, second)
+    expect(page.get_by_test_id("choice-dialog")).to_have_count(0)
+
+
 def test_a_browser_that_keeps_nothing_saves_and_says_so(
     page: Page, slide_id: str, installation: Installation
 ) -> None:

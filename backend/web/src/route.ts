@@ -13,8 +13,13 @@ export function parseRoute(hash: string): Route {
   return { slide: match?.[1] ?? null, patch: match?.[2] ?? null };
 }
 
-/** The address that was asked about already. */
-let allowed: string | null = null;
+/** The address whose place is on the page. */
+let shown = "";
+
+function show(hash: string): void {
+  shown = hash;
+  showRoute(parseRoute(hash));
+}
 
 /** Open a slide or patch if what is open now may be left. */
 export async function go(slide: string, patch: string | null = null): Promise<void> {
@@ -24,26 +29,19 @@ export async function go(slide: string, patch: string | null = null): Promise<vo
 /** Open without asking: the caller has. */
 export function jump(slide: string, patch: string | null = null): void {
   const hash = patch ? `#/slides/${slide}/patches/${patch}` : `#/slides/${slide}`;
-  if (location.hash === hash) return;
-  allowed = hash;
+  // shown before the address is set: what follows that finds it shown, and does not ask again
+  if (hash !== shown) show(hash);
   location.hash = hash;
 }
 
 /** Follow the address from now on. */
 export function followRoute(): void {
-  let shown = location.hash;
   async function listen(): Promise<void> {
     if (location.hash === shown) return;
-    const asked = location.hash === allowed;
-    allowed = null;
     // a link, Back or a typed address: the page stays as it is while the person decides
-    if (asked || (await mayLeave())) {
-      shown = location.hash;
-      showRoute(parseRoute(shown));
-    } else if (location.hash !== shown) {
-      history.pushState(null, "", shown || "#/");
-    }
+    if (await mayLeave()) show(location.hash);
+    else if (location.hash !== shown) history.pushState(null, "", shown || "#/");
   }
-  showRoute(parseRoute(shown));
+  show(location.hash);
   addEventListener("hashchange", () => void listen());
 }

@@ -110,6 +110,8 @@ function catchUp(open: Editing, event?: ServerEvent): void {
 
 /** What would be left behind; a save that is under way is waited for. */
 async function leftBehind(editing: Editing): Promise<LeftBehind | null> {
+  // the page has gone on already, and this guard with its effect only follows
+  if (editing.patch.id !== page.route.value.patch) return null;
   editing.endStroke();
   if (editing.state === "saving") await editing.save();
   // what waits was saved by the person, and is sent from wherever they are
