@@ -14,7 +14,7 @@ from backend.her2.scores import service as score_service
 from backend.jobs import routes as jobs
 from backend.kit import facts
 from backend.learning.annotations import routes as annotations
-from backend.learning.label_issues import course as audit_course
+from backend.learning.label_issues import lifecycle as audit_lifecycle
 from backend.learning.label_issues import routes as label_issues
 from backend.learning.model_versions import routes as model_versions
 from backend.learning.overlays import routes as overlays
@@ -24,7 +24,7 @@ from backend.learning.predictions import routes as predictions
 from backend.learning.predictions import service as prediction_service
 from backend.learning.queue import routes as queue
 from backend.learning.review import routes as review
-from backend.learning.rounds import course as round_course
+from backend.learning.rounds import lifecycle as round_lifecycle
 from backend.learning.rounds import routes as rounds
 from backend.learning.rounds import service as round_service
 from backend.people.accounts import routes as auth
@@ -70,8 +70,8 @@ LISTENERS = (
     round_service,
     # a job failed for good: what waits for it hears of it (`jobs.on_failure`)
     slide_service,
-    round_course,
-    audit_course,
+    round_lifecycle,
+    audit_lifecycle,
     score_service,
     report_service,
 )

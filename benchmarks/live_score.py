@@ -128,7 +128,7 @@ def installed(folder: Path, image: np.ndarray, mask: np.ndarray, repeat: int) ->
                 pixels[Channel.PROBABILITY] = likely * np.uint8(255)
                 sha256 = pyramid.write_shard(row, column, pixels)
                 shard = results.Shard(row, column, sha256, [], {}, "benchmark")
-                results.keep(session, prediction.id, shard)
+                results.record_shard(session, prediction.id, shard)
         results.finish(session, settings, prediction)
     client = TestClient(create_app(settings), base_url="http://testserver/api/v1").__enter__()
     client.headers["Authorization"] = f"Bearer {token}"

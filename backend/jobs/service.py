@@ -139,6 +139,11 @@ def active_job(session: Session, kind: JobKind, subject: str) -> Job | None:
     )
 
 
+def active_ids(session: Session, kind: JobKind) -> Sequence[str]:
+    """Return the jobs of a kind that are not over."""
+    return session.scalars(select(Job.id).where(Job.kind == kind, Job.state.in_(ACTIVE))).all()
+
+
 def get(session: Session, job_id: str) -> Job:
     job = session.get(Job, job_id)
     if job is None:

@@ -11,8 +11,8 @@ from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobState
 from backend.learning.annotations import masks
 from backend.learning.annotations.tables import Annotation
-from backend.learning.label_issues import course
-from backend.learning.label_issues.course import Found, Judged
+from backend.learning.label_issues import lifecycle
+from backend.learning.label_issues.lifecycle import DoubtfulPiece, JudgedMask
 from backend.learning.label_issues.tables import IssueKind, LabelAudit, LabelIssue
 from backend.learning.rounds.snapshot import Snapshot
 from backend.people.users.tables import Role
@@ -48,10 +48,10 @@ def drawn(row: int, column: int, side: int) -> np.ndarray:
     return piece
 
 
-def finding(service: Service, annotation_id: str, number: int) -> Found:
+def finding(service: Service, annotation_id: str, number: int) -> DoubtfulPiece:
     """A doubtful square: missing ones are even, each at a place and of a size of its own."""
     row, column, side = 10 * number, 5, 8 + number
-    return Found(
+    return DoubtfulPiece(
         annotation_id=annotation_id,
         kind=IssueKind.SURPLUS if number % 2 else IssueKind.MISSING,
         row=row,
@@ -68,16 +68,16 @@ def end(service: Service, job_id: str, *, held_out: str = "slide", of_each: int 
     """End an audit as a worker does, with `of_each` issues in every mask of its snapshot."""
     with service.database.writing() as session:
         assert jobs.claim(session, job_id, owner="me", lease_seconds=60)
-        audit = course.of_job(session, job_id)
+        audit = lifecycle.of_job(session, job_id)
         assert audit is not None
         snapshot = Snapshot.from_document(service.blobs.read(audit.snapshot_sha256))
         ids = [patch.annotation_id for patch in snapshot.patches]
-        course.finish(
+        lifecycle.finish(
             session,
             audit.id,
             held_out=held_out,
-            judged=[Judged(each, WEIGHTS, 256 * 256, 6554) for each in ids],
-            found=[finding(service, each, number) for number in range(of_each) for each in ids],
+            judged=[JudgedMask(each, WEIGHTS, 256 * 256, 6554) for each in ids],
+            doubtful=[finding(service, each, number) for number in range(of_each) for each in ids],
         )
         jobs.succeed(session, job_id, owner="me")
 
@@ -220,7 +220,7 @@ def test_an_audit_that_is_cancelled_leaves_the_last_one_in_place(
 ) -> None:
     before = listed(service)["items"]
     job = ask(service)
-    folder = course.audit_folder(service.settings, job["id"])
+    folder = lifecycle.audit_folder(service.settings, job["id"])
     folder.mkdir(parents=True)
     assert service.client.delete(f"/jobs/{job['id']}").json()["state"] == JobState.CANCELLED
     assert not folder.exists()

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 
-from backend.learning.predictions.pictures import HALF
+from backend.learning.predictions.patch_layers import HALF
 from backend.people.users.tables import Role
 from backend.slides.catalogue import service as slides
 from backend.slides.patches.grid import patch_region

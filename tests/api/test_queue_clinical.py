@@ -7,7 +7,7 @@ import pytest
 from backend.her2.scores.tables import LiveScore, ScoreState
 from backend.kit.db.base import now
 from backend.learning.queue import influence
-from backend.learning.queue.influence import Weighed
+from backend.learning.queue.influence import InfluentialPatch
 from backend.people.users.tables import Role
 from tests.api.test_queue import ask, expire, ranked, taken
 from tests.conftest import Service
@@ -35,7 +35,7 @@ def weigh(service: Service, slide_id: str, patch_ids: list[str]) -> None:
         each["id"]: (each["row"], each["column"]) for each in patches_of_all(service, slide_id)
     }
     found = [
-        Weighed(
+        InfluentialPatch(
             *places[patch_id], 1 / number, {"text": f"reason {number}", "cells_to_flip": number}
         )
         for number, patch_id in enumerate(patch_ids, start=1)

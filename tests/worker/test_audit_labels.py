@@ -13,7 +13,7 @@ from backend.jobs.tables import Job, JobState
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
-from backend.learning.label_issues import course, service
+from backend.learning.label_issues import lifecycle, service
 from backend.learning.label_issues.service import IssueView
 from backend.learning.label_issues.tables import IssueKind, LabelAudit, LabelJudgement
 from backend.people.users import service as auth
@@ -103,7 +103,7 @@ def test_a_mask_that_was_left_empty_is_the_worst_found(
         by_slide.setdefault(view.patch.slide_id, set()).add(view.judgement.weights_sha256)
     assert all(len(weights) == 1 for weights in by_slide.values())
     assert len({each.weights_sha256 for each in judged.values()}) == 2
-    assert not course.audit_folder(settings, job_id).exists()
+    assert not lifecycle.audit_folder(settings, job_id).exists()
 
 
 def test_an_audit_that_lost_its_lease_writes_nothing_and_ends_the_same(
@@ -128,7 +128,7 @@ def test_an_audit_that_lost_its_lease_writes_nothing_and_ends_the_same(
         event.remove(LabelJudgement, "before_insert", lose_the_lease)
     assert lost
     assert judgements(database) == []
-    folder = course.audit_folder(settings, job_id)
+    folder = lifecycle.audit_folder(settings, job_id)
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("fold-*/probability.npy")}
     assert len(kept) == 2
 
@@ -173,7 +173,7 @@ def test_a_slide_that_was_deleted_fails_the_audit_and_leaves_no_folder(
     database: Database, settings: Settings, slides: list[str]
 ) -> None:
     job_id = ask(database, settings)
-    folder = course.audit_folder(settings, job_id)
+    folder = lifecycle.audit_folder(settings, job_id)
     folder.mkdir(parents=True)
     with database.writing() as session:
         session.delete(session.get_one(Slide, slides[1]))
@@ -209,8 +209,8 @@ def test_settings_that_mean_nothing_fail_at_once(
 def test_housekeeping_takes_what_ended_audits_left(
     database: Database, settings: Settings, slides: list[str]
 ) -> None:
-    living = course.audit_folder(settings, ask(database, settings))
-    ended = course.audit_folder(settings, "no-such-job")
+    living = lifecycle.audit_folder(settings, ask(database, settings))
+    ended = lifecycle.audit_folder(settings, "no-such-job")
     for folder in (living, ended):
         folder.mkdir(parents=True)
     with database.writing() as session:

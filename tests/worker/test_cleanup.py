@@ -14,7 +14,7 @@ from backend.kit.db.session import Database
 from backend.kit.storage import pyramids
 from backend.kit.storage.blobs import Blobs
 from backend.learning.model_versions.tables import ModelVersion
-from backend.learning.rounds.course import training_folder
+from backend.learning.rounds.lifecycle import training_folder
 from backend.learning.rounds.tables import Round, RoundState
 from backend.settings import Settings
 from worker.predictors import register_cold_start

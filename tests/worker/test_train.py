@@ -19,7 +19,7 @@ from backend.kit.storage.blobs import file_sha256
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelKind, ModelVersion, ModelVersionState
 from backend.learning.rounds import service as rounds
-from backend.learning.rounds.course import training_folder
+from backend.learning.rounds.lifecycle import training_folder
 from backend.learning.rounds.snapshot import Snapshot
 from backend.learning.rounds.tables import Round, RoundCurve, RoundState
 from backend.settings import Settings

@@ -12,7 +12,7 @@ from backend.exchange.masks.formats import dicom_seg
 from backend.kit.errors import Conflict
 from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Pyramid
-from backend.learning.annotations.drawn import Drawn
+from backend.learning.annotations.newest_masks import NewestMask
 from backend.learning.predictions import service as predictions
 from backend.slides.reading.reader import open_slide
 from models.her2.pixels import Regions
@@ -57,7 +57,7 @@ def write(context: JobContext, found: Contents) -> bytes:
         settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
     )
     patches = [item.origin for item in found.items(context.database, blobs, settings)]
-    drawn = [each for each in patches if isinstance(each, Drawn)]
+    drawn = [each for each in patches if isinstance(each, NewestMask)]
     pyramid = None
     if found.prediction is not None:
         pyramid = predictions.pyramid_of(slide, found.prediction, settings)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from sqlalchemy.orm import Session
 
 from backend.learning.annotations import masks
-from backend.learning.label_issues import course
-from backend.learning.label_issues.course import Found, Judged
+from backend.learning.label_issues import lifecycle
+from backend.learning.label_issues.lifecycle import DoubtfulPiece, JudgedMask
 from backend.learning.label_issues.tables import IssueKind, LabelAudit
 from backend.learning.rounds import service as rounds
 from backend.learning.rounds.snapshot import Snapshot
@@ -66,7 +66,7 @@ def run(context: JobContext) -> None:
         code = getattr(error, "code", TrainingRefused.code)
         raise TrainingRefused(str(error), code=code) from error
     write(context, plan, labelled, dealt, judgement)
-    course.forget(context.settings, context.job_id)
+    lifecycle.forget(context.settings, context.job_id)
 
 
 def open_plan(context: JobContext) -> Plan:
@@ -82,7 +82,7 @@ def open_plan(context: JobContext) -> Plan:
         places_sha256 = context.blobs.put(places_document(places))
         with context.writing() as session:
             audit = audit_of(session, context)
-            course.freeze(
+            lifecycle.freeze(
                 session, audit, unlabelled_sha256=places_sha256, threads=context.settings.threads
             )
             frozen = audit.config
@@ -96,7 +96,7 @@ def open_plan(context: JobContext) -> Plan:
 
 
 def audit_of(session: Session, context: JobContext) -> LabelAudit:
-    audit = course.of_job(session, context.job_id)
+    audit = lifecycle.of_job(session, context.job_id)
     if audit is None:
         msg = f"job {context.job_id} has no audit"
         raise LookupError(msg)
@@ -123,7 +123,7 @@ def judge(context: JobContext, plan: Plan, labelled: Labelled, dealt: Folding) -
             labelled.masks,
             unlabelled,
             dealt,
-            workdir=course.audit_folder(context.settings, context.job_id),
+            workdir=lifecycle.audit_folder(context.settings, context.job_id),
             progress=progress,
             stopping=context.stopping,
         )
@@ -145,7 +145,7 @@ def write(
     # of equal ones the snapshot's order decides: sorting is stable
     worst_first = [each for _, each in sorted(weighed, key=lambda pair: -pair[0])]
     with context.finishing() as session:
-        course.finish(
+        lifecycle.finish(
             session,
             plan.audit_id,
             held_out="slide" if dealt.by_group else "patch",
@@ -155,12 +155,12 @@ def write(
                     plan.snapshot.patches, labelled.masks, issues, dealt.fold.tolist(), strict=True
                 )
             ],
-            found=worst_first,
+            doubtful=worst_first,
         )
     log.info("audit of %d masks found %d issues", len(issues), len(weighed))
 
 
-def issue_of(context: JobContext, annotation_id: str, component: Component) -> Found:
+def issue_of(context: JobContext, annotation_id: str, component: Component) -> DoubtfulPiece:
     """Store a component's pixels; return its row."""
     context.check()
     pixels = np.zeros((PATCH_PX, PATCH_PX), np.uint8)
@@ -169,7 +169,7 @@ def issue_of(context: JobContext, annotation_id: str, component: Component) -> F
         component.column : component.column + component.width,
     ]
     pixels[box][component.pixels] = 255
-    return Found(
+    return DoubtfulPiece(
         annotation_id=annotation_id,
         kind=IssueKind(component.kind),
         row=component.row,
@@ -184,8 +184,8 @@ def issue_of(context: JobContext, annotation_id: str, component: Component) -> F
 
 def judged_of(
     annotation_id: str, mask: npt.NDArray[np.uint8], issues: PatchIssues, weights_sha256: str
-) -> Judged:
-    return Judged(
+) -> JudgedMask:
+    return JudgedMask(
         annotation_id=annotation_id,
         weights_sha256=weights_sha256,
         judged_px=int(np.count_nonzero(mask != IGNORE)),

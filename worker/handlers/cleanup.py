@@ -7,8 +7,8 @@ from backend.blob_names import blob_names
 from backend.kit.db.base import now
 from backend.kit.events import service as events
 from backend.kit.storage import pyramids, sweeping
-from backend.learning.label_issues import course as audits
-from backend.learning.rounds import course
+from backend.learning.label_issues import lifecycle as audits
+from backend.learning.rounds import lifecycle as trainings
 from backend.slides.catalogue import leftovers
 from backend.slides.uploads import service as uploads
 from worker.context import JobContext
@@ -25,7 +25,7 @@ def run(context: JobContext) -> None:
     with context.writing() as session:
         uploads.expire(session, context.settings)
     with context.reading() as session:
-        course.forget_ended_trainings(session, context.settings)
+        trainings.forget_ended(session, context.settings)
         audits.forget_ended(session, context.settings)
     sweep_files(context)
     with context.finishing() as session:

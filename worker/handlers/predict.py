@@ -164,7 +164,7 @@ def keep(
     row, column = shard.place
     sha256 = pyramid.write_shard(row, column, shard.channels)
     with context.writing() as session:
-        results.keep(
+        results.record_shard(
             session,
             work.prediction.id,
             Shard(row, column, sha256, shard.scores, dict(shard.unreadable), computed_by),

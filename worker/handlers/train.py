@@ -16,7 +16,7 @@ from backend.kit.errors import Unprocessable
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.service import ActiveModelChanged
 from backend.learning.model_versions.tables import ModelKind, ModelVersion
-from backend.learning.rounds import course, gold_masks
+from backend.learning.rounds import gold_masks, lifecycle
 from backend.learning.rounds import service as rounds
 from backend.learning.rounds.snapshot import Snapshot
 from backend.learning.rounds.tables import LIVE, RoundState
@@ -76,9 +76,9 @@ def run(context: JobContext) -> None:
         raise TrainingRefused(str(error), code=code) from error
     context.blobs.adopt(trained.path, trained.sha256)
     with context.writing() as session:
-        course.begin_evaluation(session, plan.round_id)
+        lifecycle.begin_evaluation(session, plan.round_id)
     conclude(context, plan, trained)
-    course.forget_training(context.settings, plan.round_id)
+    lifecycle.forget(context.settings, plan.round_id)
 
 
 def open_plan(context: JobContext) -> Plan | None:
@@ -101,7 +101,7 @@ def open_plan(context: JobContext) -> Plan | None:
         if row.state not in LIVE:
             return None
         if row.state == RoundState.OPEN:
-            course.begin_training(session, row, config=frozen)
+            lifecycle.begin_training(session, row, config=frozen)
         parent = model_versions.get(session, row.parent_model_version_id)
     config = config_of(row.config)
     return Plan(
@@ -169,7 +169,7 @@ def learn(context: JobContext, plan: Plan) -> Trained:
 
     def progress(step: int, steps: int, losses: dict[str, float]) -> None:
         with context.writing() as session:
-            course.record_curve(session, plan.round_id, step, losses)
+            lifecycle.record_curve(session, plan.round_id, step, losses)
         context.progress(READ + (TRAINED - READ) * step / steps, f"Step {step} of {steps}")
 
     try:
@@ -179,7 +179,7 @@ def learn(context: JobContext, plan: Plan) -> Trained:
             labelled.masks,
             # where every patch is annotated their pixels are learned from without masks, too
             unlabelled if len(unlabelled) else labelled.images,
-            workdir=course.training_folder(context.settings, plan.round_id),
+            workdir=lifecycle.training_folder(context.settings, plan.round_id),
             progress=progress,
             stopping=context.stopping,
             initial=plan.initial,
@@ -263,7 +263,7 @@ def finish_round(
             metrics=verdict.metrics,
             config=provenance(plan),
         )
-        course.close(
+        lifecycle.close(
             session,
             plan.round_id,
             state=verdict.state,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.learning.queue.influence import Weighed
+from backend.learning.queue.influence import InfluentialPatch
 from backend.slides.patches.grid import (
     PATCH_PX,
     Measured,
@@ -29,7 +29,7 @@ def weighed(
     protocol: Protocol,
     *,
     analysis_mpp: float,
-) -> list[Weighed]:
+) -> list[InfluentialPatch]:
     """Return the patches that could change the category, the most influential first."""
     ways = turns(document, protocol)
     if not ways:
@@ -42,7 +42,7 @@ def weighed(
     influences = influence(chance, cells.label, row * width + column, ways)
     first = np.lexsort((influences.place, -influences.share))[:MOST_PATCHES]
     return [
-        Weighed(
+        InfluentialPatch(
             row=int(influences.place[at]) // width,
             column=int(influences.place[at]) % width,
             influence=float(influences.share[at]),

@@ -16,13 +16,13 @@ from backend.kit.db.session import Database
 from backend.kit.errors import Conflict
 from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Channel
-from backend.learning.annotations import drawn, masks
-from backend.learning.annotations.drawn import Drawn
+from backend.learning.annotations import masks, newest_masks
 from backend.learning.annotations.masks import Mask
+from backend.learning.annotations.newest_masks import NewestMask
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.predictions import service as predictions
-from backend.learning.predictions.pictures import proposal_of
+from backend.learning.predictions.patch_layers import proposal_of
 from backend.learning.predictions.tables import PatchPrediction, Prediction
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
@@ -51,7 +51,7 @@ class Proposed:
     model_version_id: str
 
 
-Origin = Drawn | Proposed
+Origin = NewestMask | Proposed
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Item:
 
     @property
     def by_person(self) -> bool:
-        return isinstance(self.origin, Drawn)
+        return isinstance(self.origin, NewestMask)
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ class Contents:
             proposed = proposals(database, self.prediction)
         last = None
         merged: Iterator[Origin] = heapq.merge(
-            drawn.of_slide(database, self.slide.id), proposed, key=place_of
+            newest_masks.of_slide(database, self.slide.id), proposed, key=place_of
         )
         for origin in merged:
             # of two at one place the person's comes first, and counts
@@ -113,7 +113,7 @@ class Contents:
     def _reader(
         self, origin: Origin, blobs: Blobs, settings: Settings
     ) -> Callable[[], bytes | Mask]:
-        if isinstance(origin, Drawn):
+        if isinstance(origin, NewestMask):
             return partial(blobs.read, origin.mask_sha256)
 
         def of_model() -> Mask:
@@ -141,7 +141,7 @@ def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Conten
             + (", and no model version has seen it." if with_proposals else ".")
         )
     computed_by: list[str] = []
-    said = [__version__, slide.sha256, drawn.state_of(session, slide_id)]
+    said = [__version__, slide.sha256, newest_masks.state_of(session, slide_id)]
     if prediction is not None:
         # while a prediction goes on, its shards tell what is there
         seen = prediction.sha256 or str(predictions.shard_count(session, prediction.id))

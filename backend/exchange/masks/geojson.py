@@ -17,7 +17,7 @@ from backend.kit.errors import Unprocessable
 from backend.kit.product import RESEARCH_USE_ONLY
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import masks
-from backend.learning.annotations.drawn import Drawn
+from backend.learning.annotations.newest_masks import NewestMask
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import PatchState
 
@@ -63,7 +63,7 @@ class Shape:
 
 
 def pieces(
-    slide: Slide, drawn: Iterable[Drawn], blobs: Blobs, corner: tuple[int, int] = (0, 0)
+    slide: Slide, drawn: Iterable[NewestMask], blobs: Blobs, corner: tuple[int, int] = (0, 0)
 ) -> Iterator[str]:
     """Yield a slide's masks as a FeatureCollection in pieces, one patch in memory at a time.
 
@@ -100,7 +100,7 @@ def compact(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def feature(drawn: Drawn, drawing: Drawing, geometry: dict[str, Any]) -> dict[str, Any]:
+def feature(drawn: NewestMask, drawing: Drawing, geometry: dict[str, Any]) -> dict[str, Any]:
     """Return an annotation as QuPath has it: `metadata` is what it keeps of it, as text."""
     origin = {"patch_id": drawn.patch_id, "revision": drawn.revision, "author": drawn.author_id}
     return {

@@ -15,7 +15,7 @@ from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.kit.downloads import disposition, file_name
 from backend.kit.errors import TooLarge
 from backend.kit.security import check_text
-from backend.learning.annotations import drawn
+from backend.learning.annotations import newest_masks
 from backend.learning.annotations.schemas import Author
 from backend.people.users.guards import Pathologist, Viewer
 from backend.slides.catalogue import frame
@@ -96,12 +96,12 @@ def export_annotations(
     """
     with database.reading() as session:
         slide, _width, _height = slides.visible(session, slide_id)
-        etag = drawn.state_of(session, slide_id)
+        etag = newest_masks.state_of(session, slide_id)
         called = {"name": slide.name, "case_id": slide.case_id, "block": slide.block}
         name = file_name(called, "masks", "geojson")
     return StreamingResponse(
         geojson.pieces(
-            slide, drawn.of_slide(database, slide_id), blobs, frame.corner(slide, settings)
+            slide, newest_masks.of_slide(database, slide_id), blobs, frame.corner(slide, settings)
         ),
         media_type="application/geo+json",
         headers={

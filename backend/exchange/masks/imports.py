@@ -22,7 +22,7 @@ from backend.kit.conditional import is_stale
 from backend.kit.db.session import Database
 from backend.kit.errors import MembranaError, PreconditionFailed
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations import drawn, masks, service
+from backend.learning.annotations import masks, newest_masks, service
 from backend.learning.annotations.masks import Mask
 from backend.learning.annotations.service import AnnotationStale, Draft
 from backend.learning.annotations.tables import Source
@@ -130,7 +130,7 @@ def planned(
 ) -> Plan:
     slide = slides.get(session, slide_id)
     require_measured(slide)
-    etag = f'"{drawn.state_of(session, slide_id)}"'
+    etag = f'"{newest_masks.state_of(session, slide_id)}"'
     if is_stale(if_match, etag):
         raise SlideChanged(
             "Somebody has annotated this slide since you got it: get it again, and import what you "

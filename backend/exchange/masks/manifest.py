@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.exchange.masks.contents import Contents, Item
 from backend.kit.product import RESEARCH_USE_ONLY
-from backend.learning.annotations.drawn import Drawn
+from backend.learning.annotations.newest_masks import NewestMask
 from backend.slides.patches.grid import PATCH_PX
 
 SCHEMA = "membrana.masks/1"
@@ -84,7 +84,7 @@ def said_of(item: Item) -> dict[str, Any]:
         "box": box,
         "model_version": origin.model_version_id,
     }
-    if not isinstance(origin, Drawn):
+    if not isinstance(origin, NewestMask):
         return {**said, "drawn_by": "model"}
     return {
         **said,

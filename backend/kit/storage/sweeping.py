@@ -6,7 +6,7 @@ not written yet is safe, and each one is looked at once more at the moment it wo
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -83,6 +83,18 @@ def forget_hidden(folder: Path, before: datetime, pattern: str = ".*") -> None:
         # whoever writes it may finish it, or another worker delete it, at this moment
         if is_older(path, before):
             remove(path)
+
+
+def forget_folders(root: Path, living: Callable[[], Collection[str]]) -> None:
+    """Delete the folders whose name is none of the living's.
+
+    living: read when the folders are known, since who has a folder had a row before it.
+    """
+    folders = [folder for folder in root.glob("*") if folder.is_dir()]
+    names = living()
+    for folder in folders:
+        if folder.name not in names:
+            remove(folder)
 
 
 def remove(path: Path) -> None:

@@ -63,10 +63,10 @@ def decode(content: bytes) -> Mask:
         raise not_png("The PNG is damaged and can't be decoded; save it again.") from None
     wrong = np.setdiff1d(mask, VALUES)
     if wrong.size:
-        found = ", ".join(map(str, wrong[:5]))
+        values = ", ".join(map(str, wrong[:5]))
         raise MaskInvalid(
             "A mask holds 0 (background), 127 (ignore) and 255 (membrane); "
-            f"this one holds {found}{'…' if wrong.size > 5 else ''} too.",
+            f"this one holds {values}{'…' if wrong.size > 5 else ''} too.",
             code="mask_wrong_values",
         )
     return mask

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from backend.kit.storage.pyramids import Channel
 from backend.learning.annotations.masks import Mask
 from backend.learning.annotations.tables import Annotation, AnnotationProposal
-from backend.learning.predictions import pictures
+from backend.learning.predictions import patch_layers
 from backend.learning.predictions.service import NoPrediction
 from backend.learning.predictions.tables import Prediction
 from backend.settings import Settings
@@ -41,23 +41,25 @@ class Distance:
     same: bool
 
 
-def measured(
-    slide: Slide, patch: Patch, spoken: Sequence[Prediction], mask: Mask, settings: Settings
+def distances_of(
+    slide: Slide, patch: Patch, proposing: Sequence[Prediction], mask: Mask, settings: Settings
 ) -> list[Distance]:
     """Return how far a mask, uint8 (256, 256), is from each prediction's proposal, in their order.
 
     A prediction whose files are gone is left out.
     """
-    found = []
-    for prediction in spoken:
+    distances = []
+    for prediction in proposing:
         try:
-            seen = pictures.channel(slide, patch, prediction, Channel.PROBABILITY, settings)
+            probability = patch_layers.channel(
+                slide, patch, prediction, Channel.PROBABILITY, settings
+            )
         except NoPrediction:
             continue
-        proposal = pictures.proposal_of(seen)
+        proposal = patch_layers.proposal_of(probability)
         counted = mask != IGNORE
         proposed, drawn = (proposal == MEMBRANE) & counted, mask == MEMBRANE
-        found.append(
+        distances.append(
             Distance(
                 prediction.model_version_id,
                 differing_px=int((proposed ^ drawn).sum()),
@@ -65,10 +67,10 @@ def measured(
                 same=np.array_equal(proposal, mask),
             )
         )
-    return found
+    return distances
 
 
-def keep(session: Session, annotation: Annotation, distances: Sequence[Distance]) -> None:
+def record(session: Session, annotation: Annotation, distances: Sequence[Distance]) -> None:
     """Write the figures beside a new revision.
 
     Those of an earlier revision with the same mask stay true of it, if that version's files are

@@ -12,11 +12,11 @@ from backend.kit.errors import Conflict, NotFound, PreconditionFailed
 from backend.kit.facts import tell
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import (
+    announcements,
     effort,
     gold,
     masks,
     proposals,
-    telling,
 )
 from backend.learning.annotations.facts import MaskSaved
 from backend.learning.annotations.masks import Mask
@@ -98,15 +98,15 @@ def prepare(
     """
     patch = patches.get(session, patch_id)
     slide = slides.get(session, patch.slide_id)
-    spoken = predictions.spoken_of(
+    proposing = predictions.proposing(
         session, patch.id, first=draft.model_version_id, most=proposals.MOST_VERSIONS
     )
-    distances = proposals.measured(slide, patch, spoken, draft.mask, settings)
+    distances = proposals.distances_of(slide, patch, proposing, draft.mask, settings)
     return Prepared(
         draft,
         blobs.put(masks.encode(draft.mask)),
         honest_source(draft, distances),
-        model_version_of(draft, spoken, distances),
+        model_version_of(draft, proposing, distances),
         distances,
     )
 
@@ -148,7 +148,7 @@ def submit(
     )
     session.add(annotation)
     session.flush()
-    proposals.keep(session, annotation, prepared.distances)
+    proposals.record(session, annotation, prepared.distances)
     audit.record(
         session,
         by,
@@ -158,9 +158,9 @@ def submit(
         revision=annotation.revision,
         mask_sha256=sha256,
         role=str(patch.role),
-        **telling.facts(annotation, taken_from),
+        **announcements.audit_details(annotation, taken_from),
     )
-    telling.tell(session, patch, annotation, taken_from)
+    announcements.announce_revision(session, patch, annotation, taken_from)
     tell(session, settings, MaskSaved(slide.id, patch.id, annotation.revision))
     return Written(annotation, new=True, taken_from=taken_from)
 
@@ -171,10 +171,10 @@ def same_again(
     """Return the newest revision if this is the request that wrote it, sent once more."""
     if patch.revision == 0 or draft.base_revision != patch.revision - 1:
         return None
-    newest_one = of_revision(session, patch.id, patch.revision)
-    mine = newest_one.author_id == by.id and newest_one.mask_sha256 == sha256
+    latest = of_revision(session, patch.id, patch.revision)
+    mine = latest.author_id == by.id and latest.mask_sha256 == sha256
     restored = draft.restores and draft.restores.revision
-    return newest_one if mine and newest_one.restores == restored else None
+    return latest if mine and latest.restores == restored else None
 
 
 def advance(session: Session, patch: Patch) -> None:
@@ -224,13 +224,13 @@ def honest_source(draft: Draft, distances: Sequence[Distance]) -> Source:
 
 
 def model_version_of(
-    draft: Draft, spoken: Sequence[Prediction], distances: Sequence[Distance]
+    draft: Draft, proposing: Sequence[Prediction], distances: Sequence[Distance]
 ) -> str | None:
     """Return whose proposal the person saw: the one that they took, or that was shown to them."""
     if draft.restores is not None:
         return draft.restores.model_version_id
     same = next((each.model_version_id for each in distances if each.same), None)
-    return same or (spoken[0].model_version_id if spoken else None)
+    return same or (proposing[0].model_version_id if proposing else None)
 
 
 def any_revision(session: Session, patch_id: str, revision: int) -> Annotation:

@@ -137,8 +137,8 @@ class IssueList(BaseModel):
     job: JobOut | None
 
     @classmethod
-    def of(cls, views: list[IssueView], cursor: str | None, seen: Overview) -> "IssueList":
-        audit = seen.audit
+    def of(cls, views: list[IssueView], cursor: str | None, overview: Overview) -> "IssueList":
+        audit = overview.audit
         return cls(
             items=[IssueOut.of(view) for view in views],
             next_cursor=cursor,
@@ -150,9 +150,9 @@ class IssueList(BaseModel):
                 requested_by=audit.requested_by,
                 snapshot_sha256=audit.snapshot_sha256,
                 held_out=audit.held_out,
-                judged=seen.judged,
-                open_issues=seen.open_issues,
+                judged=overview.judged,
+                open_issues=overview.open_issues,
             ),
-            not_judged=seen.not_judged,
-            job=JobOut.model_validate(seen.job) if seen.job else None,
+            not_judged=overview.not_judged,
+            job=JobOut.model_validate(overview.job) if overview.job else None,
         )

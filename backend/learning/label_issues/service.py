@@ -17,7 +17,7 @@ from backend.jobs.tables import Job
 from backend.kit.errors import BadRequest, NotFound, Unprocessable
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations.tables import Annotation
-from backend.learning.label_issues import course
+from backend.learning.label_issues import lifecycle
 from backend.learning.label_issues.tables import (
     IssueKind,
     LabelAudit,
@@ -95,7 +95,7 @@ def request(
         requested_by=by.id,
         idempotency_key=idempotency_key,
     )
-    if course.of_job(session, job.id) is None:
+    if lifecycle.of_job(session, job.id) is None:
         config = rounds.frozen(settings) | {"folds": settings.audit_folds}
         row = LabelAudit(job_id=job.id, requested_by=by.id, snapshot_sha256=sha256, config=config)
         session.add(row)
@@ -232,15 +232,15 @@ def text_of(view: IssueView) -> str:
     """Say in a sentence what is doubted, why, and what it may be."""
     issue = view.issue
     unseen = "this slide's masks" if view.audit.held_out == "slide" else "this mask"
-    seen = f"a model that never saw {unseen}"
+    network = f"a model that never saw {unseen}"
     place = f"{area_um2(view):.1f} µm²"
     if issue.kind == IssueKind.MISSING:
         return (
-            f"No membrane is drawn on {place} where {seen} finds one ({issue.score:.0%} sure): "
+            f"No membrane is drawn on {place} where {network} finds one ({issue.score:.0%} sure): "
             "a stretch may be missing, or drawn beside the membrane."
         )
     return (
-        f"Membrane is drawn on {place} where {seen} finds none ({issue.score:.0%} sure): "
+        f"Membrane is drawn on {place} where {network} finds none ({issue.score:.0%} sure): "
         "it may be a filled cell, or a stroke that is too broad or beside the membrane."
     )
 

@@ -16,7 +16,7 @@ from PIL import Image
 from backend.kit.geometry import Region0, SizePx
 from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Channel, Pyramid
-from backend.learning.predictions.pictures import HALF
+from backend.learning.predictions.patch_layers import HALF
 from backend.slides.patches.grid import PATCH_PX
 from backend.slides.patches.pictures import Pixels
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from backend.kit.geometry import Region0, SizePx
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations import drawn
+from backend.learning.annotations import newest_masks
 from backend.learning.overlays import colours
 from backend.learning.overlays.colours import Overlay
 from backend.learning.predictions import service as predictions
@@ -80,6 +80,6 @@ def model(
 def people(session: Session, blobs: Blobs, slide: Slide, region: Region0, size: SizePx) -> Tile:
     """Return people's newest masks; its ETag names every one of them."""
     rows, columns = colours.patches_under(region)
-    masks = drawn.in_box(session, slide.id, rows, columns)
+    masks = newest_masks.in_box(session, slide.id, rows, columns)
     etag = hashlib.sha256(repr(masks).encode()).hexdigest()[:32]
     return etag, lambda: png(colours.annotation_tile(blobs, masks, region, size))

@@ -10,8 +10,8 @@ from backend.kit.paging import Cursor, Limit, Page
 from backend.learning.patch_views import service
 from backend.learning.patch_views.schemas import PatchOut
 from backend.learning.patch_views.service import Order
-from backend.learning.predictions import pictures as seen_pictures
-from backend.learning.predictions.pictures import Seen
+from backend.learning.predictions import patch_layers
+from backend.learning.predictions.patch_layers import PatchLayer
 from backend.people.users.guards import Viewer
 from backend.slides.catalogue import service as slides
 from backend.slides.patches import pictures
@@ -86,7 +86,7 @@ def get_proposal(
     model_version: ModelVersionId = None,
 ) -> Response:
     """Return the model's mask: 255 where membrane is at least as probable as not."""
-    return seen(request, session, settings, patch_id, model_version, Seen.PROPOSAL)
+    return layer_of(request, session, settings, patch_id, model_version, PatchLayer.PROPOSAL)
 
 
 @router.get("/patches/{patch_id}/probability.png", response_class=Response)
@@ -99,7 +99,7 @@ def get_probability(
     model_version: ModelVersionId = None,
 ) -> Response:
     """Return the membrane probability, 0–255."""
-    return seen(request, session, settings, patch_id, model_version, Seen.PROBABILITY)
+    return layer_of(request, session, settings, patch_id, model_version, PatchLayer.PROBABILITY)
 
 
 @router.get("/patches/{patch_id}/uncertain_pixels.png", response_class=Response)
@@ -112,22 +112,24 @@ def get_uncertain_pixels(
     model_version: ModelVersionId = None,
 ) -> Response:
     """Return the selector's mask: 255 = review first."""
-    return seen(request, session, settings, patch_id, model_version, Seen.UNCERTAIN_PIXELS)
+    return layer_of(
+        request, session, settings, patch_id, model_version, PatchLayer.UNCERTAIN_PIXELS
+    )
 
 
-def seen(
+def layer_of(
     request: Request,
     session: ReadSession,
     settings: CurrentSettings,
     patch_id: str,
     model_version: str | None,
-    kind: Seen,
+    layer: PatchLayer,
 ) -> Response:
     patch = patches.get(session, patch_id)
-    prediction = seen_pictures.prediction_of(session, patch, model_version)
+    prediction = patch_layers.prediction_of(session, patch, model_version)
     slide = slides.get(session, patch.slide_id)
     return conditional.picture(
         request,
-        seen_pictures.seen_etag(session, patch, prediction, kind),
-        lambda: pictures.png(seen_pictures.seen(slide, patch, prediction, kind, settings)),
+        patch_layers.layer_etag(session, patch, prediction, layer),
+        lambda: pictures.png(patch_layers.pixels_of(slide, patch, prediction, layer, settings)),
     )

@@ -37,11 +37,11 @@ class PatchView:
 
 def view(session: Session, patch: Patch) -> PatchView:
     """Add to one patch what the model version says of it whose prediction the slide shows."""
-    found = predictions.of_patch(session, patch.id)
+    known = predictions.of_patch(session, patch.id)
     holder = patches.holders(session, [patch]).get(patch.id)
-    if found is None:
+    if known is None:
         return PatchView(patch, None, None, None, holder)
-    scored, prediction = found
+    scored, prediction = known
     name = predictions.model_names(session, [prediction])[prediction.model_version_id]
     return PatchView(patch, scored, prediction, name, holder)
 

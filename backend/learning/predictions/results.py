@@ -110,7 +110,7 @@ def finished_shards(session: Session, prediction_id: str) -> dict[tuple[int, int
     return {(row, column): sha256 for row, column, sha256 in rows}
 
 
-def keep(session: Session, prediction_id: str, shard: Shard) -> bool:
+def record_shard(session: Session, prediction_id: str, shard: Shard) -> bool:
     """Write a shard's rows, all or none; False if another job has finished it meanwhile.
 
     A prediction that was forgotten meanwhile (the slide's grid changed) raises NoResultFound: the

@@ -242,12 +242,12 @@ def of_patch(
     if not rows:
         return None
     if model_version_id is None:
-        seen = shown(session, rows[0][1].slide_id)
-        rows = [row for row in rows if seen is not None and row[1].id == seen.id]
+        visible = shown(session, rows[0][1].slide_id)
+        rows = [row for row in rows if visible is not None and row[1].id == visible.id]
     return (rows[0][0], rows[0][1]) if rows else None
 
 
-def spoken_of(session: Session, patch_id: str, *, first: str | None, most: int) -> list[Prediction]:
+def proposing(session: Session, patch_id: str, *, first: str | None, most: int) -> list[Prediction]:
     """Return the predictions that hold a proposal of a patch, at most `most` of them.
 
     first: a model version whose prediction comes first, then the one that people see by
@@ -300,7 +300,7 @@ def shard_sha256(session: Session, prediction_id: str, row: int, column: int) ->
 
 def computed_by(session: Session, prediction_id: str) -> list[str]:
     """Return what computed a prediction: libraries, versions and precisions, each once."""
-    found = session.scalars(
+    backends = session.scalars(
         select(PredictionShard.computed_by)
         .where(
             PredictionShard.prediction_id == prediction_id,
@@ -308,7 +308,7 @@ def computed_by(session: Session, prediction_id: str) -> list[str]:
         )
         .distinct()
     )
-    return sorted(str(each) for each in found)
+    return sorted(str(each) for each in backends)
 
 
 def shard_count(session: Session, prediction_id: str) -> int:

@@ -19,7 +19,7 @@ OF_PATCH = and_(
 
 
 @dataclass(frozen=True)
-class Weighed:
+class InfluentialPatch:
     """A patch by its place on the grid; reason: why it is shown, a sentence and its figures."""
 
     row: int
@@ -28,7 +28,7 @@ class Weighed:
     reason: dict[str, Any]
 
 
-def replace(session: Session, slide_id: str, patches: Sequence[Weighed]) -> None:
+def replace(session: Session, slide_id: str, patches: Sequence[InfluentialPatch]) -> None:
     """Put these, the most influential first, in the place of all that a slide has."""
     session.execute(delete(PatchInfluence).where(PatchInfluence.slide_id == slide_id))
     rows = [
@@ -48,5 +48,5 @@ def replace(session: Session, slide_id: str, patches: Sequence[Weighed]) -> None
 
 def reason_of(session: Session, patch: Patch) -> dict[str, Any] | None:
     """Return why a patch matters to its slide's category; None if it does not."""
-    found = session.get(PatchInfluence, (patch.slide_id, patch.row, patch.column))
-    return found.reason if found else None
+    row = session.get(PatchInfluence, (patch.slide_id, patch.row, patch.column))
+    return row.reason if row else None

@@ -84,8 +84,8 @@ def first_waiting(
         passed = [left.id] if left else []
         while True:
             best = best_of_slides(shown, strategy, stretch, passed)
-            if found := session.scalar(first_of(best, strategy)):
-                return found
+            if patch_id := session.scalar(first_of(best, strategy)):
+                return patch_id
             # nothing there, or each slide's best is held by another transaction this moment
             held = session.scalars(select(best.c.patch_id)).all()
             if not held:
@@ -220,16 +220,16 @@ def place_of(session: Session, patch: Patch | None, strategy: Strategy) -> float
 
 def reason_of(session: Session, view: PatchView, strategy: Strategy) -> dict[str, Any]:
     """Return why this patch comes now; one that was held before may have no such reason."""
-    told = influence.reason_of(session, view.patch) if strategy == "clinical" else None
+    reason = influence.reason_of(session, view.patch) if strategy == "clinical" else None
     if strategy == "random":
-        told = {"text": "This patch was drawn at random among those that wait."}
+        reason = {"text": "This patch was drawn at random among those that wait."}
     elif strategy == "entropy" and view.scored:
         doubt = view.scored.entropy
         text = (
             "The model is unsure of its pixels: on average "
             f"{100 * doubt / MOST_DOUBT:.0f} % of the greatest doubt, which is even odds."
         )
-        told = {"text": text, "entropy": doubt}
-    elif told is None and view.scored:
-        told = views.reason_of(view.scored)
-    return told or {"text": "You have this patch open."}
+        reason = {"text": text, "entropy": doubt}
+    elif reason is None and view.scored:
+        reason = views.reason_of(view.scored)
+    return reason or {"text": "You have this patch open."}

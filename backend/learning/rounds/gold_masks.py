@@ -48,10 +48,10 @@ def changed(differing_px: int, membrane_px: int) -> bool:
 
 def lineage(session: Session, version: ModelVersion) -> list[ModelVersion]:
     """Return a version and those that it was trained on from, weights and all; newest first."""
-    found = [version]
-    while found[-1].parent_id is not None and found[-1].config.get("warm_start"):
-        found.append(model_versions.get(session, found[-1].parent_id))
-    return found
+    versions = [version]
+    while versions[-1].parent_id is not None and versions[-1].config.get("warm_start"):
+        versions.append(model_versions.get(session, versions[-1].parent_id))
+    return versions
 
 
 def counting(

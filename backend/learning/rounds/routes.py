@@ -5,7 +5,7 @@ from fastapi import APIRouter, status
 from backend.jobs.idempotency import KeyOfRequest
 from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.kit.paging import Cursor, Limit
-from backend.learning.rounds import course, service
+from backend.learning.rounds import lifecycle, service
 from backend.learning.rounds.schemas import (
     RoundDetail,
     RoundJob,
@@ -59,4 +59,4 @@ def list_rounds(
 def get_round(session: ReadSession, user: Viewer, round_id: str) -> RoundDetail:
     """Show a round: state and reason, snapshot, metrics on gold, curves."""
     [view] = service.views(session, [service.get(session, round_id)])
-    return RoundDetail.with_curves(view, course.curves(session, round_id))
+    return RoundDetail.with_curves(view, lifecycle.curves(session, round_id))

@@ -1,4 +1,4 @@
-"""Rounds: when one starts, and on what exactly. What becomes of it: course.py."""
+"""Rounds: when one starts, and on what exactly. What becomes of it: lifecycle.py."""
 
 import logging
 from collections.abc import Sequence
@@ -248,7 +248,7 @@ def annotations_since(session: Session) -> int:
     brush stroke, a person can do that.
     """
     newest = select(Round.id).order_by(Round.id.desc()).limit(1).scalar_subquery()
-    seen = select(RoundPatch.annotation_id).where(RoundPatch.round_id == newest)
+    learned = select(RoundPatch.annotation_id).where(RoundPatch.round_id == newest)
     count = session.scalar(
         select(func.count())
         .select_from(Annotation)
@@ -258,7 +258,7 @@ def annotations_since(session: Session) -> int:
             Patch.role == PatchRole.TRAINING,
             Patch.state.in_(ACCEPTED),
             Patch.problem.is_(None),
-            Annotation.id.not_in(seen),
+            Annotation.id.not_in(learned),
         )
     )
     return count or 0

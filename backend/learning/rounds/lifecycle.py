@@ -1,6 +1,5 @@
-"""The course of a round after its start: training, evaluation, verdict, or an early end."""
+"""A round after its start: training, evaluation, verdict, or an early end."""
 
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
 from backend.kit.states import move, move_or_conflict
+from backend.kit.storage.sweeping import forget_folders, remove
 from backend.learning.model_versions import service as model_versions
 from backend.learning.rounds.tables import (
     LIVE,
@@ -77,7 +77,7 @@ def abandon(session: Session, settings: Settings, job: Job, problem: dict[str, A
     row = session.get(Round, job.subject, populate_existing=True)
     if row is not None and row.model_version_id is not None:
         model_versions.give_up_training(session, row.model_version_id, reason)
-    after_commit(session, partial(forget_training, settings, job.subject))
+    after_commit(session, partial(forget, settings, job.subject))
 
 
 def training_folder(settings: Settings, round_id: str) -> Path:
@@ -85,15 +85,11 @@ def training_folder(settings: Settings, round_id: str) -> Path:
     return settings.training_folder / round_id
 
 
-def forget_ended_trainings(session: Session, settings: Settings) -> None:
+def forget_ended(session: Session, settings: Settings) -> None:
     """Delete the checkpoints of rounds that are over: a killed worker could not."""
-    # looked for first: a round has its row before its folder
-    found = [folder for folder in settings.training_folder.glob("*") if folder.is_dir()]
-    living = set(session.scalars(select(Round.id).where(Round.state.in_(LIVE))))
-    for folder in found:
-        if folder.name not in living:
-            forget_training(settings, folder.name)
+    live = select(Round.id).where(Round.state.in_(LIVE))
+    forget_folders(settings.training_folder, lambda: session.scalars(live).all())
 
 
-def forget_training(settings: Settings, round_id: str) -> None:
-    shutil.rmtree(training_folder(settings, round_id), ignore_errors=True)
+def forget(settings: Settings, round_id: str) -> None:
+    remove(training_folder(settings, round_id))

@@ -15,7 +15,7 @@ from backend.slides.patches.tables import Patch, PatchState
 
 
 @dataclass(frozen=True)
-class Drawn:
+class NewestMask:
     """The newest annotation of a patch. x0, y0, size0: the patch's box in level-0 px."""
 
     patch_id: str
@@ -33,7 +33,7 @@ class Drawn:
     created_at: datetime
 
 
-def of_slide(database: Database, slide_id: str) -> Iterator[Drawn]:
+def of_slide(database: Database, slide_id: str) -> Iterator[NewestMask]:
     """Yield what people have drawn on a slide; no transaction stays open."""
     statement = (
         select(
@@ -49,14 +49,14 @@ def of_slide(database: Database, slide_id: str) -> Iterator[Drawn]:
         .join(Annotation, Annotation.patch_id == Patch.id)
         .where(Patch.slide_id == slide_id, Annotation.revision == Patch.revision)
     )
-    return (Drawn(**row) for row in in_grid_order.rows(database, statement))
+    return (NewestMask(**row) for row in in_grid_order.rows(database, statement))
 
 
 def in_box(
     session: Session, slide_id: str, rows: range, columns: range
 ) -> dict[tuple[int, int], str]:
     """Return the keys of the newest masks of some patches, by (row, column)."""
-    found = session.execute(
+    masks = session.execute(
         select(Patch.row, Patch.column, Annotation.mask_sha256)
         .join(Annotation, Annotation.patch_id == Patch.id)
         .where(
@@ -68,7 +68,7 @@ def in_box(
         )
         .order_by(Patch.row, Patch.column)
     )
-    return {(row, column): sha256 for row, column, sha256 in found}
+    return {(row, column): sha256 for row, column, sha256 in masks}
 
 
 def state_of(session: Session, slide_id: str) -> str:

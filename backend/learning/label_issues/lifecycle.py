@@ -1,6 +1,5 @@
-"""The course of an audit after its request: what it froze, what it found, or an early end."""
+"""An audit after its request: what it froze, what it doubts, or an early end."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import ACTIVE, Job
+from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
+from backend.kit.storage.sweeping import forget_folders, remove
 from backend.learning.label_issues.tables import (
     IssueKind,
     LabelAudit,
@@ -25,7 +25,7 @@ from backend.settings import Settings
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedMask:
     """A mask that was judged; see LabelJudgement."""
 
     annotation_id: str
@@ -35,7 +35,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Found:
+class DoubtfulPiece:
     """A doubtful piece; see LabelIssue. Its rank is its place in the list it comes in."""
 
     annotation_id: str
@@ -64,10 +64,10 @@ def finish(
     audit_id: str,
     *,
     held_out: str,
-    judged: Sequence[Judged],
-    found: Sequence[Found],
+    judged: Sequence[JudgedMask],
+    doubtful: Sequence[DoubtfulPiece],
 ) -> None:
-    """Write what an audit judged and found, worst first."""
+    """Write what an audit judged and what it doubts, worst first."""
     audit = session.get_one(LabelAudit, audit_id)
     audit.held_out = held_out
     audit.finished_at = now()
@@ -75,7 +75,7 @@ def finish(
     session.flush()
     session.add_all(
         LabelIssue(audit_id=audit_id, rank=rank, **vars(each))
-        for rank, each in enumerate(found, start=1)
+        for rank, each in enumerate(doubtful, start=1)
     )
     session.flush()
 
@@ -93,17 +93,8 @@ def audit_folder(settings: Settings, job_id: str) -> Path:
 
 def forget_ended(session: Session, settings: Settings) -> None:
     """Delete the checkpoints of audits that are over: a killed worker could not."""
-    # looked for first: a job has its row before its folder
-    found = [folder for folder in settings.audit_folder.glob("*") if folder.is_dir()]
-    living = set(
-        session.scalars(
-            select(Job.id).where(Job.kind == JobKind.AUDIT_LABELS, Job.state.in_(ACTIVE))
-        )
-    )
-    for folder in found:
-        if folder.name not in living:
-            forget(settings, folder.name)
+    forget_folders(settings.audit_folder, lambda: jobs.active_ids(session, JobKind.AUDIT_LABELS))
 
 
 def forget(settings: Settings, job_id: str) -> None:
-    shutil.rmtree(audit_folder(settings, job_id), ignore_errors=True)
+    remove(audit_folder(settings, job_id))

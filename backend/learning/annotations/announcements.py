@@ -13,9 +13,11 @@ from backend.slides.patches.tables import Patch
 TOPIC = "annotation"
 
 
-def tell(session: Session, patch: Patch, annotation: Annotation, taken_from: Holder | None) -> None:
+def announce_revision(
+    session: Session, patch: Patch, annotation: Annotation, taken_from: Holder | None
+) -> None:
     """Announce a new revision; `taken_from` had the patch in hand when somebody else saved it."""
-    told = {
+    revision = {
         "slide_id": patch.slide_id,
         "revision": annotation.revision,
         "author": named(annotation.author),
@@ -23,14 +25,14 @@ def tell(session: Session, patch: Patch, annotation: Annotation, taken_from: Hol
         "restores": annotation.restores,
         "taken_from": taken_from and named(taken_from),
     }
-    announce(session, TOPIC, patch.id, told)
+    announce(session, TOPIC, patch.id, revision)
 
 
 def named(user: User | Holder) -> dict[str, str]:
     return {"id": user.id, "username": user.name}
 
 
-def facts(annotation: Annotation, taken_from: Holder | None) -> dict[str, Any]:
+def audit_details(annotation: Annotation, taken_from: Holder | None) -> dict[str, Any]:
     """Return what the audit trail adds of a revision, where there is something to add."""
-    facts = {"restores": annotation.restores, "taken_from": taken_from and taken_from.id}
-    return {name: fact for name, fact in facts.items() if fact is not None}
+    details = {"restores": annotation.restores, "taken_from": taken_from and taken_from.id}
+    return {name: value for name, value in details.items() if value is not None}

@@ -19,7 +19,7 @@ HALF = 128
 """The least stored probability that counts as membrane: 0.5, rounded as it is stored."""
 
 
-class Seen(StrEnum):
+class PatchLayer(StrEnum):
     """What can be shown of a model version's view of a patch."""
 
     PROBABILITY = "probability"
@@ -34,16 +34,16 @@ def proposal_of(probability: Pixels) -> Pixels:
 
 def prediction_of(session: Session, patch: Patch, model_version_id: str | None) -> Prediction:
     """Return the prediction that shows a patch; raise NoPrediction."""
-    found = service.of_patch(session, patch.id, model_version_id)
-    if found is None:
+    scored = service.of_patch(session, patch.id, model_version_id)
+    if scored is None:
         raise NoPrediction("No model version has seen this patch yet; ask for a prediction.")
-    return found[1]
+    return scored[1]
 
 
-def seen_etag(session: Session, patch: Patch, prediction: Prediction, kind: Seen) -> str:
+def layer_etag(session: Session, patch: Patch, prediction: Prediction, layer: PatchLayer) -> str:
     place = patch.row // SHARD_PATCHES, patch.column // SHARD_PATCHES
     sha256 = service.shard_sha256(session, prediction.id, *place)
-    return f"{(sha256 or '')[:16]}-{patch.row}-{patch.column}-{kind}"
+    return f"{(sha256 or '')[:16]}-{patch.row}-{patch.column}-{layer}"
 
 
 def channel(
@@ -56,11 +56,11 @@ def channel(
     return pixels
 
 
-def seen(
-    slide: Slide, patch: Patch, prediction: Prediction, kind: Seen, settings: Settings
+def pixels_of(
+    slide: Slide, patch: Patch, prediction: Prediction, layer: PatchLayer, settings: Settings
 ) -> Pixels:
     """Return what a model version sees, uint8 (256, 256)."""
-    if kind == Seen.UNCERTAIN_PIXELS:
+    if layer == PatchLayer.UNCERTAIN_PIXELS:
         return channel(slide, patch, prediction, Channel.FLAGGED, settings)
     probability = channel(slide, patch, prediction, Channel.PROBABILITY, settings)
-    return proposal_of(probability) if kind == Seen.PROPOSAL else probability
+    return proposal_of(probability) if layer == PatchLayer.PROPOSAL else probability
