@@ -14,6 +14,8 @@ def require_all(schema: dict[str, Any]) -> None:
 
 FULL = ConfigDict(json_schema_extra=require_all)
 """Of an answer: a member with a default is there all the same, so the contract says required."""
+OF_ROW = ConfigDict(from_attributes=True)
+"""Of an answer that shows a row: `model_validate(row)` takes its members by their names."""
 
 
 class Shown:

@@ -1,10 +1,11 @@
 """Lists in pages: keyset cursors, so that rows added meanwhile shift nothing."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BaseModel
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -14,8 +15,6 @@ from backend.kit.errors import BadRequest
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows in one page.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the last page.")]
-
-
 ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -54,3 +53,27 @@ def paginate(
     page = rows[:limit]
     more = len(rows) > limit
     return page, getattr(page[-1], column.key) if more else None
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which page a client asks for: a dependency of routes that list 100 rows unless told."""
+
+    limit: Limit = 100
+    cursor: Cursor = None
+
+    def newest(
+        self,
+        session: Session,
+        statement: Select[Row],
+        column: InstrumentedAttribute[str],
+        shown: Callable[[Row], T],
+    ) -> Page[T]:
+        """Return the page, newest first, each row as `shown` makes it the contract's."""
+        rows, next_cursor = paginate(
+            session, statement, column, limit=self.limit, cursor=self.cursor, newest_first=True
+        )
+        return Page(items=[shown(row) for row in rows], next_cursor=next_cursor)
+
+
+Paged = Annotated[PageRequest, Depends()]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backend.her2.regions import geojson
-from backend.her2.regions.geojson import RegionInvalid
+from backend.kit.outlines import OutlineInvalid
 
 SQUARE = [[[5, 5], [100, 5], [100, 90], [5, 90], [5, 5]]]
 
@@ -32,6 +32,6 @@ def test_every_cell_of_a_slide_may_stand_beside_a_region() -> None:
 
 
 def test_regions_alone_are_counted() -> None:
-    with pytest.raises(RegionInvalid) as refused:
+    with pytest.raises(OutlineInvalid) as refused:
         parsed([feature("Tumor")] * 501)
     assert refused.value.problem_code == "too_many_regions"

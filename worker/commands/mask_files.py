@@ -12,7 +12,7 @@ import shapely
 
 from backend.cli import complain
 from backend.her2.regions import geojson
-from backend.her2.regions.geojson import RegionInvalid
+from backend.kit.outlines import OutlineInvalid
 from backend.kit.storage.blobs import file_sha256
 from models.her2.pixels import Field, Regions
 from models.study import files
@@ -85,7 +85,7 @@ def regions_in(picture: Picture, path: Path) -> tuple[Regions, str]:
         raise Refused(f"{file} can't be read: {error.strerror}.", code="regions_missing") from error
     except (ValueError, RecursionError) as error:
         raise Refused(f"{file.name} is no GeoJSON: {error}.", code="not_geojson") from error
-    except RegionInvalid as error:
+    except OutlineInvalid as error:
         raise Refused(f"{file.name}: {error.detail}", code=error.problem_code) from error
     if left:
         listed = ", ".join(f"{name} ({number})" for name, number in left.items())

@@ -53,7 +53,7 @@ def followed(context: JobContext) -> bool:
         protocol,
         analysis_mpp=context.settings.analysis_mpp,
     )
-    score = scores.Made(
+    score = scores.ComputedScore(
         wanted=task.row.wanted,
         inputs=task.inputs,
         files={
@@ -81,7 +81,7 @@ def read(context: JobContext) -> Task:
         if row is None:
             raise scores.NoScore("The slide's score is not followed any more.")
         slide = slides.get(session, row.slide_id)
-        wanted = inputs.Wanted(protocol=row.protocol, gap=row.gap)
+        wanted = inputs.ScoreRequest(protocol=row.protocol, gap=row.gap)
         frozen = inputs.freeze(session, context.blobs, context.settings, slide.id, wanted)
         statements = Statements.of(context.blobs, row)
         return Task(

@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.her2.scores import decisions
 from backend.her2.scores.cells import nearest
-from backend.her2.scores.decisions import Frozen
+from backend.her2.scores.decisions import FrozenDecision
 from backend.her2.scores.tables import CellAction
 from backend.kit.storage.blobs import Blobs
 from models.her2.cells import Cells
@@ -27,7 +27,7 @@ class Fate(StrEnum):
 class Placed:
     """A decision with the number and the measured class of its cell; None: there is none there."""
 
-    decision: Frozen
+    decision: FrozenDecision
     cell: int | None
     measured: str | None
     fate: Fate

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from uuid import UUID, uuid5
 
 from backend.exchange.masks.outlines import geometry_of
-from backend.her2.regions.geojson import rings_of, shape_of
 from backend.kit.errors import Unprocessable
+from backend.kit.outlines import (
+    POLYGONS,
+    class_of,
+    features_of,
+    polygons_of,
+    properties_of,
+    shape_of,
+)
 from backend.kit.product import RESEARCH_USE_ONLY
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import masks
@@ -30,7 +37,6 @@ THIN = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString"})
 MOST_FEATURES = 50_000
 MOST_VERTICES = 400_000
 """Of one ring: the pixels of a patch have fewer corners."""
-UNCLASSIFIED = "(unclassified)"
 MOST_NAME = 100
 
 
@@ -123,19 +129,21 @@ def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counte
     """Return the outlines of membrane and of what to ignore, and how many others there are.
 
     width, height: level-0 px that the grid of patches covers. Raise GeoJsonInvalid or
-    RegionInvalid in plain words.
+    OutlineInvalid in plain words.
     """
     shapes: list[Shape] = []
     others: Counter[str] = Counter()
     thin = False
-    for number, each in enumerate(features_of(content), 1):
+    features = features_of(content, GeoJsonInvalid)
+    if len(features) > MOST_FEATURES:
+        raise GeoJsonInvalid(
+            f"At most {MOST_FEATURES} features are taken at once; these are {len(features)}.",
+            code="too_many_features",
+        )
+    for number, each in enumerate(features, 1):
         where = f"Feature {number}"
-        if not isinstance(each, dict) or each.get("type") != "Feature":
-            raise GeoJsonInvalid(f"{where} is no GeoJSON Feature.")
-        properties = each.get("properties") or {}
-        if not isinstance(properties, dict):
-            raise GeoJsonInvalid(f"The properties of {where.lower()} are no object.")
-        name = class_of(properties)
+        properties = properties_of(each, where, GeoJsonInvalid)
+        name = class_of(properties.get("classification"), MOST_NAME)
         drawing = WORDS.get(name.lower())
         if drawing is None:
             others[name] += 1
@@ -169,42 +177,16 @@ def is_thin(geometry: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(geometry, dict) and geometry.get("type") in THIN
 
 
-def features_of(content: Any) -> list[Any]:
-    kind = content.get("type") if isinstance(content, dict) else None
-    if kind == "Feature":
-        return [content]
-    # QuPath writes a bare list, if it is not asked for a collection
-    features = content.get("features") if kind == "FeatureCollection" else content
-    if not isinstance(features, list):
-        raise GeoJsonInvalid("Send a GeoJSON Feature, or a FeatureCollection of polygons.")
-    if len(features) > MOST_FEATURES:
-        raise GeoJsonInvalid(
-            f"At most {MOST_FEATURES} features are taken at once; these are {len(features)}.",
-            code="too_many_features",
-        )
-    return features
-
-
-def class_of(properties: Mapping[str, Any]) -> str:
-    """Return the name of a feature's class, cut to what is worth repeating."""
-    said = properties.get("classification")
-    if isinstance(said, dict):
-        said = said.get("name")
-    return str(said or UNCLASSIFIED)[:MOST_NAME]
-
-
 def outline_of(geometry: Any, width: int, height: int, where: str) -> "shapely.MultiPolygon":
-    given = geometry if isinstance(geometry, dict) else {}
-    kind, coordinates = given.get("type"), given.get("coordinates")
-    if kind not in {"Polygon", "MultiPolygon"}:
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    if kind not in POLYGONS:
         raise GeoJsonInvalid(
             f"{where} must be a Polygon or a MultiPolygon, not {kind}.", code="not_a_polygon"
         )
-    polygons = [coordinates] if kind == "Polygon" else coordinates
-    if not isinstance(polygons, list) or not polygons:
-        raise GeoJsonInvalid(f"{where} has no coordinates.")
-    rings = [rings_of(each, width, height, where, most_vertices=MOST_VERTICES) for each in polygons]
-    return shape_of(rings, where)
+    polygons = polygons_of(
+        geometry, width, height, where, most_vertices=MOST_VERTICES, refused=GeoJsonInvalid
+    )
+    return shape_of(polygons, where)
 
 
 def origin_of(properties: Mapping[str, Any], where: str) -> tuple[str | None, int | None]:

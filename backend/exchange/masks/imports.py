@@ -108,7 +108,7 @@ def take(
 ) -> Imported:
     """Write what a GeoJSON says, each patch in a transaction of its own; nobody waits for all.
 
-    Raise GeoJsonInvalid or RegionInvalid before anything is written, SlideChanged if `if_match` is
+    Raise GeoJsonInvalid or OutlineInvalid before anything is written, SlideChanged if `if_match` is
     not the slide's present state. Sent again it finds what it wrote and writes nothing.
     """
     with database.reading() as session:

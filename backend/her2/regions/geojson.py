@@ -7,29 +7,33 @@ and that does not say `kind` as we do, counts from where QuPath does (slides/cat
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from backend.her2.regions.tables import RegionKind
+from backend.kit.canonical import canonical
 from backend.kit.db.base import new_id
-from backend.kit.errors import Unprocessable
-
-if TYPE_CHECKING:
-    import shapely
+from backend.kit.outlines import (
+    POLYGONS,
+    Corner,
+    OutlineInvalid,
+    Ring,
+    Rings,
+    class_of,
+    features_of,
+    polygons_of,
+    properties_of,
+    shape_of,
+)
 
 MOST_VERTICES = 10_000
 """Of one region."""
 MOST_REGIONS = 500
 """Of one file, whatever stands beside them: an export of QuPath may hold every cell of a slide."""
 MOST_NAME = 200
-DECIMALS = 2
-ANYWHERE = 1e9
-"""Px: past this it is no place on a slide but a mistake."""
-EDGE_PX = 1.0
-"""A vertex this far outside was dragged to the edge: it is put on it."""
 WORDS = {
     "tumor": RegionKind.TUMOUR,
     "invasive": RegionKind.TUMOUR,
@@ -39,7 +43,6 @@ WORDS = {
     "artifact": RegionKind.ARTEFACT,
 }
 """How other programs, QuPath first of all, name the same."""
-UNCLASSIFIED = "(unclassified)"
 OTHER_OBJECTS = frozenset({"cell", "detection", "tile", "tma_core"})
 """Of QuPath: found by its programs, not drawn by a person."""
 COLOURS = {
@@ -47,16 +50,9 @@ COLOURS = {
     RegionKind.EXCLUDE: (90, 90, 90),
     RegionKind.ARTEFACT: (150, 110, 0),
 }
-Corner = tuple[int, int]
-Ring = list[list[float]]
-Rings = list[Ring]
 
 
-class RegionInvalid(Unprocessable):
-    code, title = "region_invalid", "This region can't be used"
-
-
-class OtherFeature(RegionInvalid):
+class OtherFeature(OutlineInvalid):
     """A feature that is no region. name: under which it is counted among what was left."""
 
     def __init__(self, detail: str, *, name: str, code: str) -> None:
@@ -106,7 +102,7 @@ def document(regions: Sequence[Region]) -> bytes:
     """Write a set of regions so that equal sets are equal bytes, in whatever order they came."""
     features = [region.feature() for region in sorted(regions, key=lambda each: each.id)]
     whole = {"type": "FeatureCollection", "features": features}
-    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return canonical(whole, ensure_ascii=False)
 
 
 def from_document(content: bytes) -> list[Region]:
@@ -116,13 +112,13 @@ def from_document(content: bytes) -> list[Region]:
             id=feature["id"],
             kind=RegionKind(feature["properties"]["kind"]),
             name=feature["properties"]["name"],
-            polygons=polygons_of(feature["geometry"]),
+            polygons=rings_in(feature["geometry"]),
         )
         for feature in json.loads(content)["features"]
     ]
 
 
-def polygons_of(geometry: dict[str, Any]) -> list[Rings]:
+def rings_in(geometry: dict[str, Any]) -> list[Rings]:
     coordinates = geometry["coordinates"]
     return [coordinates] if geometry["type"] == "Polygon" else list(coordinates)
 
@@ -134,14 +130,15 @@ def parse(
 
     An export of QuPath holds more than regions: annotations of other classes (Stroma), of none, or
     of derived ones (Tumor: Positive), lines and points, cells. They are counted by name, and the
-    regions beside them are taken. Raise RegionInvalid in plain words, also where nothing is taken.
+    regions beside them are taken. Raise OutlineInvalid in plain words, also where nothing is taken.
 
     corner: where QuPath's origin lies in the slide's own px.
     """
     regions: list[Region] = []
     left: Counter[str] = Counter()
-    first: RegionInvalid | None = None
-    for feature, where in features_of(content):
+    first: OutlineInvalid | None = None
+    for number, feature in enumerate(features_of(content), 1):
+        where = "The region" if feature is content else f"Region {number}"
         try:
             regions.append(
                 region_of(feature, width=width, height=height, where=where, corner=corner)
@@ -150,7 +147,7 @@ def parse(
             left[other.name] += 1
             first = first or other
         if len(regions) > MOST_REGIONS:
-            raise RegionInvalid(
+            raise OutlineInvalid(
                 f"A slide takes {MOST_REGIONS} regions; these are more.", code="too_many_regions"
             )
     if first is not None and not regions:
@@ -158,59 +155,31 @@ def parse(
     return regions, left
 
 
-def features_of(content: Any) -> Iterator[tuple[Any, str]]:
-    kind = content.get("type") if isinstance(content, dict) else None
-    if kind == "Feature":
-        yield content, "The region"
-        return
-    features = content.get("features") if kind == "FeatureCollection" else content
-    if not isinstance(features, list):
-        raise RegionInvalid(
-            "Send a GeoJSON Feature, or a FeatureCollection of polygons.", code="not_geojson"
-        )
-    for number, feature in enumerate(features, 1):
-        yield feature, f"Region {number}"
-
-
-def region_of(
-    feature: Any,
-    *,
-    width: int,
-    height: int,
-    where: str = "The region",
-    corner: Corner = (0, 0),
-) -> Region:
+def region_of(feature: Any, *, width: int, height: int, where: str, corner: Corner) -> Region:
     """Check one GeoJSON feature against a slide of that size in level-0 px."""
-    if not isinstance(feature, dict) or feature.get("type") != "Feature":
-        raise RegionInvalid(f"{where} is no GeoJSON Feature.", code="not_geojson")
-    geometry, properties = feature.get("geometry"), feature.get("properties") or {}
-    if not isinstance(properties, dict):
-        raise RegionInvalid(f"The properties of {where.lower()} are no object.", code="not_geojson")
-    geometry = geometry if isinstance(geometry, dict) else {}
-    shape = geometry.get("type")
-    if shape not in {"Polygon", "MultiPolygon"}:
+    properties, geometry = properties_of(feature, where), feature.get("geometry")
+    shape = geometry.get("type") if isinstance(geometry, dict) else None
+    if shape not in POLYGONS:
         raise OtherFeature(
             f"{where} must be a Polygon or a MultiPolygon, not {shape}.",
-            name=f"{class_of(properties)} ({shape})",
+            name=f"{kind_in(properties)} ({shape})",
             code="not_a_polygon",
         )
-    coordinates = geometry.get("coordinates")
-    polygons = [coordinates] if shape == "Polygon" else coordinates
-    if not isinstance(polygons, list) or not polygons:
-        raise RegionInvalid(f"{where} has no coordinates.", code="not_geojson")
-    origin = (0, 0) if properties.get("kind") else corner
+    start = (0, 0) if properties.get("kind") else corner
     region = Region(
         id=id_of(feature.get("id")),
         kind=kind_of(properties, where),
         name=name_of(properties),
-        polygons=[rings_of(rings, width, height, where, corner=origin) for rings in polygons],
+        polygons=polygons_of(
+            geometry, width, height, where, most_vertices=MOST_VERTICES, corner=start
+        ),
     )
     if region.vertices > MOST_VERTICES:
-        raise RegionInvalid(
+        raise OutlineInvalid(
             f"{where} has {region.vertices} vertices, and {MOST_VERTICES} are taken: simplify it.",
             code="too_many_vertices",
         )
-    require_simple(region, where)
+    shape_of(region.polygons, where)
     return region
 
 
@@ -227,7 +196,7 @@ def kind_of(properties: dict[str, Any], where: str) -> RegionKind:
 
     Raise OtherFeature for what is no region: of another class, or one of QuPath's other objects.
     """
-    name, thing = class_of(properties), properties.get("objectType")
+    name, thing = kind_in(properties), properties.get("objectType")
     kind = WORDS.get(name.lower()) or (
         RegionKind(name.lower()) if name.lower() in list(RegionKind) else None
     )
@@ -247,100 +216,9 @@ def kind_of(properties: dict[str, Any], where: str) -> RegionKind:
     return kind
 
 
-def class_of(properties: dict[str, Any]) -> str:
-    """Return what a feature says that it is, cut to what is worth repeating."""
-    said = properties.get("kind") or properties.get("classification")
-    if isinstance(said, dict):
-        # before version 0.4 of QuPath a derived class was a list of names
-        said = said.get("name") or ": ".join(map(str, as_list(said.get("names"))))
-    return str(said or "").strip()[:MOST_NAME] or UNCLASSIFIED
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def kind_in(properties: dict[str, Any]) -> str:
+    return class_of(properties.get("kind") or properties.get("classification"), MOST_NAME)
 
 
 def name_of(properties: dict[str, Any]) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", " ", str(properties.get("name") or ""))[:MOST_NAME]
-
-
-def rings_of(
-    rings: Any,
-    width: int,
-    height: int,
-    where: str,
-    *,
-    most_vertices: int = MOST_VERTICES,
-    corner: Corner = (0, 0),
-) -> Rings:
-    if not isinstance(rings, list) or not rings:
-        raise RegionInvalid(f"{where} has no outline.", code="not_geojson")
-    return [ring_of(ring, width, height, where, most_vertices, corner) for ring in rings]
-
-
-def ring_of(
-    ring: Any, width: int, height: int, where: str, most_vertices: int, corner: Corner
-) -> Ring:
-    """Return a closed ring of rounded points inside the slide."""
-    points: Ring = []
-    for place in ring if isinstance(ring, list) else ():
-        if len(points) > most_vertices:
-            raise RegionInvalid(
-                f"{where} has more than {most_vertices} vertices: simplify it.",
-                code="too_many_vertices",
-            )
-        point = [
-            inside(value + start, most, where)
-            for (value, most), start in zip(pairs(place, width, height, where), corner, strict=True)
-        ]
-        if not points or point != points[-1]:
-            points.append(point)
-    if points and points[0] != points[-1]:
-        points.append(points[0])
-    if len(points) < 4:
-        raise RegionInvalid(f"{where} needs at least three corners.", code="too_few_vertices")
-    return points
-
-
-def pairs(place: Any, width: int, height: int, where: str) -> list[tuple[float, int]]:
-    numbers = place[:2] if isinstance(place, list) else []
-    real = all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers)
-    # not true for NaN either
-    if len(numbers) != 2 or not real or not all(abs(each) < ANYWHERE for each in numbers):
-        raise RegionInvalid(
-            f"{where} has a point that is no pair [x, y] of numbers.", code="not_geojson"
-        )
-    return [(numbers[0], width), (numbers[1], height)]
-
-
-def inside(value: float, most: int, where: str) -> float:
-    if not -EDGE_PX <= value <= most + EDGE_PX:
-        raise RegionInvalid(
-            f"{where} reaches outside the slide: {value:g} is not between 0 and {most} px.",
-            code="outside_slide",
-        )
-    return round(min(max(float(value), 0.0), float(most)), DECIMALS)
-
-
-def require_simple(region: Region, where: str) -> None:
-    """Refuse outlines that cross themselves: what is inside would be anybody's guess."""
-    shape_of(region.polygons, where)
-
-
-def shape_of(polygons: Sequence[Rings], where: str) -> "shapely.MultiPolygon":
-    """Return the shape of polygons; raise RegionInvalid if they cross themselves or are nothing."""
-    # its library is loaded when somebody draws, not when the service starts
-    import shapely
-
-    shape = shapely.MultiPolygon([(rings[0], rings[1:]) for rings in polygons])
-    if shape.is_valid and shape.area > 0:
-        return shape
-    reason = shapely.is_valid_reason(shape)
-    words, _, place = reason.partition("[")
-    at = f" near x, y = {place.rstrip(']').replace(' ', ', ')}" if place else ""
-    if "Self-intersection" in words:
-        raise RegionInvalid(
-            f"{where} crosses or touches itself{at}. Draw it again.", code="self_intersection"
-        )
-    said = "has no area" if reason == "Valid Geometry" else f"is not valid: {words.lower()}{at}"
-    raise RegionInvalid(f"{where} {said}.", code="region_invalid")

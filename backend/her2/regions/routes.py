@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header, Query, Response, status
+from fastapi import APIRouter, Body, Depends, Header, Query, Response, status
 from fastapi.responses import JSONResponse
 
 from backend.her2.regions import service
@@ -10,12 +10,7 @@ from backend.her2.regions.schemas import RegionRevision, RegionsOut
 from backend.her2.regions.tables import RegionSet
 from backend.kit import conditional
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-    paginate,
-)
+from backend.kit.paging import Page, Paged
 from backend.people.users.guards import Pathologist, Viewer
 from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
@@ -48,110 +43,80 @@ def list_regions(
 
     For QuPath they are without `kind`: what says it counts as the service does when it comes back.
     """
-    found = (
+    regions = (
         service.current(session, blobs, slide_id)
         if revision is None
         else service.at_revision(session, blobs, slide_id, revision)
     )
     if not qupath:
-        return answer(response, found)
-    whole = RegionsOut.of(found).model_dump(mode="json")
+        return answer(response, regions)
+    whole = RegionsOut.of(regions).model_dump(mode="json")
     for feature in whole["features"]:
         del feature["properties"]["kind"]
-    moved = frame.moved(whole, *frame.corner(found.slide, settings))
-    return JSONResponse(moved, headers={"ETag": found.etag}, media_type="application/geo+json")
+    collection = frame.moved(whole, *frame.corner(regions.slide, settings))
+    return JSONResponse(
+        collection, headers={"ETag": regions.etag}, media_type="application/geo+json"
+    )
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
-def add_regions(
+def editor(
     database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
-    content: GeoJson,
-    response: Response,
     if_match: IfMatch = None,
-) -> RegionsOut:
+) -> service.Editor:
+    base = None if if_match is None else conditional.base_revision(if_match)
+    return service.Editor(database, blobs, settings, slide_id, user, base)
+
+
+Adder = Annotated[service.Editor, Depends(editor)]
+
+
+def of_revision(editor: Adder, if_match: IfMatch = None) -> service.Editor:
+    """Return who changes the set that If-Match names; raise PreconditionRequired without one."""
+    conditional.base_revision(if_match)
+    return editor
+
+
+Editor = Annotated[service.Editor, Depends(of_revision)]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def add_regions(editor: Adder, content: GeoJson, response: Response) -> RegionsOut:
     """Add regions (property `kind`: tumour, exclude or artefact); others' stay as they are.
 
     An export of QuPath is taken too (Tumor, Ignore*); what it holds besides is listed as left.
     """
-    base = None if if_match is None else conditional.base_revision(if_match)
-    added = service.add(database, blobs, settings, slide_id, content, base_revision=base, by=user)
-    return answer(response, added)
+    return answer(response, editor.add(content))
 
 
 @router.put("")
-def replace_regions(
-    database: CurrentDatabase,
-    blobs: BlobStore,
-    settings: CurrentSettings,
-    user: Pathologist,
-    slide_id: str,
-    content: GeoJson,
-    response: Response,
-    if_match: IfMatch = None,
-) -> RegionsOut:
+def replace_regions(editor: Editor, content: GeoJson, response: Response) -> RegionsOut:
     """Replace the whole set; needs If-Match, and older revisions stay."""
-    base = conditional.base_revision(if_match)
-    replaced = service.replace(
-        database, blobs, settings, slide_id, content, base_revision=base, by=user
-    )
-    return answer(response, replaced)
+    return answer(response, editor.replace(content))
 
 
 @router.get("/revisions")
 def list_revisions(
-    session: ReadSession, _: Viewer, slide_id: str, limit: Limit = 100, cursor: Cursor = None
+    session: ReadSession, _: Viewer, slide_id: str, page: Paged
 ) -> Page[RegionRevision]:
     """List who changed the regions and when, newest first."""
     slides.get(session, slide_id)
-    rows, more = paginate(
-        session,
-        service.revisions(slide_id).order_by(None),
-        RegionSet.id,
-        limit=limit,
-        cursor=cursor,
-        newest_first=True,
-    )
-    return Page(items=[RegionRevision.of(row) for row in rows], next_cursor=more)
+    revisions = service.revisions(slide_id).order_by(None)
+    return page.newest(session, revisions, RegionSet.id, RegionRevision.model_validate)
 
 
 @router.put("/{region_id}")
 def change_region(
-    database: CurrentDatabase,
-    blobs: BlobStore,
-    settings: CurrentSettings,
-    user: Pathologist,
-    slide_id: str,
-    region_id: str,
-    content: GeoJson,
-    response: Response,
-    if_match: IfMatch = None,
+    editor: Editor, region_id: str, content: GeoJson, response: Response
 ) -> RegionsOut:
     """Change one region's shape, kind or name; needs If-Match."""
-    base = conditional.base_revision(if_match)
-    changed = service.change(
-        database, blobs, settings, slide_id, region_id, content, base_revision=base, by=user
-    )
-    return answer(response, changed)
+    return answer(response, editor.change(region_id, content))
 
 
 @router.delete("/{region_id}")
-def remove_region(
-    database: CurrentDatabase,
-    blobs: BlobStore,
-    settings: CurrentSettings,
-    user: Pathologist,
-    slide_id: str,
-    region_id: str,
-    response: Response,
-    if_match: IfMatch = None,
-) -> RegionsOut:
+def remove_region(editor: Editor, region_id: str, response: Response) -> RegionsOut:
     """Take one region away; needs If-Match."""
-    base = conditional.base_revision(if_match)
-    removed = service.remove(
-        database, blobs, settings, slide_id, region_id, base_revision=base, by=user
-    )
-    return answer(response, removed)
+    return answer(response, editor.remove(region_id))

@@ -8,8 +8,8 @@ from typing_extensions import TypedDict
 
 from backend.her2.regions.geojson import COLOURS, Region
 from backend.her2.regions.service import Regions
-from backend.her2.regions.tables import RegionKind, RegionSet
-from backend.kit.contract import FULL, Shown
+from backend.her2.regions.tables import RegionKind
+from backend.kit.contract import FULL, OF_ROW, Shown
 from backend.learning.annotations.schemas import Author
 
 Ring = list[tuple[float, float]]
@@ -87,20 +87,22 @@ class RegionsOut(BaseModel):
     features_left: dict[str, int]
 
     @classmethod
-    def of(cls, found: Regions) -> "RegionsOut":
-        row = found.row
+    def of(cls, regions: Regions) -> "RegionsOut":
+        row = regions.row
         return cls(
-            features=[RegionFeature.of(each, found.slide.mpp or 0.0) for each in found.regions],
-            revision=found.revision,
-            sha256=found.sha256,
-            author=row and Author(id=row.author.id, username=row.author.name),
+            features=[RegionFeature.of(each, regions.slide.mpp or 0.0) for each in regions.regions],
+            revision=regions.revision,
+            sha256=regions.sha256,
+            author=row and Author.of(row.author),
             changed_at=row and row.created_at,
-            features_left=dict(found.left),
+            features_left=dict(regions.left),
         )
 
 
 class RegionRevision(BaseModel):
     """A revision as it is listed: who changed what, when; the set at `?revision=`."""
+
+    model_config = OF_ROW
 
     revision: int
     sha256: str
@@ -108,14 +110,3 @@ class RegionRevision(BaseModel):
     region_count: int
     author: Author
     created_at: datetime
-
-    @classmethod
-    def of(cls, row: RegionSet) -> "RegionRevision":
-        return cls(
-            revision=row.revision,
-            sha256=row.sha256,
-            change=row.change,
-            region_count=row.region_count,
-            author=Author(id=row.author.id, username=row.author.name),
-            created_at=row.created_at,
-        )

@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 
 from backend.her2.regions import geojson
 from backend.her2.regions.facts import RegionsChanged
-from backend.her2.regions.geojson import MOST_REGIONS, Region, RegionInvalid
+from backend.her2.regions.geojson import MOST_REGIONS, Region
 from backend.her2.regions.tables import RegionSet
 from backend.kit.conditional import revision_etag
 from backend.kit.db.session import Database
 from backend.kit.errors import NotFound, PreconditionFailed
 from backend.kit.events.service import announce
 from backend.kit.facts import tell
+from backend.kit.outlines import OutlineInvalid
 from backend.kit.storage.blobs import Blobs
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
@@ -86,102 +87,123 @@ def loaded(blobs: Blobs, slide: Slide, row: RegionSet | None) -> Regions:
     return Regions(slide, row.revision, row.sha256, geojson.from_document(content), row)
 
 
-def add(
-    database: Database,
-    blobs: Blobs,
-    settings: Settings,
-    slide_id: str,
-    content: Any,
-    *,
-    base_revision: int | None,
-    by: User,
-) -> Regions:
-    """Add regions to those that are there. Without a base it loses nothing of anybody's."""
-    slide, new, left = parsed(database, settings, slide_id, content)
+@dataclass(frozen=True)
+class Editor:
+    """A person's change of a slide's regions, from the revision that they have seen, if they say.
 
-    def added(before: Regions) -> list[Region]:
-        known = {region.id for region in before.regions}
-        if taken := [region.id for region in new if region.id in known]:
-            raise RegionInvalid(
-                f"A region {taken[0]} is there already: change it with PUT.", code="region_exists"
-            )
-        return [*before.regions, *new]
+    Each change writes the next revision of the whole set; one that changes nothing writes none.
+    """
 
-    done = write(database, blobs, settings, slide, added, base_revision, change="added", by=by)
-    return with_other(done, left=left)
+    database: Database
+    blobs: Blobs
+    settings: Settings
+    slide_id: str
+    by: User
+    base_revision: int | None
 
+    def add(self, content: Any) -> Regions:
+        """Add regions to those that are there. Without a base it loses nothing of anybody's."""
+        slide, new, left = self._parsed(content)
 
-def replace(
-    database: Database,
-    blobs: Blobs,
-    settings: Settings,
-    slide_id: str,
-    content: Any,
-    *,
-    base_revision: int,
-    by: User,
-) -> Regions:
-    """Put a whole set in the place of the present one."""
-    slide, new, left = parsed(database, settings, slide_id, content)
-    done = write(
-        database, blobs, settings, slide, lambda _: new, base_revision, change="replaced", by=by
-    )
-    return with_other(done, left=left)
+        def added(before: Regions) -> list[Region]:
+            known = {region.id for region in before.regions}
+            if taken := [region.id for region in new if region.id in known]:
+                raise OutlineInvalid(
+                    f"A region {taken[0]} is there already: change it with PUT.",
+                    code="region_exists",
+                )
+            return [*before.regions, *new]
 
+        return with_other(self._write(slide, added, change="added"), left=left)
 
-def change(
-    database: Database,
-    blobs: Blobs,
-    settings: Settings,
-    slide_id: str,
-    region_id: str,
-    content: Any,
-    *,
-    base_revision: int,
-    by: User,
-) -> Regions:
-    """Put another shape, kind or name in the place of one region."""
-    slide, new, left = parsed(database, settings, slide_id, content)
+    def replace(self, content: Any) -> Regions:
+        """Put a whole set in the place of the present one."""
+        slide, new, left = self._parsed(content)
+        return with_other(self._write(slide, lambda _: new, change="replaced"), left=left)
 
-    def changed(before: Regions) -> list[Region]:
-        if len(new) != 1 or left:
-            raise RegionInvalid("Send one GeoJSON Feature.", code="not_geojson")
-        return [*without(before, region_id), with_other(new[0], id=region_id)]
+    def change(self, region_id: str, content: Any) -> Regions:
+        """Put another shape, kind or name in the place of one region."""
+        slide, new, left = self._parsed(content)
 
-    return write(database, blobs, settings, slide, changed, base_revision, change="changed", by=by)
+        def changed(before: Regions) -> list[Region]:
+            if len(new) != 1 or left:
+                raise OutlineInvalid("Send one GeoJSON Feature.", code="not_geojson")
+            return [*without(before, region_id), with_other(new[0], id=region_id)]
 
+        return self._write(slide, changed, change="changed")
 
-def remove(
-    database: Database,
-    blobs: Blobs,
-    settings: Settings,
-    slide_id: str,
-    region_id: str,
-    *,
-    base_revision: int,
-    by: User,
-) -> Regions:
-    """Take one region away; the revisions before keep it."""
-    slide, _, _ = parsed(database, settings, slide_id, [])
+    def remove(self, region_id: str) -> Regions:
+        """Take one region away; the revisions before keep it."""
+        slide, _, _ = self._parsed([])
+        return self._write(slide, lambda before: without(before, region_id), change="removed")
 
-    def rest(before: Regions) -> list[Region]:
-        return without(before, region_id)
+    def _parsed(self, content: Any) -> tuple[Slide, list[Region], Counter[str]]:
+        """Return the slide, a body's regions, and what the body holds besides."""
+        with self.database.reading() as session:
+            slide, width, height = slides.visible(session, self.slide_id)
+        corner = frame.corner(slide, self.settings) if content else (0, 0)
+        new, left = geojson.parse(content, width=width, height=height, corner=corner)
+        ids = [region.id for region in new]
+        if len(set(ids)) != len(ids):
+            raise OutlineInvalid("Two regions have the same id.", code="region_exists")
+        return slide, new, left
 
-    return write(database, blobs, settings, slide, rest, base_revision, change="removed", by=by)
+    def _write(
+        self, slide: Slide, regions_after: Callable[[Regions], list[Region]], *, change: str
+    ) -> Regions:
+        """Write the next revision; a set that is the present one already stays as it is.
 
+        Blobs are read and stored before the transaction. If somebody else was faster it is made
+        anew of what is there now.
+        """
+        while True:
+            with self.database.reading() as session:
+                before = current(session, self.blobs, slide.id)
+            require_seen(before, self.base_revision)
+            regions = regions_after(before)
+            if len(regions) > MOST_REGIONS:
+                raise OutlineInvalid(
+                    f"A slide takes {MOST_REGIONS} regions; with these it had {len(regions)}.",
+                    code="too_many_regions",
+                )
+            sha256 = self.blobs.put(geojson.document(regions))
+            if sha256 == before.sha256:
+                return before
+            with self.database.writing() as session:
+                slides.lock(session, slide.id)
+                slides.visible(session, slide.id)
+                newest = session.scalar(revisions(slide.id).limit(1))
+                if (newest.revision if newest else 0) == before.revision:
+                    return self._next_revision(session, before, regions, sha256, change=change)
 
-def parsed(
-    database: Database, settings: Settings, slide_id: str, content: Any
-) -> tuple[Slide, list[Region], Counter[str]]:
-    """Return the slide, a body's regions, and what the body holds besides."""
-    with database.reading() as session:
-        slide, width, height = slides.visible(session, slide_id)
-    corner = frame.corner(slide, settings) if content else (0, 0)
-    new, left = geojson.parse(content, width=width, height=height, corner=corner)
-    ids = [region.id for region in new]
-    if len(set(ids)) != len(ids):
-        raise RegionInvalid("Two regions have the same id.", code="region_exists")
-    return slide, new, left
+    def _next_revision(
+        self,
+        session: Session,
+        before: Regions,
+        regions: Sequence[Region],
+        sha256: str,
+        *,
+        change: str,
+    ) -> Regions:
+        slide_id, revision = before.slide.id, before.revision + 1
+        row = RegionSet(
+            slide_id=slide_id,
+            revision=revision,
+            base_revision=before.revision,
+            author_id=self.by.id,
+            sha256=sha256,
+            change=change,
+            region_count=len(regions),
+        )
+        session.add(row)
+        session.flush()
+        session.refresh(row, ["author"])
+        facts = {"revision": revision, "sha256": sha256}
+        audit.record(session, self.by, f"regions.{change}", "slide", slide_id, **facts)
+        announce(session, RegionSet.TOPIC, slide_id, facts)
+        tell(session, self.settings, RegionsChanged(slide_id, revision))
+        ordered = sorted(regions, key=lambda each: each.id)
+        return Regions(before.slide, revision, sha256, ordered, row)
 
 
 def require_seen(before: Regions, base_revision: int | None) -> None:
@@ -206,82 +228,3 @@ def without(before: Regions, region_id: str) -> list[Region]:
     if len(rest) == len(before.regions):
         raise RegionNotFound("This slide has no region with this id.")
     return rest
-
-
-def write(
-    database: Database,
-    blobs: Blobs,
-    settings: Settings,
-    slide: Slide,
-    made_of: Callable[[Regions], list[Region]],
-    base_revision: int | None,
-    *,
-    change: str,
-    by: User,
-) -> Regions:
-    """Write the next revision; a set that is the present one already stays as it is.
-
-    Blobs are read and stored before the transaction. If somebody else was faster it is made anew
-    of what is there now.
-    """
-    while True:
-        with database.reading() as session:
-            before = current(session, blobs, slide.id)
-        require_seen(before, base_revision)
-        regions = made_of(before)
-        if len(regions) > MOST_REGIONS:
-            raise RegionInvalid(
-                f"A slide takes {MOST_REGIONS} regions; with these it had {len(regions)}.",
-                code="too_many_regions",
-            )
-        sha256 = blobs.put(geojson.document(regions))
-        if sha256 == before.sha256:
-            return before
-        with database.writing() as session:
-            # SQLite has one writer at a time; PostgreSQL lets them queue at the slide's row
-            session.execute(select(Slide.id).where(Slide.id == slide.id).with_for_update())
-            slides.visible(session, slide.id)
-            newest = session.scalar(revisions(slide.id).limit(1))
-            if (newest.revision if newest else 0) == before.revision:
-                return next_revision(
-                    session, settings, before, regions, sha256, change=change, by=by
-                )
-
-
-def next_revision(
-    session: Session,
-    settings: Settings,
-    before: Regions,
-    regions: Sequence[Region],
-    sha256: str,
-    *,
-    change: str,
-    by: User,
-) -> Regions:
-    row = RegionSet(
-        slide_id=before.slide.id,
-        revision=before.revision + 1,
-        base_revision=before.revision,
-        author_id=by.id,
-        sha256=sha256,
-        change=change,
-        region_count=len(regions),
-    )
-    session.add(row)
-    session.flush()
-    session.refresh(row, ["author"])
-    audit.record(
-        session,
-        by,
-        f"regions.{change}",
-        "slide",
-        before.slide.id,
-        revision=row.revision,
-        sha256=sha256,
-    )
-    announce(
-        session, RegionSet.TOPIC, before.slide.id, {"revision": row.revision, "sha256": sha256}
-    )
-    tell(session, settings, RegionsChanged(before.slide.id, row.revision))
-    ordered = sorted(regions, key=lambda each: each.id)
-    return Regions(before.slide, row.revision, sha256, ordered, row)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.her2.reports.tables import Report
-from backend.her2.scores.tables import CellAction, CellDecision
+from backend.her2.scores import decisions
+from backend.her2.scores.tables import CellAction
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,10 @@ class Edit:
 
 def of_report(session: Session, report: Report) -> list[Edit]:
     """Return every decision on cells that was made in a report, in their order."""
-    kept = [thawed(each) for each in report.frozen_edits or ()]
+    frozen_edits = [thawed(each) for each in report.frozen_edits or ()]
     if report.signed_at is not None and report.frozen_edits is not None:
-        return kept
-    rows = session.scalars(
-        select(CellDecision)
-        .where(CellDecision.report_id == report.id)
-        .order_by(CellDecision.number)
-    )
-    return kept + [
+        return frozen_edits
+    return frozen_edits + [
         Edit(
             number=number,
             cell=row.cell or 0,
@@ -52,7 +47,7 @@ def of_report(session: Session, report: Report) -> list[Edit]:
             reason=row.reason,
             created_at=row.created_at,
         )
-        for number, row in enumerate(rows, len(kept) + 1)
+        for number, row in enumerate(decisions.of_report(session, report.id), len(frozen_edits) + 1)
     ]
 
 

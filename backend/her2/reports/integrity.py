@@ -15,13 +15,13 @@ def altered(session: Session, blobs: Blobs, report: Report) -> list[str]:
 
     Every byte of a report's blobs is read: of its document, its PDF, its inputs and its exports.
     """
-    found = [name for name, sha256 in stored(report) if not is_whole(blobs, sha256)]
+    names = [name for name, sha256 in stored(report) if not is_whole(blobs, sha256)]
     signature = loading.signature_of(report)
     if signature is not None:
         bound = signing.bound(session, report, signature, str(report.signed_by), report.ish)
         if bound != report.signature_sha256:
-            found.append("signature")
-    return found
+            names.append("signature")
+    return names
 
 
 def stored(report: Report) -> Iterator[tuple[str, str]]:

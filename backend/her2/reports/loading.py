@@ -82,8 +82,8 @@ def of_report(edit: edits.Edit) -> Edit:
 
 def decided(blobs: Blobs, report: Report) -> list[dict[str, Any]]:
     """Return the slide's decisions that the report froze, each with its cell and its fate."""
-    kept = report.files.get("decisions")
-    rows: list[dict[str, Any]] = json.loads(blobs.read(kept))["decisions"] if kept else []
+    sha256 = report.files.get("decisions")
+    rows: list[dict[str, Any]] = json.loads(blobs.read(sha256))["decisions"] if sha256 else []
     return rows
 
 

@@ -15,7 +15,7 @@ from backend.slides.catalogue.tables import Slide
 
 
 @dataclass(frozen=True)
-class Wanted(inputs.Wanted):
+class ReportRequest(inputs.ScoreRequest):
     """merge_zero_plus: print 0+ as 0, as laboratories do that follow the guideline of 2023
     literally.
     """
@@ -26,7 +26,7 @@ class Wanted(inputs.Wanted):
 
 
 def of_report(
-    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: ReportRequest
 ) -> dict[str, Any]:
     """Return what a report keeps for good: what it is computed from and the slide's labels."""
     frozen = inputs.freeze(session, blobs, settings, slide_id, wanted)

@@ -24,12 +24,7 @@ from backend.kit.dependencies import (
     WriteSession,
 )
 from backend.kit.errors import Forbidden, Unauthenticated
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-    paginate,
-)
+from backend.kit.paging import Page, Paged
 from backend.people.users import service as auth
 from backend.people.users.guards import Pathologist, Viewer
 from backend.people.users.throttle import TRIES_OF_NAME, Throttle
@@ -56,28 +51,21 @@ def request_report(
     with database.reading() as session:
         if known := service.asked_before(session, idempotency_key):
             return ReportJob.of(known[1], known[0].id)
-        frozen = service.freeze(session, blobs, settings, slide_id, wanted.wanted())
+        snapshot = service.freeze(session, blobs, settings, slide_id, wanted.wanted())
     with database.writing() as session:
         report, job = service.request(
-            session, settings, frozen, by=user, idempotency_key=idempotency_key
+            session, settings, snapshot, by=user, idempotency_key=idempotency_key
         )
         return ReportJob.of(job, report.id)
 
 
 @router.get("/slides/{slide_id}/reports")
 def list_reports(
-    session: ReadSession, _: Viewer, slide_id: str, limit: Limit = 100, cursor: Cursor = None
+    session: ReadSession, _: Viewer, slide_id: str, page: Paged
 ) -> Page[ReportSummary]:
     """List the reports of a slide, newest first."""
-    rows, more = paginate(
-        session,
-        service.of_slide(session, slide_id),
-        Report.id,
-        limit=limit,
-        cursor=cursor,
-        newest_first=True,
-    )
-    return Page(items=[ReportSummary.of(row) for row in rows], next_cursor=more)
+    reports = service.of_slide(session, slide_id)
+    return page.newest(session, reports, Report.id, ReportSummary.of)
 
 
 @router.get("/reports/{report_id}")
@@ -88,12 +76,11 @@ def get_report(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str
 
 def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
     document = loading.document_of(blobs, report) if report.document_sha256 else None
-    summary = ReportSummary.of(report)
-    return ReportOut(
-        **summary.model_dump(),
+    return ReportOut.of(
+        report,
         amended_by=loading.successor_of(session, report),
         slide=requests.labels_of(session, report),
-        seen=signing.seen_of(report, document),
+        seen=signing.review_extent(report, document),
         inputs=report.inputs,
         assay=report.assay,
         ish=report.ish,
@@ -162,13 +149,13 @@ def amend_report(
         if known := service.asked_before(session, idempotency_key):
             return ReportJob.of(known[1], known[0].id)
         old = service.amendable(session, report_id)
-        frozen = service.freeze(session, blobs, settings, old.slide_id, wanted.wanted())
+        snapshot = service.freeze(session, blobs, settings, old.slide_id, wanted.wanted())
     with database.writing() as session:
         report, job = service.amend(
             session,
             settings,
             report_id,
-            frozen,
+            snapshot,
             reason=wanted.reason,
             by=user,
             idempotency_key=idempotency_key,

@@ -1,7 +1,7 @@
 """Reports as the contract shows them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -10,9 +10,8 @@ from pydantic import (
     model_validator,
 )
 
-from backend.her2.classes import CLASSES
 from backend.her2.reports.edits import Edit
-from backend.her2.reports.requests import Wanted
+from backend.her2.reports.requests import ReportRequest
 from backend.her2.reports.service import Decision
 from backend.her2.reports.signing import Verdict
 from backend.her2.reports.tables import Meaning, Report, ReportState
@@ -26,7 +25,7 @@ from backend.her2.scores.document import (
     ScoreDocument,
     SlideLabels,
 )
-from backend.her2.scores.schemas import IshIn, ProtocolName, Reason, Words
+from backend.her2.scores.schemas import IshIn, ProtocolName, Reason, Words, require_class
 from backend.her2.scores.tables import CellAction
 from backend.jobs.schemas import JobOut
 from backend.jobs.tables import Job
@@ -78,15 +77,15 @@ class ReportIn(BaseModel, extra="forbid"):
             raise ValueError(f"{self.protocol} has no category 0+ that could be printed as 0.")
         return self
 
-    def wanted(self) -> Wanted:
-        return Wanted(
+    def wanted(self) -> ReportRequest:
+        return ReportRequest(
             protocol=str(self.protocol),
             model_version=self.model_version,
             regions=self.regions,
             gap=self.gap,
             merge_zero_plus=self.merge_zero_plus,
             assay=self.assay.model_dump(exclude_none=True),
-            ish=self.ish.made() if self.ish else None,
+            ish=self.ish.hybridisation() if self.ish else None,
         )
 
 
@@ -109,7 +108,7 @@ class SignIn(BaseModel, extra="forbid"):
     )
 
     def verdict(self) -> Verdict:
-        ish = self.ish.made() if self.ish else None
+        ish = self.ish.hybridisation() if self.ish else None
         return Verdict(
             self.score, self.meaning, self.comment, self.reason, ish, self.without_review
         )
@@ -122,10 +121,7 @@ class DecisionIn(BaseModel, extra="forbid"):
 
     @model_validator(mode="after")
     def a_class_is_named(self) -> "DecisionIn":
-        if (self.action == CellAction.CLASS) != (self.label is not None):
-            raise ValueError("`class` goes with the action `class`, and only with that.")
-        if self.label is not None and self.label not in CLASSES:
-            raise ValueError(f"A class is one of {', '.join(CLASSES)}.")
+        require_class(self.action, self.label, "class")
         return self
 
 
@@ -192,7 +188,7 @@ class SignatureOut(BaseModel):
             return None
         facts = report.signed_facts
         return cls(
-            by=Author(id=report.signer.id, username=report.signer.name),
+            by=Author.of(report.signer),
             full_name=facts and facts["signer"]["full_name"],
             role=facts and facts["signer"]["role"],
             without_review=None if facts is None else not facts["seen"]["anything"],
@@ -231,7 +227,7 @@ class ReportSummary(BaseModel):
     research_use_only: str = RESEARCH_USE_ONLY
 
     @classmethod
-    def of(cls, report: Report, **more: Any) -> "ReportSummary":
+    def of(cls, report: Report, **more: Any) -> Self:
         return cls(
             id=report.id,
             slide_id=report.slide_id,
@@ -242,7 +238,7 @@ class ReportSummary(BaseModel):
             protocol=report.inputs["protocol"],
             score=report.score,
             printed_score=report.printed_score,
-            requested_by=Author(id=report.requester.id, username=report.requester.name),
+            requested_by=Author.of(report.requester),
             created_at=report.created_at,
             computed_at=report.computed_at,
             job_id=report.job_id,

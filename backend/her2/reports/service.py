@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 
 from backend.her2.classes import CLASSES
 from backend.her2.reports import requests
-from backend.her2.reports.requests import Wanted
+from backend.her2.reports.requests import ReportRequest
 from backend.her2.reports.tables import Report, ReportState
 from backend.her2.scores import service as scores
-from backend.her2.scores import statements
 from backend.her2.scores.changes import touch
 from backend.her2.scores.statements import Statements
 from backend.her2.scores.tables import CellAction
@@ -81,31 +80,31 @@ def of_slide(session: Session, slide_id: str) -> Select[Report]:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class Snapshot:
     """What a report is asked for with: its inputs, and what was said of the slide's staining."""
 
     slide_id: str
-    wanted: Wanted
+    wanted: ReportRequest
     inputs: dict[str, Any]
-    said: Statements
+    statements: Statements
 
 
 def freeze(
-    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
-) -> Frozen:
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: ReportRequest
+) -> Snapshot:
     """Freeze a slide as it is now.
 
     It hashes, reads and stores files: on SQLite no writer may wait for that, so it goes before
     `request` and `amend`, in a transaction that only reads.
     """
     inputs = requests.of_report(session, blobs, settings, slide_id, wanted)
-    return Frozen(slide_id, wanted, inputs, statements.of_slide(session, blobs, slide_id))
+    return Snapshot(slide_id, wanted, inputs, Statements.of_slide(session, blobs, slide_id))
 
 
 def request(
     session: Session,
     settings: Settings,
-    frozen: Frozen,
+    snapshot: Snapshot,
     *,
     by: User,
     idempotency_key: IdempotencyKey | None = None,
@@ -113,15 +112,16 @@ def request(
     """Ask for a frozen slide to be scored; the same request that is going on is returned."""
     if known := asked_before(session, idempotency_key):
         return known
-    slide_id, wanted, inputs, said = frozen.slide_id, frozen.wanted, frozen.inputs, frozen.said
+    slide_id, wanted, inputs = snapshot.slide_id, snapshot.wanted, snapshot.inputs
+    statements = snapshot.statements
     slides.visible(session, slide_id)
-    assay = said.assay | wanted.assay
+    assay = statements.assay | wanted.assay
     going_on = select(Report).where(
         Report.slide_id == slide_id, Report.state == ReportState.COMPUTING
     )
     for report in session.scalars(going_on):
         job = jobs.active_job(session, JobKind.REPORT, report.id)
-        same = (report.inputs, report.assay, report.ish) == (inputs, assay, said.ish)
+        same = (report.inputs, report.assay, report.ish) == (inputs, assay, statements.ish)
         if job and same and wanted.ish is None and report.amends_id is None:
             return report, job
     report = Report(
@@ -129,7 +129,7 @@ def request(
         requested_by=by.id,
         inputs=inputs,
         assay=assay,
-        ish=wanted.ish.entered(by) if wanted.ish else said.ish,
+        ish=wanted.ish.entered(by) if wanted.ish else statements.ish,
     )
     return start(session, settings, report, by=by, idempotency_key=idempotency_key)
 
@@ -148,7 +148,7 @@ def amend(
     session: Session,
     settings: Settings,
     report_id: str,
-    frozen: Frozen,
+    snapshot: Snapshot,
     *,
     reason: str,
     by: User,
@@ -158,13 +158,13 @@ def amend(
     if known := asked_before(session, idempotency_key):
         return known
     old = amendable(session, report_id)
-    wanted, said = frozen.wanted, frozen.said
+    wanted, statements = snapshot.wanted, snapshot.statements
     report = Report(
         slide_id=old.slide_id,
         requested_by=by.id,
-        inputs=frozen.inputs,
-        assay=said.assay | (wanted.assay or old.assay),
-        ish=wanted.ish.entered(by) if wanted.ish else latest(said.ish, old.ish),
+        inputs=snapshot.inputs,
+        assay=statements.assay | (wanted.assay or old.assay),
+        ish=wanted.ish.entered(by) if wanted.ish else latest(statements.ish, old.ish),
         version=old.version + 1,
         amends_id=old.id,
         amendment_reason=reason,
@@ -326,5 +326,5 @@ def finish(
 @jobs.on_failure(JobKind.REPORT)
 def give_up(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """Tell the report why its job ended."""
-    kept = {key: problem[key] for key in ("code", "detail") if key in problem}
-    move(session, Report, job.subject, ReportState.FAILED, problem=kept)
+    reason = {key: problem[key] for key in ("code", "detail") if key in problem}
+    move(session, Report, job.subject, ReportState.FAILED, problem=reason)

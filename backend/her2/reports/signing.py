@@ -4,7 +4,6 @@ The signature's hash binds person, time, meaning and category to the document an
 the signature of the version it amends.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +16,7 @@ from backend.her2.reports.content import Content, Signature
 from backend.her2.reports.service import ReportNotDraft
 from backend.her2.reports.tables import Meaning, Report, ReportState
 from backend.her2.scores.ish import Ish
+from backend.kit.canonical import canonical
 from backend.kit.db.base import now
 from backend.kit.errors import Unprocessable
 from backend.kit.states import move
@@ -73,7 +73,7 @@ class Prepared:
     """A signature that is worked out and not yet given, and the PDF it belongs to."""
 
     report_id: str
-    seen: tuple[str | None, int]
+    basis: tuple[str | None, int]
     signature: Signature
     pdf_sha256: str
     edits: list[dict[str, Any]]
@@ -121,9 +121,9 @@ def prepare(
     ]
     [pdf] = _typesetters
     signed_pdf = blobs.put(pdf(replace(content, history=history)))
-    seen = report.document_sha256, report.edit_count
-    kept = edits.frozen(edits.of_report(session, report))
-    return Prepared(report.id, seen, signature, signed_pdf, kept, ish)
+    basis = report.document_sha256, report.edit_count
+    frozen_edits = edits.frozen(edits.of_report(session, report))
+    return Prepared(report.id, basis, signature, signed_pdf, frozen_edits, ish)
 
 
 def facts_of(
@@ -133,11 +133,11 @@ def facts_of(
     return {
         "slide": requests.labels_of(session, report),
         "signer": {"full_name": by.full_name, "role": str(by.role)},
-        "seen": seen_of(report, document),
+        "seen": review_extent(report, document),
     }
 
 
-def seen_of(report: Report, document: dict[str, Any] | None) -> dict[str, Any]:
+def review_extent(report: Report, document: dict[str, Any] | None) -> dict[str, Any]:
     """Say what people have seen of what a report was computed from.
 
     Seen is what the service knows that somebody judged at the membrane: a patch with its accepted
@@ -204,13 +204,13 @@ def bound(
     }
     if signature.facts is not None:
         whole["facts"] = dict(signature.facts)
-    return sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(canonical(whole)).hexdigest()
 
 
 def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
     """Give a prepared signature, if the draft is still the one that was seen."""
     report = service.get(session, prepared.report_id)
-    document, edit_count = prepared.seen
+    document, edit_count = prepared.basis
     signature = prepared.signature
     won = move(
         session,

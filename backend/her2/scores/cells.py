@@ -46,14 +46,14 @@ class CellIndex:
 
     @classmethod
     def read(cls, content: bytes) -> "CellIndex":
-        said = json.loads(content)
-        blocks = {(row, column): (sha, n) for row, column, sha, n in said["blocks"]}
-        return cls(said["mpp"], blocks, said.get("labels"))
+        document = json.loads(content)
+        blocks = {(row, column): (sha, n) for row, column, sha, n in document["blocks"]}
+        return cls(document["mpp"], blocks, document.get("labels"))
 
     def document(self) -> bytes:
         blocks = [[*place, *self.blocks[place]] for place in sorted(self.blocks)]
-        said = {"mpp": self.mpp, "blocks": blocks, "labels": self.labels}
-        return json.dumps(said, separators=(",", ":")).encode()
+        index = {"mpp": self.mpp, "blocks": blocks, "labels": self.labels}
+        return json.dumps(index, separators=(",", ":")).encode()
 
     def labels_of(self, blobs: Blobs) -> npt.NDArray[np.uint8]:
         """Return the class of every cell, block by block."""
@@ -92,15 +92,15 @@ def columns_in(
     """Return columns of the cells whose nucleus lies in a box (left, top, right, bottom)."""
     left, top, right, bottom = box
     classes = index.classes(blobs) if "label" in names and index.blocks else {}
-    found: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
+    parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
     for place in index.of_box(*box):
         part = block(blobs, index.blocks[place][0])
         x, y = part["x"], part["y"]
         inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
         for name in names:
             column = classes[place] if name == "label" else part[name]
-            found[name].append(column[inside])
-    return {name: np.concatenate(some) if some else np.zeros(0) for name, some in found.items()}
+            parts[name].append(column[inside])
+    return {name: np.concatenate(some) if some else np.zeros(0) for name, some in parts.items()}
 
 
 def block(blobs: Blobs, sha256: str) -> dict[str, npt.NDArray[Any]]:
@@ -125,12 +125,12 @@ def nearest(x: Double, y: Double, mpp: float, decided: Sequence[Decided]) -> lis
     wanted = np.array([each.y for each in decided], np.float64)
     first = np.searchsorted(rising, wanted - reach, "left")
     last = np.searchsorted(rising, wanted + reach, "right")
-    found: list[int | None] = []
+    numbers: list[int | None] = []
     for each, start, end in zip(decided, first.tolist(), last.tolist(), strict=True):
         band = order[start:end]
         away = np.hypot(x[band] - each.x, y[band] - each.y)
         if not len(away) or away.min() * mpp > REACH_UM:
-            found.append(None)
+            numbers.append(None)
             continue
-        found.append(int(band[away == away.min()].min()))
-    return found
+        numbers.append(int(band[away == away.min()].min()))
+    return numbers

@@ -1,7 +1,7 @@
 """People's decisions on a slide's cells as a report freezes them: what, who, when and why."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from backend.her2.scores.tables import CellAction, CellDecision
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenDecision:
     """A decision on the nucleus that lay at x, y (level-0 px) when it was made.
 
     `by`, `at` and `reason` are None where the report was asked for before they were frozen.
@@ -26,6 +26,15 @@ class Frozen:
     by: str | None = None
     at: str | None = None
     reason: str | None = None
+
+
+def of_report(session: Session, report_id: str) -> Sequence[CellDecision]:
+    """Return the decisions that were made in a report, in their order."""
+    return session.scalars(
+        select(CellDecision)
+        .where(CellDecision.report_id == report_id)
+        .order_by(CellDecision.number)
+    ).all()
 
 
 def standing(session: Session, slide_id: str) -> list[CellDecision]:
@@ -64,16 +73,16 @@ def frozen(rows: Iterable[CellDecision]) -> list[dict[str, Any]]:
     ]
 
 
-def read(content: bytes) -> list[Frozen]:
+def read(content: bytes) -> list[FrozenDecision]:
     """Read what `frozen` made; older reports froze x, y, action and class alone."""
     return [of_row(row) for row in json.loads(content)]
 
 
-def of_row(row: Any) -> Frozen:
+def of_row(row: Any) -> FrozenDecision:
     if isinstance(row, list):
         x, y, action, label = row
-        return Frozen(x, y, CellAction(action), label)
-    return Frozen(
+        return FrozenDecision(x, y, CellAction(action), label)
+    return FrozenDecision(
         row["x"],
         row["y"],
         CellAction(row["action"]),

@@ -80,8 +80,8 @@ def mounted(path: Path) -> Mounted:
             f"{path.name} has the sha256 {sha256}, its card names {card.sha256}: these are not "
             "the weights that the card is of."
         )
-    said = card.model_dump(exclude={"file", "sha256"})
-    return Mounted(**said, sha256=sha256, weights=weights)
+    properties = card.model_dump(exclude={"file", "sha256"})
+    return Mounted(**properties, sha256=sha256, weights=weights)
 
 
 def read_card(path: Path) -> Card:
@@ -93,36 +93,36 @@ def read_card(path: Path) -> Card:
             code="detector_missing",
         ) from error
     except ValidationError as error:
-        said = " ".join(each["message"] for each in described(error.errors()))
-        raise DetectorUnusable(f"{path.name}: {said}") from error
+        complaints = " ".join(each["message"] for each in described(error.errors()))
+        raise DetectorUnusable(f"{path.name}: {complaints}") from error
 
 
 def inside(folder: Path, card: Card) -> Path:
     """Return the file of weights in a folder: the card's, or the only one that it can be."""
     if card.file is not None:
-        found = folder / card.file
-        if found.resolve().parent != folder.resolve() or not found.is_file():
+        weights = folder / card.file
+        if weights.resolve().parent != folder.resolve() or not weights.is_file():
             raise DetectorUnusable(
                 f"{folder} has no file {card.file}, which its card names.", code="detector_missing"
             )
-        return found
-    some = [each for each in sorted(folder.iterdir()) if each.is_file() and each.name != CARD]
+        return weights
+    candidates = [each for each in sorted(folder.iterdir()) if each.is_file() and each.name != CARD]
     if card.kind == "torchscript":
-        some = [each for each in some if each.suffix in {".pt", ".ts", ".torchscript"}]
-    if len(some) != 1:
+        candidates = [each for each in candidates if each.suffix in {".pt", ".ts", ".torchscript"}]
+    if len(candidates) != 1:
         raise DetectorUnusable(
-            f"{folder} holds {len(some)} files that may be the weights: name one in {CARD} as "
-            "`file`.",
+            f"{folder} holds {len(candidates)} files that may be the weights: name one in {CARD} "
+            "as `file`.",
             code="detector_missing",
         )
-    return some[0]
+    return candidates[0]
 
 
 def stamp(path: Path) -> Stamp:
     """Tell whether weights have changed since they were hashed. The card is no part of them."""
     files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-    told = ((each, each.stat()) for each in files if each != path / CARD)
-    return tuple((str(each), seen.st_size, seen.st_mtime_ns) for each, seen in told)
+    stats = ((each, each.stat()) for each in files if each != path / CARD)
+    return tuple((str(each), stat.st_size, stat.st_mtime_ns) for each, stat in stats)
 
 
 @lru_cache(8)

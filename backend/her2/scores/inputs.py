@@ -1,6 +1,5 @@
 """What a score is computed from, frozen when it is asked for: the same inputs, the same score."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from backend.her2.regions.tables import RegionKind
 from backend.her2.scores import decisions
 from backend.her2.scores.detector import mounted
 from backend.jobs.tables import JobState
+from backend.kit.canonical import canonical
 from backend.kit.errors import Conflict, Unprocessable
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations.tables import Annotation
@@ -39,7 +39,7 @@ class NotPredicted(Conflict):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ScoreRequest:
     """What to score and how. `regions`: ids of regions, GeoJSON of others, or None for all."""
 
     protocol: str
@@ -49,7 +49,7 @@ class Wanted:
 
 
 def freeze(
-    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: Wanted
+    session: Session, blobs: Blobs, settings: Settings, slide_id: str, wanted: ScoreRequest
 ) -> dict[str, Any]:
     """Return the inputs of a score as of now, each by its hash; the blobs are there then."""
     slide, width, height = slides.visible(session, slide_id)
@@ -87,23 +87,19 @@ def freeze(
     }
 
 
-def canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
 def prediction_for(session: Session, slide_id: str, model_version: str | None) -> Prediction:
     """Return a whole prediction: the named version's, else the one that people see."""
     version = None
     if model_version is None:
-        found = predictions.shown(session, slide_id)
+        prediction = predictions.shown(session, slide_id)
     else:
         version = model_versions.by_name(session, model_version) or model_versions.get(
             session, model_version
         )
-        found = predictions.of_version(session, slide_id, version.id)
-    if found is None or found.finished_at is None:
+        prediction = predictions.of_version(session, slide_id, version.id)
+    if prediction is None or prediction.finished_at is None:
         raise not_predicted(session, slide_id, version)
-    return found
+    return prediction
 
 
 def not_predicted(session: Session, slide_id: str, version: ModelVersion | None) -> NotPredicted:
@@ -165,13 +161,13 @@ def chosen_regions(
     if isinstance(wanted, dict):
         slide, width, height = slides.visible(session, slide_id)
         corner = frame.corner(slide, settings)
-        drawn, left = geojson.parse(wanted, width=width, height=height, corner=corner)
-        return drawn, now.revision, left
+        parsed, left = geojson.parse(wanted, width=width, height=height, corner=corner)
+        return parsed, now.revision, left
     unknown = set(wanted) - {region.id for region in now.regions}
     if unknown:
         raise RegionUnknown(f"This slide has no region {min(unknown)}.")
     # what is excluded stays so, whichever tumour is chosen
-    kept = [
+    chosen = [
         region for region in now.regions if region.id in wanted or region.kind != RegionKind.TUMOUR
     ]
-    return kept, now.revision, Counter()
+    return chosen, now.revision, Counter()

@@ -1,6 +1,6 @@
 """In situ hybridisation as a person entered it: checked against itself, never concluded from."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from backend.kit.db.base import now
@@ -31,27 +31,18 @@ class Ish:
         if self.method == SINGLE and (self.group is not None or self.ratio is not None):
             raise IshContradicts("Ratio and group are of a dual probe; a single one has neither.")
         if self.group and self.ratio and self.copies:
-            found = group_of(self.ratio, self.copies)
-            if found != self.group:
+            group = group_of(self.ratio, self.copies)
+            if group != self.group:
                 raise IshContradicts(
                     f"A ratio of {self.ratio:g} and {self.copies:g} copies a nucleus are group "
-                    f"{found}, not {self.group}."
+                    f"{group}, not {self.group}."
                 )
         return self
 
     def entered(self, by: User) -> dict[str, Any]:
         """Return what a report keeps, with who entered it and when."""
-        said = {
-            "method": self.method,
-            "result": self.result,
-            "group": self.group,
-            "copies": self.copies,
-            "ratio": self.ratio,
-            "cells": self.cells,
-            "read_by": self.read_by,
-        }
         at = now().replace(microsecond=0).isoformat()
-        return said | {"entered_by": {"id": by.id, "name": by.name}, "entered_at": at}
+        return asdict(self) | {"entered_by": {"id": by.id, "name": by.name}, "entered_at": at}
 
 
 def group_of(ratio: float, copies: float) -> int:

@@ -23,12 +23,7 @@ from backend.kit.dependencies import (
     ReadSession,
     WriteSession,
 )
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-    paginate,
-)
+from backend.kit.paging import Page, Paged
 from backend.people.users.guards import Pathologist, Viewer
 
 router = APIRouter(prefix="/slides/{slide_id}", tags=["her2"])
@@ -45,8 +40,8 @@ def get_score(session: ReadSession, blobs: BlobStore, _: Viewer, slide_id: str) 
         return ScoreOut(slide_id=slide_id, state="none")
     standing = service.standing(session, slide_id)
     counted = sum(each.action != CellAction.INCLUDE for each in standing)
-    said = Statements.of(blobs, row)
-    return ScoreOut.of(row, service.document_of(blobs, row), counted, said)
+    statements = Statements.of(blobs, row)
+    return ScoreOut.of(row, service.document_of(blobs, row), counted, statements)
 
 
 @router.put("/score", status_code=status.HTTP_202_ACCEPTED)
@@ -99,7 +94,7 @@ def decide(
 ) -> JobOut:
     """Exclude cells, set their class, or take that back (`include`); logged with the reason."""
     with database.reading() as session:
-        placed = service.place(session, blobs, slide_id, wanted.made())
+        placed = service.place(session, blobs, slide_id, wanted.as_placed())
     with database.writing() as session:
         job = service.decide(session, settings, slide_id, placed, reason=wanted.reason, by=user)
         return JobOut.model_validate(job)
@@ -107,15 +102,8 @@ def decide(
 
 @router.get("/cells/decisions")
 def list_decisions(
-    session: ReadSession, _: Viewer, slide_id: str, limit: Limit = 100, cursor: Cursor = None
+    session: ReadSession, _: Viewer, slide_id: str, page: Paged
 ) -> Page[CellDecisionOut]:
     """List every decision on the slide's cells, newest first."""
-    rows, more = paginate(
-        session,
-        service.decisions_of(session, slide_id),
-        CellDecision.id,
-        limit=limit,
-        cursor=cursor,
-        newest_first=True,
-    )
-    return Page(items=[CellDecisionOut.of(row) for row in rows], next_cursor=more)
+    decisions = service.decisions_of(session, slide_id)
+    return page.newest(session, decisions, CellDecision.id, CellDecisionOut.model_validate)

@@ -23,8 +23,8 @@ from backend.her2.scores.document import Category, CellClass, EnteredIsh, Gap, S
 from backend.her2.scores.ish import Ish
 from backend.her2.scores.service import Decision
 from backend.her2.scores.statements import Statements
-from backend.her2.scores.tables import CellAction, CellDecision, LiveScore
-from backend.kit.contract import FULL, Failure, Shown
+from backend.her2.scores.tables import CellAction, LiveScore
+from backend.kit.contract import FULL, OF_ROW, Failure, Shown
 from backend.kit.product import RESEARCH_USE_ONLY
 from backend.learning.annotations.schemas import Author
 
@@ -71,10 +71,10 @@ class IshIn(BaseModel, extra="forbid"):
         try:
             return check(value)
         except ValidationError:
-            said = {"said": ISH_WORDS[str(field.field_name)]}
-            raise PydanticCustomError("ish", "{said}", said) from None
+            context = {"said": ISH_WORDS[str(field.field_name)]}
+            raise PydanticCustomError("ish", "{said}", context) from None
 
-    def made(self) -> Ish:
+    def hybridisation(self) -> Ish:
         return Ish(**self.model_dump()).checked()
 
 
@@ -105,14 +105,14 @@ class ScoreIn(BaseModel, extra="forbid"):
 
     @model_validator(mode="after")
     def gap_is_for_breast(self) -> "ScoreIn":
-        told = "protocol" in self.model_fields_set
-        if self.gap and told and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
+        is_set = "protocol" in self.model_fields_set
+        if self.gap and is_set and self.protocol != ProtocolName.ASCO_CAP_2023_BREAST:
             raise ValueError(f"{self.protocol} leaves no pattern open: it takes no gap policy.")
         return self
 
     def changes(self, *, begins: bool) -> dict[str, Any]:
-        told = self.model_dump(mode="json", exclude_unset=not begins)
-        return told | ({"ish": self.ish and self.ish.made()} if "ish" in told else {})
+        values = self.model_dump(mode="json", exclude_unset=not begins)
+        return values | ({"ish": self.ish and self.ish.hybridisation()} if "ish" in values else {})
 
 
 class ScoreOut(BaseModel):
@@ -202,6 +202,14 @@ class CellsOut(BaseModel):
     total: int
 
 
+def require_class(action: CellAction, label: str | None, member: str) -> None:
+    """Raise ValueError unless a class is named for the action `class`, and only for that."""
+    if (action == CellAction.CLASS) != (label is not None):
+        raise ValueError(f"`{member}` goes with the action `class`, and only with that.")
+    if label is not None and label not in CLASSES:
+        raise ValueError(f"A class is one of {', '.join(CLASSES)}.")
+
+
 class DecisionIn(BaseModel, extra="forbid"):
     x: float = Field(ge=-1e6, le=1e7, allow_inf_nan=False)
     y: float = Field(ge=-1e6, le=1e7, allow_inf_nan=False)
@@ -210,10 +218,7 @@ class DecisionIn(BaseModel, extra="forbid"):
 
     @model_validator(mode="after")
     def a_class_is_named(self) -> "DecisionIn":
-        if (self.action == CellAction.CLASS) != (self.label is not None):
-            raise ValueError("`label` goes with the action `class`, and only with that.")
-        if self.label is not None and self.label not in CLASSES:
-            raise ValueError(f"A class is one of {', '.join(CLASSES)}.")
+        require_class(self.action, self.label, "label")
         return self
 
 
@@ -223,11 +228,13 @@ class CellDecisionsIn(BaseModel, extra="forbid"):
     decisions: list[DecisionIn] = Field(min_length=1, max_length=1000)
     reason: Reason
 
-    def made(self) -> list[Decision]:
+    def as_placed(self) -> list[Decision]:
         return [Decision(each.x, each.y, each.action, each.label) for each in self.decisions]
 
 
 class CellDecisionOut(BaseModel):
+    model_config = OF_ROW
+
     number: int
     x: float
     y: float
@@ -236,16 +243,3 @@ class CellDecisionOut(BaseModel):
     author: Author
     reason: str
     created_at: datetime
-
-    @classmethod
-    def of(cls, row: CellDecision) -> "CellDecisionOut":
-        return cls(
-            number=row.number,
-            x=row.x,
-            y=row.y,
-            action=row.action,
-            label=row.label,
-            author=Author(id=row.author.id, username=row.author.name),
-            reason=row.reason,
-            created_at=row.created_at,
-        )

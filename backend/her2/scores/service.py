@@ -33,7 +33,6 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
-from backend.slides.catalogue.tables import Slide
 
 MOST_DECISIONS = 20_000
 STEPS = ("t_faint", "t_weak", "t_moderate", "t_intense")
@@ -81,7 +80,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Made:
+class ComputedScore:
     """A computed score: for the change numbered `wanted`, from inputs, in blobs by name."""
 
     wanted: int
@@ -112,8 +111,9 @@ def begin(
         in_order(thresholds)
     if ish := changes.get("ish"):
         changes = changes | {"ish": ish.entered(by)}
-    said = {each.name: changes[each.name] for each in fields(Statements) if each.name in changes}
-    rules = {name: value for name, value in changes.items() if name not in said}
+    names = {each.name for each in fields(Statements)}
+    statements = {name: value for name, value in changes.items() if name in names}
+    rules = {name: value for name, value in changes.items() if name not in names}
     row = find(session, slide_id)
     inputs.prediction_for(session, slide_id, None)
     if row is None:
@@ -125,11 +125,11 @@ def begin(
         if rules.get("protocol", row.protocol) != row.protocol:
             # another guideline has thresholds, open patterns and categories of its own
             row.thresholds, row.gap = None, None
-            said = {"merge_zero_plus": False} | said
+            statements = {"merge_zero_plus": False} | statements
         for name, value in rules.items():
             setattr(row, name, value)
     before = Statements.of(blobs, row)
-    after = replace(before, **said)
+    after = replace(before, **statements)
     if row.gap and row.protocol != BREAST:
         raise NoGap(f"{row.protocol} says what every pattern is scored as: it takes no gap policy.")
     if after.merge_zero_plus and row.protocol != BREAST:
@@ -227,8 +227,8 @@ def log(
 
     report_id: the draft that they were made in.
     """
-    # not held against rows that point at the slide: the score's job writes such
-    session.execute(select(Slide.id).where(Slide.id == slide_id).with_for_update(key_share=True))
+    # rows that point at the slide are not held up: the score's job writes such
+    slides.lock(session, slide_id, key_share=True)
     count, newest = session.execute(
         select(func.max(CellDecision.number), func.max(CellDecision.created_at)).where(
             CellDecision.slide_id == slide_id
@@ -275,11 +275,11 @@ def on_nucleus(blobs: Blobs, index: CellIndex, decision: Decision) -> Decision:
     reach = REACH_UM / index.mpp
     x, y = decision.x, decision.y
     box = (x - reach, y - reach, x + reach, y + reach)
-    found = columns_in(blobs, index, box, ("x", "y"))
-    [number] = nearest(found["x"], found["y"], index.mpp, [decision])
+    cells = columns_in(blobs, index, box, ("x", "y"))
+    [number] = nearest(cells["x"], cells["y"], index.mpp, [decision])
     if number is None:
         raise NoCellThere(f"No nucleus lies within {REACH_UM:.0f} µm of ({x:.0f}, {y:.0f}).")
-    at = float(found["x"][number]), float(found["y"][number])
+    at = float(cells["x"][number]), float(cells["y"][number])
     return Decision(*at, decision.action, decision.label)
 
 
@@ -305,7 +305,7 @@ def viewport(
     """Return columns of the cells in a box (left, top, right, bottom), and who decided on them."""
     index = index_of(blobs, row)
     names = ("x", "y", "label", "intensity", "unshared", "membrane")
-    found = columns_in(blobs, index, box, names)
+    columns = columns_in(blobs, index, box, names)
     reach = REACH_UM / index.mpp
     left, top, right, bottom = box
     near = [
@@ -313,11 +313,11 @@ def viewport(
         for each in standing(session, row.slide_id)
         if left - reach <= each.x < right + reach and top - reach <= each.y < bottom + reach
     ]
-    numbers = nearest(found["x"], found["y"], index.mpp, near)
+    numbers = nearest(columns["x"], columns["y"], index.mpp, near)
     decided = {
         number: each for number, each in zip(numbers, near, strict=True) if number is not None
     }
-    return found, {
+    return columns, {
         number: each for number, each in decided.items() if each.action != CellAction.INCLUDE
     }
 
@@ -326,31 +326,31 @@ def document_of(blobs: Blobs, row: LiveScore) -> dict[str, Any] | None:
     """Return the last computed document."""
     if "document" not in row.files:
         return None
-    found: dict[str, Any] = json.loads(blobs.read(row.files["document"]))
-    return found
+    document: dict[str, Any] = json.loads(blobs.read(row.files["document"]))
+    return document
 
 
-def keep(session: Session, slide_id: str, made: Made, *, last: bool) -> LiveScore:
+def keep(session: Session, slide_id: str, computed: ComputedScore, *, last: bool) -> LiveScore:
     """Write what was computed.
 
     `last`: the job is to end with it; raises Outdated if more has changed meanwhile.
     """
     row = held(session, slide_id)
-    if last and row.wanted != made.wanted:
+    if last and row.wanted != computed.wanted:
         raise Outdated
-    if row.printed_score is not None and row.printed_score != made.document["printed_score"]:
+    if row.printed_score is not None and row.printed_score != computed.document["printed_score"]:
         row.previous_score = row.printed_score
-    said = {name: blob for name, blob in row.files.items() if name == STATEMENTS}
-    row.files = {**made.files, **said}
+    statements = {name: blob for name, blob in row.files.items() if name == STATEMENTS}
+    row.files = {**computed.files, **statements}
     session.flush()
     go(
         session,
         row,
-        ScoreState.CURRENT if row.wanted == made.wanted else ScoreState.COMPUTING,
-        computed=made.wanted,
-        inputs=made.inputs,
-        score=made.document["score"],
-        printed_score=made.document["printed_score"],
+        ScoreState.CURRENT if row.wanted == computed.wanted else ScoreState.COMPUTING,
+        computed=computed.wanted,
+        inputs=computed.inputs,
+        score=computed.document["score"],
+        printed_score=computed.document["printed_score"],
         computed_at=now(),
         problem=None,
     )
@@ -365,6 +365,6 @@ def give_up(session: Session, settings: Settings, job: Job, problem: dict[str, A
     """
     row_id = session.scalar(select(LiveScore.id).where(LiveScore.slide_id == job.subject))
     if row_id is not None:
-        kept = {key: problem[key] for key in ("code", "detail") if key in problem}
+        reason = {key: problem[key] for key in ("code", "detail") if key in problem}
         ours = or_(LiveScore.job_id == job.id, LiveScore.job_id.is_(None))
-        move(session, LiveScore, row_id, ScoreState.FAILED, ours, problem=kept)
+        move(session, LiveScore, row_id, ScoreState.FAILED, ours, problem=reason)

@@ -34,6 +34,11 @@ class Statements:
         """Read what was said, nothing if nothing was."""
         return cls(**json.loads(blobs.read(row.files[FILE]))) if FILE in row.files else cls()
 
+    @classmethod
+    def of_slide(cls, session: Session, blobs: Blobs, slide_id: str) -> "Statements":
+        row = session.scalar(select(LiveScore).where(LiveScore.slide_id == slide_id))
+        return cls.of(blobs, row) if row else cls()
+
     def keep(self, blobs: Blobs, row: LiveScore) -> None:
         """Put into a row that is held against other writers."""
         content = json.dumps(asdict(self), sort_keys=True).encode()
@@ -43,8 +48,3 @@ class Statements:
     def assay(self) -> dict[str, Any]:
         """What of it a report's assay says."""
         return {"cytoplasm_obscures": True} if self.cytoplasm_obscures else {}
-
-
-def of_slide(session: Session, blobs: Blobs, slide_id: str) -> Statements:
-    row = session.scalar(select(LiveScore).where(LiveScore.slide_id == slide_id))
-    return Statements.of(blobs, row) if row else Statements()

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from backend.learning.annotations.tables import Annotation, Source
 from backend.learning.patch_views.schemas import PatchOut
@@ -11,8 +11,11 @@ from backend.slides.patches.service import Holder
 
 
 class Author(BaseModel):
+    # a person's row says `name`
+    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
+
     id: str
-    username: str
+    username: str = Field(validation_alias="name")
 
     @classmethod
     def of(cls, user: User | Holder) -> "Author":

@@ -57,6 +57,15 @@ def get(session: Session, slide_id: str) -> Slide:
     return slide
 
 
+def lock(session: Session, slide_id: str, *, key_share: bool = False) -> None:
+    """Have writers of what is counted or numbered by slide queue at its row, on PostgreSQL.
+
+    SQLite has one writer at a time. key_share: does not hold up rows that point at the slide.
+    """
+    row = select(Slide.id).where(Slide.id == slide_id)
+    session.execute(row.with_for_update(key_share=key_share))
+
+
 def visible(session: Session, slide_id: str) -> tuple[Slide, int, int]:
     """Return a slide whose pixels can be shown, with its width and height."""
     slide = get(session, slide_id)

@@ -1,11 +1,11 @@
 """The whole report as JSON: the source that all other formats can be made from."""
 
-import json
 from typing import Any
 
 from backend.exchange.reports.format import File, Format, Source
 from backend.her2.reports import edits, loading
 from backend.her2.reports.content import Signature
+from backend.kit.canonical import canonical
 from backend.kit.product import RESEARCH_USE_ONLY
 
 SCHEMA = "membrana.report/1"
@@ -32,8 +32,7 @@ def write(source: Source) -> bytes:
         "edits": [edits.exported(each) for each in edits.of_report(source.session, report)],
         "signature": content.signature and signed(content.signature, report.pdf_sha256),
     }
-    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return canonical(whole, ensure_ascii=False)
 
 
 def signed(signature: Signature, pdf_sha256: str | None) -> dict[str, Any]:

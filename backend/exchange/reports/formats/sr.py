@@ -3,7 +3,7 @@
 from backend.exchange.reports import dicom_slides
 from backend.exchange.reports.format import Format, Source
 from backend.her2.regions import geojson
-from backend.her2.scores.inputs import canonical
+from backend.kit.canonical import canonical
 
 
 def write(source: Source) -> bytes:
