@@ -4,13 +4,13 @@ A room is the smallest package that holds a file, or a file that stands beside p
 is a folder of backend/ that holds such rooms.
 """
 
-from collections import defaultdict
 from functools import cache
 
 import grimp
+import networkx as nx
 
 Imports = frozenset[tuple[str, str]]
-ROOTS = ("backend", "worker", "models")
+ROOTS = ("backend", "worker", "models", "benchmarks", "documents")
 
 
 @cache
@@ -39,6 +39,22 @@ def room_imports(root: str) -> Imports:
     )
 
 
+def neighbour_imports() -> Imports:
+    """Return who imports whom among what lies in one package: its files and its packages whole."""
+    return frozenset(
+        pair for one, other in file_imports() if (pair := neighbours(one, other)) is not None
+    )
+
+
+def neighbours(one: str, other: str) -> tuple[str, str] | None:
+    """Return what holds each of two files in the smallest package that holds both."""
+    parts, others = one.split("."), other.split(".")
+    for depth, (part, others_part) in enumerate(zip(parts, others, strict=False), 1):
+        if part != others_part:
+            return ".".join(parts[:depth]), ".".join(others[:depth])
+    return None
+
+
 def room(module: str) -> str:
     """Return the package that a file lies in, or the file itself where packages lie beside it."""
     found = graph()
@@ -49,30 +65,9 @@ def room(module: str) -> str:
     return module if beside or not parent else parent
 
 
-def circles(imports: Imports) -> list[frozenset[str]]:
+def circles(imports: Imports) -> list[set[str]]:
     """Return the sets of things that all import each other, directly or through others."""
-    after = reached(imports)
-    found = {
-        frozenset(other for other in after if other in after[each] and each in after[other])
-        for each in after
-        if each in after[each]
-    }
-    return sorted(found, key=sorted)
-
-
-def reached(imports: Imports) -> dict[str, set[str]]:
-    """Return all that each thing imports, directly or through others."""
-    direct: dict[str, set[str]] = defaultdict(set)
-    for one, other in imports:
-        direct[one].add(other)
-    found = {}
-    for start in list(direct):
-        seen: set[str] = set()
-        left = list(direct[start])
-        while left:
-            each = left.pop()
-            if each not in seen:
-                seen.add(each)
-                left += direct.get(each, ())
-        found[start] = seen
-    return found
+    imported = nx.DiGraph(imports)
+    themselves = set(nx.nodes_with_selfloops(imported))
+    together = nx.strongly_connected_components(imported)
+    return sorted((each for each in together if len(each) > 1 or each & themselves), key=sorted)

@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Iterator
 from functools import cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from models.semisup.method import Losses
-
 log = logging.getLogger(__name__)
 PRECISIONS = ("float32", "bfloat16")
+Update = TypeVar("Update")
+"""What a method yields of one: its losses by name."""
 
 
 class ExactConv2d(nn.Conv2d):
@@ -32,7 +33,7 @@ def exact_at_the_end(network: nn.Module) -> nn.Module:
     return network
 
 
-def in_precision(name: str, device: torch.device, updates: Iterator[Losses]) -> Iterator[Losses]:
+def in_precision(name: str, device: torch.device, updates: Iterator[Update]) -> Iterator[Update]:
     """Yield a method's updates, each built in the precision named; between them it is float32.
 
     Weights are kept in float32 and rounded at every use. Autocast's cache of rounded weights is

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from models.networks.config import NetworkError
+from models.architectures.config import NetworkError
 
 AXES = ("rows", "columns", "falling", "rising")
 

@@ -7,11 +7,12 @@ transformer gives its tokens as a map (B, D, H/16, W/16).
 from typing import Any
 
 import timm
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from models.architectures.weights import State, fill, with_positions
-from models.networks.config import EncoderUnknown, NetworkError
+from models.architectures.config import EncoderUnknown, NetworkError
+from models.architectures.weights import State, fill
 
 SIDE = 256
 """Side of the images, px, that position tables are made for; other sides are resampled."""
@@ -124,3 +125,13 @@ def transformer(
         positioned = with_positions(state, GRID, vit.num_prefix_tokens)
         fill(vit, positioned, name=name, optional=optional)
     return Tokens(vit)
+
+
+def with_positions(state: State, grid: tuple[int, int], prefix_tokens: int) -> State:
+    """Return a vision transformer's state, its positions (1, P+N, D) resampled to a grid."""
+    if "pos_embed" not in state:
+        return state
+    table = resample_abs_pos_embed(
+        state["pos_embed"], new_size=list(grid), num_prefix_tokens=prefix_tokens
+    )
+    return state | {"pos_embed": table}

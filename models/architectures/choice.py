@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from models.architectures.config import PAPER, SMALL, EncoderUnknown, NetworkConfig
 from models.architectures.fafuse import FAFuse
 from models.architectures.swin_unet import SwinUnet
 from models.architectures.transfuse import TransFuse
 from models.architectures.transunet import TransUNet
-from models.networks.config import PAPER, SMALL, EncoderUnknown, NetworkConfig
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from models.architectures.axial import FourAxes
+from models.architectures.config import NetworkConfig
 from models.architectures.fusion import Bilinear, Residual, normalised
 from models.architectures.transfuse import TransFuse
-from models.networks.config import NetworkConfig
 
 KERNELS = (3, 5, 7, 9)
 HEADS = 4

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.networks.small_unet import Block
+from models.architectures.small_unet import Block
 
 REDUCTION = 4
 

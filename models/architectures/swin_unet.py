@@ -15,9 +15,9 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 
 from models.architectures.branches import check_size, unknown_encoder
+from models.architectures.config import CLASSES, NetworkConfig
 from models.architectures.weights import State, fill, states
 from models.architectures.windows import WindowBlock, drawn, images_of, tokens_of
-from models.networks.config import CLASSES, NetworkConfig
 
 DEPTH = 2
 """Blocks a stage, down and up; of a file's stage with more, the first two are taken."""

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from models.acceleration import ExactConv2d
 from models.architectures.branches import Convolutional, check_size, transformer, two_parts
+from models.architectures.config import CLASSES, NetworkConfig
 from models.architectures.fusion import Attended, BiFusion, doubled
+from models.architectures.small_unet import Block
 from models.architectures.weights import states
-from models.networks.config import CLASSES, NetworkConfig
-from models.networks.small_unet import Block
 
 BLOCKS = 8
 """The transformer's blocks that are kept."""

@@ -24,10 +24,11 @@ from models.architectures.branches import (
     transformer,
     two_parts,
     unknown_encoder,
+    with_positions,
 )
-from models.architectures.weights import fill, states, with_positions
-from models.networks.config import CLASSES, NetworkConfig
-from models.networks.small_unet import Block
+from models.architectures.config import CLASSES, NetworkConfig
+from models.architectures.small_unet import Block
+from models.architectures.weights import fill, states
 
 LAST = 16
 """Channels at full resolution."""

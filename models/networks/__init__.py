@@ -1,7 +1,6 @@
 """Networks: built by name, saved as one safetensors file that says what it is."""
 
-from models.networks.build import build, classify, decode, encode, merge, place
-from models.networks.config import (
+from models.architectures.config import (
     ARCHITECTURES,
     CLASSES,
     FEATURED,
@@ -14,9 +13,10 @@ from models.networks.config import (
     NetworkConfig,
     NetworkError,
 )
+from models.architectures.small_unet import Block, SmallUNet
+from models.architectures.weights import check_encoder_weights, read_weights, weights_file
+from models.networks.build import build, classify, decode, encode, merge, place
 from models.networks.ensemble import Ensemble, load_ensemble, save_ensemble
-from models.networks.small_unet import Block, SmallUNet
-from models.networks.weights import check_encoder_weights, read_weights, weights_file
 
 __all__ = [
     "ARCHITECTURES",

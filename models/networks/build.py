@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.networks.config import (
+from models.architectures.config import (
     ARCHITECTURES,
     CLASSES,
     FEATURED,
@@ -14,10 +14,10 @@ from models.networks.config import (
     NetworkConfig,
     NetworkError,
 )
-from models.networks.featured_unet import FeaturedUNet
-from models.networks.rescaled import in_its_units
-from models.networks.small_unet import SmallUNet
-from models.networks.weights import encoder_state, fill_encoder
+from models.architectures.featured_unet import FeaturedUNet
+from models.architectures.rescaled import in_its_units
+from models.architectures.small_unet import SmallUNet
+from models.architectures.weights import encoder_state, fill_encoder
 
 
 def build(config: NetworkConfig) -> nn.Module:
@@ -51,7 +51,7 @@ def build(config: NetworkConfig) -> nn.Module:
         )
     if config.encoder_weights != SCRATCH:
         state = encoder_state(config.encoder_weights, config.encoder)
-        fill_encoder(network.encoder, state, chosen=config.encoder_weights)
+        fill_encoder(network.encoder, state, name=config.encoder)
     network.encoder = in_its_units(network.encoder, config.encoder)
     return network  # type: ignore[no-any-return]
 

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
+from models.architectures.config import SCRATCH, NetworkConfig, NetworkError
 from models.networks.build import build
-from models.networks.config import SCRATCH, NetworkConfig, NetworkError
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide, Split
 from backend.slides.patches.tables import Patch, PatchRole
 from models import networks
-from models.networks import packaged, weights
+from models.architectures import packaged, weights
 from tests.conftest import Service
 from tests.support.learning import add_slide, annotate, annotate_some, png, truth
 from tests.support.shapes import held

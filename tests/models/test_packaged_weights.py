@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import nn
 
+from models.architectures.packaged import packaged_file, with_names_of_timm
 from models.augment import MEAN, STD
 from models.networks import (
     Ensemble,
@@ -19,7 +20,6 @@ from models.networks import (
     read_weights,
     save_ensemble,
 )
-from models.networks.packaged import packaged_file, with_names_of_timm
 from models.phantom import PhantomSpec, field
 
 LITE = "tu-tf_efficientnet_lite0"

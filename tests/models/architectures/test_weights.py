@@ -47,6 +47,12 @@ def test_a_part_that_is_absent_is_named(tmp_path):
     assert caught.value.code == "encoder_weights_missing"
 
 
+def test_no_package_brings_the_weights_of_these_parts():
+    with pytest.raises(NetworkError, match=r"No installed package brings .* test_resnet") as caught:
+        build(config("transfuse", encoder_weights="imagenet"))
+    assert caught.value.code == "encoder_weights_missing"
+
+
 def test_another_models_weights_are_refused(tmp_path):
     saved(tmp_path, "test_resnet")
     state = build(NetworkConfig()).state_dict()

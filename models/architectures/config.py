@@ -10,7 +10,7 @@ OF_THE_PAPER = ("transunet", "swin-unet", "transfuse", "fafuse")
 SMALL, PAPER = "small", "paper"
 """Encoders of each of these: one for a CPU, and the one that its authors used."""
 FEATURED = "unet-small-features"
-"""The small U-Net beside a frozen encoder: `models.networks.featured_unet`."""
+"""The small U-Net beside a frozen encoder: `models.architectures.featured_unet`."""
 ARCHITECTURES = ("unet-small", FEATURED, "unet", "deeplabv3plus", *OF_THE_PAPER)
 
 
@@ -36,7 +36,7 @@ class NetworkConfig:
 
     encoder_weights: a local file of pretrained weights (safetensors or a torch state dict), a
     folder of such files named after their encoders, or a word: `imagenet` for those that an
-    installed package brings (`models.networks.packaged`), or `scratch`. Nothing is ever
+    installed package brings (`models.architectures.packaged`), or `scratch`. Nothing is ever
     downloaded. output_stride and encoder are those of segmentation-models-pytorch; `unet-small`
     has neither. The paper's fully supervised networks take the encoders `small`, `paper`, or names
     of timm's models (`models.architectures.choice`).

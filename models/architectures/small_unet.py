@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.networks.config import CLASSES
+from models.architectures.config import CLASSES
 
 
 class Block(nn.Sequential):

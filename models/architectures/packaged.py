@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from models.networks.config import PACKAGED, NetworkError
+from models.architectures.config import PACKAGED, NetworkError
 
 
 @dataclass(frozen=True)

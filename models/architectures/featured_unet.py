@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.networks.config import SCRATCH
-from models.networks.rescaled import in_its_units
-from models.networks.small_unet import Block, SmallUNet
-from models.networks.weights import encoder_state, fill_encoder
+from models.architectures.config import SCRATCH
+from models.architectures.rescaled import in_its_units
+from models.architectures.small_unet import Block, SmallUNet
+from models.architectures.weights import encoder_state, fill_encoder
 
 ENCODER = "tu-tf_efficientnet_lite0"
 CHANNELS = (16, 24, 40, 112)
@@ -62,7 +62,7 @@ def frozen_encoder(encoder_weights: str) -> nn.Module:
 
     encoder = get_encoder(ENCODER, depth=len(CHANNELS), weights=None)
     if encoder_weights != SCRATCH:
-        fill_encoder(encoder, encoder_state(encoder_weights, ENCODER), chosen=encoder_weights)
+        fill_encoder(encoder, encoder_state(encoder_weights, ENCODER), name=ENCODER)
     encoder.eval()
     stages = encoder.get_submodule("model")
     # timm keeps what comes after the last stage that is asked for
