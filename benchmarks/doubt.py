@@ -37,17 +37,17 @@ def read(name: str) -> tuple[Dataset, str]:
     """Return a set of the tables, and its strong view."""
     with TemporaryDirectory() as folder:
         words = words_of(name, Path(folder))
-        said = dict(zip((str(word) for word in words[::2]), words[1::2], strict=True))
-        groups, region = said.get("--groups"), said.get("--region")
+        options = dict(zip((str(word) for word in words[::2]), words[1::2], strict=True))
+        groups, region = options.get("--groups"), options.get("--region")
         data = dataset.read(
-            Path(said["--images"]),
-            Path(said["--masks"]),
-            positive=str(said["--positive"]),
+            Path(options["--images"]),
+            Path(options["--masks"]),
+            positive=str(options["--positive"]),
             groups=Path(groups) if groups else None,
             region=Path(region) if region else None,
             name=name,
         )
-    return data, str(said["--strong"])
+    return data, str(options["--strong"])
 
 
 def doubts(members: Probabilities, flagged: npt.NDArray[np.bool_]) -> dict[str, Probabilities]:
@@ -105,7 +105,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     (contender,) = chosen([arguments.method])
-    found = {}
+    by_set = {}
     for name in arguments.sets:
         data, strong = read(name)
         protocol = Protocol(
@@ -122,15 +122,15 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             trained = runs.fit(config, data, part, labelled, Path(folder))
             ensemble = load_ensemble(trained.path)
-        found[name] = figures(ensemble, data, part.test)
-        print(name, found[name], flush=True)
+        by_set[name] = figures(ensemble, data, part.test)
+        print(name, by_set[name], flush=True)
     record(
         "doubt" if arguments.method == "eugmt-plus" else f"doubt_{arguments.method}",
         {
             "method": arguments.method,
             "passes": arguments.budget,
             "seed": arguments.seed,
-            "sets": found,
+            "sets": by_set,
         },
     )
 

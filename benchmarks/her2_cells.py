@@ -104,21 +104,21 @@ def main() -> None:
     watch = Watch()
     known = survey(slide.field, settings.vectors)
     watch.lap("survey")
-    found = measure(
+    measurement = measure(
         slide, slide, regions=regions, settings=settings, known=known, workers=asked.workers
     )
     watch.lap("cells")
     connected = connectivity(slide, slide, regions)
     watch.lap("connectivity")
     summarise(
-        found.cells.tile_counts(rules, regions=regions),
+        measurement.cells.tile_counts(rules, regions=regions),
         rules,
-        flags=quality_flags(found, regions),
+        flags=quality_flags(measurement, regions),
         connectivity=connected,
     )
     watch.lap("score")
     wall, spent = (sum(each) for each in zip(*watch.laps.values(), strict=True))
-    cells = len(found.cells)
+    cells = len(measurement.cells)
     megapixels = slide.width * slide.height / 1e6
     record(
         "her2_cells",

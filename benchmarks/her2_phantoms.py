@@ -102,9 +102,9 @@ class Truth:
 
     def confusion(self, cells: Cells, mpp: float) -> np.ndarray:
         """Cells that lie nearest to each other, by true (row) and found class; (9, 9)."""
-        found = np.column_stack([cells.x, cells.y])
-        away, which = map(np.asarray, cKDTree(found).query(self.at))
-        back = np.asarray(cKDTree(self.at).query(found)[1])
+        centres = np.column_stack([cells.x, cells.y])
+        away, which = map(np.asarray, cKDTree(centres).query(self.at))
+        back = np.asarray(cKDTree(self.at).query(centres)[1])
         pairs = (away * mpp < APART_UM) & (back[which] == np.arange(len(self.at)))
         table = np.zeros((len(CLASSES), len(CLASSES)), int)
         np.add.at(table, (self.label[pairs], cells.label[which[pairs]]), 1)
@@ -173,10 +173,10 @@ def controls(
     ]
 
 
-def dice(found: np.ndarray, true: np.ndarray) -> float | None:
+def dice(proposed: np.ndarray, true: np.ndarray) -> float | None:
     """How well a mask covers the true one; None where there is no membrane to be covered."""
-    both = int(found.sum()) + int(true.sum())
-    return round(2 * int((found & true).sum()) / both, 4) if true.any() else None
+    both = int(proposed.sum()) + int(true.sum())
+    return round(2 * int((proposed & true).sum()) / both, 4) if true.any() else None
 
 
 def run(number: int, masks: str) -> dict[str, Any]:
@@ -200,20 +200,20 @@ def run(number: int, masks: str) -> dict[str, Any]:
     except CalibrationError as error:
         row["refused"] = str(error)
     for name, how in (("start", protocol), ("calibrated", laboratory)):
-        found = measured(field, given, regions, how)
-        verdict = decide(found.cells.counts, how)
+        measurement = measured(field, given, regions, how)
+        verdict = decide(measurement.cells.counts, how)
         row[name] = {
-            "counts": found.cells.counts.tolist(),
-            "confusion": truth.confusion(found.cells, spec.mpp).tolist(),
+            "counts": measurement.cells.counts.tolist(),
+            "confusion": truth.confusion(measurement.cells, spec.mpp).tolist(),
             "score": verdict.score,
             "reason": verdict.reason,
             "thresholds": how.thresholds,
-            "residual": round(found.survey.residual, 4),
+            "residual": round(measurement.survey.residual, 4),
         }
     return row
 
 
-def kept(number: int, work: Path, masks: str) -> dict[str, Any]:
+def resumed(number: int, work: Path, masks: str) -> dict[str, Any]:
     path = work / f"{number:04}.{masks}.json"
     if path.is_file():
         before: dict[str, Any] = json.loads(path.read_text())
@@ -227,13 +227,13 @@ def kept(number: int, work: Path, masks: str) -> dict[str, Any]:
 def judged(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     """Category and percentages of one way of scoring."""
     pairs = [(row["truth"]["score"], row[name]["score"]) for row in rows]
-    right = sum(given == found for given, found in pairs)
+    right = sum(given == computed for given, computed in pairs)
     low, high = binomtest(right, len(rows)).proportion_ci(method="wilson")
     truth = np.array([row["truth"]["counts"] for row in rows], float)
-    found = np.array([row[name]["counts"] for row in rows], float)
+    computed = np.array([row[name]["counts"] for row in rows], float)
     errors = {}
     for group, columns in GROUPS.items():
-        share = [100 * c[:, columns].sum(axis=1) / c.sum(axis=1) for c in (truth, found)]
+        share = [100 * c[:, columns].sum(axis=1) / c.sum(axis=1) for c in (truth, computed)]
         away = share[1] - share[0]
         errors[group] = {"bias": round(away.mean(), 2), "sd": round(away.std(), 2)}
     return {
@@ -241,7 +241,7 @@ def judged(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
         "share": round(right / len(rows), 4),
         "wilson_95": [round(low, 4), round(high, 4)],
         "confusion": {
-            given: {found: pairs.count((given, found)) for _, found in sorted(set(pairs))}
+            given: {computed: pairs.count((given, computed)) for _, computed in sorted(set(pairs))}
             for given in SCORES
         },
         "percent_error": errors,
@@ -257,10 +257,10 @@ def judged(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
 def cells_of(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     """Single cells: how many of the true ones are found, and as what."""
     table = np.sum([row[name]["confusion"] for row in rows], axis=0)
-    true, found = (sum(sum(row[of]["counts"]) for row in rows) for of in ("truth", name))
+    true, computed = (sum(sum(row[of]["counts"]) for row in rows) for of in ("truth", name))
     return {
         "true": true,
-        "found": found,
+        "found": computed,
         "matched": int(table.sum()),
         "class_right": round(float(np.trace(table) / table.sum()), 4),
         "confusion_percent_of_true_class": {
@@ -281,7 +281,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     os.environ["OMP_NUM_THREADS"] = "1"
-    of_all = partial(kept, work=asked.work, masks=asked.masks)
+    of_all = partial(resumed, work=asked.work, masks=asked.masks)
     with ProcessPoolExecutor(asked.jobs) as pool:
         rows = list(pool.map(of_all, range(asked.count)))
     figures = {name: judged(rows, name) for name in ("start", "calibrated")}

@@ -69,23 +69,23 @@ def cases() -> list[Case]:
     return [*cores, *slides, *fields, *nuclear]
 
 
-def made(folder: Path) -> list[Case]:
+def controls_written(folder: Path) -> list[Case]:
     """Write the controls that no file is: the third nuclear image's first panel, glass, white."""
     with Image.open(DATA / "ihc_nuclear_deepliif/Bladder1.png") as opened:
         panel = np.asarray(opened.convert("RGB").crop((0, 0, PANEL_PX, PANEL_PX)))
     with Image.open(next(iter(sorted((DATA / "her2_tma_jpeg").glob("*.jpg"))))) as opened:
         corner = np.asarray(opened.convert("RGB").crop((0, 0, 128, 128)))
     tiles = BLANK_PX // len(corner)
-    found: list[Case] = []
+    written: list[Case] = []
     for name, pixels, kind, mpp in (
         ("ihc_nuclear_deepliif/Bladder1.png, first panel", panel, NUCLEAR, KI67_MPP),
         ("glass beside a core", np.tile(corner, (tiles, tiles, 1)), BLANK, CORE_MPP),
         ("white", np.full((BLANK_PX, BLANK_PX, 3), 255, np.uint8), BLANK, CORE_MPP),
     ):
-        path = folder / f"control_{len(found)}.png"
+        path = folder / f"control_{len(written)}.png"
         Image.fromarray(pixels).save(path)
-        found.append(Case(str(path), "", kind, mpp, name))
-    return found
+        written.append(Case(str(path), "", kind, mpp, name))
+    return written
 
 
 def given_by(name: str) -> str:
@@ -134,12 +134,12 @@ def steps_apart(given: str, computed: str) -> float | None:
 
 def controls(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What is called membrane where there is none; cells of the small images taken together."""
-    found = {}
+    by_kind = {}
     for kind in (NUCLEAR, BLANK):
         some = [each for each in rows if each["kind"] == kind]
         cells = sum(each["cells"] for each in some)
         stained = sum(each["cells"] * (each["percent"]["stained"] or 0) / 100 for each in some)
-        found[kind] = {
+        by_kind[kind] = {
             "membrane_percent_of_tissue": {
                 each["image"]: each["membrane_percent_of_tissue"] for each in some
             },
@@ -148,7 +148,7 @@ def controls(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "not_assessable": sum(each["computed"] not in SCORES for each in some),
             "images": len(some),
         }
-    return found
+    return by_kind
 
 
 def main() -> None:
@@ -164,13 +164,13 @@ def main() -> None:
     source = source_of(None, "255", arguments.model, proposal=arguments.model is None)
     rows = []
     with TemporaryDirectory() as temporary:
-        for case in (*cases(), *made(Path(temporary))):
-            found = scored(case, rules, source, arguments.into)
-            rows.append(found)
-            share = found["membrane_percent_of_tissue"]
-            told = "    –" if share is None else f"{share:5.2f}"
-            verdict = f"{found['computed']:15} {found['reason']}"
-            print(f"{found['image']:52} {case.given:3} {told} % membrane  {verdict}", flush=True)
+        for case in (*cases(), *controls_written(Path(temporary))):
+            row = scored(case, rules, source, arguments.into)
+            rows.append(row)
+            share = row["membrane_percent_of_tissue"]
+            percent = "    –" if share is None else f"{share:5.2f}"
+            verdict = f"{row['computed']:15} {row['reason']}"
+            print(f"{row['image']:52} {case.given:3} {percent} % membrane  {verdict}", flush=True)
     apart = [
         steps_apart(each["given"], each["computed"])
         for each in rows

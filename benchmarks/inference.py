@@ -119,12 +119,12 @@ def contenders(path: Path, threads: int, patches: np.ndarray) -> dict[str, Predi
     """Load every contender; torch's threads are set for all of them."""
     torch.set_num_threads(threads)
     calibration = calibrate(path, patches, threads=threads)
-    found: dict[str, Predictor] = {"eager": Eager(path), "torch": TorchPredictor(path)}
+    predictors: dict[str, Predictor] = {"eager": Eager(path), "torch": TorchPredictor(path)}
     for precision in PRECISIONS:
-        found[f"openvino {precision}"] = OpenVinoPredictor(
+        predictors[f"openvino {precision}"] = OpenVinoPredictor(
             path, threads=threads, precision=precision, calibration=calibration
         )
-    return found
+    return predictors
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -144,10 +144,10 @@ def ratios(
     quicker: dict[str, list[float]] = {name: [] for name in runners if name != "eager"}
     for _ in range(turns):
         before = seconds(lambda: eager(batch))
-        for name, found in quicker.items():
+        for name, ratios_so_far in quicker.items():
             took[name].append(seconds(partial(runners[name], batch)))
             after = seconds(lambda: eager(batch))
-            found.append((before + after) / 2 / took[name][-1])
+            ratios_so_far.append((before + after) / 2 / took[name][-1])
             took["eager"].append(before)
             before = after
     return {
@@ -177,21 +177,21 @@ def agreement(
 ) -> dict[str, dict[str, float]]:
     """Compare masks with eager torch's and with the truth."""
     plain = all_of(runners["eager"], images)
-    found = {}
+    figures = {}
     for name, runner in runners.items():
-        seen = all_of(runner, images)
+        prediction = all_of(runner, images)
         counts = Counts()
-        for probability, mask in zip(seen.probability, masks, strict=True):
+        for probability, mask in zip(prediction.probability, masks, strict=True):
             counts += compare(probability >= 0.5, mask)
-        found[name] = {
-            "mask_iou": round(overlap(seen.probability >= 0.5, plain.probability >= 0.5), 5),
-            "students_iou": round(overlap(seen.students, plain.students), 5),
+        figures[name] = {
+            "mask_iou": round(overlap(prediction.probability >= 0.5, plain.probability >= 0.5), 5),
+            "students_iou": round(overlap(prediction.students, plain.students), 5),
             "largest_difference": float(
-                f"{np.abs(seen.probability - plain.probability).max():.2g}"
+                f"{np.abs(prediction.probability - plain.probability).max():.2g}"
             ),
             "dice": round(counts.dice, 4),
         }
-    return found
+    return figures
 
 
 def work_of(path: Path) -> float:
@@ -221,12 +221,12 @@ def measured(
         runners = contenders(path, threads, calibration[0])
         if "masks" not in result:
             result["masks"] = agreement(runners, *held_out)
-        found = ratios(runners, held_out[0][:BATCH], arguments.turns)
+        speeds = ratios(runners, held_out[0][:BATCH], arguments.turns)
         peak = ceiling(threads)
-        for each in found.values():
+        for each in speeds.values():
             each["gflop_per_second"] = round(each["best_patches_per_second"] * work, 1)
-        result[f"threads {threads}"] = {"matrix_product_gflop_per_second": round(peak, 1), **found}
-        for contender, each in found.items():
+        result[f"threads {threads}"] = {"matrix_product_gflop_per_second": round(peak, 1), **speeds}
+        for contender, each in speeds.items():
             print(f"{name:14} {threads} threads  {contender:15} {each}", flush=True)
     for contender, each in result["masks"].items():
         print(f"{name:14} {contender:15} {each}", flush=True)

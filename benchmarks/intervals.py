@@ -18,12 +18,12 @@ SEED = 0
 
 def held(groups: int, times: int, generator: np.random.Generator) -> float:
     """Return the share of intervals that hold the truth."""
-    found = 0
+    covering = 0
     for _ in range(times):
         differences = generator.normal(TRUTH, SPREAD, groups)
         interval = paired(differences.tolist(), [0.0] * groups)
-        found += interval.low <= TRUTH <= interval.high
-    return found / times
+        covering += interval.low <= TRUTH <= interval.high
+    return covering / times
 
 
 def main() -> None:

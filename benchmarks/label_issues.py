@@ -119,11 +119,11 @@ def spoil(masks: np.ndarray, seed: int) -> Spoilt:
     )
 
 
-def shares(hits: int, shown: int, found: int, wanted: int) -> Figures:
+def shares(hits: int, shown: int, met: int, wanted: int) -> Figures:
     """Precision and recall with the numbers behind them."""
     return {
         "precision": round(hits / shown, 4) if shown else None,
-        "recall": round(found / wanted, 4) if wanted else None,
+        "recall": round(met / wanted, 4) if wanted else None,
         "shown": shown,
         "planted": wanted,
     }
@@ -159,8 +159,8 @@ def shown_of(issues: list[PatchIssues], spoilt: Spoilt) -> list[Shown]:
     """Return all components, the worst of all patches first, as the product lists them."""
     shown = [
         Shown(patch, component, touched(component, errors))
-        for patch, (found, errors) in enumerate(zip(issues, spoilt.errors, strict=True))
-        for component in found.components
+        for patch, (of_patch, errors) in enumerate(zip(issues, spoilt.errors, strict=True))
+        for component in of_patch.components
     ]
     return sorted(shown, key=lambda each: -each.component.weight)
 
@@ -177,9 +177,9 @@ def component_figures(shown: list[Shown], spoilt: Spoilt) -> Figures:
 
     def of(chosen: np.ndarray) -> Figures:
         there = [each for each in shown if chosen[each.patch]]
-        found = {(each.patch, number) for each in there for number in each.touched}
+        met = {(each.patch, number) for each in there for number in each.touched}
         wanted = int(spoilt.errors.max((1, 2))[chosen].sum())
-        return shares(sum(bool(each.touched) for each in there), len(there), len(found), wanted)
+        return shares(sum(bool(each.touched) for each in there), len(there), len(met), wanted)
 
     return by_mistake(of, spoilt)
 
@@ -194,12 +194,12 @@ def average_precision(shown: list[Shown], planted: int) -> float:
 
     An error that several components touch is found once; one that none touches adds nothing.
     """
-    found: set[tuple[int, int]] = set()
+    met: set[tuple[int, int]] = set()
     right, area = 0, 0.0
     for place, each in enumerate(shown, start=1):
         right += bool(each.touched)
-        new = {(each.patch, number) for number in each.touched} - found
-        found |= new
+        new = {(each.patch, number) for number in each.touched} - met
+        met |= new
         area += len(new) / planted * right / place
     return round(area, 4)
 
@@ -221,7 +221,7 @@ def judge(probability: np.ndarray, spoilt: Spoilt) -> Figures:
     against = (probability >= 0.5) != (spoilt.masks == dataset.MEMBRANE)
     plain = against & (spoilt.masks != IGNORE)
     return {
-        "pixels": pixel_figures(np.stack([found.doubtful for found in issues]), spoilt),
+        "pixels": pixel_figures(np.stack([of_patch.doubtful for of_patch in issues]), spoilt),
         "pixels_by_disagreement_alone": pixel_figures(plain, spoilt)["all"],
         "pixel_average_precision": pixel_average_precision(probability, spoilt),
         "components": component_figures(shown, spoilt),
@@ -258,7 +258,7 @@ def audit(data: Dataset, arguments: argparse.Namespace) -> Figures:
         ).probability
         spent = time.process_time() - began
         trained = train(config, data.images, spoilt.masks, data.images, workdir=Path(folder))
-        seen = predicted(TorchPredictor(trained.path), data.images, never)
+        learned = predicted(TorchPredictor(trained.path), data.images, never)
     return {
         "patches": len(truth),
         "groups": len(set(data.groups)),
@@ -268,7 +268,7 @@ def audit(data: Dataset, arguments: argparse.Namespace) -> Figures:
         "processor_seconds": round(spent, 1),
         "out_of_fold_dice_on_the_truth": dice_of(probability, truth),
         "out_of_fold": judge(probability, spoilt),
-        "network_that_learned_the_same_masks": judge(seen, spoilt),
+        "network_that_learned_the_same_masks": judge(learned, spoilt),
     }
 
 
@@ -287,8 +287,8 @@ def main() -> None:
         drive(arguments.data, arguments.seed),
     ):
         sets[data.name] = audit(data, arguments)
-        found = sets[data.name]["out_of_fold"]
-        print(data.name, found["component_average_precision"], found["components"], flush=True)
+        figures = sets[data.name]["out_of_fold"]
+        print(data.name, figures["component_average_precision"], figures["components"], flush=True)
     record(
         "label_issues",
         {

@@ -200,8 +200,10 @@ def drawn(on: Installation, feature: dict[str, Any]) -> Callable[[], object]:
 
 def masks(on: Installation) -> Iterator[Callable[[], object]]:
     """A person's mask in the middle of the slide, in another place each time."""
-    found = on.client.get(f"/slides/{on.slide_id}/patches", params={"limit": 1000}).json()["items"]
-    middle = [each for each in found if on.side * 0.1 < each["x"] < on.side * 0.9]
+    patches = on.client.get(f"/slides/{on.slide_id}/patches", params={"limit": 1000}).json()[
+        "items"
+    ]
+    middle = [each for each in patches if on.side * 0.1 < each["x"] < on.side * 0.9]
     for number, patch in enumerate(middle[7::61]):
         rng, mask = np.random.default_rng(number), np.zeros((256, 256), np.uint8)
         for at in rng.integers(8, 248, 8):
@@ -241,8 +243,8 @@ def decisions(on: Installation) -> Iterator[Callable[[], object]]:
 def thresholds(on: Installation) -> Iterator[Callable[[], object]]:
     from backend.her2.scores.service import SHARES, STEPS
 
-    said = on.score()["document"]["protocol"]["thresholds"]
-    own = {name: said[name] for name in (*STEPS, *SHARES)}
+    current = on.score()["document"]["protocol"]["thresholds"]
+    own = {name: current[name] for name in (*STEPS, *SHARES)}
     number = 0
     while True:
         number += 1
@@ -281,15 +283,15 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--work", type=Path, help="Keeps the phantom's block for another run.")
     asked = parser.parse_args()
-    kept = asked.work / "block.npz" if asked.work else None
-    if kept and kept.is_file():
-        with np.load(kept) as file:
+    block_file = asked.work / "block.npz" if asked.work else None
+    if block_file and block_file.is_file():
+        with np.load(block_file) as file:
             image, mask = file["image"], file["mask"]
     else:
         image, mask = block()
-        if kept:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(kept, image=image, mask=mask)
+        if block_file:
+            block_file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(block_file, image=image, mask=mask)
     with TemporaryDirectory() as folder:
         on = installed(Path(folder) / "data", image, mask, asked.repeat)
         on.edit("POST", f"/slides/{on.slide_id}/regions", json=tumour(on.side - MARGIN_PX, on.side))
@@ -302,7 +304,7 @@ def main() -> None:
         }
         cells = on.score()["document"]["cells"]
         print(f"{cells} cells in {first['wall_s']} s")
-        found = {}
+        times = {}
         for name, edits in (
             ("decision", decisions(on)),
             ("thresholds", thresholds(on)),
@@ -311,14 +313,14 @@ def main() -> None:
             ("region_2_mm_edge_in_by_0.1_mm", edges(on, -EDGE_PX, 8000)),
             ("region_whole_edge_out_by_0.1_mm", edges(on, EDGE_PX, on.side)),
         ):
-            found[name] = timed(on, edits, asked.times, profile=asked.profile)
-            print(name, found[name], flush=True)
+            times[name] = timed(on, edits, asked.times, profile=asked.profile)
+            print(name, times[name], flush=True)
         figures = {
             "cells": cells,
             "megapixels": round(on.side**2 / 1e6, 1),
             "times": asked.times,
             "first_score": first,
-            "edits": found,
+            "edits": times,
             "goal_s": GOAL_S,
             "load_average": round(os.getloadavg()[1], 1),
         }

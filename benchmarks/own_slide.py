@@ -93,11 +93,11 @@ class Folder:
         for title, column in (("groups", 1), ("parts", 2)):
             with (self.folder / f"{title}.csv").open("w", newline="") as file:
                 csv.writer(file).writerows((line[0], line[column]) for line in self.lines)
-        found: list[str | Path] = []
+        words: list[str | Path] = []
         for name in ("images", "masks", "groups", "parts"):
             suffix = ".csv" if name in {"groups", "parts"} else ""
-            found += [f"--{name}", self.folder / f"{name}{suffix}"]
-        return found
+            words += [f"--{name}", self.folder / f"{name}{suffix}"]
+        return words
 
 
 def traced(source: InHand, into: Folder) -> None:
@@ -118,13 +118,13 @@ def traced(source: InHand, into: Folder) -> None:
             mask = read(TRACED / "masks" / f"{name}.png").copy()
             mask[read(TRACED / "ignore" / f"{name}.png") > 0] = 127
             into.add(name, group, part, read(TRACED / "images" / f"{name}.png"), mask)
-    found = []
+    crops = []
     for name in source.images:
         own = boxes.get(Path(name).name) or [box for each in boxes.values() for box in each]
-        found += list(around(whole(DATA / name), own))
+        crops += list(around(whole(DATA / name), own))
     generator = np.random.default_rng(0)
-    for number in np.sort(generator.permutation(len(found))[:IN_HAND]):
-        into.add(f"in-hand-{number:03d}", source.judged, UNLABELLED, found[number], None)
+    for number in np.sort(generator.permutation(len(crops))[:IN_HAND]):
+        into.add(f"in-hand-{number:03d}", source.judged, UNLABELLED, crops[number], None)
 
 
 def read(path: Path) -> Pixels:
@@ -203,10 +203,10 @@ def main() -> None:
     arguments.into.mkdir(parents=True, exist_ok=True)
     for name in arguments.sets:
         with TemporaryDirectory() as folder:
-            made = Folder(Path(folder) / name)
-            WRITTEN[name](made)
+            written = Folder(Path(folder) / name)
+            WRITTEN[name](written)
             command = [sys.executable, "-m", "worker.cli", "benchmark", *PROTOCOL]
-            command += ["--name", name, *map(str, made.options()), "--positive", "255"]
+            command += ["--name", name, *map(str, written.options()), "--positive", "255"]
             command += ["--methods", *arguments.methods, "--labelled", "1"]
             command += ["--seeds", arguments.seeds, "--jobs", "1", "--strong", "stain"]
             command += ["-o", str(arguments.into / f"{name}.json"), *more]

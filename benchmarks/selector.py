@@ -43,8 +43,8 @@ def compare(count: int, turns: int) -> dict[str, Any]:
     tensors = torch.from_numpy(labels), torch.from_numpy(probability)
 
     def by_cleanlab() -> np.ndarray:
-        found: np.ndarray = find_label_issues(whole, columns, filter_by="prune_by_class", n_jobs=1)
-        return found
+        issues: np.ndarray = find_label_issues(whole, columns, filter_by="prune_by_class", n_jobs=1)
+        return issues
 
     times: dict[str, list[float]] = {"cleanlab": [], "numpy": [], "torch": []}
     for _ in range(turns + 1):

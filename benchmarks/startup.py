@@ -55,9 +55,9 @@ def start_once(data: Path) -> tuple[float, float, float]:
                 time.sleep(LOOK_SECONDS)
         httpx.get(f"http://127.0.0.1:{port}/api/v1/health/live").raise_for_status()
         seconds = time.perf_counter() - begun
-        seen = psutil.Process(process.pid)
-        spent = seen.cpu_times()
-        return seconds, spent.user + spent.system, seen.memory_info().rss / 2**20
+        service = psutil.Process(process.pid)
+        spent = service.cpu_times()
+        return seconds, spent.user + spent.system, service.memory_info().rss / 2**20
     finally:
         process.terminate()
         process.wait()

@@ -41,10 +41,10 @@ def blocks(folder: Path) -> Path:
 
 def phantom(folder: Path) -> Path:
     """Draw ten synthetic slides."""
-    made = folder / "phantom"
+    written = folder / "phantom"
     shape = ("--slides", "10", "--patches", "24", "--seed", "0")
-    subprocess.run([sys.executable, "-m", "models.phantom.patches", made, *shape], check=True)
-    return made
+    subprocess.run([sys.executable, "-m", "models.phantom.patches", written, *shape], check=True)
+    return written
 
 
 def words_of(name: str, folder: Path) -> list[str | Path]:
@@ -58,9 +58,9 @@ def words_of(name: str, folder: Path) -> list[str | Path]:
     if name == "dsb":
         pairs = ("--images", DSB / "images", "--masks", DSB / "labels")
         return [*pairs, "--positive", "any", "--strong", "colour"]
-    made = phantom(folder)
-    pairs = ("--images", made / "images", "--masks", made / "masks")
-    return [*pairs, "--groups", made / "groups.csv", "--positive", "255", "--strong", "stain"]
+    written = phantom(folder)
+    pairs = ("--images", written / "images", "--masks", written / "masks")
+    return [*pairs, "--groups", written / "groups.csv", "--positive", "255", "--strong", "stain"]
 
 
 def main() -> None:

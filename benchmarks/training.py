@@ -58,20 +58,20 @@ class Passes:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.seen: list[tuple[nn.Module, Tensor, bool]] = []
+        self.calls: list[tuple[nn.Module, Tensor, bool]] = []
         networks = {run.method.teacher, *run.method.students}
         self.hooks = [each.register_forward_pre_hook(self.note) for each in networks]
 
     def note(self, network: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         learns = torch.is_grad_enabled() and next(network.parameters()).requires_grad
-        self.seen.append((network, arguments[0].detach().clone(), learns))
+        self.calls.append((network, arguments[0].detach().clone(), learns))
 
     def stop(self) -> None:
         for hook in self.hooks:
             hook.remove()
 
     def repeat(self) -> None:
-        for network, images, learns in self.seen:
+        for network, images, learns in self.calls:
             with torch.set_grad_enabled(learns):
                 logits = network(images)
             if learns:
@@ -105,8 +105,8 @@ def measure(config: TrainingConfig, turns: int) -> dict[str, Any]:
     ratio, cpu_ratio = np.median(step / bare, axis=0).round(3).tolist()
     return {
         "passes": {
-            "with gradients": sum(learns for *_, learns in passes.seen),
-            "without": sum(not learns for *_, learns in passes.seen),
+            "with gradients": sum(learns for *_, learns in passes.calls),
+            "without": sum(not learns for *_, learns in passes.calls),
         },
         "step_ms": round(1000 * float(np.median(step[:, 0])), 1),
         "bare_ms": round(1000 * float(np.median(bare[:, 0])), 1),

@@ -7,8 +7,8 @@
 import argparse
 import sys
 
-from documents.made import FILES, PASSAGES, ROOT, documents
 from documents.passages import filled
+from documents.register import FILES, PASSAGES, ROOT, documents
 
 
 def stale() -> dict[str, str]:
@@ -28,13 +28,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="Write nothing; fail if it would.")
     check = parser.parse_args().check
-    found = stale()
-    for name, text in found.items():
+    outdated = stale()
+    for name, text in outdated.items():
         print(f"{name} is stale: run make docs" if check else name)
         if not check:
             (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
             (ROOT / name).write_text(text)
-    return int(check and bool(found))
+    return int(check and bool(outdated))
 
 
 if __name__ == "__main__":

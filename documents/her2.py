@@ -20,13 +20,13 @@ def phantoms() -> str:
     rows = [
         [
             title,
-            f"{found['right']} of {document['phantoms']} ({100 * found['share']:.1f} %)",
-            interval(found),
-            error(found, "stained"),
-            error(found, "intense complete"),
-            f"{100 * found['cells']['class_right']:.0f} %",
+            f"{scored['right']} of {document['phantoms']} ({100 * scored['share']:.1f} %)",
+            interval(scored),
+            error(scored, "stained"),
+            error(scored, "intense complete"),
+            f"{100 * scored['cells']['class_right']:.0f} %",
         ]
-        for title, found in parts.items()
+        for title, scored in parts.items()
     ]
     titles = [
         "",
@@ -45,31 +45,31 @@ def phantoms() -> str:
     return table(titles, rows) + "\n\n" + words
 
 
-def interval(found: Document) -> str:
-    low, high = found["wilson_95"]
+def interval(scored: Document) -> str:
+    low, high = scored["wilson_95"]
     return f"{100 * low:.1f} … {100 * high:.1f} %"
 
 
-def error(found: Document, name: str) -> str:
+def error(scored: Document, name: str) -> str:
     """Mean and standard deviation, computed minus true."""
-    figures = found["percent_error"][name]
+    figures = scored["percent_error"][name]
     return f"{figures['bias']:+.1f} ± {figures['sd']:.1f}"
 
 
-def sentence(found: Document, when: str) -> str:
+def sentence(scored: Document, when: str) -> str:
     """Say which categories the wrong ones are taken for."""
     counted: dict[tuple[str, str], int] = {}
-    for _, true, computed in found["wrong"]:
+    for _, true, computed in scored["wrong"]:
         counted[true, computed] = counted.get((true, computed), 0) + 1
     pairs = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
     words = ", ".join(f"{true} taken for {got} {count}×" for (true, got), count in pairs)
-    return f"Errors {when}: {len(found['wrong'])} ({words})."
+    return f"Errors {when}: {len(scored['wrong'])} ({words})."
 
 
 def proposed() -> str:
     """The same from the stain rule's masks."""
     document = result("her2_phantoms_cold_start")
-    found = document["start"]
+    scored = document["start"]
     dice = document["mask_dice"]
     rows = [
         [
@@ -78,14 +78,14 @@ def proposed() -> str:
         ],
         [
             "category right, start values",
-            f"{found['right']} of {document['phantoms']} ({interval(found)}, Wilson)",
+            f"{scored['right']} of {document['phantoms']} ({interval(scored)}, Wilson)",
         ],
     ]
-    for true, row in found["confusion"].items():
+    for true, row in scored["confusion"].items():
         got = ", ".join(f"{count} as {category}" for category, count in row.items() if count)
         rows.append([f"of those that are {true}", got])
     rows += [
-        ["stained cells, error in points", error(found, "stained")],
+        ["stained cells, error in points", error(scored, "stained")],
         [
             "calibration refused",
             f"{len(document['calibration_refused'])} of {document['phantoms']}",

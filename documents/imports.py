@@ -20,11 +20,11 @@ def graph() -> grimp.ImportGraph:
 
 def file_imports() -> Imports:
     """Return who imports whom among the files of backend, worker and models."""
-    found = graph()
+    whole = graph()
     return frozenset(
         (module, other)
-        for module in found.modules
-        for other in found.find_modules_directly_imported_by(module)
+        for module in whole.modules
+        for other in whole.find_modules_directly_imported_by(module)
     )
 
 
@@ -57,11 +57,11 @@ def neighbours(one: str, other: str) -> tuple[str, str] | None:
 
 def room(module: str) -> str:
     """Return the package that a file lies in, or the file itself where packages lie beside it."""
-    found = graph()
-    if found.find_children(module):
+    whole = graph()
+    if whole.find_children(module):
         return module
     parent = module.rpartition(".")[0]
-    beside = any(found.find_children(child) for child in found.find_children(parent))
+    beside = any(whole.find_children(child) for child in whole.find_children(parent))
     return module if beside or not parent else parent
 
 

@@ -12,10 +12,10 @@ FEATURED = ("em", "drive", "dsb", "phantom")
 """Sets of the main table on which the rows with frozen features were measured, too."""
 
 
-def by_method(found: Sequence[dict[str, Any]], judge: str) -> dict[str, list[float]]:
+def by_method(studies: Sequence[dict[str, Any]], judge: str) -> dict[str, list[float]]:
     """Return the mean Dice of each method that every study has: a figure a study."""
     means = []
-    for study in found:
+    for study in studies:
         rows = judged(study["runs"], judge)
         means.append(
             {
@@ -27,9 +27,9 @@ def by_method(found: Sequence[dict[str, Any]], judge: str) -> dict[str, list[flo
     return {method: [each[method] for each in means] for method in ordered(whole)}
 
 
-def compared(found: Sequence[dict[str, Any]], titles: Sequence[str]) -> str:
+def compared(studies: Sequence[dict[str, Any]], titles: Sequence[str]) -> str:
     """Return one table: judged and validation Dice of each study, and the means of both."""
-    tests, choices = by_method(found, "test"), by_method(found, "validation")
+    tests, choices = by_method(studies, "test"), by_method(studies, "validation")
     rows = []
     for method, figures in tests.items():
         shown = [f"{figure:.3f}" for figure in (*figures, mean(figures), mean(choices[method]))]
@@ -39,24 +39,24 @@ def compared(found: Sequence[dict[str, Any]], titles: Sequence[str]) -> str:
 
 def features() -> str:
     """Rows with frozen features beside those of the main table, draws that both have."""
-    found = []
+    studies = []
     for name in FEATURED:
         ours, theirs = result(f"tables/features/{name}"), result(f"tables/validated/{name}")
         draws = {run["seed"] for run in ours["runs"]}
         beside = [run for run in theirs["runs"] if run["seed"] in draws]
-        found.append({**ours, "runs": [*beside, *ours["runs"]]})
-    shared = [sorted({run["seed"] for run in study["runs"]}) for study in found]
+        studies.append({**ours, "runs": [*beside, *ours["runs"]]})
+    shared = [sorted({run["seed"] for run in study["runs"]}) for study in studies]
     shown = "; ".join(
         f"{name} {', '.join(map(str, seeds))}" for name, seeds in zip(FEATURED, shared, strict=True)
     )
-    said = f"5 % labelled, test groups; draws of every row: {shown}. "
-    return "\n\n".join([compared(found, FEATURED), said + source("tables/features")])
+    caption = f"5 % labelled, test groups; draws of every row: {shown}. "
+    return "\n\n".join([compared(studies, FEATURED), caption + source("tables/features")])
 
 
 def doubt() -> str:
     """Where errors lie, by kind of doubt."""
-    found = result("doubt")
-    titles = ["", *found["sets"]]
+    document = result("doubt")
+    titles = ["", *document["sets"]]
     facts = {
         "errors": "errors_percent",
         "pixels on which the students differ": "students_differ_percent",
@@ -64,25 +64,25 @@ def doubt() -> str:
         "errors that are flagged": "errors_flagged_percent",
     }
     rows = [
-        [title, *(f"{each[name]:.2f} %" for each in found["sets"].values())]
+        [title, *(f"{each[name]:.2f} %" for each in document["sets"].values())]
         for title, name in facts.items()
     ]
     rows.append(
         [
             "calibration error (ECE)",
-            *(f"{each['calibration_error']:.3f}" for each in found["sets"].values()),
+            *(f"{each['calibration_error']:.3f}" for each in document["sets"].values()),
         ]
     )
-    kinds = next(iter(found["sets"].values()))["kinds"]
+    kinds = next(iter(document["sets"].values()))["kinds"]
     rows += [
         [
             f"`{kind}`: errors in the most doubtful 5 %; AUROC",
-            *(located(each["kinds"][kind]) for each in found["sets"].values()),
+            *(located(each["kinds"][kind]) for each in document["sets"].values()),
         ]
         for kind in kinds
     ]
-    said = f"`{found['method']}`, {found['passes']:,} passes, draw {found['seed']}. "
-    return "\n\n".join([table(titles, rows), said + source("doubt.json")])
+    caption = f"`{document['method']}`, {document['passes']:,} passes, draw {document['seed']}. "
+    return "\n\n".join([table(titles, rows), caption + source("doubt.json")])
 
 
 def located(figures: dict[str, float]) -> str:

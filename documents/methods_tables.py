@@ -23,8 +23,8 @@ Run = dict[str, Any]
 @cache
 def result(name: str) -> dict[str, Any]:
     """Read `benchmarks/results/NAME.json`."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
-    return found
+    document: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return document
 
 
 def studies(folder: str, sets: Sequence[str] = SETS) -> list[dict[str, Any]]:
@@ -37,10 +37,10 @@ def source(*paths: str) -> str:
 
 def validated() -> str:
     """The main table, and of how many patches and groups it is."""
-    found = studies("tables/validated")
-    seeds = sorted({run["seed"] for study in found for run in study["runs"]})
+    results = studies("tables/validated")
+    seeds = sorted({run["seed"] for study in results for run in study["runs"]})
     sizes = []
-    for study in found:
+    for study in results:
         ((name, facts),) = study["sets"].items()
         labelled = sorted({run["labelled_patches"] for run in study["runs"]})
         sizes.append(
@@ -51,7 +51,7 @@ def validated() -> str:
         [
             "Dice on test groups, mean ± standard deviation of draws "
             f"{', '.join(map(str, seeds))}; bold is the best of a column. "
-            + summary(found).strip(),
+            + summary(results).strip(),
             "; ".join(sizes) + ". " + source("tables/validated"),
         ]
     )
@@ -97,12 +97,12 @@ def verdict() -> str:
 
 def of_sets(folder: str, judge: str = "test") -> dict[str, dict[str, float]]:
     """Return the mean Dice of each method on each set of a folder of one share of labels."""
-    found: dict[str, dict[str, float]] = {}
+    dices: dict[str, dict[str, float]] = {}
     for study in studies(folder):
         runs = judged(study["runs"], judge)
         ((name, _),) = study["sets"].items()
-        found[name] = {m: mean(dice(run) for run in of(runs, m)) for m in methods_of(runs)}
-    return found
+        dices[name] = {m: mean(dice(run) for run in of(runs, m)) for m in methods_of(runs)}
+    return dices
 
 
 def stops() -> str:
@@ -174,27 +174,27 @@ def longer() -> str:
 def own_slide() -> str:
     """Labels of some slides, judged on another that is in hand without labels."""
     names = sorted(path.stem for path in (RESULTS / "tables" / "own_slide").glob("*.json"))
-    found = studies("tables/own_slide", names)
+    results = studies("tables/own_slide", names)
     sizes = []
-    for study in found:
+    for study in results:
         ((name, facts),) = study["sets"].items()
         seeds = len({run["seed"] for run in study["runs"]})
         sizes.append(
             f"{name}: {facts['train']} labelled patches, {facts['unlabelled']} of the slide in "
             f"hand, judged on {facts['test']}, seeds: {seeds}"
         )
-    return f"{summary(found)}\n{'; '.join(sizes)}. {source('tables/own_slide')}"
+    return f"{summary(results)}\n{'; '.join(sizes)}. {source('tables/own_slide')}"
 
 
 def ablation() -> str:
     """Every switch turned alone, against the row that it changes."""
     runs = judged(result("ablation/em")["runs"], "validation")
-    found = {method: mean(dice(run) for run in of(runs, method)) for method in methods_of(runs)}
-    usual = found["labels-until-half"]
-    kept = ("supervised", "ucmt", "eugmt-plus")
-    order = [*kept, *sorted(set(found) - set(kept), key=lambda name: (-found[name], name))]
+    dices = {method: mean(dice(run) for run in of(runs, method)) for method in methods_of(runs)}
+    usual = dices["labels-until-half"]
+    first = ("supervised", "ucmt", "eugmt-plus")
+    order = [*first, *sorted(set(dices) - set(first), key=lambda name: (-dices[name], name))]
     rows = [
-        [name, f"{found[name]:.3f}", "" if name in kept else f"{found[name] - usual:+.3f}"]
+        [name, f"{dices[name]:.3f}", "" if name in first else f"{dices[name] - usual:+.3f}"]
         for name in order
     ]
     seeds = sorted({run["seed"] for run in runs})
@@ -227,22 +227,22 @@ def active() -> str:
         "phantom": "active/phantom",
         "phantom, longer": "active/long/phantom",
     }
-    found = {title: result(path) for title, path in places.items()}
-    strategies = list(by_strategy(found["em"]["chains"]))
+    by_title = {title: result(path) for title, path in places.items()}
+    strategies = list(by_strategy(by_title["em"]["chains"]))
     rows = []
     for strategy in strategies:
         shown = []
-        for study in found.values():
+        for study in by_title.values():
             chains = by_strategy(study["chains"])[strategy]
             shown += [enough(chains), spread([chain["area"] for chain in chains], 3)]
         rows.append([strategy, *shown])
     titles = ["strategy"]
-    for title in found:
+    for title in by_title:
         titles += [f"{title}: labels for 95 %", "area"]
     words = [
         f"{title}: {study['protocol']['passes']:,} passes, {len(study['full_dice'])} seed(s), all "
         f"labels {spread(list(study['full_dice'].values()), 3)}"
-        for title, study in found.items()
+        for title, study in by_title.items()
     ]
     return table(titles, rows) + "\n\n" + "; ".join(words) + ". " + source("active")
 

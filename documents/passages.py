@@ -22,25 +22,25 @@ def filled(text: str, makers: Mapping[str, Callable[[], str]]) -> str:
     """
     for name in names(text):
         if name not in makers:
-            raise PassageError(f"nothing makes the passage {name}: see documents/made.py")
+            raise PassageError(f"nothing makes the passage {name}: see documents/register.py")
 
-    def made(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         name = match["name"]
         return f"<!-- make docs: {name} -->\n{makers[name]().strip()}\n<!-- end of {name} -->"
 
-    return MARKED.sub(made, text)
+    return MARKED.sub(replacement, text)
 
 
 def names(text: str) -> list[str]:
     """Return the names of the passages of a text. Raises PassageError as `filled`."""
-    found = []
+    marked = []
     for match in MARKED.finditer(text):
         if match["name"] != match["end"] or OPENED.search(match["body"]):
             raise PassageError(f"the passage {match['name']} is not closed")
-        found.append(match["name"])
-    if len(found) != len(OPENED.findall(text)):
+        marked.append(match["name"])
+    if len(marked) != len(OPENED.findall(text)):
         raise PassageError("a passage is not closed")
-    return found
+    return marked
 
 
 def by_hand(text: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from documents.made import PICTURES, ROOT
+from documents.register import PICTURES, ROOT
 from models.phantom import PhantomSpec, write
 from tests.browser.conftest import OFFLINE, PASSWORD
 from tests.support.installation import Installation, embedded, until
@@ -76,8 +76,8 @@ def prepared(installation: Installation, path: Path, truth: Path) -> str:
 
 
 def current(client: httpx.Client, slide: str) -> bool:
-    found = client.get(f"/slides/{slide}/score").raise_for_status().json()
-    return bool(found["state"] == "current")
+    score = client.get(f"/slides/{slide}/score").raise_for_status().json()
+    return bool(score["state"] == "current")
 
 
 def sign_in(page: Page, installation: Installation) -> None:

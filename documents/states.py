@@ -35,14 +35,16 @@ def moves(thing: type[Any]) -> str:
 
 def held(thing: type[Any]) -> str:
     """Checks and unique indexes of a table, by name; that a state is a known one is always held."""
-    made = thing.__table__
-    assert isinstance(made, Table)
+    sql_table = thing.__table__
+    assert isinstance(sql_table, Table)
     checks = [
         str(each.name)
-        for each in made.constraints
+        for each in sql_table.constraints
         if isinstance(each, CheckConstraint) and not str(each.name).endswith(KNOWN_VALUES)
     ]
-    unique = [str(each.name) for each in made.indexes if isinstance(each, Index) and each.unique]
+    unique = [
+        str(each.name) for each in sql_table.indexes if isinstance(each, Index) and each.unique
+    ]
     return ", ".join(f"`{name}`" for name in sorted(checks) + sorted(unique))
 
 

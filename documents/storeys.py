@@ -47,12 +47,12 @@ def floors() -> list[list[str]]:
 @cache
 def rooms() -> dict[int, list[str]]:
     """Return the rooms of each storey, those last that others of it import."""
-    found = sorted({room(module) for module in graph().modules if module.startswith("backend.")})
+    names = sorted({room(module) for module in graph().modules if module.startswith("backend.")})
     imports = room_imports("backend")
     by_floor: dict[int, list[str]] = defaultdict(list)
-    for each in found:
+    for each in names:
         # a storey's own __init__ is no room
-        if not is_storey(each, found):
+        if not is_storey(each, names):
             by_floor[floor_of(each)].append(each)
 
     return {floor: most_used_last(names, imports) for floor, names in by_floor.items()}
@@ -64,8 +64,8 @@ def most_used_last(names: list[str], imports: Imports) -> list[str]:
     return sorted(names, key=lambda name: (users[name], name))
 
 
-def is_storey(name: str, found: list[str]) -> bool:
-    return any(other.startswith(f"{name}.") for other in found)
+def is_storey(name: str, others: list[str]) -> bool:
+    return any(other.startswith(f"{name}.") for other in others)
 
 
 def floor_of(name: str) -> int:

@@ -129,10 +129,10 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     workdir.mkdir(parents=True, exist_ok=True)
-    run, kept = Run(config, initial, group), workdir / "checkpoint.pt"
+    run, file = Run(config, initial, group), workdir / "checkpoint.pt"
     setting = {"processes": group.size, "compiled": config.compile}
     fingerprint = identity(config, setting, initial, images, masks, unlabelled)
-    run.restore(kept, fingerprint)
+    run.restore(file, fingerprint)
     every = max(1, config.iterations // REPORTS)
 
     def begin(step: int) -> Drawing:
@@ -143,7 +143,7 @@ def train(
     with Prefetch(begin, run.step, config.iterations, workers=workers) as batches:
         while run.step < config.iterations:
             if group.any(flag=stopping()):
-                run.checkpoint(kept, fingerprint)
+                run.checkpoint(file, fingerprint)
                 raise Stopped
             run.learn(batches.take())
             if run.step % every == 0 or run.step == config.iterations:
@@ -152,7 +152,7 @@ def train(
                     progress(run.step, config.iterations, losses)
                     watch(run.step, run.method.teacher)
             if run.step % config.checkpoint_every == 0:
-                run.checkpoint(kept, fingerprint)
+                run.checkpoint(file, fingerprint)
     path = workdir / "model.safetensors"
     ensemble = Ensemble(config.network, run.method.teacher, tuple(run.method.students))
     sha256 = save_ensemble(ensemble, path) if group.leads else ""

@@ -25,5 +25,5 @@ def tags_of(content: bytes | None) -> dict[int, Any]:
 def orientation_in_xmp(packet: bytes | str | None) -> int | None:
     """Return the orientation that an XMP packet says, as Adobe's programs write it."""
     content = packet.encode(errors="replace") if isinstance(packet, str) else packet or b""
-    found = XMP_ORIENTATION.search(content[:MOST_BYTES])
-    return int(found[1]) if found else None
+    match = XMP_ORIENTATION.search(content[:MOST_BYTES])
+    return int(match[1]) if match else None

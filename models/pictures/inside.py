@@ -52,9 +52,9 @@ class Inside:
         return self.orientation != UPRIGHT
 
 
-def orientation_in(*said: Any) -> int:
+def orientation_in(*stated: Any) -> int:
     """Return the first of these that is an orientation, 1 to 8; upright if none is."""
-    for each in said:
+    for each in stated:
         if isinstance(each, int) and each in TURNED_OR_NOT:
             return each
     return UPRIGHT

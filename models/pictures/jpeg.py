@@ -44,8 +44,8 @@ def size_at(picture: Any, number: int) -> tuple[int, int]:
 
 
 def of_first(picture: Any) -> Inside:
-    said = exif.tags_of(picture.info.get("exif"))
-    resolutions = resolution_in(said, "EXIF")
+    tags = exif.tags_of(picture.info.get("exif"))
+    resolutions = resolution_in(tags, "EXIF")
     if "jfif_density" in picture.info:
         across, down = (positive(each) for each in picture.info["jfif_density"])
         unit = JFIF_UNITS.get(picture.info.get("jfif_unit", 0))
@@ -56,7 +56,7 @@ def of_first(picture: Any) -> Inside:
         width,
         height,
         orientation=orientation_in(
-            said.get(exif.ORIENTATION), exif.orientation_in_xmp(picture.info.get("xmp"))
+            tags.get(exif.ORIENTATION), exif.orientation_in_xmp(picture.info.get("xmp"))
         ),
         resolutions=tuple(resolutions),
     )

@@ -22,7 +22,7 @@ TRANSPARENT = (2,)
 
 def inside(file: BinaryIO) -> list[Inside]:
     """Return a PNG's picture; one for each frame of an animated one."""
-    said: dict[bytes, bytes] = {}
+    by_name: dict[bytes, bytes] = {}
     packet = raw = b""
     for name, content in chunks(file):
         if name.endswith(b"Xt") or name == b"iTXt":
@@ -32,27 +32,29 @@ def inside(file: BinaryIO) -> list[Inside]:
             elif key in RAW_EXIF:
                 raw = raw or from_hex(text_in(name, content))
         else:
-            said.setdefault(name, content)
-    head = said.get(b"IHDR", b"")
+            by_name.setdefault(name, content)
+    head = by_name.get(b"IHDR", b"")
     if len(head) < 10:
         return []
     width, height, _, kind = struct.unpack(">IIBB", head[:10])
     if not width or not height:
         return []
-    tags = exif.tags_of(said.get(b"eXIf") or raw)
+    tags = exif.tags_of(by_name.get(b"eXIf") or raw)
     resolutions = resolution_in(tags, "EXIF")
-    if len(said.get(b"pHYs", b"")) == 9:
-        across, down, unit = struct.unpack(">IIB", said[b"pHYs"])
+    if len(by_name.get(b"pHYs", b"")) == 9:
+        across, down, unit = struct.unpack(">IIB", by_name[b"pHYs"])
         if across and down:
             resolutions.append(Resolution("pHYs", across, down, METRE_UM if unit == 1 else None))
     first = Inside(
         width,
         height,
         orientation=orientation_in(tags.get(exif.ORIENTATION), exif.orientation_in_xmp(packet)),
-        spare=TRANSPARENT if kind in WITH_ALPHA or b"tRNS" in said else (),
+        spare=TRANSPARENT if kind in WITH_ALPHA or b"tRNS" in by_name else (),
         resolutions=tuple(resolutions),
     )
-    frames = struct.unpack(">I", said[b"acTL"][:4])[0] if len(said.get(b"acTL", b"")) >= 4 else 1
+    frames = (
+        struct.unpack(">I", by_name[b"acTL"][:4])[0] if len(by_name.get(b"acTL", b"")) >= 4 else 1
+    )
     return [first] if frames < 2 else [first, Inside(width, height, page=1)]
 
 

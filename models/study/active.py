@@ -108,18 +108,18 @@ def learned(plan: Plan, data: Dataset, part: Split, labelled: Numbers, seed: int
     A chain that asks for a training which another is at waits for it.
     """
     folder = folder_of(plan, data, labelled, seed)
-    kept = folder / f"{plan.judge}.json"
+    result = folder / f"{plan.judge}.json"
     with runs.alone(folder, wait=True):
-        if not kept.exists():
+        if not result.exists():
             trained = runs.fit(plan.config(seed), data, part, labelled, folder)
             teacher = place(load_ensemble(trained.path).teacher, plan.protocol.device)
             judged = part.test if plan.judge == runs.TEST else part.validation
-            found = runs.predict(teacher, data.images[judged])
-            fresh = kept.with_suffix(".new")
-            fresh.write_text(json.dumps(runs.pooled_dice(found, data.truth(judged))))
-            fresh.replace(kept)
+            proposed = runs.predict(teacher, data.images[judged])
+            fresh = result.with_suffix(".new")
+            fresh.write_text(json.dumps(runs.pooled_dice(proposed, data.truth(judged))))
+            fresh.replace(result)
             (folder / runs.CHECKPOINT).unlink(missing_ok=True)
-        dice: float = json.loads(kept.read_text())
+        dice: float = json.loads(result.read_text())
     return dice
 
 
@@ -183,7 +183,7 @@ def all_chains(
     starts = [dataset.labelled(part, plan.shares[0], seed=seed) for seed in range(seeds)]
     chains = [(strategy, seed) for seed in range(seeds) for strategy in strategies]
     done, of = 0, 2 * seeds + len(chains)
-    found: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     with ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=end_with_parent
     ) as pool:
@@ -203,18 +203,18 @@ def all_chains(
                 for number, each in enumerate(chains)
             ]
             for each in as_completed(waiting):
-                found.append(each.result())
+                measured.append(each.result())
                 done += 1
                 progress(done, of, {})
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     full = {seed: first["full", seed].result() for seed in range(seeds)}
-    found.sort(key=lambda each: (strategies.index(each["strategy"]), each["seed"]))
+    measured.sort(key=lambda each: (strategies.index(each["strategy"]), each["seed"]))
     return {
         **facts(plan, data),
         "full_dice": {str(seed): round(dice, 4) for seed, dice in full.items()},
-        "chains": [{**each, **summary(each["points"], full[each["seed"]])} for each in found],
+        "chains": [{**each, **summary(each["points"], full[each["seed"]])} for each in measured],
     }
 
 
@@ -240,17 +240,17 @@ def check_output(
     """Raise DatasetError if the file is there and is not this very study, or a part of it."""
     if not path.exists():
         return
-    kept = results.stored(path)
-    chains = kept.get("chains")
+    document = results.stored(path)
+    chains = document.get("chains")
     if not isinstance(chains, list):
         raise DatasetError(
             "results_unreadable",
             f"{path} holds no results of --active; choose another file with -o.",
         )
     # older files say less of a study
-    if isinstance(kept.get("protocol"), dict):
-        kept["protocol"] = whole(kept["protocol"])
-    other = [name for name, fact in facts(plan, data).items() if kept.get(name, fact) != fact]
+    if isinstance(document.get("protocol"), dict):
+        document["protocol"] = whole(document["protocol"])
+    other = [name for name, fact in facts(plan, data).items() if document.get(name, fact) != fact]
     lost = {(each["strategy"], each["seed"]) for each in chains} - {
         (strategy, seed) for strategy in strategies for seed in range(seeds)
     }

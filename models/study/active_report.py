@@ -8,11 +8,11 @@ from typing import Any
 Chain = dict[str, Any]
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(results: dict[str, Any]) -> str:
     """Return the table of a set's study: rows are strategies, figures are means over seeds."""
-    shares = found["shares"]
-    full = list(found["full_dice"].values())
-    title = f"**{found['set']}**, {found['method']}, {found['train']} training patches"
+    shares = results["shares"]
+    full = list(results["full_dice"].values())
+    title = f"**{results['set']}**, {results['method']}, {results['train']} training patches"
     columns = " | ".join(f"{100 * share:g} %" for share in shares)
     lines = [
         f"{title}, {len(full)} seeds; all labels: Dice {spread(full)}.",
@@ -20,7 +20,7 @@ def markdown(found: dict[str, Any]) -> str:
         f"| strategy | {columns} | area under the curve | labels for 95 % |",
         "|---" * (len(shares) + 3) + "|",
     ]
-    for strategy, chains in by_strategy(found["chains"]).items():
+    for strategy, chains in by_strategy(results["chains"]).items():
         dice = [
             spread([chain["points"][index]["dice"] for chain in chains])
             for index in range(len(shares))
@@ -31,10 +31,10 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def by_strategy(chains: Sequence[Chain]) -> dict[str, list[Chain]]:
-    found: dict[str, list[Chain]] = {}
+    by_name: dict[str, list[Chain]] = {}
     for chain in chains:
-        found.setdefault(chain["strategy"], []).append(chain)
-    return found
+        by_name.setdefault(chain["strategy"], []).append(chain)
+    return by_name
 
 
 def spread(values: Sequence[float]) -> str:
@@ -52,13 +52,13 @@ def enough(chains: Sequence[Chain]) -> str:
     return f"{100 * mean(shares):.1f} %{some}"
 
 
-def curves(found: dict[str, Any], path: Path) -> None:
+def curves(results: dict[str, Any], path: Path) -> None:
     """Draw Dice against the share of labels, one line a strategy."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for strategy, chains in by_strategy(found["chains"]).items():
+    for strategy, chains in by_strategy(results["chains"]).items():
         columns = list(zip(*(chain["points"] for chain in chains), strict=True))
         axes.errorbar(
             [100 * mean(point["share"] for point in column) for column in columns],
@@ -68,9 +68,9 @@ def curves(found: dict[str, Any], path: Path) -> None:
             capsize=2,
             linewidth=2.4 if strategy == "ours" else 1.2,
         )
-    full = mean(found["full_dice"].values())
+    full = mean(results["full_dice"].values())
     axes.axhline(0.95 * full, color="grey", linestyle=":", label="95 % of all labels' Dice")
-    axes.set(xlabel="labelled patches, %", ylabel="Dice on held-out groups", title=found["set"])
+    axes.set(xlabel="labelled patches, %", ylabel="Dice on held-out groups", title=results["set"])
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=150, metadata={"Software": None})
 

@@ -54,30 +54,30 @@ def all_figures(
 
 def rows(mpp: float | None) -> list[tuple[str, tuple[str, ...], int, float]]:
     """Return the title, place, decimals and factor of each figure."""
-    found: list[tuple[str, tuple[str, ...], int, float]] = [
+    figures: list[tuple[str, tuple[str, ...], int, float]] = [
         (f"{title}, {average}", (part, key), 3, 1.0)
         for title, key in OVERLAP
         for average, part in AVERAGES
     ]
     for kind, part in (("", "mean"), (", with penalty", "with_penalty")):
         for title, key in LENGTHS:
-            found.append((f"{title} px{kind}", ("shape", part, key), 2, 1.0))
+            figures.append((f"{title} px{kind}", ("shape", part, key), 2, 1.0))
             if mpp:
-                found.append((f"{title} µm{kind}", ("shape", part, key), 2, mpp))
-        found += [(f"{title}{kind}", ("shape", part, key), 3, 1.0) for title, key in SHARES]
-    return found
+                figures.append((f"{title} µm{kind}", ("shape", part, key), 2, mpp))
+        figures += [(f"{title}{kind}", ("shape", part, key), 3, 1.0) for title, key in SHARES]
+    return figures
 
 
 def values(runs: Iterable[Run], *path: str) -> list[float]:
     """Return a figure of each run that has it: where all masks are empty there is no shape."""
-    found = []
+    numbers = []
     for run in runs:
         figures: Any = run["judged"]
         for key in path:
             figures = figures.get(key) if figures is not None else None
         if figures is not None:
-            found.append(figures)
-    return found
+            numbers.append(figures)
+    return numbers
 
 
 def spread(figures: Sequence[float], digits: int) -> str:

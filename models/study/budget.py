@@ -34,10 +34,10 @@ class Meter:
 
     def watch(self, network: nn.Module) -> nn.Module:
         first = next(each for each in network.modules() if isinstance(each, nn.Conv2d))
-        self.hooks.append(first.register_forward_pre_hook(self.seen))
+        self.hooks.append(first.register_forward_pre_hook(self.count))
         return network
 
-    def seen(self, layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    def count(self, layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         weight = next(layer.parameters())
         learns = torch.is_grad_enabled() and weight.requires_grad
         self.passes += len(arguments[0]) * (1.0 if learns else FORWARD_ONLY)

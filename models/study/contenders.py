@@ -206,22 +206,22 @@ def chosen(names: Iterable[str], variants: Path | None = None) -> list[Contender
     of its options or a field of TrainingConfig. So each switch can be turned alone.
     """
     known = contenders()
-    found = []
+    named = []
     for name in dict.fromkeys(names):
         if name not in known:
             raise OptionWrong(
                 "method_unknown", f"There is no method {name}; choose from {', '.join(known)}."
             )
-        found.append(known[name])
+        named.append(known[name])
     if variants:
         try:
             tables = tomllib.loads(variants.read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise DatasetError("variants_unreadable", f"{variants}: {error}.") from error
-        found += [varied(name, table, known) for name, table in tables.items()]
-    if not found:
+        named += [varied(name, table, known) for name, table in tables.items()]
+    if not named:
         raise OptionWrong("wrong_option", f"--methods names at least one of {', '.join(known)}.")
-    return found
+    return named
 
 
 def varied(name: str, table: Mapping[str, Any], known: Mapping[str, Contender]) -> Contender:

@@ -166,14 +166,14 @@ def pages_of(
 
 def known_in(path: Path, count: int, shape: tuple[int, ...]) -> list[Truth]:
     """Return where the truth is known on each of a file's `count` pages."""
-    found = [np.asarray(each.convert("L")) != 0 for each in files.frames(path)]
-    if len(found) not in {1, count} or found[0].shape != shape:
+    pages = [np.asarray(each.convert("L")) != 0 for each in files.frames(path)]
+    if len(pages) not in {1, count} or pages[0].shape != shape:
         raise DatasetError(
             "region_mismatch",
-            f"{path.name} has {len(found)} pages of {size(found[0])} px and its image {count} of "
+            f"{path.name} has {len(pages)} pages of {size(pages[0])} px and its image {count} of "
             f"{shape[1]}×{shape[0]} px.",
         )
-    return found if len(found) == count else found * count
+    return pages if len(pages) == count else pages * count
 
 
 def cut(pixels: Pixels, mask: Pixels) -> Iterator[tuple[Pixels, Pixels, Truth]]:
@@ -186,12 +186,12 @@ def cut(pixels: Pixels, mask: Pixels) -> Iterator[tuple[Pixels, Pixels, Truth]]:
     if below or right:
         pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="symmetric")
         mask = np.pad(mask, ((0, below), (0, right)), constant_values=IGNORE)
-    seen = np.zeros(mask.shape, np.bool_)
+    covered = np.zeros(mask.shape, np.bool_)
     for top in starts(mask.shape[0]):
         for left in starts(mask.shape[1]):
             box = np.s_[top : top + PATCH_PX, left : left + PATCH_PX]
-            first = ~seen[box]
-            seen[box] = True
+            first = ~covered[box]
+            covered[box] = True
             yield pixels[box], mask[box], first
 
 

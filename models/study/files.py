@@ -58,15 +58,15 @@ def pictures(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DatasetError("folder_missing", f"There is no folder {folder}.")
     # a Mac leaves a hidden `._name.png` beside each file
-    found = [
+    images = [
         path
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     ]
-    if not found:
+    if not images:
         raise DatasetError("folder_empty", f"{folder} holds no PNG, TIFF or JPEG image.")
-    stems = {path.stem: path for path in found}
-    if len(stems) < len(found):
+    stems = {path.stem: path for path in images}
+    if len(stems) < len(images):
         raise DatasetError("name_twice", f"{folder} holds two files of one name.")
     return stems
 
@@ -82,9 +82,9 @@ def frames(path: Path) -> list[Image.Image]:
             picture = Image.open(file)
             count = getattr(picture, "n_frames", 1)
             check_depth(picture, path)
-            found: list[Image.Image] = [picture]
+            read: list[Image.Image] = [picture]
             if isinstance(picture, TiffImageFile):
-                found = list(pages(picture, path))
+                read = list(pages(picture, path))
             picture.load()
             check_whole(picture, path)
             if not isinstance(picture, TiffImageFile):
@@ -95,14 +95,14 @@ def frames(path: Path) -> list[Image.Image]:
         raise DatasetError("image_unreadable", f"{path} is no image that is known here.") from error
     except UNREADABLE as error:
         raise DatasetError("image_unreadable", f"{path} can't be read: {error}.") from error
-    if count > len(found):
+    if count > len(read):
         raise DatasetError("image_frames", f"{path} holds {count} pictures: keep one.")
-    if len({each.size for each in found}) > 1:
+    if len({each.size for each in read}) > 1:
         raise DatasetError(
             "image_frames",
             f"{path} holds {count} pages of different sizes, such as a pyramid: export one level.",
         )
-    return found
+    return read
 
 
 def pages(picture: TiffImageFile, path: Path) -> Iterator[Image.Image]:
@@ -145,10 +145,10 @@ def check_depth(picture: ImageFile, path: Path) -> None:
 
 def opened(path: Path) -> Image.Image:
     """Read a file of one picture. Raises DatasetError, also for one of several pages."""
-    found = frames(path)
-    if len(found) > 1:
-        raise DatasetError("image_frames", f"{path} holds {len(found)} pages: split them.")
-    return found[0]
+    images = frames(path)
+    if len(images) > 1:
+        raise DatasetError("image_frames", f"{path} holds {len(images)} pages: split them.")
+    return images[0]
 
 
 def pixels_of(path: Path) -> list[Pixels]:
@@ -249,10 +249,10 @@ def check_binary(values: npt.NDArray[np.generic], path: Path) -> None:
     """Refuse a mask that holds other values than 0, 127 and 255: which is membrane?"""
     others = np.setdiff1d(values, (0, IGNORE, MEMBRANE))
     if len(others):
-        told = some([str(value) for value in others.tolist()])
+        listed = some([str(value) for value in others.tolist()])
         raise DatasetError(
             "mask_values",
-            f"{path} holds the value {told}, and a mask of 255 has 0, 127 (unknown) and 255 "
+            f"{path} holds the value {listed}, and a mask of 255 has 0, 127 (unknown) and 255 "
             "alone: say with --positive which value is membrane, or `any` for all but 0.",
         )
 
@@ -297,10 +297,10 @@ def key_of(name: str, names: Collection[str]) -> str:
 
 def group_of(belongs: Mapping[str, str], stem: str, page: int) -> str:
     """Return the group of a file's page, counted from 1. Raises DatasetError if it has none."""
-    found = belongs.get(f"{stem}#{page}", belongs.get(stem))
-    if found is None:
+    group = belongs.get(f"{stem}#{page}", belongs.get(stem))
+    if group is None:
         raise DatasetError("group_missing", f"No group is named for page {page} of {stem}.")
-    return found
+    return group
 
 
 def some(names: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ def processor() -> str:
 def commit() -> str:
     """Return the source's commit; `unknown` outside a repository."""
     try:
-        found = subprocess.run(
+        process = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],
             capture_output=True,
             text=True,
@@ -55,4 +55,4 @@ def commit() -> str:
         )
     except OSError:
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return process.stdout.strip() or "unknown"

@@ -24,19 +24,19 @@ def put_upright(picture: Image.Image, path: Path) -> None:
 
 def upright_page(picture: TiffImageFile) -> Image.Image:
     """Return the page of a TIFF that stands open, upright. Raises TurnUnclear."""
-    said = orientation_in(
+    stated = orientation_in(
         picture.tag_v2.get(NOTE), exif.orientation_in_xmp(picture.tag_v2.get(XMP))
     )
     # Pillow turns pages as it reads them, by what it finds itself
-    done = orientation_in(picture.getexif().get(NOTE))
+    applied = orientation_in(picture.getexif().get(NOTE))
     page = picture.copy()
     if NOTE in picture.tag_v2 and picture.tag_v2[NOTE] in TURNED_OR_NOT:
         raise TurnUnclear
-    if done == said:
+    if applied == stated:
         return page
-    if done != UPRIGHT:
+    if applied != UPRIGHT:
         raise TurnUnclear
-    turn(page, said)
+    turn(page, stated)
     return page
 
 

@@ -20,8 +20,8 @@ def read_parts(path: Path, names: Collection[str]) -> dict[str, str]:
     `unlabelled` images are learned from as they are: they need no mask, and may be of any group,
     those that are judged included. Every page of a file is in its file's part.
     """
-    found = files.read_groups(path, names)
-    for name, part in found.items():
+    by_patch = files.read_groups(path, names)
+    for name, part in by_patch.items():
         if name not in names:
             # a spreadsheet's first line
             continue
@@ -29,9 +29,9 @@ def read_parts(path: Path, names: Collection[str]) -> dict[str, str]:
             raise DatasetError(
                 "part_unknown", f"{path}: {name} is in {part}; a part is one of {', '.join(PARTS)}."
             )
-    if paged := sorted(set(names) - found.keys()):
+    if paged := sorted(set(names) - by_patch.keys()):
         raise DatasetError("part_unknown", f"{path} names no part for the whole of {some(paged)}.")
-    return {name: found[name] for name in names}
+    return {name: by_patch[name] for name in names}
 
 
 def check_apart(parts: Sequence[str], groups: Sequence[str]) -> None:

@@ -88,9 +88,9 @@ def shifted(mask: Mask, drawn: np.random.Generator) -> Iterator[Mask]:
 
 def filled(mask: Mask, drawn: np.random.Generator) -> Iterator[Mask]:
     """Yield the mask with the inside of a closed contour painted, each once, in drawn order."""
-    found = insides(mask)
-    for index in drawn.permutation(len(found)).tolist():
-        yield np.where(found[index], np.uint8(MEMBRANE), mask)
+    holes = insides(mask)
+    for index in drawn.permutation(len(holes)).tolist():
+        yield np.where(holes[index], np.uint8(MEMBRANE), mask)
 
 
 CHANGES = {Mistake.DROPPED: dropped, Mistake.FILLED: filled, Mistake.SHIFTED: shifted}

@@ -112,7 +112,7 @@ class Results:
     def outdated(self, data: Dataset, protocol: Protocol, cells: Sequence[Cell]) -> list[Cell]:
         """Return the trainings that this version would train otherwise than the file says."""
         part = split(data, seed=protocol.split_seed)
-        found = []
+        others = []
         for cell in cells:
             row = self.row(data, cell)
             if row is None:
@@ -120,8 +120,8 @@ class Results:
             config = runs.configured(cell, protocol, threads=1)
             patches = len(labelled(part, cell.labelled, seed=cell.seed))
             if row["labelled_patches"] != patches or not same(row["config"], config):
-                found.append(cell)
-        return found
+                others.append(cell)
+        return others
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a finished training: on the disk when this returns.

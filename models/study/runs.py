@@ -304,13 +304,13 @@ def predict(network: nn.Module, images: npt.NDArray[np.uint8]) -> npt.NDArray[np
     """Return membrane probabilities (N, H, W); the network is left in the mode it was in."""
     device, training = next(network.parameters()).device, network.training
     network.eval()
-    found = []
+    batches = []
     for start in range(0, len(images), BATCH):
         pixels = torch.from_numpy(images[start : start + BATCH]).to(device).permute(0, 3, 1, 2)
         logits = network(normalise(pixels.float() / 255)).float()
-        found.append(torch.sigmoid(logits[:, 1] - logits[:, 0]).cpu().numpy())
+        batches.append(torch.sigmoid(logits[:, 1] - logits[:, 0]).cpu().numpy())
     network.train(training)
-    return np.concatenate(found)
+    return np.concatenate(batches)
 
 
 def pooled_dice(probability: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> float:
@@ -333,12 +333,12 @@ class Log:
     @classmethod
     def of(cls, folder: Path, fingerprint: str) -> "Log":
         """Go on from what lies there, if it is of this training and its checkpoint is left."""
-        path, kept = folder / "log.json", {}
+        path, stored = folder / "log.json", {}
         if path.exists() and (folder / CHECKPOINT).exists():
-            kept = json.loads(path.read_text())
-        if kept.get("fingerprint") != fingerprint:
-            kept = {"curve": [], "seconds": 0.0}
-        return cls(path, fingerprint, kept["curve"], kept["seconds"], time.process_time())
+            stored = json.loads(path.read_text())
+        if stored.get("fingerprint") != fingerprint:
+            stored = {"curve": [], "seconds": 0.0}
+        return cls(path, fingerprint, stored["curve"], stored["seconds"], time.process_time())
 
     @property
     def points(self) -> int:
@@ -354,6 +354,6 @@ class Log:
         if dice is not None:
             point = {"share": round(share, 3), "dice": round(dice, 4), "threshold": threshold}
             self.curve.append(point)
-        kept = {"fingerprint": self.fingerprint, "curve": self.curve, "seconds": self.seconds}
+        stored = {"fingerprint": self.fingerprint, "curve": self.curve, "seconds": self.seconds}
         with whole_file(self.path) as fresh:
-            fresh.write_text(json.dumps(kept))
+            fresh.write_text(json.dumps(stored))

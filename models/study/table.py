@@ -58,10 +58,10 @@ def judged(runs: Iterable[Run], judge: str) -> list[Run]:
 
     Raises ValueError if there is none.
     """
-    found: list[Run] = [{**run, "judged": run[judge]} for run in runs if judge in run]
-    if not found:
+    chosen: list[Run] = [{**run, "judged": run[judge]} for run in runs if judge in run]
+    if not chosen:
         raise ValueError(f"no training was judged on the {judge} patches")
-    return found
+    return chosen
 
 
 def summary(studies: Sequence[Mapping[str, Any]], judge: str = "test") -> str:
@@ -75,16 +75,16 @@ def summary(studies: Sequence[Mapping[str, Any]], judge: str = "test") -> str:
     runs = judged((run for study in studies for run in study["runs"]), judge)
     columns = sorted({(run["set"], run["labelled"]) for run in runs})
     methods = ordered(methods_of(runs))
-    found: dict[tuple[str, float], dict[str, list[float]]] = {column: {} for column in columns}
+    dices: dict[tuple[str, float], dict[str, list[float]]] = {column: {} for column in columns}
     for run in runs:
-        found[run["set"], run["labelled"]].setdefault(run["method"], []).append(dice(run))
-    best = {column: max(mean(each) for each in found[column].values()) for column in columns}
+        dices[run["set"], run["labelled"]].setdefault(run["method"], []).append(dice(run))
+    best = {column: max(mean(each) for each in dices[column].values()) for column in columns}
     titles = ["method", *(f"{name} {100 * share:g} %" for name, share in columns)]
     lines = [described(protocols[0]), "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for method in methods:
         shown = []
         for column in columns:
-            mine = found[column].get(method, [])
+            mine = dices[column].get(method, [])
             mark = "**" if mine and mean(mine) == best[column] else ""
             shown.append(f"{mark}{spread(mine, 3)}{mark}")
         lines.append(f"| {method} | {' | '.join(shown)} |")
@@ -133,8 +133,8 @@ def cells(mine: Sequence[Run], runs: Sequence[Run]) -> list[str]:
 
 def averaged(runs: Sequence[Run], name: str, digits: int) -> str:
     """Return the mean over runs of what they cost; a dash where older files have no word for it."""
-    found = [run[name] for run in runs if name in run]
-    return f"{mean(found):.{digits}f}" if found else "–"
+    costs = [run[name] for run in runs if name in run]
+    return f"{mean(costs):.{digits}f}" if costs else "–"
 
 
 def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
@@ -153,8 +153,8 @@ def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
     of_groups = [mean(each) for each in differences.values()]
     if len(of_groups) == 1:
         return f"{of_groups[0]:+.3f} (–, 1 group)"
-    found = paired(of_groups, [0.0] * len(of_groups))
-    return f"{found.mean:+.3f} ({found.low:+.3f} … {found.high:+.3f}; {len(of_groups)} groups)"
+    gain = paired(of_groups, [0.0] * len(of_groups))
+    return f"{gain.mean:+.3f} ({gain.low:+.3f} … {gain.high:+.3f}; {len(of_groups)} groups)"
 
 
 def groups(run: Run) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 from statistics import mean
 
-from documents.made import ROOT
 from documents.methods_tables import of_sets, result, studies
+from documents.register import ROOT
 from models.study.active_report import by_strategy
 from models.study.table import dice, judged
 

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from backend.app import create_app
 from backend.settings import Settings
-from documents.made import ROOT, documents
+from documents.register import ROOT, documents
 from models.presets import PRESETS
 from worker.cli import main  # noqa: F401 - it registers every command
 

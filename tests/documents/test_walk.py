@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from documents.imports import file_imports
-from documents.made import ROOT
+from documents.register import ROOT
 
 MOST = 8
 TEXT = (ROOT / "docs" / "architecture.md").read_text().partition("## A newcomer's walk")[2]

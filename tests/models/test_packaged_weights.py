@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import nn
 
+from models.architectures import packaged
 from models.architectures.packaged import packaged_file, with_names_of_timm
 from models.augment import MEAN, STD
 from models.networks import (
@@ -16,7 +17,6 @@ from models.networks import (
     build,
     encode,
     load_ensemble,
-    packaged,
     read_weights,
     save_ensemble,
 )

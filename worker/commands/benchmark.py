@@ -203,13 +203,13 @@ def check_places(output: Path, name: str) -> None:
 
 def illustrate(content: dict[str, Any], data: "Dataset", study: Study) -> None:
     """Print the tables and draw what belongs to them."""
-    from models.study import figures, table
+    from models.study import plots, table
 
     markdown = table.markdown(content, study.judge)
     study.output.with_suffix(".md").write_text(markdown)
-    figures.curves(content, study.output.with_suffix(".curves.png"))
+    plots.curves(content, study.output.with_suffix(".curves.png"))
     # pictures of people's images stay out of the folder of results
-    figures.gallery(content, data, study.work, study.work / f"{data.name}.png", judge=study.judge)
+    plots.gallery(content, data, study.work, study.work / f"{data.name}.png", judge=study.judge)
     say(markdown)
 
 

@@ -50,13 +50,13 @@ class Picture:
     qc: tuple[str, ...] = ()
 
 
-def stated_size(mpp: float | None, said_by: str) -> float | None:
+def stated_size(mpp: float | None, source: str) -> float | None:
     """Return a person's µm per pixel. Refused for one that no microscope has."""
     from backend.slides.catalogue.schemas import COARSEST_UM, FINEST_UM, plausible
 
     if mpp is not None and not plausible(mpp):
         raise OptionRefused(
-            f"{said_by} says {mpp:g} µm per pixel: a microscope's pixel size lies between "
+            f"{source} says {mpp:g} µm per pixel: a microscope's pixel size lies between "
             f"{FINEST_UM} and {COARSEST_UM:g} µm (0.25 for a 40× scan, 0.5 for 20×).",
             code="mpp_implausible",
         )

@@ -57,7 +57,7 @@ def annotations(
 
 
 def groups_of(cells: Cells, included: Bool, identity: Identity) -> Iterator[AnnotationGroup]:
-    made_by = hd.AlgorithmIdentificationSequence(
+    algorithm = hd.AlgorithmIdentificationSequence(
         name="Membrana HER2 cells", family=codes.DCM.ArtificialIntelligence, version=__version__
     )
     polygons = int(included.sum()) <= MOST_POLYGONS
@@ -77,7 +77,7 @@ def groups_of(cells: Cells, included: Bool, identity: Identity) -> Iterator[Anno
             graphic_type=GraphicTypeValues.POLYGON if polygons else GraphicTypeValues.POINT,
             graphic_data=list(cells.membrane[which] if polygons else points),
             algorithm_type=AnnotationGroupGenerationTypeValues.AUTOMATIC,
-            algorithm_identification=made_by,
+            algorithm_identification=algorithm,
             measurements=[
                 Measurements(
                     name=local(column, description),

@@ -16,8 +16,8 @@ def write(scene: Scene) -> bytes | None:
         scene.settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
     )
     identity = Identity(report.id, f"ann {digest(scored)}")
-    made = annotations(scored.cells, scored.included, source, identity)
-    return None if made is None else settled(made, identity, report.created_at)
+    dataset = annotations(scored.cells, scored.included, source, identity)
+    return None if dataset is None else settled(dataset, identity, report.created_at)
 
 
 def digest(scored: Scored) -> str:

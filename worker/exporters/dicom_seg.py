@@ -14,7 +14,7 @@ def write(scene: Scene) -> bytes | None:
     )
     model = report.inputs["model"]
     identity = Identity(report.id, "seg")
-    made = segmentation(
+    dataset = segmentation(
         on.pixels,
         on.masks,
         on.regions,
@@ -23,7 +23,7 @@ def write(scene: Scene) -> bytes | None:
         model=model["name"],
         weights_sha256=str(model["weights_sha256"]),
     )
-    return None if made is None else settled(made, identity, report.created_at)
+    return None if dataset is None else settled(dataset, identity, report.created_at)
 
 
 FILE = ReportFile("seg", write, of_dicom=True, of_inputs=True)

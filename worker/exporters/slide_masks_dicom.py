@@ -44,7 +44,7 @@ def decided(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.where(mask == MEMBRANE, mask, np.uint8(0))
 
 
-def write(context: JobContext, found: Contents) -> bytes:
+def write(context: JobContext, contents: Contents) -> bytes:
     """Return the object's bytes: equal masks, equal bytes. Raise NoSegmentation, DicomIncomplete.
 
     Holds the rows of all patches, and the tiles with membrane: at most MOST_TILES of them.
@@ -52,18 +52,18 @@ def write(context: JobContext, found: Contents) -> bytes:
     from backend.exchange.reports.dicom import Identity, settled, source_of
     from worker.exporters.masks_dicom import MOST_TILES, segmentation
 
-    slide, settings, blobs = found.slide, context.settings, context.blobs
+    slide, settings, blobs = contents.slide, context.settings, context.blobs
     source = source_of(
         settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
     )
-    patches = [item.origin for item in found.items(context.database, blobs, settings)]
+    patches = [item.origin for item in contents.items(context.database, blobs, settings)]
     drawn = [each for each in patches if isinstance(each, NewestMask)]
     pyramid = None
-    if found.prediction is not None:
-        pyramid = predictions.pyramid_of(slide, found.prediction, settings)
+    if contents.prediction is not None:
+        pyramid = predictions.pyramid_of(slide, contents.prediction, settings)
     by_place = {(each.row, each.column): each.mask_sha256 for each in drawn}
-    identity = Identity(slide.id, f"masks {found.basis}")
-    version = found.version
+    identity = Identity(slide.id, f"masks {contents.basis}")
+    version = contents.version
     with closing(open_slide(slide, settings)) as reader:
         segments = segmentation(
             SlidePixels(reader, slide),

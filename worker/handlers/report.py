@@ -53,7 +53,7 @@ def run(context: JobContext) -> None:
         measured = measured_once(context, task.report, on)
         context.check()
         scored, placed = judged(context, task, on, measured)
-        export_files = exported(context, task, on, scored, placed, kept=task.report.files)
+        export_files = exported(context, task, on, scored, placed, stored=task.report.files)
     # before the writing begins: on SQLite every writer would wait for the disk
     sha256 = context.blobs.put(canonical(scored.document))
     with context.finishing() as session:
@@ -116,7 +116,7 @@ def exported(
     scored: Scored,
     placed: Sequence[Placed],
     *,
-    kept: Mapping[str, str],
+    stored: Mapping[str, str],
 ) -> dict[str, str]:
     """Store what a report's exports are made of; return each one's sha256 by name.
 
@@ -140,17 +140,17 @@ def exported(
         "figures": blobs.put(canonical(shown)),
         "cells": measurement.put_cells(blobs, scored.cells),
         "decisions": blobs.put(decisions.evidence(placed)),
-        **files(context, Scene(task.report, task.slide, context.settings, on, scored), kept),
+        **files(context, Scene(task.report, task.slide, context.settings, on, scored), stored),
     }
 
 
-def files(context: JobContext, scene: Scene, kept: Mapping[str, str]) -> dict[str, str]:
+def files(context: JobContext, scene: Scene, stored: Mapping[str, str]) -> dict[str, str]:
     """Store the files that exporters make; return each one's sha256 by name."""
-    made = {}
+    digests = {}
     for exporter in REPORT_FILES:
         if exporter.of_dicom and scene.slide.vendor != DICOM:
             continue
-        if exporter.of_inputs and exporter.name in kept:
+        if exporter.of_inputs and exporter.name in stored:
             continue
         context.check()
         try:
@@ -159,7 +159,7 @@ def files(context: JobContext, scene: Scene, kept: Mapping[str, str]) -> dict[st
             log.info("no DICOM exports of this slide: %s", why.detail)
             continue
         if isinstance(content, bytes):
-            made[exporter.name] = context.blobs.put(content)
+            digests[exporter.name] = context.blobs.put(content)
         elif content is not None:
-            made[exporter.name] = measurement.put_gzipped(context.blobs, content)
-    return made
+            digests[exporter.name] = measurement.put_gzipped(context.blobs, content)
+    return digests

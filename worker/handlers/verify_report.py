@@ -41,7 +41,7 @@ def run(context: JobContext) -> None:
     with measurement.opened(task.slide, report.inputs, context.blobs, context.settings) as on:
         measured = measurement.measured(on, threads=context.settings.threads, progress=progress)
         scored, placed = judged(context, task, on, measured)
-        export_files = exported(context, task, on, scored, placed, kept={})
+        export_files = exported(context, task, on, scored, placed, stored={})
     before = json.loads(context.blobs.read(str(report.document_sha256)))
     after = json.loads(canonical(scored.document))
     differing = measurement.differences(*first_schema.alike(before, after))

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
-from models.study import dataset, figures, table
+from models.study import dataset, plots, table
 from models.study.protocol import Protocol
 from tests.models.study.folders import MEMBRANE, write
 
@@ -201,15 +201,15 @@ def test_other_budgets_are_other_tables():
 @pytest.mark.parametrize(
     ("truth", "proposed", "colour"),
     [
-        (255, True, figures.FOUND),
-        (255, False, figures.MISSED),
-        (0, True, figures.INVENTED),
+        (255, True, plots.FOUND),
+        (255, False, plots.MISSED),
+        (0, True, plots.INVENTED),
         (0, False, (0, 0, 0)),
-        (127, True, figures.UNKNOWN),
+        (127, True, plots.UNKNOWN),
     ],
 )
 def test_errors_have_their_colours(truth, proposed, colour):
-    picture = figures.judged(np.full((2, 2), proposed), np.full((2, 2), truth, np.uint8))
+    picture = plots.judged(np.full((2, 2), proposed), np.full((2, 2), truth, np.uint8))
     assert (picture == colour).all()
 
 
@@ -227,26 +227,26 @@ def data(tmp_path_factory):
 
 def test_the_gallery_shows_whose_weights_are_left(data, tmp_path):
     rows = [run("supervised", 0, (0.5, 0.5)), run("cps", 0, (0.5, 0.5))]
-    assert not figures.gallery(results(*rows), data, tmp_path, tmp_path / "none.png")
+    assert not plots.gallery(results(*rows), data, tmp_path, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
     config = NetworkConfig("unet-small")
     (tmp_path / "lines" / "cps-0.05-0").mkdir(parents=True)
     save_ensemble(
         Ensemble(config, build(config), ()), tmp_path / "lines/cps-0.05-0/judged.safetensors"
     )
-    assert figures.gallery(results(*rows), data, tmp_path, tmp_path / "one.png")
+    assert plots.gallery(results(*rows), data, tmp_path, tmp_path / "one.png")
     wide = Image.open(tmp_path / "one.png").size
     assert wide[0] > 100
 
 
 def test_examples_are_test_patches_of_different_groups(data):
     test = dataset.split(data).test
-    chosen = figures.examples(data, test, 4)
+    chosen = plots.examples(data, test, 4)
     assert set(chosen) <= set(test.tolist())
     groups = [data.groups[index] for index in chosen]
     assert len(groups) == len(set(groups)) == min(4, len({data.groups[i] for i in test}))
 
 
 def test_curves_are_drawn(tmp_path):
-    figures.curves(results(run("cps", 0, (0.5, 0.5))), tmp_path / "curves.png")
+    plots.curves(results(run("cps", 0, (0.5, 0.5))), tmp_path / "curves.png")
     assert Image.open(tmp_path / "curves.png").size[0] > 100

@@ -6,8 +6,8 @@ from importlib import import_module
 import pytest
 
 from documents.__main__ import stale
-from documents.made import PASSAGES, documents
 from documents.passages import PassageError, by_hand, filled, names
+from documents.register import PASSAGES, documents
 
 
 def test_nothing_made_is_stale() -> None:

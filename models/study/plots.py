@@ -66,17 +66,17 @@ def gallery(
     first = min(run["seed"] for run in runs)
     part = split(data, seed=results["protocol"]["split_seed"])
     patches = examples(data, part.test if judge == TEST else part.validation, SHOWN)
-    found = {}
+    proposals = {}
     for method in ordered({run["method"] for run in runs}):
         weights = work / data.name / f"{method}-{share:g}-{first}" / WEIGHTS
         rows = [run for run in of(runs, method) if (run["labelled"], run["seed"]) == (share, first)]
         if rows and weights.exists():
-            found[method] = predictor_of(weights)(data.images[patches]) >= rows[0].get(
+            proposals[method] = predictor_of(weights)(data.images[patches]) >= rows[0].get(
                 "threshold", 0.5
             )
-    if found:
-        qualitative(data.images[patches], data.truth(np.asarray(patches)), found, path)
-    return bool(found)
+    if proposals:
+        qualitative(data.images[patches], data.truth(np.asarray(patches)), proposals, path)
+    return bool(proposals)
 
 
 def qualitative(
@@ -96,7 +96,7 @@ def qualitative(
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for row, (image, mask) in enumerate(zip(images, masks, strict=True)):
         shown = [image, judged(mask == 255, mask)]
-        shown += [judged(found[row], mask) for found in proposals.values()]
+        shown += [judged(of_method[row], mask) for of_method in proposals.values()]
         for axes, picture in zip(grid[row], shown, strict=True):
             show(axes, picture)
     for axes, name in zip(grid[0], columns, strict=True):
