@@ -15,7 +15,7 @@ def test_no_circle_among_the_files_and_packages_of_a_package() -> None:
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_no_circle_among_rooms(root: str) -> None:
-    assert room_imports(root), "nothing was read"
+    assert any(one.startswith(f"{root}.") for one, _ in file_imports()), "nothing was read"
     assert circles(room_imports(root)) == []
 
 
