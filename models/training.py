@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int, dict[str, float]], None]
-Watch = Callable[[int, nn.Module], None]
+Watch = Callable[[int, Ensemble], None]
 REPORTS = 100
 """How often, at most, a training reports: each report reads the losses back from the device."""
 
@@ -96,7 +96,7 @@ def never() -> bool:
     return False
 
 
-def unwatched(step: int, teacher: nn.Module) -> None:
+def unwatched(step: int, ensemble: Ensemble) -> None:
     """Look at nothing."""
 
 
@@ -116,8 +116,8 @@ def train(
 
     images, unlabelled: uint8 (N, H, W, 3); masks: uint8 (N, H, W) of 0, 255 and 127 (ignore).
     `initial`: weights to start from, of the same network. `progress(step, of, mean losses)` is
-    called about a hundred times, and `watch(step, teacher)` after it, which must leave the teacher
-    as it is; `stopping` is asked before every step: True leaves a checkpoint
+    called about a hundred times, and `watch(step, ensemble)` after it, which must leave its
+    networks as they are; `stopping` is asked before every step: True leaves a checkpoint
     and raises Stopped. Raises TrainingDataError for arrays that can't be learned from.
     """
     group = distributed.joined(config.device)
@@ -150,12 +150,11 @@ def train(
                 losses = run.mean_losses()
                 if group.leads:
                     progress(run.step, config.iterations, losses)
-                    watch(run.step, run.method.teacher)
+                    watch(run.step, run.ensemble())
             if run.step % config.checkpoint_every == 0:
                 run.checkpoint(file, fingerprint)
     path = workdir / "model.safetensors"
-    ensemble = Ensemble(config.network, run.method.teacher, tuple(run.method.students))
-    sha256 = save_ensemble(ensemble, path) if group.leads else ""
+    sha256 = save_ensemble(run.ensemble(), path) if group.leads else ""
     return Trained(path, group.of_leader(sha256), run.step, run.updates, run.compiled)
 
 
@@ -230,6 +229,10 @@ class Run:
             )
         self.sums, self.counts = {}, {}
         return means
+
+    def ensemble(self) -> Ensemble:
+        """Return the teacher and the students as they are now."""
+        return Ensemble(self.config.network, self.method.teacher, tuple(self.method.students))
 
     def networks(self) -> nn.ModuleList:
         return nn.ModuleList([self.method.teacher, *self.method.students, *self.method.extras])

@@ -1,14 +1,13 @@
 """How good a predictor is on people's masks: pooled over all pixels, and slide by slide."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.metrics import Counts, compare
+from models.metrics import Counts
+from models.metrics.threshold import HALF, Levels
 from models.prediction import Predictor
 from worker.data import Labelled
-
-THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,43 @@ class Evaluation:
         }
 
 
-def evaluate(predictor: Predictor, labelled: Labelled, check: Callable[[], None]) -> Evaluation:
-    """Compare a predictor's membranes (probability ≥ 0.5) with people's masks."""
-    by_patch: list[tuple[str, Counts]] = []
+@dataclass(frozen=True)
+class Seen:
+    """What a predictor thinks of a set of patches: for each its slide (sha256) and its levels."""
+
+    by_patch: tuple[tuple[str, Levels], ...]
+
+    def only(self, numbers: Collection[int]) -> "Seen":
+        """Return the same of some of the patches, by their numbers from 0."""
+        chosen = (each for number, each in enumerate(self.by_patch) if number in numbers)
+        return Seen(tuple(chosen))
+
+    def of_slides(self, slides: Collection[str]) -> dict[str, Levels]:
+        """Return the levels of each slide of a collection that is among them."""
+        totals: dict[str, Levels] = {}
+        for sha256, levels in self.by_patch:
+            if sha256 in slides:
+                totals[sha256] = totals.get(sha256, Levels.none()) + levels
+        return totals
+
+    def cut(self, thresholds: Mapping[str, float], otherwise: float = HALF) -> Evaluation:
+        """Return how good the proposals are, each slide's cut at its threshold."""
+        return Evaluation(
+            tuple(
+                (sha256, levels.at(thresholds.get(sha256, otherwise)))
+                for sha256, levels in self.by_patch
+            )
+        )
+
+
+def evaluate(predictor: Predictor, labelled: Labelled, check: Callable[[], None]) -> Seen:
+    """Compare a predictor's probabilities with people's masks."""
+    by_patch: list[tuple[str, Levels]] = []
     size = predictor.batch_size
     for start in range(0, len(labelled.images), size):
         check()
-        membrane = predictor(labelled.images[start : start + size]).probability >= THRESHOLD
-        for offset, proposal in enumerate(membrane):
-            number = start + offset
-            by_patch.append((labelled.groups[number], compare(proposal, labelled.masks[number])))
-    return Evaluation(tuple(by_patch))
+        seen = predictor(labelled.images[start : start + size]).probability
+        for number, probability in enumerate(seen, start):
+            levels = Levels.of(probability, labelled.masks[number])
+            by_patch.append((labelled.groups[number], levels))
+    return Seen(tuple(by_patch))

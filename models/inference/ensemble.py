@@ -1,9 +1,16 @@
 """What every backend computes: from RGB bytes to the teacher's probability, the students' labels.
 
-One module holds the networks and the normalisation, so that a backend that converts it has one
-graph, which reads its input once, and no second description of what is computed.
+One module holds the networks, the normalisation and the threshold, so that a backend that converts
+it has one graph, which reads its input once, and no second description of what is computed.
+
+A threshold t is no matter of who reads the probabilities: the logits are shifted by that of t, so
+that what comes out is one half where the networks say t. So a proposal is cut at one half by
+whoever cuts it, the entropy is greatest where the proposal turns, and what is stored in eight bits
+has its middle there. It is the correction for another share of membrane than was learned from, by
+Bayes' rule (Saerens et al. 2002, Neural Computation 14:21), with its factor chosen by the masks.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -32,17 +39,25 @@ class Opinions(nn.Module):
             for network in ensemble.networks()
         )
         mean, spread = torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
+        self.shifted = math.log(ensemble.threshold / (1 - ensemble.threshold))
         self.register_buffer("scale", spread.view(3, 1, 1) * 255)
         self.register_buffer("shift", (mean / spread).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probability (B, H, W) and labels (S, B, H, W) of RGB bytes (B, H, W, 3)."""
+        """Return probability (B, H, W) and labels (S, B, H, W) of RGB bytes (B, H, W, 3).
+
+        Both are shifted, so that the ensemble's threshold lies at one half.
+        """
         pixels = self.prepared(images)
-        teacher, *students = [network(pixels).float() for network in self.networks]
+        teacher, *students = [self.lead(network(pixels).float()) for network in self.networks]
         # two classes: the softmax is the sigmoid of the difference, the argmax its sign
-        probability = torch.sigmoid(teacher[:, 1] - teacher[:, 0])
-        labels = torch.stack([student[:, 1] > student[:, 0] for student in students or [teacher]])
-        return probability, labels
+        labels = torch.stack([student > 0 for student in students or [teacher]])
+        return torch.sigmoid(teacher), labels
+
+    def lead(self, logits: Tensor) -> Tensor:
+        """Return by how much membrane leads at each pixel, (B, H, W), from the threshold on."""
+        difference = logits[:, 1] - logits[:, 0]
+        return difference - self.shifted if self.shifted else difference
 
     def prepared(self, images: Tensor) -> Tensor:
         """Normalised float pixels (B, 3, H, W); channels-last, as the images lie in memory."""

@@ -16,7 +16,13 @@ from models.architectures.config import (
 from models.architectures.small_unet import Block, SmallUNet
 from models.architectures.weights import check_encoder_weights, read_weights, weights_file
 from models.networks.build import build, classify, decode, encode, merge, place
-from models.networks.ensemble import Ensemble, load_ensemble, save_ensemble
+from models.networks.ensemble import (
+    Ensemble,
+    load_ensemble,
+    save_ensemble,
+    save_with_threshold,
+    threshold_of,
+)
 
 __all__ = [
     "ARCHITECTURES",
@@ -43,5 +49,7 @@ __all__ = [
     "place",
     "read_weights",
     "save_ensemble",
+    "save_with_threshold",
+    "threshold_of",
     "weights_file",
 ]

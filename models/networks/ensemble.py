@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,14 +14,27 @@ from torch import nn
 from models.architectures.config import SCRATCH, NetworkConfig, NetworkError
 from models.networks.build import build
 
+HALF = 0.5
+"""The threshold of weights that name none: of all that were saved before there was another."""
+
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What a method leaves behind: the teacher predicts, the students tell where to look."""
+    """What a method leaves behind: the teacher predicts, the students tell where to look.
+
+    threshold: the probability from which on the networks mean membrane, above 0 and below 1. It
+    was chosen where truth is known and is carried by the weights; training on from them does not
+    look at it.
+    """
 
     config: NetworkConfig
     teacher: nn.Module
     students: tuple[nn.Module, ...]
+    threshold: float = HALF
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"A threshold lies between 0 and 1, not at {self.threshold}.")
 
     def named(self) -> dict[str, nn.Module]:
         numbered = {f"student_{number}": net for number, net in enumerate(self.students, 1)}
@@ -40,23 +54,73 @@ def save_ensemble(ensemble: Ensemble, path: Path) -> str:
     }
     # where the encoder's first weights lay on some machine is no part of the model
     config = asdict(ensemble.config) | {"encoder_weights": SCRATCH}
-    document = json.dumps({"network": config, "students": len(ensemble.students)}, sort_keys=True)
-    content = save(tensors, metadata={"membrana": document})
+    document = {"network": config, "students": len(ensemble.students)}
+    return write(tensors, document, ensemble.threshold, path)
+
+
+def write(
+    tensors: dict[str, torch.Tensor], document: dict[str, Any], threshold: float, path: Path
+) -> str:
+    # weights at 0.5 are the bytes that they were before a threshold could be named
+    named = {} if threshold == HALF else {"threshold": threshold}
+    content = save(tensors, metadata={"membrana": json.dumps(document | named, sort_keys=True)})
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
-def load_ensemble(path: Path) -> Ensemble:
-    """Read what `save_ensemble` wrote. Raises NetworkError for any other file."""
+def save_with_threshold(source: Path, threshold: float, path: Path) -> str:
+    """Write weights once more, for another threshold, and return the new file's sha256.
+
+    Raises NetworkError for a file that `save_ensemble` did not write, ValueError for a threshold
+    that is none.
+    """
+    document, tensors = read(source)
+    if not 0 < threshold < 1:
+        raise ValueError(f"A threshold lies between 0 and 1, not at {threshold}.")
+    document.pop("threshold", None)
+    return write(tensors, document, threshold, path)
+
+
+def threshold_of(path: Path) -> float:
+    """Return the threshold that a file of weights carries. Raises NetworkError as `read` does."""
+    return named_threshold(read(path)[0], path)
+
+
+def named_threshold(document: dict[str, Any], path: Path) -> float:
+    try:
+        threshold = float(document.get("threshold", HALF))
+    except (TypeError, ValueError):
+        threshold = 0.0
+    if not 0 < threshold < 1:
+        raise NetworkError(
+            "weights_unreadable", f"{path} names a threshold that does not lie between 0 and 1."
+        )
+    return threshold
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return what a file of weights says of itself, and its tensors. Raises NetworkError."""
     try:
         with safe_open(path, "pt") as file:
             document = json.loads((file.metadata() or {})["membrana"])
-        tensors = load_file(path)
+        return dict(document), load_file(path)
+    except (LookupError, OSError, SafetensorError, TypeError, ValueError) as error:
+        raise no_weights(path) from error
+
+
+def no_weights(path: Path) -> NetworkError:
+    return NetworkError("weights_unreadable", f"{path} holds no Membrana weights.")
+
+
+def load_ensemble(path: Path) -> Ensemble:
+    """Read what `save_ensemble` wrote. Raises NetworkError for any other file."""
+    document, tensors = read(path)
+    try:
         # what a file says of another file is not read
         config = replace(NetworkConfig(**document["network"]), encoder_weights=SCRATCH)
         count = int(document["students"])
-    except (LookupError, OSError, SafetensorError, TypeError, ValueError) as error:
-        raise NetworkError("weights_unreadable", f"{path} holds no Membrana weights.") from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise no_weights(path) from error
 
     def filled(name: str) -> nn.Module:
         prefix = f"{name}."
@@ -75,4 +139,4 @@ def load_ensemble(path: Path) -> Ensemble:
         return network
 
     students = tuple(filled(f"student_{n}") for n in range(1, count + 1))
-    return Ensemble(config, filled("teacher"), students)
+    return Ensemble(config, filled("teacher"), students, named_threshold(document, path))

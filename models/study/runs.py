@@ -25,7 +25,7 @@ from models import distributed, pixel_classifier
 from models.augment import normalise
 from models.metrics import Counts, compare
 from models.metrics.evaluation import evaluate
-from models.networks import load_ensemble, place
+from models.networks import Ensemble, load_ensemble, place
 from models.study import dataset, stopping
 from models.study.budget import steps_for
 from models.study.contenders import Contender
@@ -167,17 +167,17 @@ class Trial:
 
 
 def teach_network(trial: Trial, *, progress: Progress) -> dict[str, Any] | None:
-    """Train networks; keep the teacher of the best moment. None in a process that only helps."""
+    """Train networks; keep those of the best moment. None in a process that only helps."""
     config, data, log = trial.config, trial.data, trial.log
     images = data.images[trial.asked]
     last = trial.stopping == stopping.LAST
 
-    def watch(step: int, teacher: nn.Module) -> None:
+    def watch(step: int, ensemble: Ensemble) -> None:
         if step * stopping.MOMENTS // config.iterations <= log.points:
             return
-        threshold, dice = trial.cut(predict(teacher, images))
+        threshold, dice = trial.cut(predict(ensemble.teacher, images))
         if last or not log.curve or dice > max(point["dice"] for point in log.curve):
-            stopping.keep(teacher, config.network, trial.weights)
+            stopping.keep(ensemble, trial.weights, threshold)
         log.add(step / config.iterations, dice, threshold)
 
     trained = fit(

@@ -7,14 +7,14 @@ low. Files of before say `last`: the last weights, cut at 0.5.
 """
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from models.metrics.threshold import best_threshold
-from models.networks import Ensemble, NetworkConfig, save_ensemble
+from models.networks import Ensemble, save_ensemble
 from models.whole_file import whole_file
 
 VALIDATION, LAST = "validation", "last"
@@ -29,10 +29,10 @@ def asked(patches: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     return patches[:: max(1, -(-len(patches) // PATCHES))]
 
 
-def keep(network: nn.Module, config: NetworkConfig, path: Path) -> None:
-    """Write a network's weights, whole or not at all."""
+def keep(ensemble: Ensemble, path: Path, threshold: float) -> None:
+    """Write the networks' weights with their threshold, whole or not at all."""
     with whole_file(path) as fresh:
-        save_ensemble(Ensemble(config, network, ()), fresh)
+        save_ensemble(replace(ensemble, threshold=threshold), fresh)
 
 
 def sha256_of(path: Path) -> str:

@@ -36,6 +36,7 @@ def trained(service: Service, *, finished: bool = True) -> str:
                 session,
                 version.id,
                 weights_sha256="1" * 64,
+                threshold=0.37,
                 metrics={"gold": {"dice": 0.5}},
                 config={"torch": "2"},
             )
@@ -55,6 +56,7 @@ def test_the_cold_start_is_active_from_the_first_start(service: Service) -> None
         "active",
     )
     assert shown["parent_id"] is None
+    assert shown["threshold"] == 0.5
     assert json.loads(service.blobs.read(shown["weights_sha256"])) == shown["config"]
 
 

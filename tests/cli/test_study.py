@@ -10,6 +10,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from backend.kit.storage.blobs import file_sha256
 from models.networks import NetworkConfig, load_ensemble
 from models.study import runs
 from models.study.protocol import of_the_paper
@@ -75,6 +76,9 @@ def test_train_writes_a_model_and_its_figures(folder, tmp_path):
     assert 0 <= figures["test"]["pooled"]["dice"] <= 1
     assert figures["method"] == "eugmt-plus"
     assert len(load_ensemble(model).students) == 2
+    # the very weights that were judged, with the threshold that they were judged at
+    assert file_sha256(model) == figures["weights_sha256"]
+    assert load_ensemble(model).threshold == figures["threshold"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [model.name, f"{model.name}.json"]
 
 

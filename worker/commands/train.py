@@ -64,7 +64,8 @@ def train(
     if not row:
         # another process of this training writes
         return
-    shutil.copyfile(work / "model.safetensors", output)
+    # the weights that the figures are of, with the threshold that they were judged at
+    shutil.copyfile(work / runs.WEIGHTS, output)
     row |= {"protocol": protocol.document(), "set_sha256": data.sha256()}
     text = json.dumps(row, indent=1)
     output.with_name(output.name + ".json").write_text(text + "\n")

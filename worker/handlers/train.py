@@ -25,6 +25,7 @@ from models import training
 from models.metrics import IGNORE
 from models.networks import SCRATCH, NetworkConfig, NetworkError
 from models.training import Stopped, Trained, TrainingConfig, TrainingDataError
+from worker import threshold
 from worker.context import JobContext
 from worker.data import (
     Labelled,
@@ -35,8 +36,9 @@ from worker.data import (
     read_labelled,
     read_unlabelled,
 )
-from worker.evaluation import Evaluation, evaluate
+from worker.evaluation import Seen, evaluate
 from worker.predictors import predictor_for, require_precision
+from worker.threshold import Choice
 from worker.verdict import Gold, Verdict, judge, too_few
 
 log = logging.getLogger(__name__)
@@ -201,7 +203,8 @@ def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
     with context.reading() as session:
         candidate = model_versions.get(session, plan.version_id)
     candidate.weights_sha256 = trained.sha256
-    of_candidate: Evaluation | None = None
+    of_candidate: Seen | None = None
+    choice = threshold.NOT_JUDGED
     while True:
         with context.reading() as session:
             active = model_versions.active(session)
@@ -221,9 +224,18 @@ def conclude(context: JobContext, plan: Plan, trained: Trained) -> None:
                 predictor_for(context, candidate), gold, context.check
             )
             of_active = evaluate(predictor_for(context, active), gold, context.check)
-            verdict = judge(of_candidate.only(numbers), of_active.only(numbers), active.name, tally)
+            counted = of_candidate.only(numbers)
+            choice = threshold.choose(counted, plan.snapshot)
+            verdict = judge(
+                threshold.judged(counted, choice),
+                of_active.only(numbers).cut({}),
+                active.name,
+                tally,
+            )
+        folder = lifecycle.training_folder(context.settings, plan.round_id)
+        weights = threshold.carried_by(context.blobs, trained.sha256, choice, folder)
         try:
-            finish_round(context, plan, trained, active, verdict)
+            finish_round(context, plan, weights, active, verdict, choice)
         except ActiveModelChanged:
             # a person activated another version meanwhile: that one is to be beaten now
             continue
@@ -250,17 +262,24 @@ def provenance(plan: Plan) -> dict[str, Any]:
 
 
 def finish_round(
-    context: JobContext, plan: Plan, trained: Trained, active: ModelVersion, verdict: Verdict
+    context: JobContext,
+    plan: Plan,
+    weights_sha256: str,
+    active: ModelVersion,
+    verdict: Verdict,
+    choice: Choice,
 ) -> None:
     """Write the end: candidate, verdict, promotion, predictions and the job, or none of it."""
+    metrics = {**verdict.metrics, "threshold": choice.figures()}
     with context.finishing() as session:
         if model_versions.active(session).id != active.id:
             raise ActiveModelChanged(f"{active.name} is no longer the active version.")
         model_versions.finish_training(
             session,
             plan.version_id,
-            weights_sha256=trained.sha256,
-            metrics=verdict.metrics,
+            weights_sha256=weights_sha256,
+            threshold=choice.threshold,
+            metrics=metrics,
             config=provenance(plan),
         )
         lifecycle.close(
@@ -268,7 +287,7 @@ def finish_round(
             plan.round_id,
             state=verdict.state,
             reason=verdict.reason,
-            metrics=verdict.metrics,
+            metrics=metrics,
         )
         if verdict.promoted:
             version = model_versions.get(session, plan.version_id)

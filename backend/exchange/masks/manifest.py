@@ -48,6 +48,7 @@ class Manifest:
                 "name": version.name,
                 "kind": str(version.kind),
                 "weights_sha256": version.weights_sha256,
+                "threshold": version.threshold,
                 "prediction_sha256": contents.prediction and contents.prediction.sha256,
                 "computed_by": contents.computed_by,
             },

@@ -117,6 +117,8 @@ def provenance_rows(content: Content) -> Iterator[Row]:
     yield "Slide", f"{scanned}, {source['slide']['mpp']:g} µm per px"
     model = source["model"]
     yield "Membrane model", f"{model['name']} ({model['kind']}), weights {model['weights_sha256']}"
+    if threshold := model.get("threshold"):
+        yield "Membrane from a probability of", f"{threshold:g}"
     yield "Its prediction", model["prediction_sha256"]
     if computed_by := model.get("computed_by"):
         yield "Prediction computed by", "; ".join(computed_by)

@@ -73,6 +73,7 @@ def freeze(
             "name": version.name,
             "kind": str(version.kind),
             "weights_sha256": version.weights_sha256,
+            "threshold": version.threshold,
             "prediction_sha256": prediction.sha256,
             "computed_by": predictions.computed_by(session, prediction.id),
         },

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from backend.learning.model_versions.tables import ModelKind, ModelVersionState
 
@@ -21,4 +21,8 @@ class ModelVersionOut(BaseModel):
     snapshot_sha256: str | None
     config: dict[str, Any]
     metrics: dict[str, Any]
+    threshold: float = Field(
+        description="The network's probability from which on it proposes membrane; the cold start "
+        "and versions of before have 0.5. `metrics.threshold` says how it was chosen."
+    )
     note: str

@@ -141,12 +141,14 @@ def finish_training(
     model_version_id: str,
     *,
     weights_sha256: str,
+    threshold: float,
     metrics: dict[str, Any],
     config: dict[str, Any],
 ) -> None:
     """Make a trained version a candidate: from here on it has weights and metrics, for ever.
 
-    `config` says how they came about; it adds to what was known at the start.
+    threshold: the one that the weights carry. `config` says how they came about; it adds to what
+    was known at the start.
     """
     move_or_conflict(
         session,
@@ -155,6 +157,7 @@ def finish_training(
         ModelVersionState.CANDIDATE,
         "Only a version in training becomes a candidate.",
         weights_sha256=weights_sha256,
+        threshold=threshold,
         metrics=metrics,
         config={**get(session, model_version_id).config, **config},
     )

@@ -66,4 +66,10 @@ class ModelVersion(Identified, Base):
     snapshot_sha256: Mapped[str | None] = mapped_column(String(64))
     config: Mapped[dict[str, Any]] = mapped_column(default=dict)
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    threshold: Mapped[float] = mapped_column(
+        default=0.5,
+        server_default="0.5",
+        doc="The network's probability from which on it proposes membrane. Its weights carry it "
+        "and shift what they predict by it, so that all that is stored is cut at one half.",
+    )
     note: Mapped[str] = mapped_column(Text, default="")

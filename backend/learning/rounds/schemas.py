@@ -48,8 +48,23 @@ class GoldVerdict(TypedDict, total=False):
     candidate: GoldMetrics
 
 
+class ThresholdChoice(TypedDict, total=False):
+    """From which probability on the candidate proposes membrane, and how it was chosen.
+
+    slides: held out whole and showing membrane. dice, dice_at_half: on each of them, cut where the
+    others choose, and at 0.5; null where there were too few. reason: a sentence.
+    """
+
+    value: float
+    slides: int
+    dice: float | None
+    dice_at_half: float | None
+    reason: str
+
+
 class RoundMetrics(TypedDict, total=False):
     gold: GoldVerdict
+    threshold: ThresholdChoice
 
 
 class RoundOut(BaseModel):

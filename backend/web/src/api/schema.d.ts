@@ -756,6 +756,11 @@ export interface components {
             metrics: {
                 [key: string]: unknown;
             };
+            /**
+             * Threshold
+             * @description The network's probability from which on it proposes membrane; the cold start and versions of before have 0.5. `metrics.threshold` says how it was chosen.
+             */
+            threshold: number;
             /** Note */
             note: string;
         };
@@ -1432,6 +1437,7 @@ export interface components {
         /** RoundMetrics */
         RoundMetrics: {
             gold?: components["schemas"]["GoldVerdict"];
+            threshold?: components["schemas"]["ThresholdChoice"];
         };
         /** RoundOut */
         RoundOut: {
@@ -1831,6 +1837,25 @@ export interface components {
          */
         Source: "proposal" | "edited" | "scratch";
         /**
+         * ThresholdChoice
+         * @description From which probability on the candidate proposes membrane, and how it was chosen.
+         *
+         *     slides: held out whole and showing membrane. dice, dice_at_half: on each of them, cut where the
+         *     others choose, and at 0.5; null where there were too few. reason: a sentence.
+         */
+        ThresholdChoice: {
+            /** Value */
+            value?: number;
+            /** Slides */
+            slides?: number;
+            /** Dice */
+            dice?: number | null;
+            /** Dice At Half */
+            dice_at_half?: number | null;
+            /** Reason */
+            reason?: string;
+        };
+        /**
          * Thresholds
          * @description log10 optical densities and shares of the membrane: a what-if of the six cuts.
          */
@@ -2158,6 +2183,7 @@ export type SlideLabels = components['schemas']['SlideLabels'];
 export type SlideOut = components['schemas']['SlideOut'];
 export type SlideState = components['schemas']['SlideState'];
 export type Source = components['schemas']['Source'];
+export type ThresholdChoice = components['schemas']['ThresholdChoice'];
 export type Thresholds = components['schemas']['Thresholds'];
 export type Token = components['schemas']['Token'];
 export type TokenOut = components['schemas']['TokenOut'];

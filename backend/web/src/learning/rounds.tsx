@@ -132,6 +132,11 @@ function RoundItem(props: {
         </dl>
       )}
       {round.reason && <p data-testid="round-reason">{round.reason}</p>}
+      {round.metrics?.threshold?.reason && (
+        <p class="quiet" data-testid="round-threshold">
+          {round.metrics.threshold.reason}
+        </p>
+      )}
       {model?.state === "candidate" && activate && (
         <button type="button" data-testid="round-activate" onClick={() => void activate(model)}>
           Use {model.name} all the same
