@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from highdicom.sr import CodedConcept, ComprehensiveSR
 
-from backend.exchange.reports.dicom import Identity, settled
+from backend.exchange.reports.dicom import Identity, serialized
 from backend.exchange.reports.structured_report import answer, person_name, structured_report
 from backend.her2.reports.content import Content
 from backend.kit.product import RESEARCH_USE_ONLY
@@ -21,7 +21,7 @@ IDENTITY = Identity(REPORT_ID, "test")
 
 def written(whole: Content) -> bytes:
     made = structured_report(whole, REGIONS, source(SIDE, SIDE), IDENTITY)
-    return settled(made, IDENTITY, AT)
+    return serialized(made, IDENTITY, AT)
 
 
 def read(whole: Content) -> ComprehensiveSR:
@@ -98,7 +98,7 @@ def test_names_keep_their_letters_whatever_the_slides_are_written_in() -> None:
     whole = replace(whole, signature=replace(whole.signature, name="伊藤"))
     regions = [replace(REGIONS[0], name="Östlich 漢")]
     made = structured_report(whole, regions, pydicom.dcmread(file), IDENTITY)
-    back = pydicom.dcmread(io.BytesIO(settled(made, IDENTITY, AT)))
+    back = pydicom.dcmread(io.BytesIO(serialized(made, IDENTITY, AT)))
     assert back.PatientName == "Müller^Zoë"
     names = [each.value for each in back.iterall() if each.keyword == "PersonName"]
     assert names == ["伊藤^"]

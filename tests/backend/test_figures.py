@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.exchange.reports import drawings
+from backend.exchange.reports import svg_figures
 from backend.her2.regions.geojson import Region
 from backend.her2.regions.tables import RegionKind
 from models.her2.pixels import Field
@@ -84,12 +84,12 @@ def test_the_heat_map_ends_where_the_region_ends() -> None:
     made, _, _ = drawn(box(100, 100, 1100, 1300), box(1200, 100, 1300, 300))
     overview = made["overview"]
     assert len(overview["clip"]) == 2
-    drawing = drawings.overview(overview, lambda _: b"", heat=True)
+    drawing = svg_figures.overview(overview, lambda _: b"", heat=True)
     [clip] = re.findall(r'<clipPath id="scored"><path d="([^"]*)" clip-rule="evenodd"/>', drawing)
     assert clip.count("M") == 2
     inside = drawing[drawing.index('<g clip-path="url(#scored)">') : drawing.index("</g>")]
     assert inside.count("<rect") == sum(tile["score"] is not None for tile in overview["tiles"])
-    assert "clipPath" not in drawings.overview(overview, lambda _: b"", heat=False)
+    assert "clipPath" not in svg_figures.overview(overview, lambda _: b"", heat=False)
     # a report that was computed before has no such rings and is drawn as it was
     del overview["clip"]
-    assert "clipPath" not in drawings.overview(overview, lambda _: b"", heat=True)
+    assert "clipPath" not in svg_figures.overview(overview, lambda _: b"", heat=True)

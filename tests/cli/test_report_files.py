@@ -6,7 +6,7 @@ import json
 import pytest
 
 from backend.exchange.reports import structured_report
-from backend.exchange.reports.dicom import Identity, settled
+from backend.exchange.reports.dicom import Identity, serialized
 from backend.exchange.reports.formats.fhir import fhir
 from backend.exchange.reports.formats.html import html
 from backend.exchange.reports.formats.pdf import pdf
@@ -25,13 +25,13 @@ def structured() -> bytes:
     made = structured_report.structured_report(
         content(signed=True), REGIONS, source(SIDE, SIDE), IDENTITY
     )
-    return settled(made, IDENTITY, AT)
+    return serialized(made, IDENTITY, AT)
 
 
 def annotated() -> bytes:
     made = cells_dicom.annotations(CELLS, included(CELLS), source(SIDE, SIDE), IDENTITY)
     assert made is not None
-    return settled(made, IDENTITY, AT)
+    return serialized(made, IDENTITY, AT)
 
 
 @pytest.mark.parametrize(

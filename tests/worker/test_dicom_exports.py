@@ -16,7 +16,7 @@ from backend.exchange.reports.dicom import (
     DicomIncomplete,
     Identity,
     completed,
-    settled,
+    serialized,
     source_of,
 )
 from backend.kit.product import RESEARCH_USE_ONLY
@@ -34,7 +34,7 @@ IDENTITY = Identity(REPORT_ID, "test")
 
 def written_annotations(cells: Cells) -> bytes:
     made = cells_dicom.annotations(cells, included(cells), source(SIDE, SIDE), IDENTITY)
-    return settled(made, IDENTITY, AT)
+    return serialized(made, IDENTITY, AT)
 
 
 def written_segmentation(slide: Field) -> bytes:
@@ -48,7 +48,7 @@ def written_segmentation(slide: Field) -> bytes:
         model="cold-start",
         weights_sha256="ab" * 32,
     )
-    return settled(made, IDENTITY, AT)
+    return serialized(made, IDENTITY, AT)
 
 
 @pytest.fixture(scope="module")

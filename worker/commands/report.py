@@ -10,7 +10,7 @@ import typer
 
 from backend.cli import AlreadyTold, app, connect, say
 from backend.client import Client, JobFailed
-from backend.exchange.reports.formats import NAMES, formats
+from backend.exchange.reports.formats import LISTED, NAMES
 from backend.progress import bar
 from worker.commands.options import Refused
 
@@ -50,7 +50,7 @@ def report(
             raise typer.BadParameter("name the file to write with -o")
         document = None if new or protocol else newest(client, slide)
         document = document or computed(client, slide, protocol)
-        [ending] = (each.ending for each in formats() if each.name == kind)
+        [ending] = (each.ending for each in LISTED if each.name == kind)
         content = client.ask("GET", f"/reports/{document['id']}.{ending}").content
         output.write_bytes(content)
         say(json.dumps(summary(document, output), ensure_ascii=False))
@@ -122,8 +122,8 @@ def origin_of(content: bytes) -> tuple[str, str]:
     from backend.exchange.reports.format import URN, File
 
     file = File(content)
-    for form in formats():
-        urn = form.urn_in(file)
+    for form in LISTED:
+        urn = form.load().urn_in(file)
         match = URN.fullmatch(urn.encode()) if isinstance(urn, str) else None
         if match is not None:
             return match[1].decode(), form.ending

@@ -8,7 +8,7 @@ from worker.her2.document import Scored
 
 def write(scene: Scene) -> bytes | None:
     """Return the object; raise DicomIncomplete where the slide's headers do not allow it."""
-    from backend.exchange.reports.dicom import Identity, settled, source_of
+    from backend.exchange.reports.dicom import Identity, serialized, source_of
     from worker.exporters.cells_dicom import annotations
 
     report, slide, scored = scene.report, scene.slide, scene.scored
@@ -17,7 +17,7 @@ def write(scene: Scene) -> bytes | None:
     )
     identity = Identity(report.id, f"ann {digest(scored)}")
     dataset = annotations(scored.cells, scored.included, source, identity)
-    return None if dataset is None else settled(dataset, identity, report.created_at)
+    return None if dataset is None else serialized(dataset, identity, report.created_at)
 
 
 def digest(scored: Scored) -> str:

@@ -5,7 +5,7 @@ from worker.exporters.exporter import ReportFile, Scene
 
 def write(scene: Scene) -> bytes | None:
     """Return the object; raise DicomIncomplete where the slide's headers do not allow it."""
-    from backend.exchange.reports.dicom import Identity, settled, source_of
+    from backend.exchange.reports.dicom import Identity, serialized, source_of
     from worker.exporters.masks_dicom import segmentation
 
     report, slide, on = scene.report, scene.slide, scene.on
@@ -23,7 +23,7 @@ def write(scene: Scene) -> bytes | None:
         model=model["name"],
         weights_sha256=str(model["weights_sha256"]),
     )
-    return None if dataset is None else settled(dataset, identity, report.created_at)
+    return None if dataset is None else serialized(dataset, identity, report.created_at)
 
 
 FILE = ReportFile("seg", write, of_dicom=True, of_inputs=True)

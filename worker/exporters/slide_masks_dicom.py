@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from backend.exchange.masks.contents import Contents, Origin
+from backend.exchange.masks.contents import Contents, MaskRecord
 from backend.exchange.masks.formats import dicom_seg
 from backend.kit.errors import Conflict
 from backend.kit.storage.blobs import Blobs
@@ -49,14 +49,14 @@ def write(context: JobContext, contents: Contents) -> bytes:
 
     Holds the rows of all patches, and the tiles with membrane: at most MOST_TILES of them.
     """
-    from backend.exchange.reports.dicom import Identity, settled, source_of
+    from backend.exchange.reports.dicom import Identity, serialized, source_of
     from worker.exporters.masks_dicom import MOST_TILES, segmentation
 
     slide, settings, blobs = contents.slide, context.settings, context.blobs
     source = source_of(
         settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
     )
-    patches = [item.origin for item in contents.items(context.database, blobs, settings)]
+    patches = [item.record for item in contents.items(context.database, blobs, settings)]
     drawn = [each for each in patches if isinstance(each, NewestMask)]
     pyramid = None
     if contents.prediction is not None:
@@ -80,10 +80,10 @@ def write(context: JobContext, contents: Contents) -> bytes:
             "ome-zarr, which have no such limit."
         )
     newest = max((each.created_at for each in drawn), default=slide.created_at)
-    return settled(segments, identity, newest)
+    return serialized(segments, identity, newest)
 
 
-def box_of(patch: Origin) -> shapely.Polygon:
+def box_of(patch: MaskRecord) -> shapely.Polygon:
     return shapely.box(patch.x0, patch.y0, patch.x0 + patch.size0, patch.y0 + patch.size0)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backend.exchange.masks import contents, service
 from backend.exchange.masks.format import Built
+from backend.exchange.masks.formats import load
 from backend.kit.storage.shard_files import DRAFT
 from backend.kit.storage.whole_files import draft, sync_folder, to_disk
 from backend.slides.catalogue import service as slides
@@ -23,7 +24,7 @@ def run(context: JobContext) -> None:
     with_proposals = bool(context.params.get("proposals"))
     with context.reading() as session:
         export = contents.of_slide(session, slide_id, with_proposals=with_proposals)
-    form = service.BY_NAME[context.params.get("format", BEFORE)]
+    form = load(context.params.get("format", BEFORE))
     assert isinstance(form, Built)
     content = WRITERS[form.name](context, export)
     context.check()

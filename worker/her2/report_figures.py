@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.exchange.reports.drawings import PLACES as EXAMPLES
+from backend.exchange.reports.svg_figures import PLACES as EXAMPLES
 from backend.her2.regions.geojson import Region
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES

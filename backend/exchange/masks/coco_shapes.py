@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.exchange.masks.outlines import pixel_shape
+
 if TYPE_CHECKING:
     import shapely
 
@@ -34,12 +36,7 @@ def connected(inside: Bool) -> Iterator[Shape]:
     # its library is loaded when somebody exports, not when the service starts
     import shapely
 
-    y, x = np.nonzero(inside)
-    if not len(x):
-        return
-    # neighbouring pixels share whole edges: a coverage, whose union is quick
-    whole = shapely.coverage_union_all(shapely.box(x, y, x + 1, y + 1)).simplify(0)
-    for part in shapely.get_parts(whole):
+    for part in shapely.get_parts(pixel_shape(inside)):
         left, top, right, bottom = map(round, part.bounds)
         yield Shape(
             polygons_of(part) if len(part.interiors) <= MOST_HOLES else pixels_of(part, inside),
@@ -70,11 +67,11 @@ def polygons_of(part: "shapely.Polygon") -> list[list[int]]:
 
 def cuts(holes: Sequence[tuple[float, float, float, float]]) -> list[float]:
     """Return the fewest columns of which one runs through each hole (or along its left side)."""
-    found: list[float] = []
+    columns: list[float] = []
     for left, _, right, _ in sorted(holes, key=lambda bounds: bounds[2]):
-        if not found or found[-1] < left:
-            found.append(right - 1)
-    return found
+        if not columns or columns[-1] < left:
+            columns.append(right - 1)
+    return columns
 
 
 def pixels_of(part: "shapely.Polygon", inside: Bool) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import __version__
@@ -21,17 +20,16 @@ from backend.learning.annotations.masks import Mask
 from backend.learning.annotations.newest_masks import NewestMask
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelVersion
+from backend.learning.predictions import results
 from backend.learning.predictions import service as predictions
 from backend.learning.predictions.patch_layers import proposal_of
-from backend.learning.predictions.tables import PatchPrediction, Prediction
+from backend.learning.predictions.tables import Prediction
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
-from backend.slides.patches import in_grid_order
 from backend.slides.patches import service as patches
 from backend.slides.patches.grid import PATCH_PX
 from backend.slides.patches.pictures import png
-from backend.slides.patches.tables import Patch
 
 
 class NothingToExport(Conflict):
@@ -39,7 +37,7 @@ class NothingToExport(Conflict):
 
 
 @dataclass(frozen=True)
-class Proposed:
+class ProposedMask:
     """A patch that a model version has seen. x0, y0, size0: its box in level-0 px."""
 
     patch_id: str
@@ -51,14 +49,14 @@ class Proposed:
     model_version_id: str
 
 
-Origin = NewestMask | Proposed
+MaskRecord = NewestMask | ProposedMask
 
 
 @dataclass(frozen=True)
 class Item:
     """A patch and how its mask is read: a person's PNG as it is kept, or a model's pixels."""
 
-    origin: Origin
+    record: MaskRecord
     read: Callable[[], bytes | Mask]
 
     def png(self) -> bytes:
@@ -72,12 +70,12 @@ class Item:
 
     @property
     def by_person(self) -> bool:
-        return isinstance(self.origin, NewestMask)
+        return isinstance(self.record, NewestMask)
 
     @property
     def name(self) -> str:
         """A file's name, without its ending: the patch's place on the grid."""
-        return f"r{self.origin.row:05d}_c{self.origin.column:05d}"
+        return f"r{self.record.row:05d}_c{self.record.column:05d}"
 
 
 @dataclass(frozen=True)
@@ -97,37 +95,37 @@ class Contents:
     def items(self, database: Database, blobs: Blobs, settings: Settings) -> Iterator[Item]:
         """Yield the patches in the grid's order; their rows are read by pages."""
         if self.prediction is None:
-            proposed: Iterator[Proposed] = iter(())
+            proposed: Iterator[ProposedMask] = iter(())
         else:
             proposed = proposals(database, self.prediction)
         last = None
-        merged: Iterator[Origin] = heapq.merge(
+        merged: Iterator[MaskRecord] = heapq.merge(
             newest_masks.of_slide(database, self.slide.id), proposed, key=place_of
         )
-        for origin in merged:
+        for record in merged:
             # of two at one place the person's comes first, and counts
-            if place_of(origin) != last:
-                last = place_of(origin)
-                yield Item(origin, self._reader(origin, blobs, settings))
+            if place_of(record) != last:
+                last = place_of(record)
+                yield Item(record, self._reader(record, blobs, settings))
 
     def _reader(
-        self, origin: Origin, blobs: Blobs, settings: Settings
+        self, record: MaskRecord, blobs: Blobs, settings: Settings
     ) -> Callable[[], bytes | Mask]:
-        if isinstance(origin, NewestMask):
-            return partial(blobs.read, origin.mask_sha256)
+        if isinstance(record, NewestMask):
+            return partial(blobs.read, record.mask_sha256)
 
         def of_model() -> Mask:
             assert self.prediction is not None
             pyramid = predictions.pyramid_of(self.slide, self.prediction, settings)
-            x, y = origin.column * PATCH_PX, origin.row * PATCH_PX
-            seen = pyramid.read(0, x, y, (PATCH_PX, PATCH_PX), [Channel.PROBABILITY])
-            return proposal_of(seen[0])
+            x, y = record.column * PATCH_PX, record.row * PATCH_PX
+            channels = pyramid.read(0, x, y, (PATCH_PX, PATCH_PX), [Channel.PROBABILITY])
+            return proposal_of(channels[0])
 
         return of_model
 
 
-def place_of(origin: Origin) -> tuple[int, int]:
-    return origin.row, origin.column
+def place_of(record: MaskRecord) -> tuple[int, int]:
+    return record.row, record.column
 
 
 def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Contents:
@@ -141,23 +139,18 @@ def of_slide(session: Session, slide_id: str, *, with_proposals: bool) -> Conten
             + (", and no model version has seen it." if with_proposals else ".")
         )
     computed_by: list[str] = []
-    said = [__version__, slide.sha256, newest_masks.state_of(session, slide_id)]
+    facts = [__version__, slide.sha256, newest_masks.state_of(session, slide_id)]
     if prediction is not None:
         # while a prediction goes on, its shards tell what is there
-        seen = prediction.sha256 or str(predictions.shard_count(session, prediction.id))
-        said += [prediction.model_version_id, seen]
+        content = prediction.sha256 or str(predictions.shard_count(session, prediction.id))
+        facts += [prediction.model_version_id, content]
         computed_by = predictions.computed_by(session, prediction.id)
-    basis = sha256(" ".join(said).encode()).hexdigest()
+    basis = sha256(" ".join(facts).encode()).hexdigest()
     return Contents(slide, prediction, version, basis, computed_by)
 
 
-def proposals(database: Database, prediction: Prediction) -> Iterator[Proposed]:
+def proposals(database: Database, prediction: Prediction) -> Iterator[ProposedMask]:
     """Yield the patches that a model version has seen."""
-    statement = (
-        select(*in_grid_order.PLACE)
-        .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
-        .where(PatchPrediction.prediction_id == prediction.id)
-    )
     version = prediction.model_version_id
-    for row in in_grid_order.rows(database, statement):
-        yield Proposed(**row, model_version_id=version)
+    for row in results.seen_patches(database, prediction.id):
+        yield ProposedMask(**row, model_version_id=version)

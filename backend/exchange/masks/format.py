@@ -36,7 +36,6 @@ class Built:
 
     name: str
     ending: str
-    media_type: str
     require: Callable[[Slide], None]
 
 

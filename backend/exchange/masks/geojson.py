@@ -69,7 +69,7 @@ class Shape:
 
 
 def pieces(
-    slide: Slide, drawn: Iterable[NewestMask], blobs: Blobs, corner: tuple[int, int] = (0, 0)
+    slide: Slide, newest: Iterable[NewestMask], blobs: Blobs, corner: tuple[int, int] = (0, 0)
 ) -> Iterator[str]:
     """Yield a slide's masks as a FeatureCollection in pieces, one patch in memory at a time.
 
@@ -81,9 +81,9 @@ def pieces(
     yield '{"type":"FeatureCollection","features":['
     comma = ""
     empty = []
-    for each in drawn:
+    for each in newest:
         mask = masks.decode(blobs.read(each.mask_sha256))
-        made = 0
+        feature_count = 0
         for drawing, value in VALUES.items():
             geometry = geometry_of(
                 mask == value, each.x0 - corner[0], each.y0 - corner[1], each.size0
@@ -91,36 +91,36 @@ def pieces(
             if geometry is not None:
                 yield comma + compact(feature(each, drawing, geometry))
                 comma = ",\n"
-                made += 1
-        if not made:
+                feature_count += 1
+        if not feature_count:
             empty.append({"patch_id": each.patch_id, "revision": each.revision})
-    said = {
+    description = {
         "research_use_only": RESEARCH_USE_ONLY,
         "slide": {"id": slide.id, "sha256": slide.sha256, "mpp": slide.mpp},
         "patches_without_membrane": empty,
     }
-    yield f'],"membrana":{compact(said)}}}\n'
+    yield f'],"membrana":{compact(description)}}}\n'
 
 
 def compact(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def feature(drawn: NewestMask, drawing: Drawing, geometry: dict[str, Any]) -> dict[str, Any]:
+def feature(mask: NewestMask, drawing: Drawing, geometry: dict[str, Any]) -> dict[str, Any]:
     """Return an annotation as QuPath has it: `metadata` is what it keeps of it, as text."""
-    origin = {"patch_id": drawn.patch_id, "revision": drawn.revision, "author": drawn.author_id}
+    provenance = {"patch_id": mask.patch_id, "revision": mask.revision, "author": mask.author_id}
     return {
         "type": "Feature",
-        "id": str(uuid5(UUID(drawn.patch_id), f"{drawn.revision} {drawing}")),
+        "id": str(uuid5(UUID(mask.patch_id), f"{mask.revision} {drawing}")),
         "geometry": geometry,
         "properties": {
             "objectType": "annotation",
-            "name": f"row {drawn.row}, column {drawn.column}",
+            "name": f"row {mask.row}, column {mask.column}",
             "classification": {"name": str(drawing), "color": COLOURS[drawing]},
             # an approved mask stays as it is here too
-            "isLocked": drawn.state == PatchState.APPROVED,
-            **origin,
-            "metadata": {name: str(value) for name, value in origin.items()},
+            "isLocked": mask.state == PatchState.APPROVED,
+            **provenance,
+            "metadata": {name: str(value) for name, value in provenance.items()},
         },
     }
 
@@ -163,10 +163,10 @@ def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counte
             )
         )
     if not shapes:
-        found = ", ".join(others) or "nothing at all"
+        classes = ", ".join(others) or "nothing at all"
         raise GeoJsonInvalid(
             f"Nothing here is classified as {Drawing.MEMBRANE} or {Drawing.IGNORE}: "
-            f"found was {found}. Give the outlines that class in QuPath and export them again.",
+            f"found was {classes}. Give the outlines that class in QuPath and export them again.",
             code="not_a_polygon" if thin else "no_membrane",
         )
     return shapes, others
@@ -191,9 +191,9 @@ def outline_of(geometry: Any, width: int, height: int, where: str) -> "shapely.M
 
 def origin_of(properties: Mapping[str, Any], where: str) -> tuple[str | None, int | None]:
     """Return the patch and revision that an exported feature names, itself or in `metadata`."""
-    kept = properties.get("metadata")
-    said = {**(kept if isinstance(kept, dict) else {}), **properties}
-    patch_id, revision = said.get("patch_id"), said.get("revision")
+    metadata = properties.get("metadata")
+    names = {**(metadata if isinstance(metadata, dict) else {}), **properties}
+    patch_id, revision = names.get("patch_id"), names.get("revision")
     if patch_id is None:
         return None, None
     digits = str(revision)

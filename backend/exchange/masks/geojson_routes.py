@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from backend.exchange.masks import geojson, imports
 from backend.exchange.masks.geojson import GeoJsonInvalid
-from backend.exchange.masks.imports import Imported, Outcome, Told
+from backend.exchange.masks.imports import Imported, Outcome, PatchOutcome
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.kit.downloads import disposition, file_name
 from backend.kit.errors import TooLarge
@@ -46,17 +46,17 @@ class PatchImported(BaseModel):
     taken_from: Author | None
 
     @classmethod
-    def of(cls, told: Told) -> "PatchImported":
-        problem = told.problem or {}
+    def of(cls, outcome: PatchOutcome) -> "PatchImported":
+        problem = outcome.problem or {}
         return cls(
-            patch_id=told.patch.id,
-            row=told.patch.row,
-            column=told.patch.column,
-            outcome=told.outcome,
-            revision=told.revision,
+            patch_id=outcome.patch.id,
+            row=outcome.patch.row,
+            column=outcome.patch.column,
+            outcome=outcome.outcome,
+            revision=outcome.revision,
             code=problem.get("code"),
             detail=problem.get("detail"),
-            taken_from=told.taken_from and Author.of(told.taken_from),
+            taken_from=outcome.taken_from and Author.of(outcome.taken_from),
         )
 
 
@@ -72,12 +72,12 @@ class ImportOut(BaseModel):
     features_of_other_classes: dict[str, int]
 
     @classmethod
-    def of(cls, found: Imported) -> "ImportOut":
+    def of(cls, imported: Imported) -> "ImportOut":
         return cls(
-            items=[PatchImported.of(each) for each in found.patches],
-            features_on_no_patch=found.elsewhere,
-            features_of_other_classes=dict(found.others),
-            **{str(outcome): number for outcome, number in imports.counted(found.patches)},
+            items=[PatchImported.of(each) for each in imported.patches],
+            features_on_no_patch=imported.elsewhere,
+            features_of_other_classes=dict(imported.others),
+            **{str(outcome): number for outcome, number in imports.counted(imported.patches)},
         )
 
 
@@ -146,5 +146,6 @@ def import_annotations(
     ETag of the slide's GeoJSON, for those too. What somebody annotated meanwhile is in conflict
     and stays.
     """
-    found = imports.take(database, blobs, settings, slide_id, content, if_match=if_match, by=user)
-    return ImportOut.of(found)
+    return ImportOut.of(
+        imports.take(database, blobs, settings, slide_id, content, if_match=if_match, by=user)
+    )

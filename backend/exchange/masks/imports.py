@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.exchange.masks import geojson
@@ -34,6 +33,7 @@ from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
 from backend.slides.patches.grid import PATCH_PX, grid_shape, patch_region
 from backend.slides.patches.service import Holder
+from backend.slides.patches.service import of_slide as every_patch
 from backend.slides.patches.tables import Patch
 
 MOST_PATCHES = 2000
@@ -54,7 +54,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Told:
+class PatchOutcome:
     """What became of a patch: its revision afterwards, and why if nothing was written.
 
     taken_from: who else had the patch in hand, and was told.
@@ -71,7 +71,7 @@ class Told:
 class Imported:
     """patches: in the grid's order; elsewhere: features on no patch; others: of other classes."""
 
-    patches: list[Told]
+    patches: list[PatchOutcome]
     elsewhere: int
     others: Counter[str]
 
@@ -113,16 +113,16 @@ def take(
     """
     with database.reading() as session:
         plan = planned(session, settings, slide_id, content, if_match)
-    told = []
+    patch_outcomes = []
     for task in plan.tasks:
         mask = mask_of(task.patch, task.shapes)
         # a shape may end at a patch's border without a pixel of it
         if task.named or mask.any():
-            told.append(written(database, blobs, settings, task, mask, by))
+            patch_outcomes.append(written(database, blobs, settings, task, mask, by))
     with database.writing() as session:
-        outcomes = {str(outcome): number for outcome, number in counted(told)}
+        outcomes = {str(outcome): number for outcome, number in counted(patch_outcomes)}
         audit.record(session, by, "annotations.imported", "slide", slide_id, **outcomes)
-    return Imported(told, plan.elsewhere, plan.others)
+    return Imported(patch_outcomes, plan.elsewhere, plan.others)
 
 
 def planned(
@@ -141,9 +141,7 @@ def planned(
     whole = patch_region(slide, rows, columns, settings.analysis_mpp)
     shapes, others = geojson.parse(content, width=int(whole.x) + 1, height=int(whole.y) + 1)
     shapes = [moved(shape, *frame.corner(slide, settings)) for shape in shapes]
-    patches = session.scalars(
-        select(Patch).where(Patch.slide_id == slide_id).order_by(Patch.row, Patch.column)
-    ).all()
+    patches = every_patch(session, slide_id)
     named = named_patches(shapes, patches)
     touching = touched(shapes, patches)
     wanted = [each for each in patches if each.id in touching or each.id in named]
@@ -202,10 +200,10 @@ def touched(shapes: Sequence[Shape], patches: Sequence[Patch]) -> dict[str, list
     rim = RIM * side / PATCH_PX
     boxes = shapely.box(*(corner + rim).T, *(corner + side - rim).T)
     tree = shapely.STRtree([shape.outline for shape in shapes])
-    found: defaultdict[str, list[Shape]] = defaultdict(list)
+    shapes_of: defaultdict[str, list[Shape]] = defaultdict(list)
     for patch, shape in tree.query(boxes, predicate="intersects").T.tolist():
-        found[patches[patch].id].append(shapes[shape])
-    return found
+        shapes_of[patches[patch].id].append(shapes[shape])
+    return shapes_of
 
 
 def mask_of(patch: Patch, shapes: Sequence[Shape]) -> Mask:
@@ -224,11 +222,11 @@ def written(
     task: Task,
     mask: Mask,
     by: User,
-) -> Told:
+) -> PatchOutcome:
     """Write one patch's next revision, or say why not."""
     patch, base = task.patch, task.base
     if base and patch.revision == base and same(database, blobs, patch, mask):
-        return Told(patch, Outcome.UNCHANGED, base)
+        return PatchOutcome(patch, Outcome.UNCHANGED, base)
     draft = Draft(mask, base, Source.EDITED if base else Source.SCRATCH, None)
     try:
         with database.reading() as session:
@@ -237,11 +235,11 @@ def written(
             done = service.submit(session, settings, patch.id, prepared, by=by)
     except AnnotationStale as stale:
         now = stale.extra["current"]["revision"]
-        return Told(patch, Outcome.CONFLICT, now, stale.problem())
+        return PatchOutcome(patch, Outcome.CONFLICT, now, stale.problem())
     except MembranaError as error:
-        return Told(patch, Outcome.REFUSED, patch.revision, error.problem())
+        return PatchOutcome(patch, Outcome.REFUSED, patch.revision, error.problem())
     outcome = Outcome.WRITTEN if done.new else Outcome.UNCHANGED
-    return Told(patch, outcome, done.annotation.revision, taken_from=done.taken_from)
+    return PatchOutcome(patch, outcome, done.annotation.revision, taken_from=done.taken_from)
 
 
 def same(database: Database, blobs: Blobs, patch: Patch, mask: Mask) -> bool:
@@ -251,8 +249,8 @@ def same(database: Database, blobs: Blobs, patch: Patch, mask: Mask) -> bool:
     return np.array_equal(masks.decode(blobs.read(newest.mask_sha256)), mask)
 
 
-def counted(told: Sequence[Told]) -> Iterator[tuple[Outcome, int]]:
+def counted(patch_outcomes: Sequence[PatchOutcome]) -> Iterator[tuple[Outcome, int]]:
     """Yield how many patches had each outcome."""
-    found = Counter(each.outcome for each in told)
+    counts = Counter(each.outcome for each in patch_outcomes)
     for outcome in Outcome:
-        yield outcome, found[outcome]
+        yield outcome, counts[outcome]

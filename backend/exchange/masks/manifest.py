@@ -59,7 +59,7 @@ class Manifest:
 
     def note(self, item: Item, **where: Any) -> None:
         """Note a patch; `where` says where in the export its mask is."""
-        line = json.dumps({**said_of(item), **where}, separators=(",", ":"))
+        line = json.dumps({**row_of(item), **where}, separators=(",", ":"))
         self._noted.write(self._comma + b"\n" + line.encode())
         self._comma = b","
 
@@ -74,26 +74,26 @@ class Manifest:
         yield b"\n]}\n"
 
 
-def said_of(item: Item) -> dict[str, Any]:
+def row_of(item: Item) -> dict[str, Any]:
     """Return what is known of a mask: its patch's box in level-0 px, and whose work it is."""
-    origin = item.origin
-    box = {"x": origin.x0, "y": origin.y0, "width": origin.size0, "height": origin.size0}
-    said: dict[str, Any] = {
-        "patch_id": origin.patch_id,
-        "row": origin.row,
-        "column": origin.column,
+    record = item.record
+    box = {"x": record.x0, "y": record.y0, "width": record.size0, "height": record.size0}
+    row: dict[str, Any] = {
+        "patch_id": record.patch_id,
+        "row": record.row,
+        "column": record.column,
         "box": box,
-        "model_version": origin.model_version_id,
+        "model_version": record.model_version_id,
     }
-    if not isinstance(origin, NewestMask):
-        return {**said, "drawn_by": "model"}
+    if not isinstance(record, NewestMask):
+        return {**row, "drawn_by": "model"}
     return {
-        **said,
+        **row,
         "drawn_by": "person",
-        "revision": origin.revision,
-        "author": origin.author_id,
-        "source": str(origin.source),
-        "state": str(origin.state),
-        "mask_sha256": origin.mask_sha256,
-        "annotated_at": origin.created_at.isoformat(),
+        "revision": record.revision,
+        "author": record.author_id,
+        "source": str(record.source),
+        "state": str(record.state),
+        "mask_sha256": record.mask_sha256,
+        "annotated_at": record.created_at.isoformat(),
     }

@@ -32,27 +32,23 @@ def geometry_of(inside: Bool, x0: float, y0: float, size0: float) -> dict[str, A
     # its library is loaded when somebody draws, not when the service starts
     import shapely
 
-    y, x = np.nonzero(inside)
-    if not len(x):
+    shape = pixel_shape(inside)
+    if shape.is_empty:
         return None
-    # neighbouring pixels share whole edges: a coverage, whose union is quick
-    shape = shapely.coverage_union_all(shapely.box(x, y, x + 1, y + 1)).simplify(0)
-    step = size0 / PATCH_PX
-    parts = [
-        [ring_of(ring, x0, y0, step) for ring in (part.exterior, *part.interiors)]
-        for part in shapely.get_parts(shape)
-    ]
-    if len(parts) == 1:
-        return {"type": "Polygon", "coordinates": parts[0]}
-    return {"type": "MultiPolygon", "coordinates": parts}
+    placed = shapely.transform(
+        shape, lambda xy: (xy * (size0 / PATCH_PX) + (x0, y0)).round(DECIMALS)
+    )
+    geometry: dict[str, Any] = shapely.geometry.mapping(placed)
+    return geometry
 
 
-def ring_of(ring: Any, x0: float, y0: float, step: float) -> list[list[float]]:
+def pixel_shape(inside: Bool) -> "shapely.Geometry":
+    """Return the outline of pixels, along their edges; empty if there are none."""
     import shapely
 
-    places = shapely.get_coordinates(ring) * step + (x0, y0)
-    rounded: list[list[float]] = places.round(DECIMALS).tolist()
-    return rounded
+    y, x = np.nonzero(inside)
+    # neighbouring pixels share whole edges: a coverage, whose union is quick
+    return shapely.coverage_union_all(shapely.box(x, y, x + 1, y + 1)).simplify(0)
 
 
 def inside(shapes: Sequence["shapely.Geometry"], x0: float, y0: float, size0: float) -> Bool:
@@ -64,5 +60,5 @@ def inside(shapes: Sequence["shapely.Geometry"], x0: float, y0: float, size0: fl
     shape = shapes[0] if len(shapes) == 1 else shapely.union_all(shapes)
     # kept with a shape, which may reach over many patches
     shapely.prepare(shape)
-    found: Bool = shapely.contains_xy(shape, x.ravel(), y.ravel())
-    return found.reshape(PATCH_PX, PATCH_PX)
+    pixels: Bool = shapely.contains_xy(shape, x.ravel(), y.ravel())
+    return pixels.reshape(PATCH_PX, PATCH_PX)

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from backend.exchange.masks import contents, service
 from backend.exchange.masks.format import Archive
-from backend.exchange.masks.formats import NAMES
+from backend.exchange.masks.formats import MEDIA_TYPES, NAMES, load
 from backend.her2.reports.requests import labelled
 from backend.jobs.schemas import JobOut
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
@@ -32,7 +32,7 @@ Proposals = Annotated[
     "",
     response_class=Response,
     responses={
-        200: {"content": {"application/zip": {}, "application/dicom": {}}},
+        200: {"content": {each: {} for each in MEDIA_TYPES.values()}},
         202: {"model": JobOut, "description": "It is being made: ask again when the job is done."},
     },
 )
@@ -52,25 +52,25 @@ def export_masks(
     png, coco, ome-zarr: a zip, streamed. dicom-seg: 202 with a job, then the file at this address.
     """
     with database.reading() as session:
-        found = contents.of_slide(session, slide_id, with_proposals=proposals)
-    form = service.BY_NAME[format]
+        masks = contents.of_slide(session, slide_id, with_proposals=proposals)
+    form = load(format)
     if isinstance(form, Archive):
         return StreamingResponse(
-            service.archive(found, form, database, blobs, settings),
-            media_type="application/zip",
-            headers=as_file(found.slide, f"masks-{form.name}", "zip"),
+            service.archive(masks, form, database, blobs, settings),
+            media_type=MEDIA_TYPES[format],
+            headers=as_file(masks.slide, f"masks-{form.name}", "zip"),
         )
-    form.require(found.slide)
-    made = service.built_file(found, form, settings)
-    if made.is_file():
-        headers = as_file(found.slide, "masks", form.ending)
-        return FileResponse(made, media_type=form.media_type, headers=headers)
+    form.require(masks.slide)
+    built = service.built_file(masks, form, settings)
+    if built.is_file():
+        headers = as_file(masks.slide, "masks", form.ending)
+        return FileResponse(built, media_type=MEDIA_TYPES[format], headers=headers)
     with database.writing() as session:
-        job = service.request(session, settings, found, form, requested_by=user.id)
-        told = JobOut.model_validate(job).model_dump(mode="json")
+        job = service.request(session, settings, masks, form, requested_by=user.id)
+        answer = JobOut.model_validate(job).model_dump(mode="json")
     here = f"{request.url.path}?{request.url.query}"
     return JSONResponse(
-        told, status.HTTP_202_ACCEPTED, headers={"Location": here, "Retry-After": "1"}
+        answer, status.HTTP_202_ACCEPTED, headers={"Location": here, "Retry-After": "1"}
     )
 
 
@@ -86,11 +86,11 @@ def export_manifest(
 ) -> StreamingResponse:
     """Return what an export is made of: each mask's patch, author, revision and hash."""
     with database.reading() as session:
-        found = contents.of_slide(session, slide_id, with_proposals=proposals)
+        masks = contents.of_slide(session, slide_id, with_proposals=proposals)
     return StreamingResponse(
-        service.listing(found, database, blobs, settings),
+        service.listing(masks, database, blobs, settings),
         media_type="application/json",
-        headers=as_file(found.slide, "masks-manifest", "json"),
+        headers=as_file(masks.slide, "masks-manifest", "json"),
     )
 
 

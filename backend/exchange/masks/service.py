@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from backend.exchange.masks.archive import Entry, zipped
 from backend.exchange.masks.contents import Contents
 from backend.exchange.masks.format import Archive, Built, Source
-from backend.exchange.masks.formats import formats
+from backend.exchange.masks.formats import NAMES, load
 from backend.exchange.masks.manifest import Manifest
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
@@ -21,8 +21,6 @@ from backend.jobs.tables import Job
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings
-
-BY_NAME = {each.name: each for each in formats()}
 
 
 def archive(
@@ -44,7 +42,7 @@ def listing(
     contents: Contents, database: Database, blobs: Blobs, settings: Settings
 ) -> Iterator[bytes]:
     """Yield the manifest alone: what a file that a job builds, which has none, is made of."""
-    [form, *_] = (each for each in formats() if isinstance(each, Built))
+    [form, *_] = (each for each in map(load, NAMES) if isinstance(each, Built))
     manifest = Manifest(contents, form.name, settings.analysis_mpp)
     for item in contents.items(database, blobs, settings):
         manifest.note(item)

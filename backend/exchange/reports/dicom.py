@@ -110,10 +110,10 @@ def completed(headers: Dataset) -> Dataset:
         if name not in headers:
             setattr(headers, name, None)
     if "TotalPixelMatrixOriginSequence" not in headers:
-        origin = Dataset()
-        origin.XOffsetInSlideCoordinateSystem = 0
-        origin.YOffsetInSlideCoordinateSystem = 0
-        headers.TotalPixelMatrixOriginSequence = [origin]
+        corner = Dataset()
+        corner.XOffsetInSlideCoordinateSystem = 0
+        corner.YOffsetInSlideCoordinateSystem = 0
+        headers.TotalPixelMatrixOriginSequence = [corner]
     return headers
 
 
@@ -121,17 +121,17 @@ def local(value: str, meaning: str) -> Code:
     return Code(value, LOCAL, meaning)
 
 
-def settled(made: Dataset, identity: Identity, at: datetime) -> bytes:
+def serialized(instance: Dataset, identity: Identity, at: datetime) -> bytes:
     """Return an object as a file, without what depends on when it was written.
 
     It names its report, as every export does, so that it can be traced back and checked. Every
     date is the report's, and a UID that was drawn is replaced by one of `identity`. Its text is
     UTF-8, whatever the slide's is: people's names and the patient's may be in any letters.
     """
-    made.SpecificCharacterSet = "ISO_IR 192"
-    made.SeriesDescription = RESEARCH_USE_ONLY
-    made.PerformedProcedureStepDescription = f"urn:membrana:report:{identity.report_id}"
-    for element in made.iterall():
+    instance.SpecificCharacterSet = "ISO_IR 192"
+    instance.SeriesDescription = RESEARCH_USE_ONLY
+    instance.PerformedProcedureStepDescription = f"urn:membrana:report:{identity.report_id}"
+    for element in instance.iterall():
         if element.keyword in {"ContentDate", "InstanceCreationDate", "SeriesDate"}:
             element.value = f"{at:%Y%m%d}"
         elif element.keyword in {"ContentTime", "InstanceCreationTime", "SeriesTime"}:
@@ -141,5 +141,5 @@ def settled(made: Dataset, identity: Identity, at: datetime) -> bytes:
         elif element.keyword == "DimensionOrganizationUID":
             element.value = identity.uid("dimensions")
     buffer = io.BytesIO()
-    made.save_as(buffer, enforce_file_format=True)
+    instance.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

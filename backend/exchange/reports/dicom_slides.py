@@ -11,7 +11,6 @@ from backend.slides.catalogue.tables import Slide
 
 DICOM = "dicom"
 """Vendor of a slide that is stored in DICOM."""
-MEDIA_TYPE = "application/dicom"
 PREAMBLE = 128
 """Bytes before the letters DICM."""
 
@@ -50,13 +49,7 @@ def stored_format(name: str) -> Format:
             )
         return source.blobs.read(source.report.files[name])
 
-    return Format(
-        name=name,
-        ending=f"{name}.dcm",
-        media_type=MEDIA_TYPE,
-        write=write,
-        urn_in=modality_is(name),
-    )
+    return Format(write, modality_is(name))
 
 
 def modality_is(name: str) -> Callable[[File], str | None]:

@@ -20,11 +20,11 @@ Row = tuple[str, str]
 
 
 def class_rows(document: Document) -> Iterator[dict[str, str]]:
-    for code, said in CLASS_NAMES.items():
+    for code, name in CLASS_NAMES.items():
         share = document["percent"][code]
         yield {
             "code": code,
-            "said": said.capitalize(),
+            "said": name.capitalize(),
             "colour": words.COLOURS[code],
             "cells": count(document["counts"][code]),
             "percent": percent(share["value"]),
@@ -87,8 +87,8 @@ def secondary(document: Document) -> Iterator[Row]:
     yield "H-score, 0–300", value
     first = document["schema"] == FIRST_SCHEMA
     connected = document["connectivity"]
-    said = "Connectivity" if first else "Membrane in long connected lines, 0–1"
-    yield said, "–" if connected is None else f"{connected:.2f}"
+    label = "Connectivity" if first else "Membrane in long connected lines, 0–1"
+    yield label, "–" if connected is None else f"{connected:.2f}"
     density = document["membrane_od"]
     if first:
         yield "Mean membrane density", "–" if density is None else f"{density:.2f} log10 OD"
@@ -100,16 +100,16 @@ def secondary(document: Document) -> Iterator[Row]:
 
 
 def heterogeneity(document: Document) -> Iterator[Row]:
-    found = document["heterogeneity"]
-    clustered = "present" if found["clustered"] else "not identified"
+    clusters = document["heterogeneity"]
+    clustered = "present" if clusters["clustered"] else "not identified"
     yield "Clustered heterogeneity", clustered
-    if found["clustered"]:
-        yield "Cells in the 3+ population", percent(found["share_3plus"])
-        yield "Score of the rest", found["rest_score"]
-    if found["mean_h"] is not None:
-        yield "H-score of fields", f"{found['mean_h']:.0f} ± {found['sd_h']:.0f}"
-    if found["moran"] is not None:
-        alike = f"{found['moran']:.2f}".replace("-", "−")
+    if clusters["clustered"]:
+        yield "Cells in the 3+ population", percent(clusters["share_3plus"])
+        yield "Score of the rest", clusters["rest_score"]
+    if clusters["mean_h"] is not None:
+        yield "H-score of fields", f"{clusters['mean_h']:.0f} ± {clusters['sd_h']:.0f}"
+    if clusters["moran"] is not None:
+        alike = f"{clusters['moran']:.2f}".replace("-", "−")
         if document["schema"] == FIRST_SCHEMA:
             yield "Moran's I of fields", alike
         else:
@@ -158,22 +158,23 @@ def ish(content: Content) -> str:
     if content.ish is None:
         asked = "In situ hybridisation: asked for by the protocol after this category; not entered."
         return asked if required else ""
-    said = content.ish
+    entered = content.ish
     numbers = [
-        f"{name} {said[key]:g}"
+        f"{name} {entered[key]:g}"
         for key, name in (
             ("group", "group"),
             ("ratio", "ratio"),
             ("copies", "copies a nucleus"),
             ("cells", "nuclei counted"),
         )
-        if said[key] is not None
+        if entered[key] is not None
     ]
     asked = ", asked for by the protocol," if required else ""
-    at = day(datetime.fromisoformat(said["entered_at"]))
+    at = day(datetime.fromisoformat(entered["entered_at"]))
     return (
-        f"In situ hybridisation{asked} as entered by {said['entered_by']['name']}, {at}: "
-        f"{', '.join([said['result'], *numbers])} ({said['method']}, read by {said['read_by']})."
+        f"In situ hybridisation{asked} as entered by {entered['entered_by']['name']}, {at}: "
+        f"{', '.join([entered['result'], *numbers])} "
+        f"({entered['method']}, read by {entered['read_by']})."
     )
 
 
@@ -201,8 +202,8 @@ def interval_note(document: Document) -> str:
 
 
 def draws(document: Document) -> str:
-    drawn = {"tiles": "fields"}.get(document["interval"]["drawn"], "cells")
-    return f"{count(document['interval']['draws'])} draws of {drawn}"
+    unit = {"tiles": "fields"}.get(document["interval"]["drawn"], "cells")
+    return f"{count(document['interval']['draws'])} draws of {unit}"
 
 
 def statement(document: Document) -> str:

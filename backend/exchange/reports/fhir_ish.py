@@ -17,19 +17,19 @@ def hybridised(content: Content) -> Iterator[Resource]:
     """What somebody entered of the in situ hybridisation."""
     if content.ish is None:
         return
-    said = content.ish
+    ish = content.ish
     breast = content.document["protocol"]["name"] == BREAST
     code = (
         coded(LOINC, "85318-4", "ERBB2 gene duplication in breast cancer specimen by FISH")
         if breast
         else coded(LOINC, "31150-6", "HER2 in tissue by FISH")
     )
-    who = [{"display": said["read_by"]}]
+    who = [{"display": ish["read_by"]}]
     result = observation(content, "ish", code)
-    result["valueCodeableConcept"] = {"text": said["result"]}
-    result["method"] = {"text": f"In situ hybridisation, {said['method']}"}
-    entered = f"Entered by {said['entered_by']['name']}, {said['entered_at']}."
-    group = f" Group {said['group']}." if said["group"] else ""
+    result["valueCodeableConcept"] = {"text": ish["result"]}
+    result["method"] = {"text": f"In situ hybridisation, {ish['method']}"}
+    entered = f"Entered by {ish['entered_by']['name']}, {ish['entered_at']}."
+    group = f" Group {ish['group']}." if ish["group"] else ""
     result["note"] = [{"text": entered + group}]
     result["performer"] = who
     yield result
@@ -37,13 +37,13 @@ def hybridised(content: Content) -> Iterator[Resource]:
         ("ish-ratio", "ratio", "49683-6", "HER2/chr 17 copy ratio", "{ratio}"),
         ("ish-copies", "copies", "74860-8", "HER2 copies per nucleus", "{copies}/{nucleus}"),
     ):
-        if said[key] is not None:
-            made = observation(content, name, coded(LOINC, loinc, title))
-            made["valueQuantity"] = {
-                "value": said[key],
+        if ish[key] is not None:
+            number = observation(content, name, coded(LOINC, loinc, title))
+            number["valueQuantity"] = {
+                "value": ish[key],
                 "unit": unit.translate({ord(each): None for each in "{}"}),
                 "system": UCUM,
                 "code": unit,
             }
-            made["performer"] = who
-            yield made
+            number["performer"] = who
+            yield number

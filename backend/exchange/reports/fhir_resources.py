@@ -35,13 +35,13 @@ def measured(
     def quantity(number: float) -> Resource:
         return {"value": round(number, 4), "unit": unit, "system": UCUM, "code": unit}
 
-    made = observation(content, name, code)
-    made["valueQuantity"] = quantity(value["value"])
-    made["component"] = [
-        {"code": coded(LOCAL, f"{side}-95", said), "valueQuantity": quantity(value[side])}
-        for side, said in (("low", "Lower end, 95 %"), ("high", "Upper end, 95 %"))
+    resource = observation(content, name, code)
+    resource["valueQuantity"] = quantity(value["value"])
+    resource["component"] = [
+        {"code": coded(LOCAL, f"{side}-95", display), "valueQuantity": quantity(value[side])}
+        for side, display in (("low", "Lower end, 95 %"), ("high", "Upper end, 95 %"))
     ]
-    return made
+    return resource
 
 
 def status(content: Content) -> str:

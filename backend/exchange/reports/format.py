@@ -1,4 +1,4 @@
-"""What a format of reports is: its names, how a report is written in it, how its files are told."""
+"""What a format of reports is: how a report is written in it, and how its files are told."""
 
 import gzip
 import json
@@ -61,35 +61,28 @@ class File:
         if not self.content.startswith(b"{"):
             return None
         try:
-            found = json.loads(self.content)
+            parsed = json.loads(self.content)
         except ValueError:
             return None
-        return found if isinstance(found, dict) else None
+        return parsed if isinstance(parsed, dict) else None
 
     @cached_property
     def urn(self) -> str | None:
         """Return the first report that is named: others, which it amends, stand later or packed."""
-        found = URN.search(self.content)
-        return found[0].decode() if found else None
+        match = URN.search(self.content)
+        return match[0].decode() if match else None
 
 
 @dataclass(frozen=True)
 class Format:
     """A format of reports.
 
-    name: on the command line. ending: of the address, and of the file unless `file_ending` is
-    given. write: makes the file's bytes, or says where they are kept. urn_in: returns the urn of
-    the report that a file is of, None if it is not of this format. may_be_gzipped: the request may
-    ask for a .gz file.
+    write: makes the file's bytes, or says where they are kept. urn_in: returns the urn of the
+    report that a file is of, None if it is not of this format.
     """
 
-    name: str
-    ending: str
-    media_type: str
     write: Callable[[Source], bytes | Gzipped]
     urn_in: Callable[[File], Any]
-    file_ending: str = ""
-    may_be_gzipped: bool = False
 
 
 def headed(head: bytes) -> Callable[[File], str | None]:

@@ -54,8 +54,8 @@ def printed(content: Content) -> dict[str, Any]:
             evidence.gallery_caption(each, document) for each in content.figures.get("gallery", ())
         ],
         "legend_classes": [
-            {"code": code, "said": said, "colour": words.COLOURS[code]}
-            for code, said in CLASS_NAMES.items()
+            {"code": code, "said": name, "colour": words.COLOURS[code]}
+            for code, name in CLASS_NAMES.items()
         ],
         "legend_scores": [
             {"said": score, "colour": words.SCORE_COLOURS[score]}
@@ -68,12 +68,12 @@ def printed(content: Content) -> dict[str, Any]:
 def status(content: Content) -> str:
     if content.signature is None:
         return "DRAFT: computed, not reviewed, not signed"
-    said = f"Signed by {content.signature.full_name}, {day(content.signature.at)}"
+    line = f"Signed by {content.signature.full_name}, {day(content.signature.at)}"
     if content.signature.without_review:
-        said = f"{said}, without a review"
+        line = f"{line}, without a review"
     if content.state == "superseded":
-        return f"SUPERSEDED by a newer version. {said}"
-    return said
+        return f"SUPERSEDED by a newer version. {line}"
+    return line
 
 
 def final(signature: Signature | None) -> dict[str, str] | None:

@@ -54,10 +54,10 @@ def facts(content: Content) -> Iterator[Row]:
         share = "–" if reviewed is None else f"{100 * reviewed:.0f} % of the cells' membranes"
         yield "Reviewed by a person", share
     touched = document["edited_cells"]
-    said = f"{count(touched)} ({100 * touched / max(1, document['cells']):.2f} %)"
+    share_of_all = f"{count(touched)} ({100 * touched / max(1, document['cells']):.2f} %)"
     lost = document.get("decisions", {}).get("without_cell", 0)
     ending = f"; decisions whose cell is not found now: {count(lost)}" if lost else ""
-    yield "Cells set by hand", (said if touched else "none") + ending
+    yield "Cells set by hand", (share_of_all if touched else "none") + ending
 
 
 def areas(document: Document) -> Iterator[Row]:
@@ -70,12 +70,12 @@ def areas(document: Document) -> Iterator[Row]:
 
 
 def assay_rows(content: Content) -> Iterator[Row]:
-    for code, said, unit in ASSAY:
+    for code, label, unit in ASSAY:
         value = content.assay.get(code)
         if value is not None:
-            yield said, f"{value:g} {unit}" if unit else value
+            yield label, f"{value:g} {unit}" if unit else value
         elif not unit and code not in {"specimen", "block"}:
-            yield said, NOT_STATED
+            yield label, NOT_STATED
 
 
 def signature_rows(signature: Signature) -> Iterator[Row]:
@@ -126,8 +126,8 @@ def provenance_rows(content: Content) -> Iterator[Row]:
     yield "People's masks", f"{count(masks['patches'])} patches, snapshot {masks['sha256']}"
     yield "Regions", f"revision {source['regions']['revision']}, {source['regions']['sha256']}"
     if decided := source.get("decisions"):
-        said = f"{count(decided['count'])} on the slide, {decided['sha256']}"
-        yield "Decisions on cells", said
+        snapshot = f"{count(decided['count'])} on the slide, {decided['sha256']}"
+        yield "Decisions on cells", snapshot
     protocol = content.document["protocol"]
     yield "Protocol", f"{protocol['name']} {protocol['version']}, {protocol['sha256']}"
     if protocol["calibrated"]:

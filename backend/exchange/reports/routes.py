@@ -1,7 +1,7 @@
 """A report's files over HTTP: one address, whose ending names the format."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +10,10 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.convertors import Convertor, register_url_convertor
 
-from backend.exchange.reports.format import Format, Gzipped, Source
-from backend.exchange.reports.formats import formats
-from backend.her2.reports import requests, service
+from backend.exchange.reports.format import Gzipped, Source
+from backend.exchange.reports.formats import LISTED
+from backend.her2.reports import requests, service, signing
+from backend.her2.reports.content import Content
 from backend.kit.dependencies import BlobStore, CurrentSettings, ReadSession
 from backend.kit.downloads import disposition, file_name
 from backend.kit.errors import NotFound
@@ -20,7 +21,7 @@ from backend.people.users.guards import Viewer
 
 router = APIRouter(tags=["her2"])
 PIECE = 1 << 20
-BY_ENDING = {each.ending: each for each in formats()}
+BY_ENDING = {each.ending: each for each in LISTED}
 
 
 class FormatUnknown(NotFound):
@@ -42,14 +43,18 @@ class Undotted(Convertor[str]):
 register_url_convertor("undotted", Undotted())
 
 
-def media_types(formats: Sequence[Format]) -> dict[str, dict[str, str]]:
-    return {each.media_type.partition(";")[0]: {} for each in formats}
+@signing.typesets
+def signed_pdf(content: Content) -> bytes:
+    # loaded with the first signature, as every format with its first use
+    from backend.exchange.reports.formats import pdf
+
+    return pdf.pdf(content)
 
 
 @router.get(
     "/reports/{report_id:undotted}.{ending}",
     response_class=Response,
-    responses={200: {"content": media_types(formats())}},
+    responses={200: {"content": {each.media_type.partition(";")[0]: {} for each in LISTED}}},
 )
 def get_report_file(
     request: Request,
@@ -73,28 +78,28 @@ def get_report_file(
     if wanted is None:
         raise FormatUnknown(f"A report's address ends in one of: {', '.join(BY_ENDING)}.")
     report = service.computed(session, report_id)
-    made = wanted.write(Source(session, blobs, settings, report))
+    content = wanted.load().write(Source(session, blobs, settings, report))
     draft = "" if report.signed_at else "-draft"
     what = f"HER2-v{report.version}{draft}"
     labels = requests.labels_of(session, report)
     name = file_name(labels, what, wanted.file_ending or wanted.ending)
     if gzipped and wanted.may_be_gzipped:
-        return as_archive(made, f"{name}.gz")
-    if isinstance(made, Gzipped):
-        return packed(request, made.path, wanted.media_type, name)
+        return as_archive(content, f"{name}.gz")
+    if isinstance(content, Gzipped):
+        return packed(request, content.path, wanted.media_type, name)
     headers = {
         "Content-Disposition": disposition(name, inline=not wanted.may_be_gzipped),
         "Cache-Control": "private, no-cache",
     }
-    return Response(made, media_type=wanted.media_type, headers=headers)
+    return Response(content, media_type=wanted.media_type, headers=headers)
 
 
-def as_archive(made: bytes | Gzipped, name: str) -> Response:
+def as_archive(content: bytes | Gzipped, name: str) -> Response:
     """Answer with a .gz file."""
     headers, kind = {"Content-Disposition": disposition(name)}, "application/gzip"
-    if isinstance(made, Gzipped):
-        return FileResponse(made.path, media_type=kind, headers=headers)
-    return Response(gzip.compress(made), media_type=kind, headers=headers)
+    if isinstance(content, Gzipped):
+        return FileResponse(content.path, media_type=kind, headers=headers)
+    return Response(gzip.compress(content), media_type=kind, headers=headers)
 
 
 def packed(request: Request, path: Path, media_type: str, name: str) -> Response:

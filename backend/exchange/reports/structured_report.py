@@ -148,11 +148,11 @@ def evaluations(content: Content) -> Iterator[QualitativeEvaluation]:
         yield evaluation(SIGNED_SCORE, answer(content.signature.score))
     yield from named(content)
     if content.ish:
-        said = f"{content.ish['result']}, {content.ish['method']}"
-        yield evaluation(ISH, coded("ish-entered", said))
+        meaning = f"{content.ish['result']}, {content.ish['method']}"
+        yield evaluation(ISH, coded("ish-entered", meaning))
     for flag in document["flags"]:
-        said = words.plain(flag["code"], words.FLAGS)
-        yield evaluation(local("remark", "Remark"), coded(flag["code"], said))
+        meaning = words.plain(flag["code"], words.FLAGS)
+        yield evaluation(local("remark", "Remark"), coded(flag["code"], meaning))
 
 
 def named(content: Content) -> Iterator[QualitativeEvaluation]:
@@ -166,8 +166,8 @@ def named(content: Content) -> Iterator[QualitativeEvaluation]:
         rows.append(("role", "Role of the signer", words.plain(signed.role, words.ROLES)))
         if signed.without_review:
             rows.append(("review", "Review", "Signed without a review in Membrana"))
-    for code, name, said in rows:
-        yield evaluation(local(code, name), coded(f"{code}-stated", said))
+    for code, name, value in rows:
+        yield evaluation(local(code, name), coded(f"{code}-stated", value))
 
 
 def evaluation(name: Code, value: Code) -> QualitativeEvaluation:
@@ -182,9 +182,9 @@ def answer(score: str) -> Code:
     return Code(value, "LN", display)
 
 
-def coded(code: str, said: str) -> Code:
+def coded(code: str, meaning: str) -> Code:
     """A local code whose meaning is as long as DICOM takes it."""
-    return local(code, said[:LONGEST])
+    return local(code, meaning[:LONGEST])
 
 
 def measurements(content: Content) -> Iterator[Measurement]:
@@ -193,9 +193,9 @@ def measurements(content: Content) -> Iterator[Measurement]:
     for name, share in document["percent"].items():
         if share["value"] is None:
             continue
-        said = CLASS_NAMES.get(name) or words.plain(name, words.GROUPS).lower()
+        meaning = CLASS_NAMES.get(name) or words.plain(name, words.GROUPS).lower()
         uniform = breast and name == "intense_complete"
-        code = UNIFORM_INTENSE if uniform else percent_code(name, said)
+        code = UNIFORM_INTENSE if uniform else percent_code(name, meaning)
         yield measured(code, share, codes.UCUM.Percent)
     if document["h_score"]["value"] is not None:
         yield measured(local("h-score", "H-score"), document["h_score"], codes.UCUM.NoUnits)
@@ -203,8 +203,8 @@ def measurements(content: Content) -> Iterator[Measurement]:
     yield Measurement(local("cells", "Tumour cells evaluated"), document["cells"], cells)
 
 
-def percent_code(name: str, said: str) -> Code:
-    return local(f"percent-{name.replace('_', '-')}", f"Cells, {said}"[:LONGEST])
+def percent_code(name: str, meaning: str) -> Code:
+    return local(f"percent-{name.replace('_', '-')}", f"Cells, {meaning}"[:LONGEST])
 
 
 def measured(code: Code, value: dict[str, Any], unit: Code) -> Measurement:

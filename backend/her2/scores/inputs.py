@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.her2.regions import geojson
@@ -18,7 +17,7 @@ from backend.jobs.tables import JobState
 from backend.kit.canonical import canonical
 from backend.kit.errors import Conflict, Unprocessable
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations.tables import Annotation
+from backend.learning.annotations import newest_masks
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.predictions import service as predictions
@@ -27,7 +26,6 @@ from backend.learning.rounds.snapshot import ACCEPTED
 from backend.settings import Settings
 from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
-from backend.slides.patches.tables import Patch
 
 
 class RegionUnknown(Unprocessable):
@@ -56,7 +54,7 @@ def freeze(
     prediction = prediction_for(session, slide_id, wanted.model_version)
     version = model_versions.get(session, prediction.model_version_id)
     used, revision, left = chosen_regions(session, blobs, settings, slide_id, wanted.regions)
-    masks = masks_of(session, slide_id)
+    masks = newest_masks.in_states(session, slide_id, ACCEPTED)
     decided = decisions.frozen(decisions.standing(session, slide_id))
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
     detector = settings.nucleus_detector
@@ -134,22 +132,6 @@ def not_predicted(session: Session, slide_id: str, version: ModelVersion | None)
         "once more.".replace("  ", " "),
         **now,
     )
-
-
-def masks_of(session: Session, slide_id: str) -> list[list[Any]]:
-    """Return people's accepted masks of a slide: row, column and sha256, in the grid's order."""
-    rows = session.execute(
-        select(Patch.row, Patch.column, Annotation.mask_sha256)
-        .join(Patch, Annotation.patch_id == Patch.id)
-        .where(
-            Patch.slide_id == slide_id,
-            Annotation.revision == Patch.revision,
-            Patch.state.in_(ACCEPTED),
-            Patch.problem.is_(None),
-        )
-        .order_by(Patch.row, Patch.column)
-    )
-    return [[row, column, sha256] for row, column, sha256 in rows]
 
 
 def chosen_regions(

@@ -1,6 +1,6 @@
 """The newest masks of a slide, patch by patch in the grid's order, however many there are."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -69,6 +69,24 @@ def in_box(
         .order_by(Patch.row, Patch.column)
     )
     return {(row, column): sha256 for row, column, sha256 in masks}
+
+
+def in_states(
+    session: Session, slide_id: str, states: Collection[PatchState]
+) -> list[tuple[int, int, str]]:
+    """Return row, column and key of the masks of readable patches in some states, as the grid."""
+    masks = session.execute(
+        select(Patch.row, Patch.column, Annotation.mask_sha256)
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .where(
+            Patch.slide_id == slide_id,
+            Annotation.revision == Patch.revision,
+            Patch.state.in_(states),
+            Patch.problem.is_(None),
+        )
+        .order_by(Patch.row, Patch.column)
+    )
+    return [(row, column, sha256) for row, column, sha256 in masks]
 
 
 def state_of(session: Session, slide_id: str) -> str:

@@ -4,20 +4,22 @@ Every function runs inside the job's fenced transactions and may run twice witho
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
+from backend.kit.db.session import Database
 from backend.kit.events.service import announce
 from backend.kit.facts import tell
 from backend.learning.predictions.facts import PredictionFinished
 from backend.learning.predictions.tables import PatchPrediction, Prediction, PredictionShard
 from backend.settings import Settings
+from backend.slides.patches import in_grid_order
 from backend.slides.patches import service as patches
 from backend.slides.patches.tables import Patch, PatchState
 
@@ -141,6 +143,16 @@ def record_shard(session: Session, prediction_id: str, shard: Shard) -> bool:
     patches.propose(session, [score.patch_id for score in shard.scores])
     patches.note_unreadable(session, shard.unreadable)
     return True
+
+
+def seen_patches(database: Database, prediction_id: str) -> Iterator[RowMapping]:
+    """Yield the patches that a prediction has seen by now: which, and where they lie."""
+    statement = (
+        select(*in_grid_order.PLACE)
+        .join(PatchPrediction, PatchPrediction.patch_id == Patch.id)
+        .where(PatchPrediction.prediction_id == prediction_id)
+    )
+    return in_grid_order.rows(database, statement)
 
 
 def candidates(session: Session, prediction_id: str) -> list[Candidate]:

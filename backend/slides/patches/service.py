@@ -36,6 +36,13 @@ def get(session: Session, patch_id: str) -> Patch:
     return patch
 
 
+def of_slide(session: Session, slide_id: str) -> Sequence[Patch]:
+    """Return all patches of a slide, in the grid's order."""
+    return session.scalars(
+        select(Patch).where(Patch.slide_id == slide_id).order_by(Patch.row, Patch.column)
+    ).all()
+
+
 def holders(session: Session, patches: Sequence[Patch]) -> dict[str, Holder]:
     """Return who has each patch in hand now, if anybody has."""
     held = {patch.id: patch.lease_user_id for patch in patches if is_held(patch)}

@@ -22,7 +22,7 @@ from backend.exchange.masks.manifest import (
     IN_MEMORY,
     PIECE,
     Manifest,
-    said_of,
+    row_of,
 )
 from backend.slides.patches.grid import PATCH_PX
 
@@ -65,7 +65,7 @@ def compact(value: Any) -> bytes:
 
 def image_of(item: Item, image_id: int) -> dict[str, Any]:
     size = {"width": PATCH_PX, "height": PATCH_PX}
-    return {"id": image_id, **size, "file_name": f"{item.name}.png", "membrana": said_of(item)}
+    return {"id": image_id, **size, "file_name": f"{item.name}.png", "membrana": row_of(item)}
 
 
 def annotations_of(mask: npt.NDArray[np.uint8]) -> Iterator[dict[str, Any]]:

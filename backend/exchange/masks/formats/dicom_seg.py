@@ -1,7 +1,7 @@
 """Masks as one DICOM Segmentation, of DICOM slides only."""
 
 from backend.exchange.masks.format import Built
-from backend.exchange.reports.dicom_slides import DICOM, MEDIA_TYPE, NotADicomSlide
+from backend.exchange.reports.dicom_slides import DICOM, NotADicomSlide
 from backend.slides.catalogue.tables import Slide
 
 
@@ -14,4 +14,4 @@ def require_dicom(slide: Slide) -> None:
         )
 
 
-FORMAT = Built("dicom-seg", ending="dcm", media_type=MEDIA_TYPE, require=require_dicom)
+FORMAT = Built("dicom-seg", ending="dcm", require=require_dicom)

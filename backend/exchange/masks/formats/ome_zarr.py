@@ -107,7 +107,7 @@ class Pyramid:
         """Yield all chunks of all levels, each once."""
         last = 0
         for item in items:
-            row, column = item.origin.row, item.origin.column
+            row, column = item.record.row, item.record.column
             manifest.note(item, chunk=f"0/c/{row}/{column}")
             pixels = item.mask()
             if row != last:

@@ -64,7 +64,7 @@ def bundle(content: Content, *, pdf: bytes, pdf_url: str) -> Resource:
 
 def report(content: Content, results: list[dict[str, str]], pdf: bytes, pdf_url: str) -> Resource:
     signed = content.signature
-    said: Resource = {
+    resource: Resource = {
         "resourceType": "DiagnosticReport",
         "id": content.urn.rpartition(":")[2],
         "meta": marked(),
@@ -89,12 +89,13 @@ def report(content: Content, results: list[dict[str, str]], pdf: bytes, pdf_url:
         ],
     }
     if content.slide["case_id"]:
-        said["subject"] = {"identifier": {"value": content.slide["case_id"]}, "display": "Case"}
+        resource["subject"] = {"identifier": {"value": content.slide["case_id"]}, "display": "Case"}
     if "name" in content.slide:
-        said["specimen"] = [{"display": f"Block {content.block}, slide {content.slide['name']}"}]
+        specimen = f"Block {content.block}, slide {content.slide['name']}"
+        resource["specimen"] = [{"display": specimen}]
     if signed:
-        said["resultsInterpreter"] = [{"display": person(signed)}]
-    return said
+        resource["resultsInterpreter"] = [{"display": person(signed)}]
+    return resource
 
 
 def person(signed: Signature) -> str:
@@ -148,19 +149,19 @@ def observed(content: Content) -> Iterator[Resource]:
 
 
 def software(content: Content) -> Resource:
-    made = content.document["provenance"]["software"]
+    program = content.document["provenance"]["software"]
     return {
         "resourceType": "Device",
         "id": identity(content, "device"),
         "deviceName": [{"name": PRODUCT, "type": "manufacturer-name"}],
-        "version": [{"value": made["version"]}, {"value": f"code {made['code_sha256']}"}],
+        "version": [{"value": program["version"]}, {"value": f"code {program['code_sha256']}"}],
         "note": [{"text": RESEARCH_USE_ONLY}],
     }
 
 
 def provenance(content: Content, target: Resource, device: Resource) -> Resource:
     source = content.document["provenance"]
-    made: Resource = {
+    resource: Resource = {
         "resourceType": "Provenance",
         "id": identity(content, "provenance"),
         "target": [{"reference": address(target)}],
@@ -180,17 +181,17 @@ def provenance(content: Content, target: Resource, device: Resource) -> Resource
     }
     if decided := source.get("decisions"):
         what = {"identifier": {"system": LOCAL, "value": f"decisions sha256 {decided['sha256']}"}}
-        made["entity"].append({"role": "source", "what": what})
+        resource["entity"].append({"role": "source", "what": what})
     if content.amends:
         old = {"identifier": {"system": "urn:ietf:rfc:3986", "value": content.amends}}
-        made["entity"].append({"role": "revision", "what": old})
-        made["reason"] = [{"text": content.amendment_reason}]
+        resource["entity"].append({"role": "revision", "what": old})
+        resource["reason"] = [{"text": content.amendment_reason}]
     if signed := content.signature:
         who = {"display": person(signed)}
-        made["agent"].append({"who": who})
+        resource["agent"].append({"who": who})
         kind = {"system": SIGNED_AS, "code": SIGNATURES[signed.meaning]}
-        made["signature"] = [{"type": [kind], "when": instant(content), "who": who}]
-    return made
+        resource["signature"] = [{"type": [kind], "when": instant(content), "who": who}]
+    return resource
 
 
 SIGNATURES: Mapping[str, str] = {
@@ -221,8 +222,8 @@ def conclusion(content: Content) -> str:
 
 
 def narrative(content: Content) -> Resource:
-    said = escape(conclusion(content))
-    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{said}</p></div>'
+    text = escape(conclusion(content))
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{text}</p></div>'
     return {"status": "generated", "div": div}
 
 
@@ -245,10 +246,4 @@ def urn_in(file: File) -> Any:
     return identifier.get("value") if isinstance(identifier, dict) else None
 
 
-FORMAT = Format(
-    name="fhir",
-    ending="fhir.json",
-    media_type="application/fhir+json",
-    write=write,
-    urn_in=urn_in,
-)
+FORMAT = Format(write, urn_in)

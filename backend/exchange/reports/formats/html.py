@@ -22,8 +22,8 @@ def html(content: Content) -> bytes:
     from markupsafe import Markup
 
     # drawn by us, and whatever words are in them are escaped there
-    drawn = {name: Markup(svg) for name, svg in figures(content).items()}  # noqa: S704
-    page = template().render(printed(content), figures=drawn)
+    svgs = {name: Markup(svg) for name, svg in figures(content).items()}  # noqa: S704
+    page = template().render(printed(content), figures=svgs)
     for now, before in AS_BEFORE:
         page = page.replace(now, before)
     return page.encode()
@@ -47,10 +47,4 @@ def template() -> "jinja2.Template":
     return environment.get_template(TEMPLATE)
 
 
-FORMAT = Format(
-    name="html",
-    ending="html",
-    media_type="text/html; charset=utf-8",
-    write=lambda source: html(source.content),
-    urn_in=headed(b"<!doctype html"),
-)
+FORMAT = Format(lambda source: html(source.content), headed(b"<!doctype html"))

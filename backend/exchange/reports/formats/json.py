@@ -65,10 +65,4 @@ def urn_in(file: File) -> Any:
     return file.document and file.document.get("urn")
 
 
-FORMAT = Format(
-    name="json",
-    ending="json",
-    media_type="application/json",
-    write=write,
-    urn_in=urn_in,
-)
+FORMAT = Format(write, urn_in)

@@ -12,10 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from backend.exchange.reports import drawings
+from backend.exchange.reports import svg_figures
 from backend.exchange.reports.format import Format, Source, headed
 from backend.exchange.reports.printed import printed
-from backend.her2.reports import signing
 from backend.her2.reports.content import Content
 
 TEMPLATE = "report.typ"
@@ -24,7 +23,6 @@ SPACES = "\t\n\r"
 PPI = 110.0
 
 
-@signing.typesets
 def pdf(content: Content) -> bytes:
     """Return the report's PDF."""
     whole = typeset(
@@ -38,8 +36,8 @@ def pdf(content: Content) -> bytes:
 
 def pages(content: Content, ppi: float = PPI) -> list[bytes]:
     """Return the PDF's pages as PNG, to look at."""
-    found = typeset(content, format="png", ppi=ppi)
-    return found if isinstance(found, list) else [found]
+    images = typeset(content, format="png", ppi=ppi)
+    return images if isinstance(images, list) else [images]
 
 
 def typeset(content: Content, **options: Any) -> Any:
@@ -62,16 +60,16 @@ def typeset(content: Content, **options: Any) -> Any:
         )
 
 
-def drawable(said: Any) -> Any:
+def drawable(value: Any) -> Any:
     """Return what is printed with nothing in it that the fonts can't draw."""
-    if isinstance(said, dict):
-        return {name: drawable(each) for name, each in said.items()}
-    if isinstance(said, list | tuple):
-        return [drawable(each) for each in said]
-    if not isinstance(said, str):
-        return said
+    if isinstance(value, dict):
+        return {name: drawable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [drawable(each) for each in value]
+    if not isinstance(value, str):
+        return value
     known = glyphs()
-    return "".join(each if ord(each) in known else f"[U+{ord(each):04X}]" for each in said)
+    return "".join(each if ord(each) in known else f"[U+{ord(each):04X}]" for each in value)
 
 
 @cache
@@ -88,24 +86,24 @@ def glyphs() -> frozenset[int]:
 
 def figures(content: Content) -> dict[str, str]:
     """Draw every figure of the report as SVG, by name."""
-    document, made = content.document, content.figures
+    document, pictures = content.document, content.figures
     thresholds = document["protocol"]["thresholds"]
     histogram = document["histogram"]
-    drawn = {
-        "classes": drawings.class_bar(document["counts"]),
-        "probability": drawings.probability_bar(document["probability"]),
-        "intensity": drawings.intensity_histogram(histogram["intensity"], thresholds),
-        "completeness": drawings.completeness_histogram(histogram["completeness"], thresholds),
+    svgs = {
+        "classes": svg_figures.class_bar(document["counts"]),
+        "probability": svg_figures.probability_bar(document["probability"]),
+        "intensity": svg_figures.intensity_histogram(histogram["intensity"], thresholds),
+        "completeness": svg_figures.completeness_histogram(histogram["completeness"], thresholds),
     }
-    if overview := made.get("overview"):
-        drawn["overview"] = drawings.overview(overview, content.picture, heat=False)
-        drawn["heat"] = drawings.overview(overview, content.picture, heat=True)
-    for place, each in enumerate(made.get("fields", ())):
-        drawn[f"field_{place}"] = drawings.field(each, content.picture, outlined=False)
-        drawn[f"field_{place}_cells"] = drawings.field(each, content.picture, outlined=True)
-    for place, row in enumerate(made.get("gallery", ())):
-        drawn[f"gallery_{place}"] = drawings.gallery_row(row, content.picture)
-    return drawn
+    if overview := pictures.get("overview"):
+        svgs["overview"] = svg_figures.overview(overview, content.picture, heat=False)
+        svgs["heat"] = svg_figures.overview(overview, content.picture, heat=True)
+    for place, each in enumerate(pictures.get("fields", ())):
+        svgs[f"field_{place}"] = svg_figures.field(each, content.picture, outlined=False)
+        svgs[f"field_{place}_cells"] = svg_figures.field(each, content.picture, outlined=True)
+    for place, row in enumerate(pictures.get("gallery", ())):
+        svgs[f"gallery_{place}"] = svg_figures.gallery_row(row, content.picture)
+    return svgs
 
 
 def write(source: Source) -> bytes:
@@ -116,10 +114,4 @@ def write(source: Source) -> bytes:
     return source.blobs.read(signed) if signed else pdf(content)
 
 
-FORMAT = Format(
-    name="pdf",
-    ending="pdf",
-    media_type="application/pdf",
-    write=write,
-    urn_in=headed(b"%PDF"),
-)
+FORMAT = Format(write, headed(b"%PDF"))

@@ -26,14 +26,8 @@ def write(source: Source) -> bytes:
         report.id, f"sr {report.document_sha256} {signed.sha256 if signed else called}"
     )
     regions = geojson.from_document(blobs.read(report.inputs["regions"]["sha256"]))
-    made = structured_report.structured_report(content, regions, images, identity)
-    return dicom.settled(made, identity, content.dated)
+    instance = structured_report.structured_report(content, regions, images, identity)
+    return dicom.serialized(instance, identity, content.dated)
 
 
-FORMAT = Format(
-    name="sr",
-    ending="sr.dcm",
-    media_type=dicom_slides.MEDIA_TYPE,
-    write=write,
-    urn_in=dicom_slides.modality_is("sr"),
-)
+FORMAT = Format(write, dicom_slides.modality_is("sr"))

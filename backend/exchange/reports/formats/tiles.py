@@ -14,10 +14,4 @@ def write(source: Source) -> Gzipped:
     return Gzipped.of(source, "tiles")
 
 
-FORMAT = Format(
-    name="tiles",
-    ending="tiles.csv",
-    media_type="text/csv",
-    write=write,
-    urn_in=headed(b"tile,"),
-)
+FORMAT = Format(write, headed(b"tile,"))

@@ -97,8 +97,8 @@ def probability_bar(probability: Mapping[str, float]) -> str:
         parts.append(rect(x, 0, share * width, height, words.SCORE_COLOURS[score]))
         if share > 0.06:
             ink = PAPER if score in {"3+", "not assessable"} else INK
-            said = f"{score}: {100 * share:.0f} %"
-            parts.append(text(x + share * width / 2, 17, said, size=12, anchor="middle", ink=ink))
+            label = f"{score}: {100 * share:.0f} %"
+            parts.append(text(x + share * width / 2, 17, label, size=12, anchor="middle", ink=ink))
         x += share * width
     parts.append(rect(0, 0, width, height, "none", f'stroke="{INK}" stroke-width="0.6"'))
     return svg(width, height, parts, title="Probability of each category")
@@ -111,7 +111,7 @@ def intensity_histogram(histogram: Mapping[str, Any], thresholds: Mapping[str, A
         ("partial", words.COLOURS["WP"], "partial"),
         ("complete", words.COLOURS["MC"], "complete"),
     )
-    series = [(histogram[name], colour, said) for name, colour, said in kinds]
+    series = [(histogram[name], colour, label) for name, colour, label in kinds]
     marks = [
         (float(thresholds[name]), name[2:])
         for name in ("t_faint", "t_weak", "t_moderate", "t_intense")
@@ -155,10 +155,10 @@ def histogram_of(
             below += shown
             bar = rect(at, floor - below * down, across - 0.5, shown * down, colour)
             parts.append(bar if shown else "")
-    for row, (value, said) in enumerate(marks):
+    for row, (value, label) in enumerate(marks):
         x = left + value / step * across
         parts.append(line(x, top - 2, x, floor, INK, 'stroke-width="0.8" stroke-dasharray="3 2"'))
-        parts.append(text(x, top - 5 - 11 * (row % 2), said, size=9.5, anchor="middle"))
+        parts.append(text(x, top - 5 - 11 * (row % 2), label, size=9.5, anchor="middle"))
     for place in range(bins):
         if sums[place] > most:
             # a column that would flatten all others is cut off and says how tall it is
@@ -174,9 +174,9 @@ def histogram_of(
     parts.append(text(left - 4, top - 8, "cells", anchor="end", ink=FAINT_INK))
     if len(series) > 1:
         x = width - 8
-        for _, colour, said in reversed(series):
-            x -= 6.2 * len(said)
-            parts.append(text(x, 9, said, size=10))
+        for _, colour, label in reversed(series):
+            x -= 6.2 * len(label)
+            parts.append(text(x, 9, label, size=10))
             parts.append(rect(x - 12, 1, 9, 9, colour))
             x -= 20
     return svg(width, height, parts, title=caption)
@@ -239,12 +239,12 @@ def scale_bar(width: float, height: float, um_per_px: float, unit: float) -> str
     length = rounded_up(max(1, int(width * um_per_px / 8)))
     across = length / um_per_px
     x, y = width - across - 24 * unit, height - 24 * unit
-    said = f"{length / 1000:g} mm" if length >= 1000 else f"{length} µm"
+    label = f"{length / 1000:g} mm" if length >= 1000 else f"{length} µm"
     return "".join(
         [
             rect(x - 12 * unit, y - 34 * unit, across + 24 * unit, 48 * unit, PAPER),
             rect(x, y, across, 4 * unit, INK),
-            text(x + across / 2, y - 8 * unit, said, size=25 * unit, anchor="middle"),
+            text(x + across / 2, y - 8 * unit, label, size=25 * unit, anchor="middle"),
         ]
     )
 
@@ -278,5 +278,5 @@ def gallery_row(row: Mapping[str, Any], picture: Picture) -> str:
         if place:
             x = place * side
             parts.append(line(x, 0, x, side, PAPER, 'stroke-width="3"'))
-    said = CLASS_NAMES[row["class"]]
-    return svg(PLACES * side, side, parts, title=f"Examples: {said}")
+    name = CLASS_NAMES[row["class"]]
+    return svg(PLACES * side, side, parts, title=f"Examples: {name}")
