@@ -15,10 +15,7 @@ LOCKED = "holds or counts rows of the slide that the change is of"
 TOPIC = "the name of its events alone"
 READ = "reads columns for a list or a count; a service of the owner's is still to be made"
 SEEN_AS = {
-    "backend.exchange.masks.contents": {"PatchPrediction": JOINED, "Patch": JOINED},
-    "backend.exchange.masks.imports": {"Patch": READ},
     "backend.health": {"WorkerHeartbeat": READ},
-    "backend.her2.scores.inputs": {"Annotation": JOINED, "Patch": JOINED},
     "backend.learning.annotations.newest_masks": {"Patch": JOINED},
     "backend.learning.annotations.gold": {"Slide": LOCKED, "Patch": JOINED},
     "backend.learning.annotations.service": {"Patch": JOINED},
@@ -102,7 +99,7 @@ def test_who_asks_for_anothers_tables_has_a_reason() -> None:
         if used:
             found[name] = used
     assert found == {name: set(reasons) for name, reasons in SEEN_AS.items()}
-    assert sum(map(len, found.values())) == 38, "at most as many; fewer is well done: say so here"
+    assert sum(map(len, found.values())) == 33, "at most as many; fewer is well done: say so here"
 
 
 def test_nobody_writes_anothers_rows() -> None:
