@@ -5,7 +5,7 @@ nothing, because a job is run by whoever wins its row, while its lease lasts.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -137,6 +137,13 @@ def active_job(session: Session, kind: JobKind, subject: str) -> Job | None:
     return session.scalar(
         select(Job).where(Job.kind == kind, Job.subject == subject, Job.state.in_(ACTIVE))
     )
+
+
+def active_of(session: Session, kinds: Collection[JobKind]) -> Sequence[Job]:
+    """Return the active jobs of some kinds, oldest first."""
+    return session.scalars(
+        select(Job).where(Job.kind.in_(kinds), Job.state.in_(ACTIVE)).order_by(Job.id)
+    ).all()
 
 
 def active_ids(session: Session, kind: JobKind) -> Sequence[str]:
@@ -293,7 +300,8 @@ def settle_failure(session: Session, settings: Settings, job_id: str, problem: P
     """
     job = session.get_one(Job, job_id, populate_existing=True)
     if job.kind in ON_FAILURE or job.kind not in WITHOUT_ROW:
-        ON_FAILURE[job.kind](session, settings, job, dict(problem))
+        reason = {key: problem[key] for key in ("code", "detail") if key in problem}
+        ON_FAILURE[job.kind](session, settings, job, reason)
 
 
 def ended() -> dict[str, Any]:

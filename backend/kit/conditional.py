@@ -24,7 +24,12 @@ def revision_etag(revision: int) -> str:
 
 def state_etag(*facts: object) -> str:
     """Return the ETag of what people may change of a thing; what else moves in it is not in it."""
-    return f'"{hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]}"'
+    return f'"{digest(*facts)}"'
+
+
+def digest(*facts: object) -> str:
+    """Return what an ETag is made of: others for other facts."""
+    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
 
 def tags_in(header: str) -> set[str]:
@@ -55,10 +60,19 @@ def base_revision(if_match: str | None, if_none_match: str | None = None) -> int
 
 
 def picture(
-    request: Request, etag: str, render: Callable[[], bytes], *, cache: str = REVALIDATE
+    request: Request,
+    etag: str,
+    render: Callable[[], bytes],
+    *,
+    cache: str = REVALIDATE,
+    media_type: str = "image/png",
 ) -> Response:
-    """Answer with a PNG, or with 304 if the client has this one; rendered only when needed."""
+    """Answer with a picture, or with 304 if the client has this one; rendered only when needed.
+
+    `If-None-Match: *` is met by whatever there is (RFC 9110, 13.1.2).
+    """
     headers = {"ETag": f'"{etag}"', "Cache-Control": cache}
-    if headers["ETag"] in tags_in(request.headers.get("If-None-Match", "")):
+    known = tags_in(request.headers.get("If-None-Match", ""))
+    if not known.isdisjoint({headers["ETag"], "*"}):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(render(), media_type="image/png", headers=headers)
+    return Response(render(), media_type=media_type, headers=headers)

@@ -62,6 +62,17 @@ class PageRequest:
     limit: Limit = 100
     cursor: Cursor = None
 
+    def newest_rows(
+        self,
+        session: Session,
+        statement: Select[Row],
+        column: InstrumentedAttribute[str],
+    ) -> tuple[Sequence[Row], str | None]:
+        """Return the page's rows, newest first, and the cursor of the next."""
+        return paginate(
+            session, statement, column, limit=self.limit, cursor=self.cursor, newest_first=True
+        )
+
     def newest(
         self,
         session: Session,
@@ -70,9 +81,7 @@ class PageRequest:
         shown: Callable[[Row], T],
     ) -> Page[T]:
         """Return the page, newest first, each row as `shown` makes it the contract's."""
-        rows, next_cursor = paginate(
-            session, statement, column, limit=self.limit, cursor=self.cursor, newest_first=True
-        )
+        rows, next_cursor = self.newest_rows(session, statement, column)
         return Page(items=[shown(row) for row in rows], next_cursor=next_cursor)
 
 

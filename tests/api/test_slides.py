@@ -82,6 +82,9 @@ def test_tiles_show_the_slide_and_are_kept_by_the_browser(
         f"{place}_files/13/8_9.jpeg", headers={"If-None-Match": answer.headers["ETag"]}
     )
     assert (same.status_code, same.content) == (304, b"")
+    for tag, status in (("*", 304), ('W/"a", W/' + answer.headers["ETag"], 304), ('"other"', 200)):
+        again = service.client.get(f"{place}_files/13/8_9.jpeg", headers={"If-None-Match": tag})
+        assert again.status_code == status, tag
     etags = {
         service.client.get(f"{place}_files/{tile}").headers["ETag"]
         for tile in ("13/8_9.jpeg", "13/8_9.png", "13/9_8.jpeg", "12/8_9.jpeg")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from backend.kit.geometry import Region0
 from backend.slides.catalogue.overview import read_overview
-from backend.slides.catalogue.pictures import thumbnail
+from backend.slides.catalogue.rendering import thumbnail
 from backend.slides.reading.reader import (
     OpenSlideReader,
     OpenSlides,

@@ -29,7 +29,7 @@ from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import service as patches
 from backend.slides.patches.grid import PATCH_PX
-from backend.slides.patches.pictures import png
+from backend.slides.patches.images import png
 
 
 class NothingToExport(Conflict):

@@ -326,5 +326,4 @@ def finish(
 @jobs.on_failure(JobKind.REPORT)
 def give_up(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """Tell the report why its job ended."""
-    reason = {key: problem[key] for key in ("code", "detail") if key in problem}
-    move(session, Report, job.subject, ReportState.FAILED, problem=reason)
+    move(session, Report, job.subject, ReportState.FAILED, problem=problem)

@@ -8,29 +8,31 @@ from typing_extensions import TypedDict
 Category = Literal["0", "0+", "1+", "2+", "3+", "not assessable"]
 Gap = Literal["0+", "1+", "2+"]
 CellClass = Literal["N", "FP", "FC", "WP", "WC", "MP", "MC", "IP", "IC"]
-OPEN = ConfigDict(extra="allow")
 
 
-class Estimate(TypedDict):
+class Open(TypedDict):
+    """May say more than is named."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+
+class Estimate(Open):
     """A value with its 95 % interval; null where there is no cell."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     value: float | None
     low: float | None
     high: float | None
 
 
-class Flag(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
+class Flag(Open):
     code: str
     severity: Literal["fatal", "limiting", "warning"]
     detail: str
 
 
-class Distance(TypedDict):
+class Distance(Open):
     """How far a test of the decision table is from turning over."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     test: str
     score: str
     percent_now: float
@@ -41,15 +43,13 @@ class Distance(TypedDict):
     cells_to_flip: int
 
 
-class Calibration(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
+class Calibration(Open):
     on: str
 
 
-class Cuts(TypedDict):
+class Cuts(Open):
     """What decides the class of a cell; the first four in log10 optical density."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     t_faint: float
     t_weak: float
     t_moderate: float
@@ -58,8 +58,7 @@ class Cuts(TypedDict):
     c_full: float
 
 
-class ScoreProtocol(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
+class ScoreProtocol(Open):
     name: str
     version: str
     title: str
@@ -80,8 +79,7 @@ class CellCounts(TypedDict):
     IC: int
 
 
-class ScoreDocument(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
+class ScoreDocument(Open):
     protocol: ScoreProtocol
     score: Category
     reason: str
@@ -121,10 +119,9 @@ class EnteredIsh(TypedDict):
     entered_at: str
 
 
-class SlideLabels(TypedDict):
+class SlideLabels(Open):
     """What a slide is called."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     name: NotRequired[str]
     case_id: str | None
     block: NotRequired[str | None]
@@ -138,17 +135,15 @@ class ReviewExtent(TypedDict):
     anything: bool
 
 
-class ReportInputs(TypedDict):
+class ReportInputs(Open):
     """What a report is computed from."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     protocol: str
     gap: NotRequired[Gap | None]
     merge_zero_plus: NotRequired[bool]
 
 
-class Assay(TypedDict):
+class Assay(Open):
     """What was stained and how, as far as somebody said so."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     cytoplasm_obscures: NotRequired[bool]

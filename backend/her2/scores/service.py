@@ -365,6 +365,5 @@ def give_up(session: Session, settings: Settings, job: Job, problem: dict[str, A
     """
     row_id = session.scalar(select(LiveScore.id).where(LiveScore.slide_id == job.subject))
     if row_id is not None:
-        reason = {key: problem[key] for key in ("code", "detail") if key in problem}
         ours = or_(LiveScore.job_id == job.id, LiveScore.job_id.is_(None))
-        move(session, LiveScore, row_id, ScoreState.FAILED, ours, problem=reason)
+        move(session, LiveScore, row_id, ScoreState.FAILED, ours, problem=problem)

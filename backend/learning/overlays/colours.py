@@ -18,7 +18,7 @@ from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Channel, Pyramid
 from backend.learning.predictions.patch_layers import HALF
 from backend.slides.patches.grid import PATCH_PX
-from backend.slides.patches.pictures import Pixels
+from backend.slides.patches.images import Pixels
 
 TOLERANCE = 0.02
 """In powers of two: a tile at the edge is a little stretched, and still of its level."""

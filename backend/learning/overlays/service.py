@@ -17,7 +17,7 @@ from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import installed_grid
 from backend.slides.patches.grid import scale
-from backend.slides.patches.pictures import Pixels, png
+from backend.slides.patches.images import Pixels, png
 from backend.slides.reading.tiles import tile_box
 
 Tile = tuple[str, Callable[[], bytes]]

@@ -14,7 +14,7 @@ from backend.learning.predictions import patch_layers
 from backend.learning.predictions.patch_layers import PatchLayer
 from backend.people.users.guards import Viewer
 from backend.slides.catalogue import service as slides
-from backend.slides.patches import pictures
+from backend.slides.patches import images
 from backend.slides.patches import service as patches
 from backend.slides.patches.tables import PatchState
 
@@ -70,8 +70,8 @@ def get_image(
     slide = slides.get(session, patch.slide_id)
     return conditional.picture(
         request,
-        pictures.image_etag(slide, patch),
-        lambda: pictures.image(slide, patch, settings),
+        images.image_etag(slide, patch),
+        lambda: images.image(slide, patch, settings),
         cache=AN_HOUR,
     )
 
@@ -131,5 +131,5 @@ def layer_of(
     return conditional.picture(
         request,
         patch_layers.layer_etag(session, patch, prediction, layer),
-        lambda: pictures.png(patch_layers.pixels_of(slide, patch, prediction, layer, settings)),
+        lambda: images.png(patch_layers.pixels_of(slide, patch, prediction, layer, settings)),
     )

@@ -12,7 +12,7 @@ from backend.learning.predictions.tables import Prediction
 from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.grid import PATCH_PX
-from backend.slides.patches.pictures import Pixels
+from backend.slides.patches.images import Pixels
 from backend.slides.patches.tables import Patch
 
 HALF = 128

@@ -36,7 +36,7 @@ def describe(session: Session, slides: Sequence[Slide]) -> list[SlideOut]:
 
 def live_jobs(session: Session, slide_ids: Sequence[str]) -> dict[str, Job]:
     """Return the oldest active job of each slide that has one."""
-    found: dict[str, Job] = {}
+    job_of: dict[str, Job] = {}
     for job in active_jobs(session):
-        found.setdefault(slide_of(job), job)
-    return {slide_id: found[slide_id] for slide_id in slide_ids if slide_id in found}
+        job_of.setdefault(slide_of(job), job)
+    return {slide_id: job_of[slide_id] for slide_id in slide_ids if slide_id in job_of}

@@ -34,9 +34,9 @@ def scanned_part(slide: Slide, settings: Settings) -> Bounds:
             reader = open_slides.get(path, bounded=False)
         except SlideUnreadable:
             continue
-        found = bounds_of(reader.properties, reader.dimensions)
-        if reader.dimensions == size and found.size != size:
-            return found
+        bounds = bounds_of(reader.properties, reader.dimensions)
+        if reader.dimensions == size and bounds.size != size:
+            return bounds
     return Bounds(0, 0, *size)
 
 

@@ -49,13 +49,13 @@ def set_aside(session: Session, sha256: str, settings: Settings) -> list[Path]:
 
 def unknown(database: Database, settings: Settings, before: datetime) -> list[str]:
     """Return whose derived files are older than a moment and belong to no slide that is known."""
-    found = {
+    hashes = {
         match[1]
         for folder in (settings.slide_folder, settings.pyramid_folder)
         for path in folder.glob("[!.]*")
         if (match := OF_A_SLIDE.fullmatch(path.name)) and is_older(path, before)
     }
-    if not found:
+    if not hashes:
         return []
     with database.reading() as session:
-        return sorted(found - set(session.scalars(select(Slide.sha256))))
+        return sorted(hashes - set(session.scalars(select(Slide.sha256))))

@@ -4,15 +4,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from backend.kit import conditional
 from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-    paginate,
-)
+from backend.kit.paging import Page, Paged
 from backend.people.users.guards import Admin, Pathologist, Viewer
-from backend.slides.catalogue import concurrency, pictures, service
+from backend.slides.catalogue import concurrency, rendering, service
 from backend.slides.catalogue.description import describe
 from backend.slides.catalogue.schemas import SlideChange, SlideOut
 from backend.slides.catalogue.tables import Slide, SlideState
@@ -28,18 +24,11 @@ def list_slides(
     session: ReadSession,
     state: SlideState | None = None,
     case_id: Annotated[str | None, Query(max_length=100)] = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    *,
+    page: Paged,
 ) -> Page[SlideOut]:
     """List slides, newest first."""
-    rows, next_cursor = paginate(
-        session,
-        service.listing(state, case_id),
-        Slide.id,
-        limit=limit,
-        cursor=cursor,
-        newest_first=True,
-    )
+    rows, next_cursor = page.newest_rows(session, service.listing(state, case_id), Slide.id)
     return Page(items=describe(session, rows), next_cursor=next_cursor)
 
 
@@ -69,12 +58,13 @@ def tile(
     """Return a Deep Zoom tile; browsers keep it, and ask whether it is still the one."""
     slide, width, height = service.visible(session, slide_id)
     box = tile_box(width, height, level, col, row)
-    kind = "png" if tile_format == "png" else "jpeg"
-    etag = pictures.etag_of(slide, level, col, row, kind)
-    if pictures.known(request, etag):
-        return pictures.not_modified(etag)
-    reader = open_slides.of(slide, settings)
-    return pictures.picture(pictures.tile(reader, box), kind, etag)
+    kind = rendering.PNG if tile_format == "png" else rendering.JPEG
+
+    def render() -> bytes:
+        return rendering.encoded(rendering.tile(open_slides.of(slide, settings), box), kind)
+
+    etag = rendering.etag_of(slide, level, col, row, kind)
+    return conditional.picture(request, etag, render, media_type=kind)
 
 
 @router.get("/slides/{slide_id}/thumbnail.jpeg", response_class=Response)
@@ -83,11 +73,13 @@ def thumbnail(
 ) -> Response:
     """Return the tissue, small; never the label or macro image."""
     slide, _, _ = service.visible(session, slide_id)
-    etag = pictures.etag_of(slide, "thumbnail")
-    if pictures.known(request, etag):
-        return pictures.not_modified(etag)
-    reader = open_slides.of(slide, settings)
-    return pictures.picture(pictures.thumbnail(reader), "jpeg", etag)
+
+    def render() -> bytes:
+        pixels = rendering.thumbnail(open_slides.of(slide, settings))
+        return rendering.encoded(pixels, rendering.JPEG)
+
+    etag = rendering.etag_of(slide, "thumbnail")
+    return conditional.picture(request, etag, render, media_type=rendering.JPEG)
 
 
 @router.get("/slides/{slide_id}")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.tables import ACTIVE, Job
+from backend.jobs.tables import Job
 from backend.kit.db.outbox import after_commit
 from backend.kit.db.session import get_database
 from backend.kit.errors import Conflict, NotFound
@@ -96,9 +96,7 @@ def slide_of(job: Job) -> str:
 
 def active_jobs(session: Session) -> Sequence[Job]:
     """Return the jobs that work on any slide now, oldest first."""
-    return session.scalars(
-        select(Job).where(Job.kind.in_(JOBS_OF_A_SLIDE), Job.state.in_(ACTIVE)).order_by(Job.id)
-    ).all()
+    return jobs.active_of(session, JOBS_OF_A_SLIDE)
 
 
 def create(
@@ -178,9 +176,16 @@ def change(
         change_pixel_size(session, settings, slide, changes["mpp"])
     if changes.get("archived") is not None:
         archive(session, slide, archived=changes["archived"])
-    said = {"mpp": changes["mpp"]} if changes.get("mpp") else {}
-    audit.record(session, by, "slide.changed", "slide", slide_id, fields=sorted(changes), **said)
+    facts = {"fields": sorted(changes)} | ({"mpp": changes["mpp"]} if changes.get("mpp") else {})
+    audit.record(session, by, "slide.changed", "slide", slide_id, **facts)
     return slide
+
+
+def record_change(session: Session, slide: Slide, fields: Sequence[str], *, by: User) -> None:
+    """Log fields that were changed otherwise than by `change`, and tell the browsers."""
+    session.flush()
+    audit.record(session, by, "slide.changed", "slide", slide.id, fields=list(fields))
+    announce(session, Slide.TOPIC, slide.id, {"state": str(slide.state)})
 
 
 def change_pixel_size(session: Session, settings: Settings, slide: Slide, mpp: float) -> None:
@@ -242,5 +247,4 @@ def remove_files(slide: Slide, settings: Settings) -> None:
 @jobs.on_failure(JobKind.INGEST)
 def ingest_failed(session: Session, settings: Settings, job: Job, problem: dict[str, Any]) -> None:
     """Tell the slide why its ingest ended; a slide deleted meanwhile is past caring."""
-    kept = {key: problem[key] for key in ("code", "detail") if key in problem}
-    move(session, Slide, job.subject, SlideState.FAILED, problem=kept)
+    move(session, Slide, job.subject, SlideState.FAILED, problem=problem)

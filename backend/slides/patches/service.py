@@ -61,23 +61,23 @@ def is_held(patch: Patch) -> bool:
 
 def is_annotated(session: Session, slide_id: str) -> bool:
     """Say whether people have drawn on any patch of a slide."""
-    found = session.scalar(
+    annotated_id = session.scalar(
         select(Patch.id).where(Patch.slide_id == slide_id, Patch.revision > 0).limit(1)
     )
-    return found is not None
+    return annotated_id is not None
 
 
 def counts(session: Session, slide_ids: Sequence[str]) -> dict[str, dict[PatchState, int]]:
     """Return how many patches of each slide are in each state."""
-    found: dict[str, dict[PatchState, int]] = {slide_id: {} for slide_id in slide_ids}
+    states: dict[str, dict[PatchState, int]] = {slide_id: {} for slide_id in slide_ids}
     rows = session.execute(
         select(Patch.slide_id, Patch.state, func.count())
         .where(Patch.slide_id.in_(slide_ids))
         .group_by(Patch.slide_id, Patch.state)
     )
     for slide_id, state, number in rows:
-        found[slide_id][state] = number
-    return found
+        states[slide_id][state] = number
+    return states
 
 
 def propose(session: Session, patch_ids: Sequence[str]) -> None:

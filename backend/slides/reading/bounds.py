@@ -45,10 +45,10 @@ def bounds_of(properties: Mapping[str, str], canvas: SizePx) -> Bounds:
     from there: what lies before the canvas is bare glass.
     """
     whole = Bounds(0, 0, *canvas)
-    said = [properties[name] for name in NAMES if name in properties]
-    if not said:
+    values = [properties[name] for name in NAMES if name in properties]
+    if not values:
         return whole
-    numbers = [whole_number(text) for text in said]
+    numbers = [whole_number(text) for text in values]
     ignored = Bounds(*whole.corner, *whole.size, ignored=True)
     if len(numbers) < len(NAMES) or None in numbers:
         return ignored

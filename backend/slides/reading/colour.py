@@ -65,9 +65,9 @@ def to_srgb(profile: bytes | None) -> ToSrgb | None:
     transform = ToSrgb(profile)
     levels = np.linspace(0, 255, STEPS).round().astype(np.uint8)
     tried = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(STEPS, -1, 3)
-    seen = transform(np.ascontiguousarray(tried))
-    if seen[-1, -1].min() < LIGHT or seen[0, 0].max() > DARK:
+    converted = transform(np.ascontiguousarray(tried))
+    if converted[-1, -1].min() < LIGHT or converted[0, 0].max() > DARK:
         raise ProfileUnusable("by the profile white is no white or black no black")
-    if np.abs(seen.astype(int) - tried).max() <= NEAR:
+    if np.abs(converted.astype(int) - tried).max() <= NEAR:
         return None
     return transform

@@ -64,8 +64,8 @@ class Instance:
 
     @property
     def flavour(self) -> str:
-        said = self.text("ImageType").split("\\")
-        return said[2].upper() if len(said) > 2 else VOLUME
+        values = self.text("ImageType").split("\\")
+        return values[2].upper() if len(values) > 2 else VOLUME
 
     def text(self, name: str) -> str:
         value: Any = self.headers.get(name) if self.headers is not None else None
@@ -129,7 +129,7 @@ def frames(level: Instance) -> Iterator[bytes]:
     from pydicom.filereader import read_partial
 
     wanted = level.number("NumberOfFrames", 1)
-    found = 0
+    whole = 0
     try:
         with level.path.open("rb") as file:
             read_partial(file, stop_when=lambda tag, _vr, _length: tag >= PIXEL_DATA)
@@ -137,17 +137,17 @@ def frames(level: Instance) -> Iterator[bytes]:
             if (group << 16) + element != PIXEL_DATA:
                 raise ValueError
             if length != UNKNOWN_LENGTH:
-                found = wanted if file.tell() + length <= level.path.stat().st_size else 0
+                whole = wanted if file.tell() + length <= level.path.stat().st_size else 0
             else:
                 for frame in generate_frames(file, number_of_frames=wanted):
-                    found += 1
+                    whole += 1
                     yield frame
     except DAMAGED:
         # what is missing is counted
         pass
-    if found < wanted:
+    if whole < wanted:
         raise DicomUnsupported(
-            f"The DICOM file {level.path.name} is not complete: {found} of its {wanted} tiles can "
+            f"The DICOM file {level.path.name} is not complete: {whole} of its {wanted} tiles can "
             "be found. Copy it again, or export the slide anew.",
             code="dicom_damaged",
         )

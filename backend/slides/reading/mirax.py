@@ -60,14 +60,14 @@ def spell(index: Path) -> Path:
     """
     there = {path.name.casefold(): path for path in index.parent.iterdir()}
     for name in (INDEX, *files_named(index.read_bytes())):
-        found = there.get(name.casefold())
-        if found is not None and found.name != name:
-            there[name.casefold()] = found.rename(found.with_name(name))
+        file = there.get(name.casefold())
+        if file is not None and file.name != name:
+            there[name.casefold()] = file.rename(file.with_name(name))
     return index.with_name(INDEX)
 
 
 def files_named(content: bytes) -> Iterator[str]:
     """Yield what an index gives as its files, whatever group of it they stand in."""
     for line in content.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape").split("\n"):
-        if found := NAMED.match(line):
-            yield found[1].strip()
+        if match := NAMED.match(line):
+            yield match[1].strip()

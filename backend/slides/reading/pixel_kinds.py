@@ -138,9 +138,9 @@ def check_numbers(page: Page) -> None:
     if bits == {1}:
         raise UnsupportedPixels(ONE_BIT)
     if bits not in ({BYTE}, {WORD}):
-        said = " and ".join(str(each) for each in sorted(bits))
+        depths = " and ".join(str(each) for each in sorted(bits))
         raise UnsupportedPixels(
-            f"The file's pixels have {said} bits a channel; taken are 8 and 16. Export it with 8."
+            f"The file's pixels have {depths} bits a channel; taken are 8 and 16. Export it with 8."
         )
 
 
@@ -206,14 +206,14 @@ def declared_bits(path: Path) -> int | None:
     By MaxSampleValue (a power of two less one) or OME's SignificantBits.
     """
     pages = tiff.pages(path)
-    found: set[int] = set()
+    depths: set[int] = set()
     for page in pixel_pages(pages):
         for tag in (Tag.MAX_SAMPLE, Tag.SMAX_SAMPLE):
-            found |= {each.bit_length() for each in page.numbers(tag) if is_full(each)}
+            depths |= {each.bit_length() for each in page.numbers(tag) if is_full(each)}
     if pages:
         described = pages[0].text(Tag.DESCRIPTION)
-        found |= {int(each) for each in SIGNIFICANT_BITS.findall(described)}
-    usable = {each for each in found if BYTE < each <= WORD}
+        depths |= {int(each) for each in SIGNIFICANT_BITS.findall(described)}
+    usable = {each for each in depths if BYTE < each <= WORD}
     return usable.pop() if len(usable) == 1 else None
 
 

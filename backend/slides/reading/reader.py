@@ -140,10 +140,10 @@ class OpenSlideReader:
             handle = openslide.OpenSlide(self.path)
             handle.set_cache(tile_cache(get_settings().tile_cache_bytes))
         except (openslide.OpenSlideError, OSError) as error:
-            said = error.strerror if isinstance(error, OSError) else error
+            complaint = error.strerror if isinstance(error, OSError) else error
             raise SlideUnreadable(
-                f"The slide file can't be opened ({said}). It may be damaged or of a kind that "
-                "is not supported; copy it again from the scanner, or export it anew."
+                f"The slide file can't be opened ({complaint}). It may be damaged or of a kind "
+                "that is not supported; copy it again from the scanner, or export it anew."
             ) from error
         return handle
 

@@ -147,9 +147,9 @@ def directories(file: BinaryIO, size: int) -> Iterator[int | None]:
         return
     file.seek(layout.start)
     offset = number(file, layout.offset)
-    seen: set[int] = set()
-    while offset and offset not in seen and len(seen) < MANY_PAGES:
-        seen.add(offset)
+    visited: set[int] = set()
+    while offset and offset not in visited and len(visited) < MANY_PAGES:
+        visited.add(offset)
         file.seek(min(offset, size))
         count = number(file, layout.number)
         after = None
@@ -173,8 +173,8 @@ def number(file: BinaryIO, form: str) -> int | None:
 
 def is_complete(file: BinaryIO, size: int) -> bool:
     """Say whether every directory of a TIFF or BigTIFF lies inside the file, and has pixels."""
-    found = list(directories(file, size))
-    return bool(found) and None not in found
+    offsets = list(directories(file, size))
+    return bool(offsets) and None not in offsets
 
 
 def pages(path: Path, *, wanted: frozenset[int] = frozenset(Tag)) -> list[Page]:
@@ -184,8 +184,8 @@ def pages(path: Path, *, wanted: frozenset[int] = frozenset(Tag)) -> list[Page]:
         layout = layout_of(file)
         if layout is None:
             return []
-        found = list(directories(file, size))
-        return [page_at(file, layout, each, size, wanted) for each in found if each is not None]
+        offsets = list(directories(file, size))
+        return [page_at(file, layout, each, size, wanted) for each in offsets if each is not None]
 
 
 def trees(path: Path, *, with_places: bool = False) -> list[tuple[Page, list[Page]]]:
@@ -199,15 +199,15 @@ def trees(path: Path, *, with_places: bool = False) -> list[tuple[Page, list[Pag
         if layout is None:
             return []
         wanted = frozenset(Tag) - (frozenset() if with_places else PLACES)
-        found: list[tuple[Page, list[Page]]] = []
+        page_trees: list[tuple[Page, list[Page]]] = []
         left = MANY_PAGES
         for offset in [each for each in directories(file, size) if each is not None]:
             page = page_at(file, layout, offset, size, wanted)
             below = page.numbers(Tag.SUB_DIRECTORIES)[:left]
             left -= len(below)
             inside = [page_at(file, layout, each, size, wanted) for each in below if each < size]
-            found.append((page, inside))
-        return found
+            page_trees.append((page, inside))
+        return page_trees
 
 
 def page_at(file: BinaryIO, layout: Layout, offset: int, size: int, wanted: frozenset[int]) -> Page:

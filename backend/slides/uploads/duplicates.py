@@ -8,31 +8,30 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from backend.kit.events.service import announce
-from backend.people.audit import service as audit
 from backend.people.users.tables import User
+from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.uploads.schemas import Duplicate, Said
 
 NAMES = {"name": "name", "stain": "stain", "case_id": "case", "mpp": "pixel size"}
 
 
-def settle(
+def reconcile(
     session: Session,
     slide: Slide,
-    said: dict[str, Any],
+    sent: dict[str, Any],
     *,
-    by: User | None,
+    by: User,
     waited_for_mpp: bool = False,
 ) -> Duplicate:
     """Hold what was said now (name, stain, case_id, mpp; None: nothing) against a slide's own.
 
     waited_for_mpp: the slide had no pixel size, and took the one that was said now.
     """
-    kept: list[Said] = []
+    unchanged: list[Said] = []
     taken: list[Said] = []
     for field in NAMES:
-        now, here = said.get(field), getattr(slide, field)
+        now, here = sent.get(field), getattr(slide, field)
         if field == "mpp" and waited_for_mpp and now is not None:
             taken.append(Said(field=field, sent=now, slide=here))
             continue
@@ -42,27 +41,23 @@ def settle(
             slide.case_id = now
             taken.append(Said(field=field, sent=now, slide=now))
         else:
-            kept.append(Said(field=field, sent=now, slide=here))
+            unchanged.append(Said(field=field, sent=now, slide=here))
     if taken:
-        session.flush()
-        audit.record(
-            session, by, "slide.changed", "slide", slide.id, fields=[each.field for each in taken]
-        )
-        announce(session, Slide.TOPIC, slide.id, {"state": str(slide.state)})
-    return Duplicate(detail=sentence(slide, kept, taken), kept=kept, taken=taken)
+        slides.record_change(session, slide, [each.field for each in taken], by=by)
+    return Duplicate(detail=sentence(slide, unchanged, taken), kept=unchanged, taken=taken)
 
 
-def sentence(slide: Slide, kept: list[Said], taken: list[Said]) -> str:
+def sentence(slide: Slide, unchanged: list[Said], taken: list[Said]) -> str:
     words = [f"This file is here already, as “{slide.name}”: no second slide was made."]
     words += [f"Its {NAMES[each.field]} is now “{each.slide}”." for each in taken]
     words += [
         f"Its {NAMES[each.field]} stays "
         + (f"“{each.slide}”" if each.slide is not None else "unknown")
         + f"; “{each.sent}” was not taken."
-        for each in kept
+        for each in unchanged
         # the name it has is told by the first sentence
         if each.field != "name"
     ]
-    if any(each.field != "name" for each in kept):
+    if any(each.field != "name" for each in unchanged):
         words.append("Change it at the slide if it is wrong.")
     return " ".join(words)

@@ -79,12 +79,12 @@ class Words(BaseModel):
     mpp: PixelSize | None = None
 
 
-def words(said: dict[str, str]) -> Words:
+def words(fields: dict[str, str]) -> Words:
     try:
-        return Words.model_validate({key: value for key, value in said.items() if value})
+        return Words.model_validate({key: value for key, value in fields.items() if value})
     except ValidationError as error:
-        found = described(error.errors())
-        raise Unprocessable(" ".join(each["message"] for each in found), errors=found) from None
+        errors = described(error.errors())
+        raise Unprocessable(" ".join(each["message"] for each in errors), errors=errors) from None
 
 
 @protocol.options("/uploads", status_code=204)
@@ -109,8 +109,8 @@ async def create_upload(
     """Announce a file; its first bytes may come with the request."""
     tus.check_extensions(request.headers)
     length = tus.whole_number(request.headers, "upload-length")
-    said = tus.metadata(request.headers)
-    about = words(said)
+    pairs = tus.metadata(request.headers)
+    about = words(pairs)
     begins = "content-type" in request.headers and request.headers.get("content-length") != "0"
     if begins:
         tus.check_body_type(request.headers)
@@ -121,14 +121,14 @@ async def create_upload(
                 session,
                 settings,
                 length=length,
-                filename=tus.plain_name(said.get("filename", "")),
+                filename=tus.plain_name(pairs.get("filename", "")),
                 by=user,
                 **about.model_dump(),
             )
 
     upload = await run_in_threadpool(create)
-    if told := request.headers.get("upload-metadata"):
-        await run_in_threadpool(keep_metadata, settings, upload.id, told)
+    if header := request.headers.get("upload-metadata"):
+        await run_in_threadpool(keep_metadata, settings, upload.id, header)
     headers = {
         "Location": f"{request.url.path.rstrip('/')}/{upload.id}",
         "Upload-Expires": tus.expires(upload.expires_at),
@@ -229,8 +229,8 @@ def offset(
         "Upload-Offset": str(upload.received),
         "Cache-Control": "no-store",
     }
-    if told := kept_metadata(settings, upload_id):
-        headers["Upload-Metadata"] = told
+    if header := kept_metadata(settings, upload_id):
+        headers["Upload-Metadata"] = header
     if upload.state == UploadState.COMPLETE:
         with exclusive(upload_path(settings, upload_id)):
             headers |= stand(database, settings, upload_id, user)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from backend.kit.db.session import Database
 from backend.kit.errors import Conflict, NotFound, Unprocessable
 from backend.kit.states import move
 from backend.kit.storage.blobs import Blobs, file_sha256
+from backend.people.users import service as users
 from backend.people.users.tables import Role, User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
@@ -84,12 +86,12 @@ def create(
 
 def still_to_come(session: Session) -> int:
     """Return the bytes promised to uploads that are on their way."""
-    found = session.scalar(
+    total = session.scalar(
         select(func.sum(Upload.length - Upload.received)).where(
             Upload.state == UploadState.RECEIVING, Upload.expires_at > now()
         )
     )
-    return int(found or 0)
+    return int(total or 0)
 
 
 def get(session: Session, upload_id: str, *, by: User) -> Upload:
@@ -142,23 +144,23 @@ def finish(database: Database, settings: Settings, upload: Upload) -> tuple[str,
     path = upload_path(settings, upload.id)
     sha256 = running.at(upload.id, upload.length).hexdigest()
 
-    def settle(session: Session, slide: Slide, duplicate: Duplicate | None) -> None:
-        told = duplicate and duplicate.model_dump()
-        move(session, Upload, upload.id, UploadState.CONSUMED, slide_id=slide.id, duplicate=told)
+    def consume(session: Session, slide: Slide, duplicate: Duplicate | None) -> None:
+        summary = duplicate and duplicate.model_dump()
+        move(session, Upload, upload.id, UploadState.CONSUMED, slide_id=slide.id, duplicate=summary)
 
     def refuse() -> None:
         with database.writing() as session:
             move(session, Upload, upload.id, UploadState.EXPIRED)
 
     try:
-        made = make_slide(database, settings, path, upload, settle, sha256=sha256)
+        result = make_slide(database, settings, path, upload, consume, sha256=sha256)
     except Unprocessable:
         refuse()
         forget(path)
         running.forget(upload.id)
         raise
     running.forget(upload.id)
-    return made
+    return result
 
 
 def make_slide(
@@ -166,7 +168,7 @@ def make_slide(
     settings: Settings,
     path: Path,
     facts: Upload | Received,
-    settle: Callable[[Session, Slide, Duplicate | None], None] = lambda *_: None,
+    record: Callable[[Session, Slide, Duplicate | None], None] = lambda *_: None,
     *,
     sha256: str | None = None,
 ) -> tuple[str, Duplicate | None]:
@@ -179,6 +181,12 @@ def make_slide(
     byte_size = path.stat().st_size
     blobs = Blobs(settings.blob_folder)
     keep_blob(blobs, path, sha256)
+    description: dict[str, Any] = {
+        "name": facts.filename,
+        "stain": facts.stain,
+        "case_id": facts.case_id,
+        "mpp": facts.mpp,
+    }
     with database.writing() as session:
         alone(session, sha256)
         if not blobs.has(sha256):
@@ -191,35 +199,19 @@ def make_slide(
             settings,
             sha256=sha256,
             byte_size=byte_size,
-            name=facts.filename,
-            stain=facts.stain,
-            case_id=facts.case_id,
-            mpp=facts.mpp,
             created_by=facts.created_by,
+            **description,
         )
-        duplicate = settled(session, slide, facts, waited_for_mpp=waited) if known else None
-        settle(session, slide, duplicate)
+        duplicate = None
+        if known:
+            by = users.get_user(session, facts.created_by)
+            duplicate = duplicates.reconcile(
+                session, slide, description, by=by, waited_for_mpp=waited
+            )
+        record(session, slide, duplicate)
     forget(path)
     log.info("slide %s received: %s, %d bytes, known: %s", slide.id, content, byte_size, known)
     return slide.id, duplicate
-
-
-def settled(
-    session: Session, slide: Slide, facts: Upload | Received, *, waited_for_mpp: bool
-) -> Duplicate:
-    said = {
-        "name": facts.filename,
-        "stain": facts.stain,
-        "case_id": facts.case_id,
-        "mpp": facts.mpp,
-    }
-    return duplicates.settle(
-        session,
-        slide,
-        said,
-        by=session.get(User, facts.created_by),
-        waited_for_mpp=waited_for_mpp,
-    )
 
 
 def keep_blob(blobs: Blobs, path: Path, sha256: str) -> None:

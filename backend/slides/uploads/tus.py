@@ -128,16 +128,16 @@ def metadata(headers: Mapping[str, str]) -> dict[str, str]:
     text = headers.get("upload-metadata", "")
     if len(text) > MOST_METADATA:
         raise BadRequest("The header Upload-Metadata is too long.", code="tus_header")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in filter(None, (each.strip() for each in text.split(","))):
         key, _, value = pair.partition(" ")
         try:
-            found[key] = base64.b64decode(value.strip(), validate=True).decode()
+            values[key] = base64.b64decode(value.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise BadRequest(
                 "The header Upload-Metadata must hold keys with base64 values.", code="tus_header"
             ) from None
-    return found
+    return values
 
 
 def plain_name(text: str) -> str:

@@ -2,15 +2,16 @@
 
 import io
 
-from fastapi import Request, Response
 from PIL import Image
 
-from backend.kit.conditional import REVALIDATE, state_etag, tags_in
+from backend.kit.conditional import digest
 from backend.slides.catalogue.overview import fitting, read_over_gaps, read_overview
 from backend.slides.catalogue.tables import Slide
+from backend.slides.patches.images import png
 from backend.slides.reading.reader import RegionUnreadable, Rgb, SlideReader
 from backend.slides.reading.tiles import TileBox
 
+JPEG, PNG = "image/jpeg", "image/png"
 JPEG_QUALITY = 85
 THUMBNAIL_PX = 512
 
@@ -29,30 +30,16 @@ def etag_of(slide: Slide, *place: object) -> str:
         slide.colours_are_srgb,
         slide.damaged_tiles,
     )
-    return state_etag(slide.sha256, reading, *place)
+    return digest(slide.sha256, reading, *place)
 
 
-def known(request: Request, etag: str) -> bool:
-    """Say whether the browser has this picture already."""
-    return not tags_in(request.headers.get("If-None-Match", "")).isdisjoint({etag, "*"})
-
-
-def not_modified(etag: str) -> Response:
-    return Response(status_code=304, headers={"ETag": etag, "Cache-Control": REVALIDATE})
-
-
-def picture(pixels: Rgb, tile_format: str, etag: str) -> Response:
-    """Encode RGB (h, w, 3) as JPEG or PNG with its ETag."""
+def encoded(pixels: Rgb, media_type: str) -> bytes:
+    """Encode RGB (h, w, 3) as JPEG or PNG."""
+    if media_type == PNG:
+        return png(pixels)
     buffer = io.BytesIO()
-    if tile_format == "png":
-        Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
-    else:
-        Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return Response(
-        buffer.getvalue(),
-        media_type="image/png" if tile_format == "png" else "image/jpeg",
-        headers={"ETag": etag, "Cache-Control": REVALIDATE},
-    )
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
 
 
 def tile(reader: SlideReader, box: TileBox) -> Rgb:
