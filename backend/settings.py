@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     )
     patch_lease_minutes: float = Field(15, description="A patch in a person's hands stays theirs.")
 
+    first_model: Literal["starter", "cold-start"] = Field(
+        "starter",
+        description="What proposes in a new installation: starter, the trained network that the "
+        "package brings, or cold-start, the stain rule. The other one can be activated.",
+    )
     round_annotations: int = Field(
         10, description="New annotated patches that start a round; 0: only on request."
     )

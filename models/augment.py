@@ -58,18 +58,55 @@ def stain_jitter(images: Tensor, generator: Generator) -> Tensor:
     shift[:, 0, :2] = uniform(generator, -0.03, 0.03, batch, 2)
     contrast = uniform(generator, 0.85, 1.15, batch, 1, 1, 1)
     brightness = uniform(generator, -0.05, 0.05, batch, 1, 1, 1)
+    unmixing = torch.from_numpy(StainVectors().unmixing())
+    views = restained(images, unmixing, scale, shift, unmixing.inverse())
+    return soften(lit(views, contrast, brightness), generator)
+
+
+def restained(
+    images: Tensor, unmixing: Tensor, scale: Tensor, shift: Tensor, mixing: Tensor
+) -> Tensor:
+    """Scale and shift the amounts of an image's stains, and show them in the colours of `mixing`.
+
+    images: (B, 3, H, W) in 0..1; scale (B, 3), shift (B, 1, 3), densities log10; mixing: (3, 3) or
+    one for each image.
+    """
     # densities to amounts, scaled and shifted, and back: one matrix and one offset an image,
     # and both logarithms natural instead of decadic
-    unmixing = torch.from_numpy(StainVectors().unmixing())
-    mixing = unmixing.inverse()
     turned = (unmixing * scale.unsqueeze(1)) @ mixing
     offset = -math.log(10) * (shift @ mixing)
     logarithms = images.clamp(min=1 / 255).log_().flatten(2)
     changed = torch.baddbmm(offset.mT, turned.mT, logarithms).view(images.shape)
-    views = changed.exp_()
+    return changed.exp_()
+
+
+def lit(views: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
+    """Change contrast round each image's mean, then brightness, in place."""
     mean = views.mean((1, 2, 3), keepdim=True)
-    views = views.mul_(contrast).add_(mean * (1 - contrast) + brightness).clamp_(0, 1)
-    return soften(views, generator)
+    return views.mul_(contrast).add_(mean * (1 - contrast) + brightness).clamp_(0, 1)
+
+
+def laboratory_jitter(images: Tensor, generator: Generator) -> Tensor:
+    """Strong view for images of laboratories that were never seen: stains, light and focus.
+
+    As `stain_jitter`, but wider, and each image's two stains are turned away from the usual colours
+    (by up to 0.1 of their length in each channel); then it is blurred, or sharpened as cameras do.
+    """
+    batch = len(images)
+    scale = torch.ones(batch, 3)
+    shift = torch.zeros(batch, 1, 3)
+    scale[:, :2] = uniform(generator, 0.55, 1.6, batch, 2)
+    shift[:, 0, :2] = uniform(generator, -0.05, 0.05, batch, 2)
+    contrast = uniform(generator, 0.75, 1.25, batch, 1, 1, 1)
+    brightness = uniform(generator, -0.08, 0.08, batch, 1, 1, 1)
+    unmixing = torch.from_numpy(StainVectors().unmixing())
+    mixing = unmixing.inverse().expand(batch, 3, 3).clone()
+    mixing[:, :2] += uniform(generator, -0.1, 0.1, batch, 2, 3)
+    views = lit(restained(images, unmixing, scale, shift, mixing), contrast, brightness)
+    soft = soften(views, generator)
+    # from the blurred image (0) through the image itself (1) to a sharpened one
+    amount = uniform(generator, 0.0, 2.0, batch, 1, 1, 1)
+    return torch.lerp(soft, views, amount).clamp_(0, 1)
 
 
 def colour_jitter(images: Tensor, generator: Generator) -> Tensor:
@@ -144,4 +181,4 @@ def noisy(images: Tensor, generator: Generator) -> Tensor:
     return images + noise.clamp(-NOISE_LIMIT, NOISE_LIMIT).to(images.device)
 
 
-STRONG = {"stain": stain_jitter, "colour": colour_jitter}
+STRONG = {"stain": stain_jitter, "laboratory": laboratory_jitter, "colour": colour_jitter}

@@ -12,13 +12,12 @@ from celery import signals
 
 from backend.jobs.bell import TASK, celery_app
 from backend.kit.db.session import get_database
-from backend.kit.storage.blobs import Blobs
 from backend.logging import configure_logging
 from backend.settings import get_settings
 from worker.context import stop_file
-from worker.predictors import register_cold_start
 from worker.reaper import Reaper
 from worker.run import run_job
+from worker.shipped_models import register_shipped
 
 app = celery_app(get_settings())
 app.conf.update(
@@ -52,8 +51,7 @@ def start_watch(sender: Any, **_: Any) -> None:
     stop.parent.mkdir(parents=True, exist_ok=True)
     stop.unlink(missing_ok=True)
     database = get_database(settings.sqlalchemy_url)
-    with database.writing() as session:
-        register_cold_start(session, Blobs(settings.blob_folder))
+    register_shipped(database, settings)
     queues = ",".join(sorted(app.amqp.queues.consume_from))
     blocking = not sender.connection.transport.implements.asynchronous
     app.reaper = Reaper(

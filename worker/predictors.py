@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from backend.kit.errors import MembranaError
 from backend.kit.storage.blobs import Blobs
 from backend.learning.model_versions import service as model_versions
+from backend.learning.model_versions.service import Shipped
 from backend.learning.model_versions.tables import ModelKind, ModelVersion
 from backend.settings import Settings
 from models.cold_start import ColdStart, ColdStartParameters
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from models.inference.choice import Backend
 
 log = logging.getLogger(__name__)
+COLD_START = "cold-start"
 KEPT = 2
 """Predictors kept in a process: the active version, and the one a round compares it with."""
 
@@ -31,10 +33,19 @@ class NoWeights(MembranaError):
 
 
 def register_cold_start(session: Session, blobs: Blobs) -> None:
-    """Make sure that a model version predicts from the very first start. Safe to call anywhere."""
+    """Make sure that the stain rule is among the versions; it predicts if nothing else does."""
+    model_versions.ensure_shipped(session, cold_start_version(blobs))
+
+
+def cold_start_version(blobs: Blobs) -> Shipped:
+    """Store the stain rule's parameters; return the version that they are."""
     document = ColdStart().parameters_json()
-    model_versions.ensure_cold_start(
-        session, weights_sha256=blobs.put(document), config=json.loads(document)
+    return Shipped(
+        name=COLD_START,
+        kind=ModelKind.COLD_START,
+        weights_sha256=blobs.put(document),
+        config=json.loads(document),
+        note="A stain-separation proposal: nothing has been learned yet.",
     )
 
 

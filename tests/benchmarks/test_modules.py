@@ -7,7 +7,10 @@ import pytest
 
 import benchmarks
 
-NAMES = sorted(path.stem for path in Path(benchmarks.__file__).parent.glob("[a-z]*.py"))
+ROOT = Path(benchmarks.__file__).parent
+NAMES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.rglob("[a-z]*.py")
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from models.starter import shipped
 from tests.e2e.conftest import Phantom
 from tests.support.installation import Installation, embedded, until
 from tests.support.pathologist import idle, ingested, patches_of
@@ -151,6 +152,7 @@ def test_a_power_cut_leaves_no_orphan_and_no_lock(installation: Installation) ->
 
 def test_demo_brings_one_synthetic_slide(installation: Installation) -> None:
     installation.commands["up"].append("--demo")
+    installation.env["MEMBRANA_FIRST_MODEL"] = "starter"
     for _ in range(2):
         start(installation)
         (slide_id,) = until(lambda: slide_ids(installation), "the demo slide", 180)
@@ -159,7 +161,11 @@ def test_demo_brings_one_synthetic_slide(installation: Installation) -> None:
             assert (slide["state"], slide["synthetic"]) == ("ready", True)
             idle(client)
             patches = patches_of(client, slide_id)
+            versions = client.get("/model-versions").raise_for_status().json()["items"]
         assert any(each["uncertainty"] for each in patches), "it comes with proposals"
+        states = {each["name"]: each["state"] for each in versions}
+        assert states == {shipped().name: "active", "cold-start": "candidate"}
+        assert {each["model_version"] for each in patches} == {shipped().name}
         installation.stop()
         assert all_gone(installation)
     assert said(installation).count("Making a demo slide (synthetic") == 1

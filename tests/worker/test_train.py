@@ -27,10 +27,12 @@ from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import PatchRole
 from models.cold_start import ColdStart, ColdStartParameters
 from models.metrics import Counts, compare
+from models.networks import load_ensemble
 from tests.support.learning import SIDE, Learning, add_slide, annotate, annotate_some
 from worker.data import read_labelled
 from worker.predictors import predictor_for, register_cold_start
 from worker.run import run_job
+from worker.shipped_models import register_shipped
 
 
 class Laboratory(Learning):
@@ -352,3 +354,22 @@ def test_ignored_pixels_count_for_nothing() -> None:
     assert counts == Counts(true_positive=1, false_positive=1, false_negative=1)
     assert (counts.dice, counts.iou) == (0.5, 1 / 3)
     assert Counts().dice == 1.0
+
+
+def test_the_first_round_goes_on_from_the_starter(database: Database, settings: Settings) -> None:
+    laboratory = Laboratory(database, settings)
+    register_shipped(database, settings)
+    slide_id = add_slide(database, settings, 1)
+    annotate_some(database, settings, slide_id, 1, 3, 3)
+    starter = laboratory.active()
+    done = laboratory.work(laboratory.start())
+    version = laboratory.version(done.model_version_id)
+    assert (version.name, version.parent_id) == ("eugmt-plus-0001", starter.id)
+    assert version.config["warm_start"] is True
+    # six small steps away from where it began, not from random weights
+    began, ended = (
+        load_ensemble(laboratory.blobs.path(each.weights_sha256 or "")).teacher.state_dict()
+        for each in (starter, version)
+    )
+    apart = [float((began[name] - ended[name]).abs().max()) for name in began if "weight" in name]
+    assert 0 < max(apart) < 0.2

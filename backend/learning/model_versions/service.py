@@ -1,6 +1,7 @@
 """Model versions: registered, named, compared; serving is a pointer to the one that is active."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,7 +19,6 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 
-COLD_START = "cold-start"
 EIGHT_BITS = "eight_bits"
 """What of a version's config says with which ranges it predicts in eight bits."""
 
@@ -51,8 +51,8 @@ def active(session: Session) -> ModelVersion:
     version = find_active(session)
     if version is None:
         raise NoActiveModel(
-            "No model version is active yet: the first worker that starts registers the cold "
-            "start. Start a worker and try again."
+            "No model version is active yet: the first worker that starts registers the ones "
+            "that the product brings. Start a worker and try again."
         )
     return version
 
@@ -78,33 +78,47 @@ def listing(
     )
 
 
-def ensure_cold_start(
-    session: Session, *, weights_sha256: str, config: dict[str, Any]
-) -> ModelVersion:
-    """Return the cold start, registered on the first call; it predicts until something else does.
+@dataclass(frozen=True)
+class Shipped:
+    """A version that the product brings. weights_sha256: of a blob that is stored already."""
 
-    Workers that start together may all call this: the unique name lets one of them win.
+    name: str
+    kind: ModelKind
+    weights_sha256: str
+    config: dict[str, Any]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+def ensure_shipped(session: Session, shipped: Shipped) -> ModelVersion:
+    """Return a version that the product brings, registered on the first call.
+
+    Where nothing predicts yet it is the one that does; elsewhere, as after an upgrade, the active
+    one stays so, and people may activate this one. Workers that start together may all call this:
+    unique names, and one active version, let one of them win.
     """
-    if known := by_name(session, COLD_START):
-        return known
-    try:
-        with session.begin_nested():
-            version = ModelVersion(
-                name=COLD_START,
-                kind=ModelKind.COLD_START,
-                state=ModelVersionState.ACTIVE,
-                weights_sha256=weights_sha256,
-                config=config,
-                note="A stain-separation proposal: nothing has been learned yet.",
-            )
-            session.add(version)
-    except IntegrityError:
-        twin = by_name(session, COLD_START)
-        if twin is None:
-            raise
-        return twin
-    announce(session, ModelVersion.TOPIC, version.id, {"state": str(version.state)})
-    return version
+    for state in (ModelVersionState.ACTIVE, ModelVersionState.CANDIDATE):
+        if known := by_name(session, shipped.name):
+            return known
+        if state == ModelVersionState.ACTIVE and find_active(session) is not None:
+            continue
+        try:
+            with session.begin_nested():
+                version = ModelVersion(
+                    name=shipped.name,
+                    kind=shipped.kind,
+                    state=state,
+                    weights_sha256=shipped.weights_sha256,
+                    config=shipped.config,
+                    metrics=shipped.metrics,
+                    note=shipped.note,
+                )
+                session.add(version)
+        except IntegrityError:
+            continue
+        announce(session, ModelVersion.TOPIC, version.id, {"state": str(version.state)})
+        return version
+    return session.scalars(select(ModelVersion).where(ModelVersion.name == shipped.name)).one()
 
 
 def by_name(session: Session, name: str) -> ModelVersion | None:
@@ -120,8 +134,9 @@ def begin_training(
     config: dict[str, Any],
 ) -> ModelVersion:
     """Add the version that a round trains. Rounds are one at a time, so numbers don't collide."""
+    # what the product brings is no round's
     trained = session.scalar(
-        select(func.count()).select_from(ModelVersion).where(ModelVersion.kind == ModelKind.EUGMT)
+        select(func.count()).select_from(ModelVersion).where(ModelVersion.parent_id.is_not(None))
     )
     version = ModelVersion(
         name=f"{preset}-{(trained or 0) + 1:04d}",

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import { activateModelVersion, startRound } from "../api/client";
 import { isLive, reloadLearning, ROUND_WORDS } from "./learning";
+import { Models } from "./models";
 import { mayEdit, work } from "../store";
 import { notify } from "../shell/notices";
 import { ago } from "../drafts/saving";
@@ -80,6 +81,7 @@ export function RoundsPanel({ open }: { open: boolean }) {
         </button>
       )}
       <p class="quiet">You can go on correcting while a round trains.</p>
+      <Models activate={mayStart ? activate : null} />
       {known && known.gold_counted < known.gold_needed && (
         <p class="quiet" data-testid="gold-needed">
           {known.gold_counted} of the {known.gold_needed} held-out patches that a verdict needs
