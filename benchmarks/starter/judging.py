@@ -60,12 +60,12 @@ def tally(probability: Float, mask: npt.NDArray[np.uint8], threshold: float) -> 
     return Tally(*(int(each.sum()) for each in counts))
 
 
-def pooled(crops: Sequence[Crop], probabilities: Sequence[Float], threshold: float) -> Tally:
+def pooled(crops: Sequence[Crop], probabilities: Float, threshold: float) -> Tally:
     pairs = zip(crops, probabilities, strict=True)
     return sum((tally(each, crop.mask, threshold) for crop, each in pairs), Tally())
 
 
-def dice_by_level(crops: Sequence[Crop], probabilities: Sequence[Float]) -> npt.NDArray[np.float64]:
+def dice_by_level(crops: Sequence[Crop], probabilities: Float) -> npt.NDArray[np.float64]:
     """Return the pooled Dice at each of LEVELS."""
     return np.array([pooled(crops, probabilities, level).dice for level in LEVELS])
 

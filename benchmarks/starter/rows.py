@@ -16,6 +16,7 @@ from models import pixel_classifier
 from models.cold_start import ColdStart
 from models.inference.averaging import SQUARE
 from models.networks import load_ensemble
+from models.semisup.eugmt_options import EugmtOptions
 from models.study.runs import predict
 from models.training import PRESETS, TrainingConfig, preset, train
 
@@ -64,7 +65,9 @@ class Row:
 
 
 WIDE = {"strong": "laboratory", "crop": 128, "iterations": 700}
-OWN = {**WIDE, "options": replace(PRESETS["eugmt-plus"].options, settled=0.0)}
+PLUS = PRESETS["eugmt-plus"].options
+assert isinstance(PLUS, EugmtOptions)
+OWN = {**WIDE, "options": replace(PLUS, settled=0.0)}
 """Batch norm's statistics of the labelled images alone: where most tissue without labels is
 negative, the preset's half of the other's moves them too far."""
 ROWS = {
@@ -102,4 +105,5 @@ def in_all_positions(ask: Predict, images: Pixels) -> npt.NDArray[np.float32]:
     views = [
         view.back(ask(np.ascontiguousarray(view.of(images, (1, 2)))), (1, 2)) for view in SQUARE
     ]
-    return np.mean(views, axis=0, dtype=np.float32)
+    found: npt.NDArray[np.float32] = np.mean(views, axis=0, dtype=np.float32)
+    return found

@@ -48,10 +48,8 @@ class Trial:
         ask = predictor(path)
         for fold in self.folds:
             images = np.stack([crop.image for crop in fold_of(fold)])
-            np.savez_compressed(
-                self.place / f"{fold}.npz",
-                **{ONCE: ask(images), SQUARED: in_all_positions(ask, images)},
-            )
+            views = {ONCE: ask(images), SQUARED: in_all_positions(ask, images)}
+            np.savez_compressed(self.place / f"{fold}.npz", allow_pickle=False, **views)
         facts = {"weights_sha256": sha256_of(path), "seconds": round(process_time() - began, 1)}
         with whole_file(self.place / "trial.json") as fresh:
             fresh.write_text(json.dumps(facts))
