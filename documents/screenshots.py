@@ -1,4 +1,4 @@
-"""The two pictures of README.md: `python -m documents.screenshots`.
+"""The pictures of README.md and of the first start: `python -m documents.screenshots`.
 
 An embedded installation, a synthetic slide and a real Chromium, as the browser tests have them;
 a few minutes. Nothing in the pictures is of a person.
@@ -13,6 +13,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
+from benchmarks.tables import DATA
 from documents.register import PICTURES, ROOT
 from models.phantom import PhantomSpec, write
 from tests.browser.conftest import OFFLINE, PASSWORD
@@ -26,6 +27,8 @@ REGION = [(150, 150), (1900, 200), (1850, 1880), (180, 1800)]
 SIZE = ViewportSize(width=1400, height=860)
 QUALITY = 82
 """Of the kept picture: a third of the bytes that it has without loss."""
+CORE = DATA / "wsi_her2" / "tma_3plus.svs"
+NEARER = 3
 INTO_TISSUE = (320, 230)
 """Pixels that the slide is dragged, away from the phantom's lumen."""
 PATIENCE_MS = 120_000
@@ -36,13 +39,17 @@ def main() -> None:
         path = Path(folder) / "breast_phantom.tif"
         truth = path.with_suffix(".truth.tif")
         write(SPEC, path, truth)
-        with embedded(Path(folder) / "data", MEMBRANA_THREADS="1").running() as installation:
+        data, first = Path(folder) / "data", {"MEMBRANA_FIRST_MODEL": "starter"}
+        with embedded(data, MEMBRANA_THREADS="1", **first).running() as installation:
+            core = first_core(installation)
             slide = prepared(installation, path, truth)
             with sync_playwright() as playwright:
                 chromium = shutil.which("chromium") or shutil.which("chromium-browser")
                 browser = playwright.chromium.launch(executable_path=chromium, args=OFFLINE)
                 page = browser.new_context(viewport=SIZE).new_page()
                 sign_in(page, installation)
+                proposals(page, core, "first_core")
+                proposals(page, slide, "first_demo")
                 annotator(page, slide)
                 live_score(page, slide)
                 browser.close()
@@ -86,6 +93,26 @@ def sign_in(page: Page, installation: Installation) -> None:
     page.get_by_test_id("password").fill(PASSWORD)
     page.get_by_test_id("sign-in-submit").click()
     page.get_by_test_id("user-name").wait_for()
+
+
+def first_core(installation: Installation) -> str:
+    """Upload a real core (Apache-2.0) to an installation in which nothing was corrected."""
+    with installation.client() as client, CORE.open("rb") as file:
+        answer = client.post("/slides", files={"file": ("core.svs", file)}, data={"stain": "HER2"})
+        slide = str(answer.raise_for_status().json()["id"])
+        idle(client)
+        return slide
+
+
+def proposals(page: Page, slide: str, name: str) -> None:
+    """What the starter proposes on a slide, a little nearer than the whole of it."""
+    page.locator(f'[data-slide-id="{slide}"] [data-testid="slide-open"]').click()
+    page.get_by_test_id("viewer").wait_for()
+    for _ in range(NEARER):
+        page.keyboard.press("+")
+    page.get_by_test_id("active-model").wait_for(timeout=PATIENCE_MS)
+    keep(page, name)
+    page.goto(page.url.split("#")[0])
 
 
 def annotator(page: Page, slide: str) -> None:

@@ -48,5 +48,6 @@ def starter_version(blobs: Blobs) -> Shipped:
         weights_sha256=weights,
         config={"training": card["training"], "card": card, EIGHT_BITS: eight_bits},
         metrics=card["metrics"],
+        threshold=card["threshold"],
         note=card["summary"],
     )

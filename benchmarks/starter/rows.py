@@ -50,6 +50,11 @@ class Row:
     def config(self) -> TrainingConfig:
         return preset(self.preset, seed=SEED, threads=1, **self.changes)
 
+    def document(self) -> dict[str, Any]:
+        """Return what a row's result depends on, as JSON types."""
+        training = {"training": self.config().document()} if self.network else {}
+        return {"preset": self.preset, "mix": self.mix, "phantoms": self.phantoms, **training}
+
     def fit(self, folds: tuple[str, ...], folder: Path, *, shipped: bool) -> Path:
         """Learn from all but some folds, from the last checkpoint on; return the weights' file."""
         lessons = self.lessons(folds, shipped=shipped)

@@ -1,6 +1,5 @@
 """Choose on the folds that may choose, judge once on the other, and write what came of it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ import numpy as np
 from benchmarks.record import record
 from benchmarks.starter.judging import best_level, dice_by_level, pooled
 from benchmarks.starter.rows import COLD_START, ROWS
-from benchmarks.starter.sources import FOLDS, fold_of, inputs
-from benchmarks.starter.trials import OF_OTHER_LICENCE, ONCE, SQUARED, Trial, pair
+from benchmarks.starter.sources import FOLDS, MEMBRANE, fold_of, inputs
+from benchmarks.starter.trials import OF_OTHER_LICENCE, ONCE, SQUARED, Trial, pair, trials
 
 STARTERS = tuple(name for name in ROWS if name.startswith("eugmt-plus"))
 """Rows that may be shipped: two second opinions tell the queue where to look, labels alone give
@@ -31,15 +30,26 @@ def chosen_on(row: str, fold: str, folder: Path, views: str = ONCE) -> tuple[flo
     return best_level(curves)
 
 
-def judged(row: str, fold: str, folder: Path, views: str = ONCE) -> dict[str, Any]:
-    """Return a row's figures on a fold that neither taught it nor chose anything for it."""
-    threshold, dice = chosen_on(row, fold, folder, views)
-    trial = Trial(row, (fold,), folder)
+def threshold_of(trial: Trial, fold: str, views: str = ONCE) -> float:
+    """Return where a training is cut on a fold, chosen without that fold.
+
+    One that leaves out two folds is cut where it is best on the other one.
+    """
+    others = [other for other in trial.folds if other != fold]
+    if not others:
+        return chosen_on(trial.row, fold, trial.folder, views)[0]
+    curves = [dice_by_level(fold_of(other), trial.predicted(other, views)) for other in others]
+    return best_level(curves)[0]
+
+
+def judged(trial: Trial, fold: str, views: str = ONCE) -> dict[str, Any]:
+    """Return a training's figures on a fold that neither taught it nor chose its threshold."""
+    threshold = threshold_of(trial, fold, views)
     crops = fold_of(fold)
     probability = trial.predicted(fold, views)
-    stained = [number for number, crop in enumerate(crops) if (crop.mask == 255).any()]
+    stained = [number for number, crop in enumerate(crops) if (crop.mask == MEMBRANE).any()]
     empty = [number for number in range(len(crops)) if number not in stained]
-    found: dict[str, Any] = {"threshold": threshold, "validation_dice": round(dice, 4)}
+    found: dict[str, Any] = {"without": list(trial.folds), "threshold": threshold}
     for name, level in (("at_half", 0.5), ("at_threshold", threshold)):
         found[name] = pooled(crops, probability, level).document()
         for part, numbers in (("stained", stained), ("empty", empty)):
@@ -48,13 +58,39 @@ def judged(row: str, fold: str, folder: Path, views: str = ONCE) -> dict[str, An
     return found | trial.facts()
 
 
+def taught_by_one(row: str, fold: str, folder: Path) -> list[Trial]:
+    """Return the two trainings that a single source with membranes taught, without the fold."""
+    return [Trial(row, pair(fold, other), folder) for other in FOLDS if other != fold]
+
+
+def on_fold(row: str, fold: str, folder: Path) -> dict[str, Any]:
+    """Return all that is known of a row on a fold: `mean` is of the trainings by one source."""
+    ones = [judged(trial, fold) for trial in taught_by_one(row, fold, folder)]
+    found: dict[str, Any] = {"by_one_source": ones, "mean": means(ones)}
+    if row != COLD_START and ROWS[row].network:
+        views = [judged(trial, fold, SQUARED) for trial in taught_by_one(row, fold, folder)]
+        found["mean_of_eight_views"] = means(views)
+    both = Trial(row, (fold,), folder)
+    if row != COLD_START and both.done:
+        found["by_two_sources"] = judged(both, fold)
+    return found
+
+
+def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return mean figures at the threshold, the Dice at 0.5, and what the empty crops get."""
+    found = {
+        name: float(np.mean([row["at_threshold"][name] for row in rows]))
+        for name in ("dice", "near_dice", "near_precision", "near_recall")
+    }
+    found["dice_at_half"] = float(np.mean([row["at_half"]["dice"] for row in rows]))
+    shares = [row["at_threshold"]["empty"]["proposed_share"] for row in rows]
+    found["empty_proposed_share"] = float(np.mean(shares))
+    return {name: round(value, 5) for name, value in found.items()}
+
+
 def complete(row: str, folder: Path) -> bool:
-    """Say whether all trainings of a row are there."""
-    if row == COLD_START:
-        return True
-    pairs = {pair(one, other) for one in FOLDS for other in FOLDS if one != other}
-    wanted = [*pairs, *((fold,) for fold in FOLDS)]
-    return all((folder / row / "-".join(each) / "trial.json").is_file() for each in wanted)
+    """Say whether all trainings of a row that choose are there."""
+    return all(trial.done for trial in trials([row], folder, judged=False))
 
 
 def choice(fold: str, rows: Sequence[str], folder: Path) -> str:
@@ -63,52 +99,39 @@ def choice(fold: str, rows: Sequence[str], folder: Path) -> str:
 
 
 def write(folder: Path, *, ship: bool) -> None:
-    """Write the results of all rows whose trainings are complete; and ship, if that is asked."""
+    """Write the results of all rows whose trainings are there; and ship, if that is asked."""
     rows = [row for row in (COLD_START, *ROWS) if complete(row, folder)]
-    table = {}
-    for row in rows:
-        table[row] = {fold: judged(row, fold, folder) for fold in FOLDS}
-        if row != COLD_START and ROWS[row].network:
-            for fold in FOLDS:
-                table[row][fold][SQUARED] = judged(row, fold, folder, SQUARED)["at_threshold"]
+    table = {row: {fold: on_fold(row, fold, folder) for fold in FOLDS} for row in rows}
     may = [row for row in STARTERS if row in rows]
-    chosen = {fold: choice(fold, may, folder) for fold in FOLDS} if may else {}
+    chosen = {fold: choice(fold, may, folder) for fold in FOLDS}
     document = {
         "folds": {name: list(sources) for name, sources in FOLDS.items()},
-        "configurations": {
-            name: {
-                "mix": row.mix,
-                "phantoms": row.phantoms,
-                **({"training": row.config().document()} if row.network else {}),
-            }
-            for name, row in ROWS.items()
-            if name in rows
-        },
+        "configurations": {name: ROWS[name].document() for name in rows if name != COLD_START},
         "rows": table,
+        "validation": {
+            row: {fold: round(chosen_on(row, fold, folder)[1], 4) for fold in FOLDS} for row in rows
+        },
         "chosen": chosen,
-        "chosen_judged": {fold: table[row][fold]["at_threshold"] for fold, row in chosen.items()},
-        "mean": {row: means(table[row]) for row in rows},
+        "chosen_judged": {fold: table[row][fold]["mean"] for fold, row in chosen.items()},
+        "mean": {row: mean_of_folds(table[row]) for row in rows},
         "inputs_sha256": dict(inputs()),
     }
     record("starter", document)
     if ship:
         from benchmarks.starter.shipping import ship as shipped
 
-        row = chosen[OF_OTHER_LICENCE]
-        shipped(Trial(row, (OF_OTHER_LICENCE,), folder), document)
+        shipped(to_ship(chosen[OF_OTHER_LICENCE], folder), document)
 
 
-def means(folds: dict[str, Any]) -> dict[str, float]:
-    """Return the means over folds of what is judged at the threshold that others chose."""
-    names = ("dice", "near_dice", "near_precision", "near_recall")
+def to_ship(row: str, folder: Path) -> Trial:
+    """Return the training whose weights are shipped: by both cores if it is there, else by 3+."""
+    both = Trial(row, (OF_OTHER_LICENCE,), folder)
+    return both if both.done else Trial(row, pair("core1_a", OF_OTHER_LICENCE), folder)
+
+
+def mean_of_folds(folds: dict[str, Any]) -> dict[str, float]:
+    names = folds[OF_OTHER_LICENCE]["mean"]
     return {
-        name: round(float(np.mean([folds[fold]["at_threshold"][name] for fold in FOLDS])), 4)
+        name: round(float(np.mean([folds[fold]["mean"][name] for fold in FOLDS])), 5)
         for name in names
     }
-
-
-def results() -> dict[str, Any]:
-    """Read what `write` wrote."""
-    path = Path(__file__).parents[1] / "results" / "starter.json"
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found

@@ -15,7 +15,7 @@ from models.whole_file import whole_file
 
 Float = npt.NDArray[np.float32]
 OF_OTHER_LICENCE = "eze10"
-"""The fold whose training sees pixels of Apache-2.0 alone: its weights may be shipped."""
+"""The fold that holds all crops of other licences: trainings without it may be shipped."""
 ONCE, SQUARED = "once", "square"
 
 
@@ -29,7 +29,7 @@ class Trial:
 
     @property
     def shipped(self) -> bool:
-        return self.folds == (OF_OTHER_LICENCE,)
+        return OF_OTHER_LICENCE in self.folds
 
     @property
     def place(self) -> Path:
@@ -41,7 +41,7 @@ class Trial:
 
     def run(self) -> None:
         """Train and predict the crops of the folds that were held out, unless that is done."""
-        if self.row == COLD_START or (self.place / "trial.json").is_file():
+        if self.done:
             return
         began = process_time()
         path = ROWS[self.row].fit(self.folds, self.place, shipped=self.shipped)
@@ -53,6 +53,10 @@ class Trial:
         facts = {"weights_sha256": sha256_of(path), "seconds": round(process_time() - began, 1)}
         with whole_file(self.place / "trial.json") as fresh:
             fresh.write_text(json.dumps(facts))
+
+    @property
+    def done(self) -> bool:
+        return self.row == COLD_START or (self.place / "trial.json").is_file()
 
     def facts(self) -> dict[str, object]:
         if self.row == COLD_START:

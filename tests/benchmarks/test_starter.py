@@ -58,7 +58,8 @@ def test_a_choice_is_made_without_the_fold_it_is_for() -> None:
     judging = trials(["supervised"], folder, judged=True)
     assert [trial.folds for trial in judging] == [(fold,) for fold in sources.FOLDS]
     assert [trial.folds for trial in judging if trial.shipped] == [(OF_OTHER_LICENCE,)]
-    assert not Trial("supervised", pair("core3_a", OF_OTHER_LICENCE), folder).shipped
+    assert Trial("supervised", pair("core3_a", OF_OTHER_LICENCE), folder).shipped
+    assert not Trial("supervised", pair("core3_a", "core1_a"), folder).shipped
 
 
 @pytest.mark.parametrize("zoom", lessons.ZOOMS)

@@ -17,9 +17,11 @@ import pytest
 from models.starter import shipped
 from tests.e2e.conftest import Phantom
 from tests.support.installation import Installation, embedded, until
-from tests.support.pathologist import idle, ingested, patches_of
+from tests.support.pathologist import idle, ingested, patches_of, pixels, upload
 
 pytestmark = pytest.mark.slow
+SAMPLED = 9
+"""Of a core every ninth patch is looked at."""
 QUEUES = ("interactive", "gpu", "cpu")
 
 
@@ -150,10 +152,35 @@ def test_a_power_cut_leaves_no_orphan_and_no_lock(installation: Installation) ->
     assert all_gone(installation)
 
 
-def test_demo_brings_one_synthetic_slide(installation: Installation) -> None:
+def share_proposed(client: httpx.Client, patch_id: str) -> float:
+    answer = client.get(f"/patches/{patch_id}/proposal.png").raise_for_status()
+    return float((pixels(answer.content) > 0).mean())
+
+
+def proposed_on_a_core(client: httpx.Client, path: Path) -> None:
+    """Upload a real core, see what the starter proposes, and delete it again."""
+    slide_id = upload(client, path)["id"]
+    if ingested(client, slide_id)["state"] == "needs_mpp":
+        client.patch(f"/slides/{slide_id}", json={"mpp": 0.22}).raise_for_status()
+        assert ingested(client, slide_id, "ready", "failed")["state"] == "ready"
+    idle(client)
+    patches = patches_of(client, slide_id)
+    assert {each["model_version"] for each in patches} == {shipped().name}
+    shares = [share_proposed(client, each["id"]) for each in patches[::SAMPLED]]
+    if "3plus" in path.name:
+        assert max(shares) > 0.1, "it finds the membranes of a strongly stained core"
+    if "tma_0" in path.name:
+        assert sum(shares) / len(shares) < 0.01, "and hardly any where there are none"
+    client.delete(f"/slides/{slide_id}").raise_for_status()
+
+
+def test_demo_brings_one_synthetic_slide(
+    installation: Installation, real_slides: list[Path]
+) -> None:
+    """The starter proposes from the first minute, on the demo slide and on a real core."""
     installation.commands["up"].append("--demo")
     installation.env["MEMBRANA_FIRST_MODEL"] = "starter"
-    for _ in range(2):
+    for number in range(2):
         start(installation)
         (slide_id,) = until(lambda: slide_ids(installation), "the demo slide", 180)
         with installation.client() as client:
@@ -166,6 +193,10 @@ def test_demo_brings_one_synthetic_slide(installation: Installation) -> None:
         states = {each["name"]: each["state"] for each in versions}
         assert states == {shipped().name: "active", "cold-start": "candidate"}
         assert {each["model_version"] for each in patches} == {shipped().name}
+        if number == 0:
+            with installation.client() as client:
+                for path in real_slides:
+                    proposed_on_a_core(client, path)
         installation.stop()
         assert all_gone(installation)
     assert said(installation).count("Making a demo slide (synthetic") == 1

@@ -28,6 +28,7 @@ def test_a_round_can_go_on_from_it() -> None:
     training = shipped().card["training"]
     assert ensemble.config == NetworkConfig(**training["network"]) == preset("eugmt-plus").network
     assert training["method"] == PRESETS["eugmt-plus"].method
+    assert ensemble.threshold == shipped().card["threshold"]
     assert len(ensemble.students) == 2, "two second opinions tell the queue where to look"
 
 

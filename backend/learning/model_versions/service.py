@@ -87,6 +87,7 @@ class Shipped:
     weights_sha256: str
     config: dict[str, Any]
     metrics: dict[str, Any] = field(default_factory=dict)
+    threshold: float = 0.5
     note: str = ""
 
 
@@ -111,6 +112,7 @@ def ensure_shipped(session: Session, shipped: Shipped) -> ModelVersion:
                     weights_sha256=shipped.weights_sha256,
                     config=shipped.config,
                     metrics=shipped.metrics,
+                    threshold=shipped.threshold,
                     note=shipped.note,
                 )
                 session.add(version)

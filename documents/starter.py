@@ -1,0 +1,72 @@
+"""The tables of docs/starter.md: what the shipped model is worth, from its benchmark and card."""
+
+from typing import Any
+
+from documents.methods_tables import result
+from documents.passages import table
+from models.starter import shipped
+
+NAMES = {"core3_a": "core 3+", "core1_a": "core 1+", "eze10": "fields 2+, another laboratory"}
+
+
+def by_source() -> str:
+    """One line a row of the benchmark: each source judged by a training that never saw it."""
+    document = result("starter")
+    titles = ["", *(NAMES[fold] for fold in document["folds"]), "mean", "of empty tissue"]
+    lines = [line(name, document) for name in ranked(document)]
+    return table(titles, lines)
+
+
+def ranked(document: dict[str, Any]) -> list[str]:
+    """Return the rows, the highest mean Dice first."""
+    return sorted(document["rows"], key=lambda name: -document["mean"][name]["dice"])
+
+
+def line(name: str, document: dict[str, Any]) -> list[str]:
+    found = [document["rows"][name][fold]["mean"] for fold in document["folds"]]
+    mean = document["mean"][name]
+    title = f"**{name}**" if name == shipped().card["row"] else name
+    empty = f"{100 * mean['empty_proposed_share']:.2f} %"
+    return [title, *map(figures, found), figures(mean), empty]
+
+
+def figures(found: dict[str, float]) -> str:
+    return f"{found['dice']:.3f} / {found['near_dice']:.3f} ({found['dice_at_half']:.3f})"
+
+
+def in_detail() -> str:
+    """The rows again within two pixels, and with eight views averaged."""
+    document = result("starter")
+    lines = []
+    for name in ranked(document):
+        folds = [document["rows"][name][fold] for fold in document["folds"]]
+        near = [
+            f"{each['mean']['near_precision']:.2f}, {each['mean']['near_recall']:.2f}"
+            for each in folds
+        ]
+        views = [each["mean_of_eight_views"]["dice"] for each in folds if len(each) > 2]
+        shown = f"{sum(views) / len(views):.3f}" if views else ""
+        both = [each.get("by_two_sources") for each in folds]
+        two = [f"{each['at_threshold']['dice']:.3f}" if each else "" for each in both]
+        chosen = f"{document['validation'][name]['eze10']:.3f}"
+        lines.append([name, *near, shown, chosen, ", ".join(filter(None, two))])
+    names = (NAMES[fold] for fold in document["folds"])
+    return table(["", *names, "mean Dice, 8 views", "chosen by", "by two sources"], lines)
+
+
+def card() -> str:
+    """What the card in the package says."""
+    found = shipped().card
+    facts = [
+        ["name", found["name"]],
+        ["row of the benchmark", found["row"]],
+        ["learned from", f"{found['data']['labelled']}; {found['data']['unlabelled']}"],
+        ["synthetic", found["data"]["synthetic"]],
+        ["pixels", found["data"]["source"]],
+        ["threshold", f"{found['threshold']:.2f}"],
+        ["reached", "; ".join(found["reached"])],
+        ["limits", " ".join(found["limits"])],
+        ["licence", found["licence"]],
+        ["weights", f"sha256 `{found['weights_sha256']}`"],
+    ]
+    return table(["", ""], facts)
