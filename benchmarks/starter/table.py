@@ -98,8 +98,8 @@ def choice(fold: str, rows: Sequence[str], folder: Path) -> str:
     return max(rows, key=lambda row: chosen_on(row, fold, folder)[1])
 
 
-def write(folder: Path, *, ship: bool) -> None:
-    """Write the results of all rows whose trainings are there; and ship, if that is asked."""
+def write(folder: Path) -> dict[str, Any]:
+    """Write the results of all rows whose trainings are there, and return them."""
     rows = [row for row in (COLD_START, *ROWS) if complete(row, folder)]
     table = {row: {fold: on_fold(row, fold, folder) for fold in FOLDS} for row in rows}
     may = [row for row in STARTERS if row in rows]
@@ -117,14 +117,12 @@ def write(folder: Path, *, ship: bool) -> None:
         "inputs_sha256": dict(inputs()),
     }
     record("starter", document)
-    if ship:
-        from benchmarks.starter.shipping import ship as shipped
-
-        shipped(to_ship(chosen[OF_OTHER_LICENCE], folder), document)
+    return document
 
 
-def to_ship(row: str, folder: Path) -> Trial:
+def to_ship(document: dict[str, Any], folder: Path) -> Trial:
     """Return the training whose weights are shipped: by both cores if it is there, else by 3+."""
+    row = document["chosen"][OF_OTHER_LICENCE]
     both = Trial(row, (OF_OTHER_LICENCE,), folder)
     return both if both.done else Trial(row, pair("core1_a", OF_OTHER_LICENCE), folder)
 
