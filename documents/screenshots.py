@@ -110,7 +110,7 @@ def proposals(page: Page, slide: str, name: str) -> None:
     page.get_by_test_id("viewer").wait_for()
     for _ in range(NEARER):
         page.keyboard.press("+")
-    page.get_by_test_id("active-model").wait_for(timeout=PATIENCE_MS)
+    page.get_by_test_id("proposals-from").wait_for(timeout=PATIENCE_MS)
     keep(page, name)
     page.goto(page.url.split("#")[0])
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_card_of_the_starter_is_on_the_page(page: Page) -> None:
     """The installation of these tests began with the cold start; the starter stands beside it."""
-    expect(page.get_by_test_id("active-model")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("proposals-from")).to_be_visible(timeout=PATIENCE)
     starter = page.locator(f'[data-testid="other-model"][data-name="{shipped().name}"]')
     card = starter.get_by_test_id("model-card")
     expect(card).to_contain_text(shipped().card["summary"])

@@ -30,7 +30,7 @@ export function Models(props: { activate: ((model: ModelVersion) => Promise<void
   return (
     <section class="models" data-testid="models">
       <p>
-        Proposals come from <strong data-testid="active-model">{active.name}</strong>.
+        Proposals come from <strong data-testid="proposals-from">{active.name}</strong>.
       </p>
       <Origin model={active} />
       {others.map((model) => (
