@@ -92,7 +92,9 @@ class Settings(BaseSettings):
         3, ge=2, description="Networks of an audit of masks; each judges what it never learned."
     )
     nucleus_detector: str = Field(
-        "", description="File or folder of a learned nucleus detector; empty: the built-in one."
+        "",
+        description="What finds nuclei; empty: the network that comes with Membrana; `log`: the "
+        "rule without weights; else file or folder of a learned detector.",
     )
     threads: int = Field(0, description="CPU threads of one worker's network; 0: torch's choice.")
     inference_backend: Literal["auto", "torch", "openvino"] = Field(

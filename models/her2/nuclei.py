@@ -81,7 +81,7 @@ class LogDetector:
         blue = self.densities.haematoxylin(image) - np.float32(self.brown_share) * brown
         response = self._response(np.maximum(blue, 0), mpp)
         rows, cols = self._seeds(response, mpp)
-        return _nearest(response > self.least_support, rows, cols, self.reach_um / mpp)
+        return nearest_seed(response > self.least_support, rows, cols, self.reach_um / mpp)
 
     def _response(self, blue: Float, mpp: float) -> Float:
         """Scale-normalised −∇²G, the largest over the radii."""
@@ -121,7 +121,7 @@ class LogDetector:
         return rows[keep], cols[keep]
 
 
-def _nearest(support: npt.NDArray[np.bool_], rows: Index, cols: Index, reach: float) -> Label:
+def nearest_seed(support: npt.NDArray[np.bool_], rows: Index, cols: Index, reach: float) -> Label:
     """Give each pixel of the support to its nearest seed within `reach` px: int32 (H, W).
 
     This is the watershed of the distance to the seeds; unlike flooding by grey level it never

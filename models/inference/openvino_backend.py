@@ -1,13 +1,11 @@
 """OpenVINO as a backend: Intel's kernels and graph compiler, for any x86 or ARM processor."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -18,19 +16,14 @@ from models.inference.calibration import Calibration, Precision
 from models.inference.ensemble import Opinions, Pixels, in_batches
 from models.inference.int8 import quantised
 from models.networks import Ensemble, NetworkError, load_ensemble
+from models.openvino_library import openvino_library
 from models.prediction import PATCH_PX, Prediction
 
 
 def openvino() -> ModuleType:
-    """Import OpenVINO, which never learns that its telemetry might be installed.
-
-    That package reports each conversion to its makers; without it OpenVINO stays silent. Slides
-    are people's: nothing here tells anyone anything, whatever else is in the environment.
-    Raises NetworkError `openvino_missing`.
-    """
-    sys.modules["openvino_telemetry"] = cast("ModuleType", None)
+    """Import OpenVINO. Raises NetworkError `openvino_missing`."""
     try:
-        return import_module("openvino")
+        return openvino_library()
     except ImportError as error:
         raise NetworkError(
             "openvino_missing",

@@ -7,7 +7,9 @@ does.
 
 import math
 from collections import OrderedDict
-from threading import Lock
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import BoundedSemaphore, Lock
 
 import cv2
 import numpy as np
@@ -21,7 +23,6 @@ CORE_PX = 384
 """At NUCLEI_MPP: a nucleus belongs to the window whose core, of 192 µm, holds its centroid."""
 RIM_PX = 64
 """Shown round the core, 32 µm: what a network judges a nucleus by."""
-WINDOW_PX = CORE_PX + 2 * RIM_PX
 KEPT = 128
 _PLAIN = 16
 """Grey levels: a window with less contrast is glass, of which percentiles would make a picture."""
@@ -29,16 +30,47 @@ _SAME = 0.5
 """Of a nucleus drawn over one that is there: it is the same one, seen from the next window."""
 
 
-class Windowed:
-    """The nuclei of one slide by a network that wants `mpp` µm per pixel. Threads may share it."""
+@dataclass(frozen=True)
+class Grid:
+    """Windows of the slide's own grid, px of NUCLEI_MPP: a core each, and a rim round it."""
 
-    def __init__(self, name: str, network: Network, mpp: float) -> None:
+    core: int = CORE_PX
+    rim: int = RIM_PX
+
+    @property
+    def window(self) -> int:
+        return self.core + 2 * self.rim
+
+    def covering(self, start: int, length: int, most: int) -> range:
+        """Numbers, of `most`, of the windows that reach into `length` px from `start`, on an axis."""
+        first = (start - self.core - self.rim) // self.core + 1
+        return range(max(0, first), min(most, (start + length + self.rim - 1) // self.core + 1))
+
+
+class Windowed:
+    """The nuclei of one slide by a network that wants `mpp` µm per pixel. Threads may share it.
+
+    at_once: how many windows may be drawn at a time; a network that uses all processors by itself
+    wants one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        mpp: float,
+        *,
+        grid: Grid | None = None,
+        at_once: int = 1,
+    ) -> None:
         self.name = name
+        self.grid = grid or Grid()
         self._network = network
-        self._side = max(1, round(WINDOW_PX * NUCLEI_MPP / mpp))
-        self._kept: OrderedDict[tuple[int, int], Label] = OrderedDict()
+        self._side = max(1, round(self.grid.window * NUCLEI_MPP / mpp))
+        self._kept: OrderedDict[tuple[int, int], Future[Label]] = OrderedDict()
         self._slide: Pixels | None = None
         self._lock = Lock()
+        self._turns = BoundedSemaphore(at_once)
 
     def __call__(self, view: View) -> Label:
         """See models.her2.nuclei.Detector. Raise DetectorError for what is no label map."""
@@ -46,38 +78,52 @@ class Windowed:
         out = np.zeros((height, width), np.int32)
         count = 0
         # beyond the slide there are no nuclei to be in a core
-        rows = math.ceil(scaled(view.slide.height, view.slide.mpp, NUCLEI_MPP) / CORE_PX)
-        columns = math.ceil(scaled(view.slide.width, view.slide.mpp, NUCLEI_MPP) / CORE_PX)
-        for row in _covering(view.top, height, rows):
-            for column in _covering(view.left, width, columns):
-                top, left = row * CORE_PX - RIM_PX, column * CORE_PX - RIM_PX
+        core, rim = self.grid.core, self.grid.rim
+        rows = math.ceil(scaled(view.slide.height, view.slide.mpp, NUCLEI_MPP) / core)
+        columns = math.ceil(scaled(view.slide.width, view.slide.mpp, NUCLEI_MPP) / core)
+        for row in self.grid.covering(view.top, height, rows):
+            for column in self.grid.covering(view.left, width, columns):
+                top, left = row * core - rim, column * core - rim
                 found = self._window(view.slide, row, column)
                 count = _paint(out, found, top - view.top, left - view.left, count)
         return out
 
     def _window(self, slide: Pixels, row: int, column: int) -> Label:
-        # one at a time: a network uses all processors by itself
+        """Draw a window, or wait for whoever draws it: neighbouring tiles want the same ones."""
         with self._lock:
             if slide is not self._slide:
                 self._kept.clear()
                 self._slide = slide
-            if (row, column) not in self._kept:
-                self._kept[row, column] = self._drawn(slide, row, column)
+            waiting = self._kept.get((row, column))
+            mine: Future[Label] = Future()
+            if waiting is None:
+                self._kept[row, column] = mine
             self._kept.move_to_end((row, column))
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-            return self._kept[row, column]
+        if waiting is not None:
+            return waiting.result()
+        try:
+            with self._turns:
+                mine.set_result(self._drawn(slide, row, column))
+        except BaseException as error:
+            with self._lock:
+                if self._kept.get((row, column)) is mine:
+                    del self._kept[row, column]
+            mine.set_exception(error)
+            raise
+        return mine.result()
 
     def _drawn(self, slide: Pixels, row: int, column: int) -> Label:
         """Nuclei of a window whose centroid lies in its core, numbered from 1."""
-        fine = round(NUCLEI_MPP / ANALYSIS_MPP)
-        top, left = ((n * CORE_PX - RIM_PX) * fine for n in (row, column))
-        image = slide.read(left, top, WINDOW_PX * fine, WINDOW_PX * fine, ANALYSIS_MPP)
+        fine, window = round(NUCLEI_MPP / ANALYSIS_MPP), self.grid.window
+        top, left = ((n * self.grid.core - self.grid.rim) * fine for n in (row, column))
+        image = slide.read(left, top, window * fine, window * fine, ANALYSIS_MPP)
         if int(np.ptp(image)) < _PLAIN:
-            return np.zeros((WINDOW_PX, WINDOW_PX), np.int32)
+            return np.zeros((window, window), np.int32)
         how = cv2.INTER_AREA if self._side <= len(image) else cv2.INTER_LINEAR
         shown = cv2.resize(image, (self._side, self._side), interpolation=how)
-        return _in_core(self._labels(np.asarray(shown, np.uint8)))
+        return _in_core(self._labels(np.asarray(shown, np.uint8)), self.grid)
 
     def _labels(self, image: npt.NDArray[np.uint8]) -> Label:
         try:
@@ -100,19 +146,14 @@ class Windowed:
                 "that is no label map.",
             )
         labels = answer.astype(np.int32)
-        if len(labels) == WINDOW_PX:
+        window = self.grid.window
+        if len(labels) == window:
             return labels
-        nearest = (np.arange(WINDOW_PX) + 0.5) * len(labels) / WINDOW_PX
+        nearest = (np.arange(window) + 0.5) * len(labels) / window
         return labels[np.ix_(*[nearest.astype(np.intp)] * 2)]
 
 
-def _covering(start: int, length: int, most: int) -> range:
-    """Numbers, of `most`, of the windows that reach into `length` px from `start`, on one axis."""
-    first = (start - CORE_PX - RIM_PX) // CORE_PX + 1
-    return range(max(0, first), min(most, (start + length + RIM_PX - 1) // CORE_PX + 1))
-
-
-def _in_core(labels: Label) -> Label:
+def _in_core(labels: Label, grid: Grid) -> Label:
     flat = np.flatnonzero(labels)
     number = labels.ravel()[flat]
     if not len(number):
@@ -122,7 +163,7 @@ def _in_core(labels: Label) -> Label:
     inside = many > 0
     for place in (row, col):
         middle = np.bincount(number, place) / np.maximum(many, 1) + 0.5
-        inside &= (middle >= RIM_PX) & (middle < RIM_PX + CORE_PX)
+        inside &= (middle >= grid.rim) & (middle < grid.rim + grid.core)
     anew = np.where(inside, np.cumsum(inside), 0).astype(np.int32)
     return np.asarray(anew[labels], np.int32)
 
@@ -130,7 +171,7 @@ def _in_core(labels: Label) -> Label:
 def _paint(out: Label, window: Label, top: int, left: int, count: int) -> int:
     """Add a window's nuclei, its corner at (top, left) of `out`; return how many there are now."""
     height, width = out.shape
-    here = np.s_[max(top, 0) : top + WINDOW_PX, max(left, 0) : left + WINDOW_PX]
+    here = np.s_[max(top, 0) : top + len(window), max(left, 0) : left + len(window)]
     part = window[max(-top, 0) : height - top, max(-left, 0) : width - left]
     there = out[here]
     size = np.bincount(part.ravel(), minlength=1)

@@ -252,6 +252,16 @@ def region(
     return Phantom(image, mask, lattice.cells_in(spec, x0, y0, width, height), x0, y0)
 
 
+def nucleus_mask(
+    spec: PhantomSpec, x0: int, y0: int, width: int, height: int
+) -> npt.NDArray[np.bool_]:
+    """Tell where nuclei were drawn in a level-0 box (x0, y0 even): bool (height, width)."""
+    geometry = _geometry(spec, x0, y0, width, height)
+    if geometry is None:
+        return np.zeros((height, width), np.bool_)
+    return np.asarray(geometry.nucleus > 0, np.bool_)
+
+
 def field(spec: PhantomSpec, size: int | tuple[int, int] = 512) -> Phantom:
     """Draw a tumour-rich field of view, JPEG and all: size is (width, height) or one side, in px.
 

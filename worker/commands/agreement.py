@@ -38,7 +38,7 @@ def agreement(
     positive: Positive = "255",
     model: Model = None,
     regions: Drawn = None,
-    detector: Nuclei = None,
+    detector: Nuclei = "",
     protocol: Rules = "asco_cap_2023_breast",
     calibration: Calibration = None,
     gap: Gap = None,

@@ -46,10 +46,12 @@ Drawn = Annotated[
     ),
 ]
 Nuclei = Annotated[
-    Path | None,
+    str,
     typer.Option(
-        help="Weights of a nucleus detector (InstanSeg, StarDist, Cellpose): a file or folder with "
-        "its card as JSON. Without it, the built-in rule."
+        help="What finds the nuclei: weights of a detector (InstanSeg, StarDist, Cellpose), a file "
+        "or folder with its card as JSON, or `log`, the rule without weights. Left out, the "
+        "network that comes with Membrana.",
+        show_default=False,
     ),
 ]
 Out = Annotated[
@@ -75,7 +77,7 @@ def score(
     regions: Drawn = None,
     gap: Gap = None,
     merge_zero_plus: Merge = False,
-    detector: Nuclei = None,
+    detector: Nuclei = "",
 ) -> None:
     """Score HER2 on images with membrane masks. For Research Use Only.
 
@@ -134,7 +136,7 @@ def calibrate(
     *,
     proposal: Proposal = False,
     mpp: Mpp = None,
-    detector: Nuclei = None,
+    detector: Nuclei = "",
 ) -> None:
     """Measure a laboratory's thresholds and stain vectors on its control tissue.
 

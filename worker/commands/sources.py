@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.her2.scores.detector import Mounted, mounted
+from backend.her2.scores.detector import Mounted, chosen
 from backend.kit.storage.blobs import file_sha256
 from models.prediction import Predictor
 from models.study.files import check_positive, pictures
@@ -44,14 +44,14 @@ def source_of(
     *,
     proposal: bool,
     regions: Path | None = None,
-    detector: Path | None = None,
+    detector: str = "",
 ) -> Source:
     if (mask is not None) + (model is not None) + proposal != 1:
         raise OptionRefused(
             "Say where the masks come from: --mask FOLDER, --model FILE or --proposal."
         )
     check_positive(positive)
-    nuclei = mounted(detector) if detector else None
+    nuclei = chosen(detector)
     if mask is not None:
         return Source(pictures(mask), positive, None, regions, None, nuclei)
     predictor = predictor_of(model)

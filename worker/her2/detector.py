@@ -1,5 +1,6 @@
-"""The nucleus detector that a report's inputs name, loaded; None is the built-in one."""
+"""The nucleus detector that a report's inputs name, loaded; None is the built-in rule."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,14 +8,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from backend.her2.scores.detector import DetectorUnusable, Mounted, mounted
+from backend.her2.scores.detector import RULE, SHIPPED, DetectorUnusable, Mounted, mounted
 from models.her2.flags import Flag
 from models.her2.nuclei import Detector, Label, View
 from models.her2.protocols import Protocol
 from models.nuclei.networks import KINDS, DetectorError, Network
+from models.nuclei.shipped import GRID, shipped
 from models.nuclei.windows import Windowed
 
-BUILT_IN = "log"
+BUILT_IN = RULE
 FINDING = ("sha256", "kind", "mpp", "percentiles")
 """What of a detector's card and weights decides which nuclei it finds."""
 
@@ -35,13 +37,21 @@ class LearnedDetector:
 
 
 def detector_of(path: str, frozen: Mapping[str, Any] | None) -> Detector | None:
-    """Return the frozen detector from where it is mounted; None for the built-in one.
+    """Return the frozen detector, shipped or from where it is mounted; None for the built-in rule.
 
     Raise DetectorUnusable if another one is mounted there, or none, or it can't be loaded.
     """
     if frozen is None:
         return None
-    if not path:
+    if frozen["kind"] == SHIPPED.kind:
+        if dict(frozen) != SHIPPED.frozen():
+            raise DetectorUnusable(
+                f"The nuclei are to be found by {named(frozen)}, which came with another version "
+                f"of Membrana; this one comes with {named(SHIPPED.frozen())}: ask anew.",
+                code="detector_changed",
+            )
+        return detector(SHIPPED)
+    if path in {"", RULE}:
         raise DetectorUnusable(
             f"The nuclei are to be found by {named(frozen)}, and no detector is mounted: set "
             "MEMBRANA_NUCLEUS_DETECTOR.",
@@ -58,9 +68,14 @@ def detector_of(path: str, frozen: Mapping[str, Any] | None) -> Detector | None:
 
 
 def detector(files: Mounted) -> Detector:
-    """Return a mounted detector, for one slide. Raise DetectorUnusable."""
+    """Return a shipped or mounted detector, for one slide. Raise DetectorUnusable."""
     with in_words():
-        return LearnedDetector(Windowed(files.name, network(files), files.mpp))
+        if files.kind == SHIPPED.kind:
+            # each thread has its own request of one processor
+            found, grid, at_once = shipped(files.sha256), GRID, os.cpu_count() or 1
+        else:
+            found, grid, at_once = network(files), None, 1
+        return LearnedDetector(Windowed(files.name, found, files.mpp, grid=grid, at_once=at_once))
 
 
 @contextmanager

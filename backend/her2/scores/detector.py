@@ -1,6 +1,7 @@
-"""The nucleus detector that a user mounts: which one it is, told by a card and the weights' sha256.
+"""Which detector finds nuclei: the one that comes with Membrana, the rule, or one that is mounted.
 
-A file `nuclei.pt` has its card beside it, `nuclei.json`; a folder has `detector.json` inside.
+A mounted one is told by a card and the weights' sha256. A file `nuclei.pt` has its card beside it,
+`nuclei.json`; a folder has `detector.json` inside.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from backend.kit.plain_words import described
 from backend.kit.storage.blobs import file_sha256
 
 CARD = "detector.json"
+RULE = "log"
+"""Chosen by this word: the rule without weights, a Laplacian of a Gaussian."""
 Stamp = tuple[tuple[str, int, int], ...]
 """Path, bytes and time of change of each file."""
 
@@ -60,12 +63,34 @@ class Mounted(BaseModel):
         return self.model_dump(mode="json", exclude={"weights"})
 
 
+SHIPPED = Mounted(
+    name="membrana-nuclei-1",
+    kind="membrana",
+    mpp=0.5,
+    licence="Apache-2.0",
+    percentiles=None,
+    sha256="19082bcc52c13286c1ca4cc37d4c37396fcb8ea8e1163b32e071cc03325f33e4",
+    weights=Path("nuclei.safetensors"),
+)
+"""The network of models/nuclei/weights, where its card lies, too; a test holds them together."""
+
+
+def chosen(choice: str) -> Mounted | None:
+    """Return the detector of a choice: empty is the shipped one, RULE None, else what is mounted.
+
+    Raise DetectorUnusable.
+    """
+    if not choice:
+        return SHIPPED
+    return None if choice == RULE else mounted(Path(choice))
+
+
 def mounted(path: Path) -> Mounted:
     """Read the detector at a path. Raise DetectorUnusable: detector_missing, detector_invalid."""
     if not path.exists():
         raise DetectorUnusable(
-            f"There is no nucleus detector at {path}: mount its weights there, or leave the "
-            "choice out for the built-in one.",
+            f"There is no nucleus detector at {path}: mount its weights there, leave the choice "
+            f"out for the one that comes with Membrana, or name the built-in rule, {RULE!r}.",
             code="detector_missing",
         )
     card = read_card(path / CARD if path.is_dir() else path.with_suffix(".json"))

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,7 +11,7 @@ from backend.her2.regions import service as regions
 from backend.her2.regions.geojson import Region
 from backend.her2.regions.tables import RegionKind
 from backend.her2.scores import decisions
-from backend.her2.scores.detector import mounted
+from backend.her2.scores.detector import chosen
 from backend.jobs.tables import JobState
 from backend.kit.canonical import canonical
 from backend.kit.errors import Conflict, Unprocessable
@@ -57,7 +56,7 @@ def freeze(
     masks = newest_masks.in_states(session, slide_id, ACCEPTED)
     decided = decisions.frozen(decisions.standing(session, slide_id))
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
-    detector = settings.nucleus_detector
+    detector = chosen(settings.nucleus_detector)
     return {
         "slide": {"sha256": slide.sha256, "width": width, "height": height, "mpp": slide.mpp},
         "analysis_mpp": settings.analysis_mpp,
@@ -75,7 +74,7 @@ def freeze(
             "prediction_sha256": prediction.sha256,
             "computed_by": predictions.computed_by(session, prediction.id),
         },
-        "detector": mounted(Path(detector)).frozen() if detector else None,
+        "detector": detector.frozen() if detector else None,
         "masks": {"sha256": blobs.put(canonical(masks)), "patches": len(masks)},
         "regions": {
             "sha256": blobs.put(geojson.document(used)),

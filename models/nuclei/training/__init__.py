@@ -1,0 +1,1 @@
+"""How the shipped nucleus detector was trained, to train it anew."""
