@@ -2,8 +2,9 @@
 
 `python -m benchmarks.her2_phantoms --count 200 [--jobs 4]`. Stain, light, blur, JPEG, density and
 clutter differ from phantom to phantom; masks are the phantoms' own, so this judges what comes after
-the network. With `--masks cold-start` they are the stain rule's proposals, on phantoms as on
-controls: the first day from end to end, kept as her2_phantoms_cold_start.json. Each phantom is a
+the network that draws them. With `--masks cold-start` they are the stain rule's proposals, on
+phantoms as on controls: the first day from end to end, kept as her2_phantoms_cold_start.json.
+`--detector rule` finds nuclei without the shipped network (…_rule.json). Each phantom is a
 laboratory: it has control tissue of its look, and is scored twice, with the protocol's start values
 and calibrated on the controls. Goal: 95 % of categories right.
 
@@ -24,8 +25,9 @@ import cv2
 import numpy as np
 import shapely
 from scipy.spatial import cKDTree
-from scipy.stats import binomtest
 
+from backend.her2.scores.detector import SHIPPED
+from benchmarks.phantom_figures import judged
 from benchmarks.record import record
 from models.cold_start import ColdStart
 from models.her2 import calibrate
@@ -43,8 +45,10 @@ from models.phantom.tumour import richest_place, tumour_mask
 from models.stain import WHITE, StainVectors, estimate_vectors
 from models.whole_file import whole_file
 from worker.commands.weights import predicted
+from worker.her2.detector import detector
 
 TRUE, PROPOSED = "true", "cold-start"
+RULE, NETWORK = "rule", "network"
 PROTOCOL = "asco_cap_2023_breast"
 SIDE, RIM = 1280, 64
 CONTROL_SIDES = (896, 1280)
@@ -56,13 +60,6 @@ CONTROLS = {
     "negative": (1.0, 0, 0, 0, 0, 0, 0, 0, 0),
     "low": (0.1, 0.8, 0.1, 0, 0, 0, 0, 0, 0),
     "strong": (0, 0, 0, 0, 0, 0, 0.05, 0.05, 0.9),
-}
-GROUPS = {
-    "intense complete": (8,),
-    "weak to intense complete": (4, 6, 8),
-    "moderate or intense incomplete": (5, 7),
-    "faint": (1, 2, 3),
-    "stained": tuple(range(1, 9)),
 }
 
 
@@ -111,6 +108,20 @@ class Truth:
         return table
 
 
+@dataclass(frozen=True)
+class How:
+    """Where masks come from, and what finds nuclei."""
+
+    masks: str
+    detector: str
+
+    @property
+    def result(self) -> str:
+        """The name of the file of results."""
+        name = "her2_phantoms" if self.masks == TRUE else "her2_phantoms_cold_start"
+        return name if self.detector == NETWORK else f"{name}_rule"
+
+
 def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, Truth]:
     """A field, its tumour as a person would outline it, and the true cells in there."""
     x0, y0 = richest_place(spec, side, far)
@@ -135,15 +146,18 @@ def masks_of(field: Field, masks: str) -> MaskArrays:
     return field.masks if masks == TRUE else predicted(field, ColdStart())
 
 
-def measured(field: Field, masks: MaskArrays, regions: Regions, protocol: Protocol) -> Measured:
-    settings = Settings(protocol, vectors_of(protocol))
-    return measure(field, masks, regions=regions, settings=settings, workers=1)
+def measured(
+    field: Field, masks: MaskArrays, regions: Regions, settings: Settings, finder: str
+) -> Measured:
+    # a detector keeps what it has seen of one slide
+    nuclei = detector(SHIPPED) if finder == NETWORK else None
+    return measure(field, masks, regions=regions, settings=settings, workers=1, detector=nuclei)
 
 
-def calibrated(spec: PhantomSpec, protocol: Protocol, masks: str) -> Protocol:
+def calibrated(spec: PhantomSpec, protocol: Protocol, how: How) -> Protocol:
     """The protocol with thresholds and stain vectors of this laboratory's controls."""
     for side in CONTROL_SIDES:
-        vectors, cells = controls(spec, protocol, side, masks)
+        vectors, cells = controls(spec, protocol, side, how)
         if min(map(len, cells)) >= calibrate.LEAST_CELLS:
             break
     negative, low, strong = cells
@@ -160,7 +174,7 @@ def calibrated(spec: PhantomSpec, protocol: Protocol, masks: str) -> Protocol:
 
 
 def controls(
-    spec: PhantomSpec, protocol: Protocol, side: int, masks: str
+    spec: PhantomSpec, protocol: Protocol, side: int, how: How
 ) -> tuple[StainVectors | None, list[Cells]]:
     """Stain vectors and cells of the negative, the 1+ and the 3+ control."""
     fields = {name: drawn(replace(spec, mix=mix), side, FAR) for name, mix in CONTROLS.items()}
@@ -168,7 +182,7 @@ def controls(
     vectors = estimate_vectors(strong, measure_white(strong) or WHITE)
     settings = Settings(protocol, vectors or vectors_of(protocol))
     return vectors, [
-        measure(field, masks_of(field, masks), regions=regions, settings=settings, workers=1).cells
+        measured(field, masks_of(field, how.masks), regions, settings, how.detector).cells
         for field, regions, _ in fields.values()
     ]
 
@@ -179,11 +193,11 @@ def dice(proposed: np.ndarray, true: np.ndarray) -> float | None:
     return round(2 * int((proposed & true).sum()) / both, 4) if true.any() else None
 
 
-def run(number: int, masks: str) -> dict[str, Any]:
+def run(number: int, how: How) -> dict[str, Any]:
     spec = spec_of(number)
     protocol = load(PROTOCOL)
     field, regions, truth = drawn(spec, SIDE)
-    given = masks_of(field, masks)
+    given = masks_of(field, how.masks)
     row: dict[str, Any] = {
         "number": number,
         "spec": asdict(spec),
@@ -196,80 +210,33 @@ def run(number: int, masks: str) -> dict[str, Any]:
     }
     laboratory = protocol
     try:
-        laboratory = calibrated(spec, protocol, masks)
+        laboratory = calibrated(spec, protocol, how)
     except CalibrationError as error:
         row["refused"] = str(error)
-    for name, how in (("start", protocol), ("calibrated", laboratory)):
-        measurement = measured(field, given, regions, how)
-        verdict = decide(measurement.cells.counts, how)
+    for name, rules in (("start", protocol), ("calibrated", laboratory)):
+        settings = Settings(rules, vectors_of(rules))
+        measurement = measured(field, given, regions, settings, how.detector)
+        verdict = decide(measurement.cells.counts, rules)
         row[name] = {
             "counts": measurement.cells.counts.tolist(),
             "confusion": truth.confusion(measurement.cells, spec.mpp).tolist(),
             "score": verdict.score,
             "reason": verdict.reason,
-            "thresholds": how.thresholds,
+            "thresholds": rules.thresholds,
             "residual": round(measurement.survey.residual, 4),
         }
     return row
 
 
-def resumed(number: int, work: Path, masks: str) -> dict[str, Any]:
-    path = work / f"{number:04}.{masks}.json"
+def resumed(number: int, work: Path, how: How) -> dict[str, Any]:
+    path = work / f"{number:04}.{how.masks}.{how.detector}.json"
     if path.is_file():
         before: dict[str, Any] = json.loads(path.read_text())
         return before
-    row = run(number, masks)
+    row = run(number, how)
     with whole_file(path) as fresh:
         fresh.write_text(json.dumps(row))
     return row
-
-
-def judged(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Category and percentages of one way of scoring."""
-    pairs = [(row["truth"]["score"], row[name]["score"]) for row in rows]
-    right = sum(given == computed for given, computed in pairs)
-    low, high = binomtest(right, len(rows)).proportion_ci(method="wilson")
-    truth = np.array([row["truth"]["counts"] for row in rows], float)
-    computed = np.array([row[name]["counts"] for row in rows], float)
-    errors = {}
-    for group, columns in GROUPS.items():
-        share = [100 * c[:, columns].sum(axis=1) / c.sum(axis=1) for c in (truth, computed)]
-        away = share[1] - share[0]
-        errors[group] = {"bias": round(away.mean(), 2), "sd": round(away.std(), 2)}
-    return {
-        "right": right,
-        "share": round(right / len(rows), 4),
-        "wilson_95": [round(low, 4), round(high, 4)],
-        "confusion": {
-            given: {computed: pairs.count((given, computed)) for _, computed in sorted(set(pairs))}
-            for given in SCORES
-        },
-        "percent_error": errors,
-        "cells": cells_of(rows, name),
-        "wrong": [
-            [row["number"], *pair]
-            for row, pair in zip(rows, pairs, strict=True)
-            if len(set(pair)) > 1
-        ],
-    }
-
-
-def cells_of(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Single cells: how many of the true ones are found, and as what."""
-    table = np.sum([row[name]["confusion"] for row in rows], axis=0)
-    true, computed = (sum(sum(row[of]["counts"]) for row in rows) for of in ("truth", name))
-    return {
-        "true": true,
-        "found": computed,
-        "matched": int(table.sum()),
-        "class_right": round(float(np.trace(table) / table.sum()), 4),
-        "confusion_percent_of_true_class": {
-            given: dict(
-                zip(CLASSES, (100 * line / max(line.sum(), 1)).round(1).tolist(), strict=True)
-            )
-            for given, line in zip(CLASSES, table, strict=True)
-        },
-    }
 
 
 def main() -> None:
@@ -278,20 +245,23 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("/tmp/her2_phantoms"))
     parser.add_argument("--masks", choices=(TRUE, PROPOSED), default=TRUE)
+    parser.add_argument("--detector", choices=(RULE, NETWORK), default=NETWORK)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     os.environ["OMP_NUM_THREADS"] = "1"
-    of_all = partial(resumed, work=asked.work, masks=asked.masks)
+    how = How(asked.masks, asked.detector)
+    of_all = partial(resumed, work=asked.work, how=how)
     with ProcessPoolExecutor(asked.jobs) as pool:
         rows = list(pool.map(of_all, range(asked.count)))
     figures = {name: judged(rows, name) for name in ("start", "calibrated")}
     dices = [row["mask_dice"] for row in rows if row["mask_dice"] is not None]
     record(
-        "her2_phantoms" if asked.masks == TRUE else "her2_phantoms_cold_start",
+        how.result,
         {
             "phantoms": asked.count,
             "side_px": SIDE,
             "masks": asked.masks,
+            "detector": asked.detector,
             "mask_dice": {"mean": round(float(np.mean(dices)), 4), "least": min(dices)},
             "calibration_refused": {
                 str(row["number"]): row["refused"] for row in rows if row["refused"]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from models.her2.nuclei import NUCLEI_MPP, Detector, View, measure_nuclei
-from models.her2.pixels import Field
+from models.her2.pixels import ANALYSIS_MPP, Field
 from models.nuclei.training.pictures import Files, source_of, stain_of
 
 REACH_UM = 12 * 0.22
@@ -61,7 +61,9 @@ class Tally:
     """Tumour nuclei that share a contour with another marked nucleus."""
 
     def __add__(self, more: "Tally") -> "Tally":
-        return Tally(*(a + b for a, b in zip(vars(self).values(), vars(more).values(), strict=True)))
+        return Tally(
+            *(a + b for a, b in zip(vars(self).values(), vars(more).values(), strict=True))
+        )
 
     @property
     def recall(self) -> float:
@@ -116,7 +118,8 @@ def labelled(data: Path) -> Iterator[Known]:
     for path in sorted((data / "ihc_nuclear_deepliif").glob("*_ihc.png")):
         truth = Files(data).picture(path.with_name(path.name.replace("_ihc", "_gt")))
         inside = (np.maximum(truth[..., 0], truth[..., 2]) > 100) & (truth[..., 1] < 100)
-        _, labels = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
+        parts = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)[1]
+        labels = np.asarray(parts, np.int32)
         yield _outlined(path.stem, "ihc_nuclear_deepliif", Files(data).picture(path), labels)
 
 
@@ -138,16 +141,16 @@ def _outlined(name: str, group: str, image: np.ndarray, labels: np.ndarray) -> K
 
 def _near_border(places: Places, shape: tuple[int, ...], rim: float) -> npt.NDArray[np.bool_]:
     x, y = places.T
-    return (np.minimum(x, y) < rim) | (x > shape[1] - rim) | (y > shape[0] - rim)
+    near = (np.minimum(x, y) < rim) | (x > shape[1] - rim) | (y > shape[0] - rim)
+    return np.asarray(near, np.bool_)
 
 
 def labels_of(known: Known, detector: Detector) -> npt.NDArray[np.int32]:
     """Label nuclei as a score of this picture would: int32 (H, W) at NUCLEI_MPP."""
     field = Field(known.image, known.mpp)
-    size = (int(np.ceil(n * known.mpp / NUCLEI_MPP)) for n in (field.width, field.height))
-    fine = field.read(0, 0, *(2 * n for n in size), 0.25)
-    half = fine.shape[1] // 2, fine.shape[0] // 2
-    image = np.asarray(cv2.resize(fine, half, interpolation=cv2.INTER_AREA), np.uint8)
+    width, height = (int(np.ceil(n * known.mpp / NUCLEI_MPP)) for n in (field.width, field.height))
+    fine = field.read(0, 0, 2 * width, 2 * height, ANALYSIS_MPP)
+    image = np.asarray(cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     return detector(View(field, 0, 0, image))
 
 
@@ -176,9 +179,7 @@ def matched(known: Known, found: Places, labels: npt.NDArray[np.int32]) -> Tally
     hits[cols] = True
     tumour, other = kind == "tumour", kind == "other"
     at = np.floor(known.places * (known.mpp / NUCLEI_MPP)).astype(np.intp)
-    under = labels[
-        at[:, 1].clip(0, labels.shape[0] - 1), at[:, 0].clip(0, labels.shape[1] - 1)
-    ]
+    under = labels[at[:, 1].clip(0, labels.shape[0] - 1), at[:, 0].clip(0, labels.shape[1] - 1)]
     many = np.bincount(under, minlength=1)
     together = (under > 0) & (many[under] > 1)
     return Tally(

@@ -45,6 +45,54 @@ def phantoms() -> str:
     return table(titles, rows) + "\n\n" + words
 
 
+def nuclei() -> str:
+    """Nuclei of the marked crops by source: the rule against the network, which saw none of it."""
+    document = result("nuclei")["marked"]
+    rule, small, ours = (document[name] for name in ("rule", "rule, 2.0 and 2.8 µm", "network"))
+    rows = [
+        [
+            source,
+            str(each["tumour"]),
+            f"{rule[source]['f1']:.2f}",
+            f"{small[source]['f1']:.2f}",
+            f"{each['f1']:.2f} ({each['recall']:.2f} / {each['precision']:.2f})",
+            f"{without(rule[source])} / {without(each)}",
+            f"{rule[source]['merged']} / {each['merged']}",
+        ]
+        for source, each in ours.items()
+        if each["tumour"]
+    ]
+    titles = [
+        "source",
+        "tumour nuclei",
+        "rule, F1",
+        "rule with 2.0 and 2.8 µm, F1",
+        "network, F1 (recall / precision)",
+        "judged cells without a nucleus: rule / network",
+        "nuclei under one contour with another: rule / network",
+    ]
+    return table(titles, rows)
+
+
+def without(counts: Document) -> str:
+    return f"{100 * counts['judged_without_nucleus']:.0f} %" if counts["judged"] else "–"
+
+
+def other_nuclei() -> str:
+    """The same on the open sets of other stains."""
+    document = result("nuclei")["open_sets"]
+    rows = [
+        [
+            source.replace("nuclei_", "").replace("_", " "),
+            str(each["tumour"]),
+            f"{document['rule'][source]['f1']:.2f}",
+            f"{each['f1']:.2f} ({each['recall']:.2f} / {each['precision']:.2f})",
+        ]
+        for source, each in document["network"].items()
+    ]
+    return table(["set", "nuclei", "rule, F1", "network, F1 (recall / precision)"], rows)
+
+
 def interval(scored: Document) -> str:
     low, high = scored["wilson_95"]
     return f"{100 * low:.1f} … {100 * high:.1f} %"

@@ -33,6 +33,8 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "intervals": training_tables.intervals,
     "longer": methods_tables.longer,
     "measured": measured.measured,
+    "nuclei": her2.nuclei,
+    "nuclei-of-other-stains": her2.other_nuclei,
     "own-slide": methods_tables.own_slide,
     "phantoms": her2.phantoms,
     "proposed": her2.proposed,

@@ -101,24 +101,32 @@ class LogDetector:
         around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         peak = (response >= cv2.dilate(response, around)) & (response > self.least_peak)
         rows, cols = np.divmod(np.flatnonzero(peak), peak.shape[1])
-        if len(rows) < 2:
-            return rows, cols
-        pairs = cKDTree(np.stack([rows, cols], axis=1)).query_pairs(
-            self.same_um / mpp, output_type="ndarray"
-        )
-        a, b = pairs[:, 0], pairs[:, 1]
-        lowest = np.full(len(pairs), np.inf, np.float32)
-        for share in np.linspace(0, 1, 9)[1:-1]:
-            # not the place is rounded but the way to it: a half would go by the tile's corner
-            row = rows[a] + np.rint((rows[b] - rows[a]) * share).astype(np.intp)
-            col = cols[a] + np.rint((cols[b] - cols[a]) * share).astype(np.intp)
-            lowest = np.minimum(lowest, response[row, col])
-        height = response[rows, cols]
-        same = lowest >= self.saddle * np.minimum(height[a], height[b])
-        keep = np.ones(len(rows), np.bool_)
-        # of equals the later goes: the order is by place, so every tile decides alike
-        keep[np.where(height[a] < height[b], a, b)[same]] = False
-        return rows[keep], cols[keep]
+        return without_twins(response, rows, cols, self.same_um / mpp, self.saddle)
+
+
+def without_twins(
+    heights: Float, rows: Index, cols: Index, reach: float, saddle: float
+) -> tuple[Index, Index]:
+    """Of two hilltops within `reach` px with hardly a dip between them keep the higher.
+
+    heights (H, W); a dip is less than `saddle` of the lower one's height.
+    """
+    if len(rows) < 2:
+        return rows, cols
+    pairs = cKDTree(np.stack([rows, cols], axis=1)).query_pairs(reach, output_type="ndarray")
+    a, b = pairs[:, 0], pairs[:, 1]
+    lowest = np.full(len(pairs), np.inf, np.float32)
+    for share in np.linspace(0, 1, 9)[1:-1]:
+        # not the place is rounded but the way to it: a half would go by the tile's corner
+        row = rows[a] + np.rint((rows[b] - rows[a]) * share).astype(np.intp)
+        col = cols[a] + np.rint((cols[b] - cols[a]) * share).astype(np.intp)
+        lowest = np.minimum(lowest, heights[row, col])
+    height = heights[rows, cols]
+    same = lowest >= saddle * np.minimum(height[a], height[b])
+    keep = np.ones(len(rows), np.bool_)
+    # of equals the later goes: the order is by place, so every tile decides alike
+    keep[np.where(height[a] < height[b], a, b)[same]] = False
+    return rows[keep], cols[keep]
 
 
 def nearest_seed(support: npt.NDArray[np.bool_], rows: Index, cols: Index, reach: float) -> Label:

@@ -50,7 +50,7 @@ def ranges_of(weights: Weights, images: Sequence[npt.NDArray[np.uint8]]) -> Arra
         graph.library.Model(ends, model.get_parameters(), "ranges")
     ).create_infer_request()
     answers = [[float(each) for each in request.infer([image[None]]).values()] for image in images]
-    return np.mean(answers, axis=0).reshape(-1, 2).astype(np.float32)
+    return np.asarray(np.mean(answers, axis=0).reshape(-1, 2), np.float32)
 
 
 def _on_processor(model: Any) -> Any:

@@ -65,4 +65,3 @@ class NucleusMaps(nn.Module):
             wider = functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest")
             x = layer(seen.pop() + wider)
         return functional.pixel_shuffle(self.head(x), 2)
-

@@ -42,7 +42,7 @@ class Grid:
         return self.core + 2 * self.rim
 
     def covering(self, start: int, length: int, most: int) -> range:
-        """Numbers, of `most`, of the windows that reach into `length` px from `start`, on an axis."""
+        """Numbers, of `most`, of windows that reach into `length` px from `start`, on one axis."""
         first = (start - self.core - self.rim) // self.core + 1
         return range(max(0, first), min(most, (start + length + self.rim - 1) // self.core + 1))
 
@@ -154,18 +154,27 @@ class Windowed:
 
 
 def _in_core(labels: Label, grid: Grid) -> Label:
-    flat = np.flatnonzero(labels)
-    number = labels.ravel()[flat]
-    if not len(number):
-        return np.zeros_like(labels)
-    row, col = np.divmod(flat, labels.shape[1])
-    many = np.bincount(number)
+    """Keep nuclei whose centroid lies in the core, numbered anew from 1."""
+    many = np.bincount(labels.ravel())
     inside = many > 0
-    for place in (row, col):
-        middle = np.bincount(number, place) / np.maximum(many, 1) + 0.5
-        inside &= (middle >= grid.rim) & (middle < grid.rim + grid.core)
+    inside[0] = False
+    # only what reaches into the rim can have its middle there
+    core = slice(grid.rim, grid.rim + grid.core)
+    reaching = np.zeros_like(inside)
+    for strip in (
+        labels[: core.start],
+        labels[core.stop :],
+        labels[core, : core.start],
+        labels[core, core.stop :],
+    ):
+        reaching[strip.ravel()] = True
+    flat = np.flatnonzero(np.take(reaching & inside, labels))
+    number = labels.ravel()[flat]
+    for place in np.divmod(flat, labels.shape[1]):
+        middle = np.bincount(number, place, len(many)) / np.maximum(many, 1) + 0.5
+        inside &= ~reaching | ((middle >= core.start) & (middle < core.stop))
     anew = np.where(inside, np.cumsum(inside), 0).astype(np.int32)
-    return np.asarray(anew[labels], np.int32)
+    return np.asarray(np.take(anew, labels), np.int32)
 
 
 def _paint(out: Label, window: Label, top: int, left: int, count: int) -> int:
@@ -174,9 +183,12 @@ def _paint(out: Label, window: Label, top: int, left: int, count: int) -> int:
     here = np.s_[max(top, 0) : top + len(window), max(left, 0) : left + len(window)]
     part = window[max(-top, 0) : height - top, max(-left, 0) : width - left]
     there = out[here]
-    size = np.bincount(part.ravel(), minlength=1)
-    over = np.bincount(part[there > 0], minlength=len(size))
-    fresh = (over < _SAME * np.maximum(size, 1)) & (np.arange(len(size)) > 0)
-    new = fresh[part] & (there == 0)
-    there[new] = part[new] + count
-    return count + len(size) - 1
+    most = int(part.max(initial=0))
+    new = (part > 0) & (there == 0)
+    met = part[there > 0]
+    if met.any():
+        size = np.bincount(part.ravel(), minlength=1)
+        over = np.bincount(met, minlength=len(size))
+        new &= (over < _SAME * np.maximum(size, 1))[part]
+    np.copyto(there, part + np.int32(count), where=new)
+    return count + most

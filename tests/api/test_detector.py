@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from backend.her2.scores.detector import mounted
+from backend.her2.scores import detector
+from backend.her2.scores.detector import SHIPPED, mounted
 from models.her2.calibrate import document
 from models.her2.protocols import load
 from tests.conftest import Service
@@ -51,6 +52,38 @@ def test_another_detector_than_the_frozen_one_computes_nothing(
     assert problem_of(service, asked.json()["report_id"]) == "detector_changed"
     weights.unlink()
     assert code(ask(service, slide_id)) == (503, "detector_missing")
+
+
+def test_nuclei_are_found_by_the_shipped_network_or_by_the_rule_if_that_is_chosen(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which one is frozen with each score: an older report keeps its own, and is verified by it."""
+    slide_id = slide_with_tumour(service)
+    usual = report_of(service, computed(service, slide_id))
+    assert usual["inputs"]["detector"] == SHIPPED.frozen()
+    assert usual["document"]["provenance"]["detector_weights"] == SHIPPED.frozen()
+    with monkeypatch.context() as then:
+        then.setitem(service.settings.__dict__, "nucleus_detector", "log")
+        ruled = report_of(service, computed(service, slide_id))
+    assert ruled["inputs"]["detector"] is None
+    assert ruled["document"]["provenance"]["detector"] == "log"
+    cells = [each["document"]["cells"] for each in (usual, ruled)]
+    assert min(cells) > 100
+    for report in (usual, ruled):
+        job = service.client.post(f"/reports/{report['id']}/verify").raise_for_status().json()
+        service.run_jobs(REPORT)
+        assert service.client.get(f"/jobs/{job['id']}").json()["state"] == "succeeded"
+
+
+def test_a_score_by_another_versions_network_is_not_computed_by_this_ones(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide_id = slide_with_tumour(service)
+    older = SHIPPED.model_copy(update={"sha256": "0" * 64})
+    with monkeypatch.context() as then:
+        then.setattr(detector, "SHIPPED", older)
+        asked = ask(service, slide_id)
+    assert problem_of(service, asked.json()["report_id"]) == "detector_changed"
 
 
 def calibrate(service: Service, **record: Any) -> None:

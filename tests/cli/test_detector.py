@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.her2.scores.detector import mounted
+from backend.her2.scores.detector import SHIPPED, mounted
 from tests.cli.conftest import Membrana
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
 from tests.support.nuclei import CARD, BluerThanRed, Smaller, mount
@@ -37,9 +37,14 @@ def test_nuclei_are_found_by_the_detector_that_is_given(score, tmp_path: Path) -
     said = document["provenance"]
     assert said["detector_weights"] == mounted(weights).frozen()
     assert said["detector_weights"]["sha256"] in said["detector"]
-    assert usual["provenance"]["detector"] == "log"
-    assert document["score"] == usual["score"] == "2+"
-    assert document["counts"] != usual["counts"]
+    assert usual["provenance"]["detector_weights"] == SHIPPED.frozen(), "it comes with Membrana"
+    assert SHIPPED.sha256 in usual["provenance"]["detector"]
+    [ruled] = json.loads(score("--detector", "log").out)
+    assert ruled["provenance"]["detector"] == "log"
+    assert "detector_weights" not in ruled["provenance"]
+    assert document["score"] == usual["score"] == ruled["score"] == "2+"
+    counts = [str(each["counts"]) for each in (document, usual, ruled)]
+    assert len(set(counts)) == 3
 
 
 def test_a_table_is_compared_with_the_detector_that_is_given(membrana, score, tmp_path) -> None:
@@ -127,7 +132,10 @@ def test_a_calibration_holds_for_the_detector_that_it_was_measured_with(
     usual = calibrate("usual.json")
     said, before = (json.loads(path.read_text()) for path in (learned, usual))
     assert said["detector_weights"] == mounted(weights).frozen()
-    assert (before["detector"], before.get("detector_weights")) == ("log", None)
+    assert before["detector_weights"] == SHIPPED.frozen()
+    ruled = calibrate("ruled.json", "--detector", "log")
+    rule = json.loads(ruled.read_text())
+    assert (rule["detector"], rule.get("detector_weights")) == ("log", None)
     cells = [each["controls"]["strong"][0]["cells"] for each in (said, before)]
     assert cells[0] != cells[1], "the controls' nuclei are the detector's"
 
@@ -136,10 +144,15 @@ def test_a_calibration_holds_for_the_detector_that_it_was_measured_with(
     assert "calibration_detector" not in flags_of(document)
     assert "calibrate anew" not in same.err
 
-    ours = mounted(weights).frozen()
+    ours, theirs = (
+        f"{each.name} (sha256 {each.sha256[:12]}…)" for each in (mounted(weights), SHIPPED)
+    )
     for calibration, more, then, now in (
-        (learned, (), f"{ours['name']} (sha256 {ours['sha256'][:12]}…)", "the built-in rule"),
-        (usual, ("--detector", str(weights)), "the built-in rule", ours["name"]),
+        (learned, ("--detector", "log"), ours, "the built-in rule"),
+        (learned, (), ours, theirs),
+        (usual, ("--detector", str(weights)), theirs, ours),
+        (ruled, ("--detector", str(weights)), "the built-in rule", ours),
+        (ruled, (), "the built-in rule", theirs),
     ):
         done = score("--calibration", str(calibration), *more)
         assert done.code == 0, done.err

@@ -157,7 +157,9 @@ def test_a_training_that_is_taken_up_again_ends_where_it_would_have(tmp_path, mo
         loop.train(tmp_path / "whole", data, **(options | {"seed": 4}))
 
 
-def test_on_fields_of_which_it_never_saw_a_pixel_it_finds_more_than_the_rule(shared_data: Path) -> None:
+def test_on_fields_of_which_it_never_saw_a_pixel_it_finds_more_than_the_rule(
+    shared_data: Path,
+) -> None:
     """EZEHER fields teach no shipped weights. Marks are one machine reader's, no pathologist's."""
     crops = [crop for crop in marked(shared_data) if crop.group.startswith("eze")]
 

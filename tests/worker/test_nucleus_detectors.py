@@ -7,11 +7,13 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from backend.her2.scores.detector import DetectorUnusable, mounted
+from backend.her2.scores.detector import SHIPPED, DetectorUnusable, mounted
 from models.her2.cells import column_names
 from models.her2.nuclei import NUCLEI_MPP, View
 from models.her2.pixels import Field
 from models.her2.tiles import measure
+from models.nuclei.shipped import GRID
+from models.nuclei.windows import Grid
 from tests.models.her2.mosaic import MPP, SETTINGS, inner, mixed, mosaic
 from tests.support.nuclei import CARD, Halves, Smaller, mount
 from worker.her2.detector import detector, detector_of
@@ -27,8 +29,10 @@ def field_of(mask=None):
 
 
 def measured(field, path, **more):
-    options = {"regions": inner(field), "settings": SETTINGS, "workers": 1}
-    return measure(field, field.masks, **options, detector=detector(mounted(path)), **more)
+    """Measure with what is mounted at a path; None is what comes with Membrana."""
+    options = {"regions": inner(field), "settings": SETTINGS, "workers": 1} | more
+    finder = detector(SHIPPED if path is None else mounted(path))
+    return measure(field, field.masks, **options, detector=finder)
 
 
 def same(a, b):
@@ -51,10 +55,12 @@ def test_a_torchscript_module_finds_the_nuclei_that_cells_are_measured_from(tmp_
     assert np.mean(cells.label == 6) == pytest.approx(np.mean(usual.label == 6), abs=0.1)
 
 
-def test_tiles_and_local_edits_see_the_same_nuclei(tmp_path):
-    path = mount(tmp_path)
+@pytest.mark.parametrize("shipped", [False, True])
+def test_tiles_threads_and_local_edits_see_the_same_nuclei(tmp_path, shipped):
+    path = None if shipped else mount(tmp_path)
     whole = measured(field_of(), path)
-    same(whole.cells, measured(field_of(), path, tile_px=300).cells)
+    same(whole.cells, measured(field_of(), path, tile_px=300, workers=4).cells)
+    same(whole.cells, measured(field_of(), path).cells)
     mask = drawn().mask.copy()
     mask[300:364, 300:364] = False
     edited = field_of(mask)
@@ -63,10 +69,14 @@ def test_tiles_and_local_edits_see_the_same_nuclei(tmp_path):
     same(part.put_into(whole.cells), measured(edited, path).cells)
 
 
-def test_a_nucleus_between_two_windows_is_one(tmp_path):
-    """Cores end every 192 µm: the mosaic has several cells right there."""
-    cells = measured(field_of(), mount(tmp_path)).cells
-    edge = np.abs(cells.x * MPP - 192) < 8
+@pytest.mark.parametrize("shipped", [False, True])
+def test_a_nucleus_between_two_windows_is_one(tmp_path, shipped):
+    """Cores end every 192 or 288 µm: the mosaic has several cells right there."""
+    core = (GRID if shipped else Grid()).core * NUCLEI_MPP
+    wide = mosaic(mixed(0.5, "MC"), side_px=1400, seed=3)
+    field = Field(wide.image, MPP, wide.mask)
+    cells = measured(field, None if shipped else mount(tmp_path)).cells
+    edge = np.abs(cells.x * MPP - core) < 8
     assert edge.sum() > 5
     apart = np.hypot(cells.x[edge, None] - cells.x, cells.y[edge, None] - cells.y)
     assert np.sort(apart, axis=1)[:, 1].min() * MPP > 3
@@ -86,6 +96,7 @@ def test_a_detector_has_a_name_and_a_hash_that_follow_its_file(tmp_path):
     assert found.frozen() == CARD | {"percentiles": [0.1, 99.9], "sha256": found.sha256}
     assert detector_of(str(path), found.frozen()).name == "blue-peaks"
     assert detector_of(str(path), None) is None
+    assert detector_of("log", SHIPPED.frozen()).name == SHIPPED.name, "whatever is chosen by now"
     mount(tmp_path, Halves())
     with pytest.raises(DetectorUnusable, match="mount the former again") as other:
         detector_of(str(path), found.frozen())

@@ -76,7 +76,7 @@ def marked(data: Path, without: Collection[str], files: "Files") -> Iterator[Pic
 
 def stain_of(folder: str, name: str) -> str:
     """Name the source of a picture of DSB 2018: the stained ones are of two laboratories."""
-    return f"{folder}:{name.split('_')[0]}" if folder == STAINED else folder
+    return f"{folder}:{name.partition('_')[0]}" if folder == STAINED else folder
 
 
 def drawn(data: Path, without: Collection[str], files: "Files") -> Iterator[Picture]:
@@ -118,7 +118,8 @@ def chromatin_of(image: Rgb, labels: Label) -> Float:
     density = -np.log10(np.maximum(image.astype(np.float32).mean(-1), 1) / 255)
     beside = float(np.median(density[labels == 0]))
     within = float(np.percentile(density[labels > 0], 70))
-    return np.clip((density - beside) / max(within - beside, 0.05), 0, 2).astype(np.float32)
+    contrast = (density - beside) / max(within - beside, 0.05)
+    return np.asarray(np.clip(contrast, 0, 2), np.float32)
 
 
 class Files:

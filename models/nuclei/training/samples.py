@@ -6,6 +6,7 @@ sees what it would have seen.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +74,8 @@ class Samples:
         return self._drawn(draw, _one(draw, self._of[kind]))
 
     def _marked(self, draw: Draw, picture: Picture) -> Sample:
-        assert picture.marks is not None and picture.membrane is not None
+        assert picture.marks is not None
+        assert picture.membrane is not None
         matrix, size = _placed(draw, picture, float(np.exp(draw.uniform(-0.25, 0.3))))
         amounts = _warped(self._amounts[id(picture)], matrix, size)
         image = _half(lit(draw, restained(draw, amounts)))
@@ -151,7 +153,7 @@ def _warped(amounts: Amounts, matrix: npt.NDArray[np.float64], size: tuple[int, 
     return Amounts(warp(amounts.blue), warp(amounts.brown), warp(amounts.rest))
 
 
-def _half(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _half(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     size = image.shape[1] // 2, image.shape[0] // 2
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 

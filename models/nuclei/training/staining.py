@@ -1,4 +1,4 @@
-"""Nuclei of other stains made nuclei of an HER2 slide: blue, with brown membranes painted round them.
+"""Nuclei of other stains made those of an HER2 slide: blue, with brown membranes round them.
 
 Everything is drawn in amounts of haematoxylin and DAB and then lit by Beer and Lambert; lengths are
 in µm, amounts in log10 density. A generator's draws make a picture what it is: the same generator,
@@ -83,7 +83,7 @@ def lit(draw: Draw, amounts: Amounts) -> Rgb:
         quality = int(draw.integers(40, 95))
         _, coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def restained(draw: Draw, amounts: Amounts) -> Amounts:
@@ -115,9 +115,7 @@ def painted(
     blue = body * np.where(inside, each[labels], 1) * np.float32(draw.uniform(0.12, 0.6))
     blue = blue + np.float32(draw.uniform(0, 0.09)) * (1 + 0.7 * noise(draw, shape, 12))
     brown = _membranes(draw, labels, mpp)
-    return Amounts(
-        np.maximum(blue, 0).astype(np.float32), brown, np.zeros((*shape, 3), np.float32)
-    )
+    return Amounts(np.maximum(blue, 0).astype(np.float32), brown, np.zeros((*shape, 3), np.float32))
 
 
 def _membranes(draw: Draw, labels: Label, mpp: float) -> Float:
@@ -144,9 +142,9 @@ def _membranes(draw: Draw, labels: Label, mpp: float) -> Float:
     cytoplasm = (ground > 0) & (labels == 0)
     over = np.float32(draw.uniform(0, 0.6))
     brown = strength * line * broken + blush * strength * np.where(cytoplasm, 1, over)
-    return np.maximum(brown, 0).astype(np.float32)
+    return np.asarray(np.maximum(brown, 0), np.float32)
 
 
 def _directions(*vectors: object) -> Float:
     both = np.abs(np.array([np.asarray(vector, np.float64) for vector in vectors]))
-    return (both / np.linalg.norm(both, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(both / np.linalg.norm(both, axis=1, keepdims=True), np.float32)
