@@ -13,7 +13,7 @@ from models.her2.nuclei import NUCLEI_MPP, Float, Index, Label, nearest_seed, wi
 class Seeding:
     """How hilltops become nuclei; lengths in µm, maps from 0 to 1."""
 
-    least_centre: float = 0.5
+    least_centre: float = 0.45
     least_inside: float = 0.5
     apart_um: float = 2.5
     sure_um: float = 2.6

@@ -69,7 +69,7 @@ SHIPPED = Mounted(
     mpp=0.5,
     licence="Apache-2.0",
     percentiles=None,
-    sha256="19082bcc52c13286c1ca4cc37d4c37396fcb8ea8e1163b32e071cc03325f33e4",
+    sha256="ba1cba12daf49d678d278fd30ae68340f851c96ced8284e1ac3cd759527585b6",
     weights=Path("nuclei.safetensors"),
 )
 """The network of models/nuclei/weights, where its card lies, too; a test holds them together."""
