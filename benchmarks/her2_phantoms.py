@@ -4,7 +4,7 @@
 clutter differ from phantom to phantom; masks are the phantoms' own, so this judges what comes after
 the network that draws them. With `--masks cold-start` they are the stain rule's proposals, on
 phantoms as on controls: the first day from end to end, kept as her2_phantoms_cold_start.json.
-`--detector rule` finds nuclei without the shipped network (…_rule.json). Each phantom is a
+Nuclei are the network's (…_network.json) or the rule's, `--detector rule`. Each phantom is a
 laboratory: it has control tissue of its look, and is scored twice, with the protocol's start values
 and calibrated on the controls. Goal: 95 % of categories right.
 
@@ -119,7 +119,7 @@ class How:
     def result(self) -> str:
         """The name of the file of results."""
         name = "her2_phantoms" if self.masks == TRUE else "her2_phantoms_cold_start"
-        return name if self.detector == NETWORK else f"{name}_rule"
+        return name if self.detector == RULE else f"{name}_network"
 
 
 def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, Truth]:

@@ -78,6 +78,23 @@ def without(counts: Document) -> str:
     return f"{100 * counts['judged_without_nucleus']:.0f} %" if counts["judged"] else "–"
 
 
+def phantoms_by_detector() -> str:
+    """Categories of the same phantoms with nuclei of the network and of the rule."""
+    ours, rule = result("her2_phantoms_network"), result("her2_phantoms")
+    count = ours["phantoms"]
+    rows = []
+    for title, name in (("calibrated", "calibrated"), ("the protocol's start values", "start")):
+        wrong = sum(number < count for number, *_ in rule[name]["wrong"])
+        rows.append([title, f"{ours[name]['right']} of {count}", f"{count - wrong} of {count}"])
+    cells = ours["calibrated"]["cells"]
+    words = (
+        f"With the network {100 * cells['matched'] / cells['true']:.0f} % of the {cells['true']:,} "
+        f"true cells are found one to one, {100 * cells['class_right']:.0f} % of them in the very "
+        "class."
+    )
+    return table(["category right", "network", "rule"], rows) + "\n\n" + words
+
+
 def other_nuclei() -> str:
     """The same on the open sets of other stains."""
     document = result("nuclei")["open_sets"]

@@ -37,6 +37,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "nuclei-of-other-stains": her2.other_nuclei,
     "own-slide": methods_tables.own_slide,
     "phantoms": her2.phantoms,
+    "phantoms-by-detector": her2.phantoms_by_detector,
     "proposed": her2.proposed,
     "real": her2.real,
     "robustness": her2.robustness,
