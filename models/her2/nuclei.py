@@ -1,7 +1,7 @@
 """Nuclei: a detector draws them as a label map, and they are measured.
 
-The default needs no weights: blobs of haematoxylin by the Laplacian of a Gaussian (her2.md §3.2).
-Learned ones (InstanSeg, StarDist, Cellpose), mounted by the user, are in models.nuclei.
+The rule here needs no weights: blobs of haematoxylin by the Laplacian of a Gaussian (her2.md §3.2).
+Networks, the shipped one and those that a user mounts, are in models.nuclei.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Learned nucleus detectors whose weights the user mounts; nothing is shipped or downloaded."""
+"""Networks that find nuclei: the one that comes with Membrana, and those that a user mounts."""
