@@ -89,7 +89,7 @@ def height_for(weights: Path, taught: list[Known]) -> float:
     The lowest one within WITHIN of the best F1: nuclei of other sources stand lower than taught.
     """
     f1 = {height: pooled(judged(taught, network(weights, height))).f1 for height in HEIGHTS}
-    return min(height for height in HEIGHTS if f1[height] >= max(f1.values()) - WITHIN)
+    return float(min(height for height in HEIGHTS if f1[height] >= max(f1.values()) - WITHIN))
 
 
 def of_network(
