@@ -44,6 +44,23 @@ def test_the_api_carries_no_heavy_library() -> None:
     assert loaded.isdisjoint({"celery", "kombu"}), "the broker is not needed to begin to answer"
 
 
+def test_a_format_is_loaded_with_its_first_use() -> None:
+    ask = (
+        "import json, sys, backend.app; backend.app.create_app(); print(json.dumps([*sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import json, sys, backend.app; {ask}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert "backend.exchange.reports.formats" in loaded
+    rooms = ("backend.exchange.masks.formats.", "backend.exchange.reports.formats.")
+    assert [name for name in loaded if name.startswith(rooms)] == []
+
+
 def test_the_parent_of_a_worker_carries_no_torch() -> None:
     loaded = modules_after("import worker.app")
     assert "celery" in loaded

@@ -73,7 +73,7 @@ def pieces(
 ) -> Iterator[str]:
     """Yield a slide's masks as a FeatureCollection in pieces, one patch in memory at a time.
 
-    corner: where QuPath's origin lies in the slide's own px (slides/frame.py).
+    corner: where QuPath's origin lies in the slide's own px (slides/catalogue/frame.py).
 
     A patch is a Feature of its membrane, and one of what is ignored where there is such. One whose
     mask is empty has no outline: it is named in the member `membrana` at the end.

@@ -164,7 +164,7 @@ def planned(
 
 
 def moved(shape: Shape, x: int, y: int) -> Shape:
-    """Return an outline of QuPath's in the slide's own px (slides/frame.py)."""
+    """Return an outline of QuPath's in the slide's own px (slides/catalogue/frame.py)."""
     if not (x or y):
         return shape
     import shapely.affinity
