@@ -1,22 +1,17 @@
 """Is the service alive, and has it all it needs to work?"""
 
-from datetime import timedelta
-
 from fastapi import APIRouter
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from backend.jobs import workers
 from backend.jobs.bell import sender
-from backend.jobs.tables import WorkerHeartbeat
-from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.kit.dependencies import CurrentDatabase, CurrentSettings
 from backend.kit.errors import Unavailable
 from backend.settings import Settings
 
 router = APIRouter(prefix="/health", tags=["service"])
-WORKER_SILENCE = timedelta(seconds=30)
-"""Three of the looks that each worker takes (`reaper_seconds`)."""
 
 
 @router.get("/live")
@@ -47,12 +42,10 @@ def database_trouble(database: Database) -> str | None:
     try:
         with database.reading() as session:
             session.execute(text("SELECT 1"))
-            seen = session.scalar(
-                select(WorkerHeartbeat.name).where(WorkerHeartbeat.seen_at > now() - WORKER_SILENCE)
-            )
+            alive = workers.alive(session)
     except SQLAlchemyError:
         return "The database does not answer."
-    return None if seen else "No worker has shown itself lately."
+    return None if alive else "No worker has shown itself lately."
 
 
 def broker_trouble(settings: Settings) -> str | None:

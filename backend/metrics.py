@@ -14,18 +14,17 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from backend.health import WORKER_SILENCE
-from backend.jobs.tables import Job, WorkerHeartbeat
-from backend.kit.db.base import new_id, now
+from backend.jobs import service as jobs
+from backend.jobs import workers
+from backend.kit.db.base import new_id
 from backend.kit.dependencies import ReadSession
 from backend.people.users.guards import Viewer
-from backend.slides.catalogue.tables import Slide
+from backend.slides.catalogue import service as slides
 
 log = logging.getLogger("membrana.requests")
 router = APIRouter(tags=["service"])
@@ -54,25 +53,21 @@ def figures(session: ReadSession, _: Viewer) -> Response:
 
 def count_jobs(session: Session, registry: CollectorRegistry) -> None:
     gauge = Gauge("membrana_jobs", "Jobs.", ["kind", "state"], registry=registry)
-    rows = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
-    for kind, state, count in session.execute(rows):
+    for kind, state, count in jobs.counts(session):
         gauge.labels(str(kind), str(state)).set(count)
 
 
 def count_slides(session: Session, registry: CollectorRegistry) -> None:
     gauge = Gauge("membrana_slides", "Slides.", ["state"], registry=registry)
     stored = Gauge("membrana_slide_bytes", "Bytes of slide files.", ["state"], registry=registry)
-    rows = select(Slide.state, func.count(), func.sum(Slide.byte_size)).group_by(Slide.state)
-    for state, count, size in session.execute(rows):
+    for state, count, size in slides.counts(session):
         gauge.labels(str(state)).set(count)
         stored.labels(str(state)).set(size)
 
 
 def count_workers(session: Session, registry: CollectorRegistry) -> None:
     gauge = Gauge("membrana_workers", "Workers seen lately.", ["queues"], registry=registry)
-    seen = WorkerHeartbeat.seen_at > now() - WORKER_SILENCE
-    rows = select(WorkerHeartbeat.queues, func.count()).where(seen)
-    for queues, count in session.execute(rows.group_by(WorkerHeartbeat.queues)):
+    for queues, count in workers.alive(session).items():
         gauge.labels(queues).set(count)
 
 
@@ -100,7 +95,7 @@ class Measured:
         scope["request_id"] = request_id
         begun = time.perf_counter()
         size = 0
-        told = False
+        answered = False
 
         async def counted() -> Message:
             nonlocal size
@@ -109,10 +104,10 @@ class Measured:
             return message
 
         async def timed(message: Message) -> None:
-            nonlocal told
+            nonlocal answered
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
-                told = True
+                answered = True
                 observe(scope, message["status"], time.perf_counter() - begun)
             await send(message)
 
@@ -120,7 +115,7 @@ class Measured:
             try:
                 await self.app(scope, counted, timed)
             except Exception:
-                if not told:
+                if not answered:
                     observe(scope, HTTPStatus.INTERNAL_SERVER_ERROR, time.perf_counter() - begun)
                 raise
             finally:

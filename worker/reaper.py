@@ -7,13 +7,11 @@ import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from sqlalchemy import delete
-
 from backend import wiring
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
+from backend.jobs import workers
 from backend.jobs.repeats import IdempotencyKey
-from backend.jobs.tables import WorkerHeartbeat
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
 from backend.settings import Settings
@@ -41,7 +39,7 @@ class Reaper(threading.Thread):
         wiring.listen()
         self.database = database
         self.settings = settings
-        self.worker = WorkerHeartbeat(name=name, queues=queues)
+        self.worker, self.queues = name, queues
         self.done = threading.Event()
         self.pool = pool
         self.first_pool: frozenset[int] = frozenset()
@@ -84,9 +82,7 @@ class Reaper(threading.Thread):
 
     def beat(self) -> None:
         with self.database.writing() as session:
-            session.merge(
-                WorkerHeartbeat(name=self.worker.name, queues=self.worker.queues, seen_at=now())
-            )
+            workers.beat(session, self.worker, self.queues)
 
     def ring_again(self) -> None:
         with self.database.writing() as session:
@@ -114,4 +110,4 @@ class Reaper(threading.Thread):
     def stop(self) -> None:
         self.done.set()
         with self.database.writing() as session:
-            session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.name == self.worker.name))
+            workers.leave(session, self.worker)

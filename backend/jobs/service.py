@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -144,6 +144,35 @@ def active_of(session: Session, kinds: Collection[JobKind]) -> Sequence[Job]:
     return session.scalars(
         select(Job).where(Job.kind.in_(kinds), Job.state.in_(ACTIVE)).order_by(Job.id)
     ).all()
+
+
+def by_id(session: Session, job_ids: Collection[str]) -> dict[str, Job]:
+    """Return jobs by their ids; one that is not there is left out."""
+    return {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(job_ids)))}
+
+
+def newest(session: Session, kind: JobKind, subjects: Collection[str]) -> Sequence[Job]:
+    """Return the newest job of a kind on each subject that has one, however it stands."""
+    rows = session.scalars(
+        select(Job).where(Job.kind == kind, Job.subject.in_(subjects)).order_by(Job.id)
+    )
+    return list({job.subject: job for job in rows}.values())
+
+
+def newest_of(session: Session, kind: JobKind, subject: str) -> Job | None:
+    """Return a kind's job on subjects that begin so: one that is going on before any that ended."""
+    return session.scalar(
+        select(Job)
+        .where(Job.kind == kind, Job.subject.startswith(subject, autoescape=True))
+        .order_by(Job.state.in_(ACTIVE).desc(), Job.id.desc())
+        .limit(1)
+    )
+
+
+def counts(session: Session) -> list[tuple[JobKind, JobState, int]]:
+    """Return how many jobs of each kind are in each state."""
+    statement = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
+    return [(kind, state, count) for kind, state, count in session.execute(statement)]
 
 
 def active_ids(session: Session, kind: JobKind) -> Sequence[str]:

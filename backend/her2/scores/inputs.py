@@ -21,7 +21,6 @@ from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.predictions import service as predictions
 from backend.learning.predictions.tables import Prediction
-from backend.learning.rounds.snapshot import ACCEPTED
 from backend.settings import Settings
 from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
@@ -53,7 +52,7 @@ def freeze(
     prediction = prediction_for(session, slide_id, wanted.model_version)
     version = model_versions.get(session, prediction.model_version_id)
     used, revision, left = chosen_regions(session, blobs, settings, slide_id, wanted.regions)
-    masks = newest_masks.in_states(session, slide_id, ACCEPTED)
+    masks = newest_masks.accepted_of_slide(session, slide_id)
     decided = decisions.frozen(decisions.standing(session, slide_id))
     calibration = settings.data / "calibration" / f"{wanted.protocol}.json"
     detector = chosen(settings.nucleus_detector)

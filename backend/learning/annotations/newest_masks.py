@@ -1,17 +1,27 @@
-"""The newest masks of a slide, patch by patch in the grid's order, however many there are."""
+"""The newest masks of patches: a slide's, those that rounds learn from, and how many there are."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from backend.kit.db.session import Database
 from backend.learning.annotations.tables import Annotation, Source
+from backend.slides.catalogue.tables import Slide, Split
 from backend.slides.patches import in_grid_order
-from backend.slides.patches.tables import Patch, PatchState
+from backend.slides.patches.tables import Patch, PatchRole, PatchState
+
+NEWEST = Annotation.revision == Patch.revision
+"""Of annotations joined with their patches."""
+ACCEPTED = (
+    NEWEST,
+    # a mask that a second person returned waits for its correction
+    Patch.state.in_((PatchState.ANNOTATED, PatchState.APPROVED)),
+    Patch.problem.is_(None),
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ def of_slide(database: Database, slide_id: str) -> Iterator[NewestMask]:
             Annotation.created_at,
         )
         .join(Annotation, Annotation.patch_id == Patch.id)
-        .where(Patch.slide_id == slide_id, Annotation.revision == Patch.revision)
+        .where(Patch.slide_id == slide_id, NEWEST)
     )
     return (NewestMask(**row) for row in in_grid_order.rows(database, statement))
 
@@ -62,7 +72,7 @@ def in_box(
         .where(
             Patch.slide_id == slide_id,
             Patch.revision > 0,
-            Annotation.revision == Patch.revision,
+            NEWEST,
             Patch.row.between(rows.start, rows.stop - 1),
             Patch.column.between(columns.start, columns.stop - 1),
         )
@@ -71,22 +81,67 @@ def in_box(
     return {(row, column): sha256 for row, column, sha256 in masks}
 
 
-def in_states(
-    session: Session, slide_id: str, states: Collection[PatchState]
-) -> list[tuple[int, int, str]]:
-    """Return row, column and key of the masks of readable patches in some states, as the grid."""
-    masks = session.execute(
+@dataclass(frozen=True)
+class AcceptedMask:
+    """An accepted mask, its patch by place, and what they were held out for when first drawn."""
+
+    slide_sha256: str
+    row: int
+    column: int
+    role: PatchRole
+    patch_id: str
+    annotation_id: str
+    mask_sha256: str
+    split: Split | None
+
+
+def accepted(session: Session) -> list[AcceptedMask]:
+    """Return every accepted mask, ordered by slide content and place, in one statement."""
+    rows = session.execute(
+        select(
+            Slide.sha256.label("slide_sha256"),
+            Patch.row,
+            Patch.column,
+            Patch.role,
+            Patch.id.label("patch_id"),
+            Annotation.id.label("annotation_id"),
+            Annotation.mask_sha256,
+            Slide.split,
+        )
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .join(Slide, Patch.slide_id == Slide.id)
+        .where(*ACCEPTED, Patch.role.is_not(None))
+        .order_by(Slide.sha256, Patch.row, Patch.column)
+    )
+    return [AcceptedMask(**row) for row in rows.mappings()]
+
+
+def accepted_of_slide(session: Session, slide_id: str) -> list[tuple[int, int, str]]:
+    """Return the accepted masks of a slide: row, column and sha256, in the grid's order."""
+    rows = session.execute(
         select(Patch.row, Patch.column, Annotation.mask_sha256)
         .join(Patch, Annotation.patch_id == Patch.id)
-        .where(
-            Patch.slide_id == slide_id,
-            Annotation.revision == Patch.revision,
-            Patch.state.in_(states),
-            Patch.problem.is_(None),
-        )
+        .where(Patch.slide_id == slide_id, *ACCEPTED)
         .order_by(Patch.row, Patch.column)
     )
-    return [(row, column, sha256) for row, column, sha256 in masks]
+    return [(row, column, sha256) for row, column, sha256 in rows]
+
+
+def count_accepted(
+    session: Session, *, role: PatchRole | None = None, besides: Select[str] | None = None
+) -> int:
+    """Count the accepted masks, of a role or of any; besides: ids of annotations left out."""
+    statement = (
+        select(func.count())
+        .select_from(Annotation)
+        .join(Patch, Annotation.patch_id == Patch.id)
+        .where(*ACCEPTED)
+    )
+    if role is not None:
+        statement = statement.where(Patch.role == role)
+    if besides is not None:
+        statement = statement.where(Annotation.id.not_in(besides))
+    return session.scalar(statement) or 0
 
 
 def state_of(session: Session, slide_id: str) -> str:

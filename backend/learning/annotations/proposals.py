@@ -4,7 +4,7 @@ The service compares pixels itself and trusts no claim. Versions that had propos
 patch when its mask was saved have no figures: nobody can have seen their proposals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,18 @@ def distances_of(
             )
         )
     return distances
+
+
+def figures_of(
+    session: Session, annotation_ids: Collection[str], model_version_ids: Collection[str]
+) -> Sequence[AnnotationProposal]:
+    """Return how far masks were from what some versions had proposed, where they had."""
+    return session.scalars(
+        select(AnnotationProposal).where(
+            AnnotationProposal.annotation_id.in_(annotation_ids),
+            AnnotationProposal.model_version_id.in_(model_version_ids),
+        )
+    ).all()
 
 
 def record(session: Session, annotation: Annotation, distances: Sequence[Distance]) -> None:

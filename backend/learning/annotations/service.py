@@ -153,7 +153,7 @@ def submit(
         session,
         by,
         "annotation.saved",
-        Patch.TOPIC,
+        "patch",
         patch.id,
         revision=annotation.revision,
         mask_sha256=sha256,
@@ -259,16 +259,6 @@ def newest_of(session: Session, patch_id: str) -> Annotation:
     if patch.revision == 0:
         raise NoAnnotation("There is no annotation of this patch yet.")
     return of_revision(session, patch.id, patch.revision)
-
-
-def newest(session: Session, patch_ids: Sequence[str]) -> dict[str, Annotation]:
-    """Return the newest revision of each patch that has one."""
-    rows = session.scalars(
-        select(Annotation)
-        .join(Patch, Annotation.patch_id == Patch.id)
-        .where(Patch.id.in_(patch_ids), Annotation.revision == Patch.revision)
-    )
-    return {row.patch_id: row for row in rows}
 
 
 def revisions(session: Session, patch_id: str) -> Select[Annotation]:

@@ -3,11 +3,10 @@
 What an audit found in a mask holds for that very revision: a newer one makes it disappear.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from backend.job_kinds import JobKind
@@ -16,6 +15,8 @@ from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import Job
 from backend.kit.errors import BadRequest, NotFound, Unprocessable
 from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations import newest_masks
+from backend.learning.annotations.newest_masks import NEWEST
 from backend.learning.annotations.tables import Annotation
 from backend.learning.label_issues import lifecycle
 from backend.learning.label_issues.tables import (
@@ -25,7 +26,7 @@ from backend.learning.label_issues.tables import (
     LabelJudgement,
 )
 from backend.learning.rounds import service as rounds
-from backend.learning.rounds.snapshot import ACCEPTED, Snapshot, take
+from backend.learning.rounds.snapshot import Snapshot, take
 from backend.people.audit import service as audit_trail
 from backend.people.users.tables import User
 from backend.settings import Settings
@@ -131,7 +132,7 @@ def overview(session: Session) -> Overview:
     audit = newest(session)
     job = jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT)
     if audit is None:
-        return Overview(None, 0, 0, count_accepted(session), job)
+        return Overview(None, 0, 0, newest_masks.count_accepted(session), job)
     judged = select(LabelJudgement.annotation_id).where(LabelJudgement.audit_id == audit.id)
     return Overview(
         audit,
@@ -141,30 +142,12 @@ def overview(session: Session) -> Overview:
             .select_from(LabelIssue)
             .join(Annotation, LabelIssue.annotation_id == Annotation.id)
             .join(Patch, Annotation.patch_id == Patch.id)
-            .where(LabelIssue.audit_id == audit.id, *holding())
+            .where(LabelIssue.audit_id == audit.id, NEWEST)
         )
         or 0,
-        not_judged=count_accepted(session, Annotation.id.not_in(judged)),
+        not_judged=newest_masks.count_accepted(session, besides=judged),
         job=job,
     )
-
-
-def count_accepted(session: Session, *where: ColumnElement[bool]) -> int:
-    """Count the masks that an audit of now would judge."""
-    return (
-        session.scalar(
-            select(func.count())
-            .select_from(Annotation)
-            .join(Patch, Annotation.patch_id == Patch.id)
-            .where(*holding(), Patch.state.in_(ACCEPTED), Patch.problem.is_(None), *where)
-        )
-        or 0
-    )
-
-
-def holding() -> Sequence[ColumnElement[bool]]:
-    """Return the condition that a mask is still the newest of its patch."""
-    return (Annotation.revision == Patch.revision,)
 
 
 def listing(
@@ -193,7 +176,7 @@ def listing(
         .join(Annotation, LabelIssue.annotation_id == Annotation.id)
         .join(Patch, Annotation.patch_id == Patch.id)
         .options(joinedload(Annotation.author))
-        .where(LabelIssue.audit_id == audit.id, LabelIssue.rank > after, *holding())
+        .where(LabelIssue.audit_id == audit.id, LabelIssue.rank > after, NEWEST)
     )
     narrowed: tuple[tuple[Any, Any], ...] = (
         (Patch.slide_id, slide_id),

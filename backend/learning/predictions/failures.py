@@ -1,10 +1,10 @@
 """Why slides have no proposals: said where slides are shown."""
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.job_kinds import JobKind
-from backend.jobs.tables import Job, JobState
+from backend.jobs import service as jobs
+from backend.jobs.tables import JobState
 from backend.kit.contract import Failure
 from backend.kit.facts import on
 from backend.learning.model_versions import service as model_versions
@@ -19,14 +19,7 @@ def why_unseen(session: Session, question: WhyUnseen) -> dict[str, Failure]:
     if active is None:
         return {}
     subjects = [f"{slide_id}:{active.id}" for slide_id in question.slide_ids]
-    newest = {
-        slides.slide_of(job): job
-        for job in session.scalars(
-            select(Job)
-            .where(Job.kind == JobKind.PREDICT, Job.subject.in_(subjects))
-            .order_by(Job.id)
-        )
-    }
+    newest = {slides.slide_of(job): job for job in jobs.newest(session, JobKind.PREDICT, subjects)}
     return {
         slide_id: Failure(
             code=job.problem["code"],

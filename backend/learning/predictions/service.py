@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey
-from backend.jobs.tables import ACTIVE, Job
+from backend.jobs.tables import Job
 from backend.kit.db.outbox import after_commit
 from backend.kit.errors import Conflict, NotFound, Unprocessable
 from backend.kit.facts import on
@@ -119,8 +119,7 @@ def predict_again(session: Session, settings: Settings, fact: ModelActivated) ->
     """Ask for every ready slide at once, as `request` does for each; masks stay as they are."""
     version = model_versions.get(session, fact.model_version_id)
     require_trained(version)
-    ready = session.scalars(slides.ready().order_by(Slide.id))
-    subjects = [subject_of(slide_id, version) for slide_id in ready]
+    subjects = [subject_of(each, version) for each in sorted(session.scalars(slides.ready()))]
     jobs.enqueue_all(session, settings, JobKind.PREDICT, subjects, requested_by=fact.requested_by)
 
 
@@ -138,13 +137,7 @@ def newest_job(session: Session, slide_id: str, model_version_id: str | None = N
 
     One that is going on goes before one that has ended, then the newest.
     """
-    subject = f"{slide_id}:{model_version_id or ''}"
-    return session.scalar(
-        select(Job)
-        .where(Job.kind == JobKind.PREDICT, Job.subject.startswith(subject, autoescape=True))
-        .order_by(Job.state.in_(ACTIVE).desc(), Job.id.desc())
-        .limit(1)
-    )
+    return jobs.newest_of(session, JobKind.PREDICT, f"{slide_id}:{model_version_id or ''}")
 
 
 def require_measured(slide: Slide) -> None:

@@ -11,7 +11,7 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.patches import service as patches
-from backend.slides.patches.tables import Patch, PatchState
+from backend.slides.patches.tables import PatchState
 
 STATE_OF = {Verdict.APPROVED: PatchState.APPROVED, Verdict.RETURNED: PatchState.RETURNED}
 
@@ -54,7 +54,7 @@ def review(
         session,
         by,
         f"annotation.{verdict}",
-        Patch.TOPIC,
+        "patch",
         patch_id,
         revision=annotation.revision,
         annotation_id=annotation.id,

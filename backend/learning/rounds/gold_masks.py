@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.learning.annotations.tables import AnnotationProposal
+from backend.learning.annotations import proposals
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.tables import ModelVersion
 
@@ -63,12 +62,7 @@ def counting(
     """
     names = {version.id: version.name for each in compared for version in lineage(session, each)}
     ids = list(annotation_ids)
-    rows = session.scalars(
-        select(AnnotationProposal).where(
-            AnnotationProposal.annotation_id.in_(ids),
-            AnnotationProposal.model_version_id.in_(names),
-        )
-    )
+    rows = proposals.figures_of(session, ids, names)
     # one mask may be the proposal of several versions: it is told of the nearest to those compared
     order = list(names)
     whose: dict[str, str] = {}

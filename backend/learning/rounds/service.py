@@ -19,16 +19,16 @@ from backend.kit.events.service import announce
 from backend.kit.facts import on
 from backend.kit.paging import paginate
 from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations import newest_masks
 from backend.learning.annotations.facts import MaskSaved
-from backend.learning.annotations.tables import Annotation
 from backend.learning.model_versions import service as model_versions
 from backend.learning.rounds import gold_masks
-from backend.learning.rounds.snapshot import ACCEPTED, Snapshot, take
+from backend.learning.rounds.snapshot import Snapshot, take
 from backend.learning.rounds.tables import LIVE, Round, RoundPatch
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
-from backend.slides.patches.tables import Patch, PatchRole
+from backend.slides.patches.tables import PatchRole
 
 SCRATCH, PACKAGED = "scratch", "imagenet"
 """Instead of a file: random weights, or those that an installed package brings."""
@@ -87,8 +87,7 @@ def listing(
 
 def views(session: Session, rounds: Sequence[Round]) -> list[RoundView]:
     """Add jobs and counts to rounds, in two statements however many there are."""
-    job_ids = [row.job_id for row in rounds if row.job_id]
-    job_of = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(job_ids)))}
+    job_of = jobs.by_id(session, [row.job_id for row in rounds if row.job_id])
     counts = {
         (round_id, role): count
         for round_id, role, count in session.execute(
@@ -249,19 +248,7 @@ def annotations_since(session: Session) -> int:
     """
     newest = select(Round.id).order_by(Round.id.desc()).limit(1).scalar_subquery()
     learned = select(RoundPatch.annotation_id).where(RoundPatch.round_id == newest)
-    count = session.scalar(
-        select(func.count())
-        .select_from(Annotation)
-        .join(Patch, Annotation.patch_id == Patch.id)
-        .where(
-            Annotation.revision == Patch.revision,
-            Patch.role == PatchRole.TRAINING,
-            Patch.state.in_(ACCEPTED),
-            Patch.problem.is_(None),
-            Annotation.id.not_in(learned),
-        )
-    )
-    return count or 0
+    return newest_masks.count_accepted(session, role=PatchRole.TRAINING, besides=learned)
 
 
 def gold_counted(session: Session) -> int:

@@ -3,17 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.learning.annotations.tables import Annotation
-from backend.slides.catalogue.tables import Slide, Split
-from backend.slides.patches.tables import Patch, PatchRole, PatchState
-
-ACCEPTED = (PatchState.ANNOTATED, PatchState.APPROVED)
-"""A mask that a second person returned waits for its correction."""
+from backend.learning.annotations import newest_masks
+from backend.slides.catalogue.tables import Split
+from backend.slides.patches.tables import PatchRole
 
 
 @dataclass(frozen=True)
@@ -59,33 +55,12 @@ class Snapshot:
 
 
 def take(session: Session) -> Snapshot:
-    """Read the newest annotation of every accepted patch, with its role, in one statement."""
-    rows = session.execute(
-        select(
-            Slide.sha256,
-            Patch.row,
-            Patch.column,
-            Patch.role,
-            Patch.id,
-            Annotation.id,
-            Annotation.mask_sha256,
-            Slide.split,
-        )
-        .join(Patch, Annotation.patch_id == Patch.id)
-        .join(Slide, Patch.slide_id == Slide.id)
-        .where(
-            Annotation.revision == Patch.revision,
-            Patch.role.is_not(None),
-            Patch.state.in_(ACCEPTED),
-            Patch.problem.is_(None),
-        )
-        .order_by(Slide.sha256, Patch.row, Patch.column)
-    ).all()
+    """Read the newest annotation of every accepted patch, with its role."""
+    masks = newest_masks.accepted(session)
     # a gold patch of a slide that also trains says less about a new slide: it is said so
-    mixed = any(row.role == PatchRole.GOLD and row.split == Split.MIXED for row in rows)
+    mixed = any(mask.role == PatchRole.GOLD and mask.split == Split.MIXED for mask in masks)
     patches = tuple(
-        SnapshotPatch(sha256, grid_row, grid_column, role, patch_id, annotation_id, mask)
-        for sha256, grid_row, grid_column, role, patch_id, annotation_id, mask, _ in rows
-        if role is not None
+        SnapshotPatch(**{field.name: getattr(mask, field.name) for field in fields(SnapshotPatch)})
+        for mask in masks
     )
     return Snapshot(patches, "patch" if mixed else "slide")

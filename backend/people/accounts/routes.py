@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response, status
-from sqlalchemy import select
 
 from backend.kit import conditional
 from backend.kit.db.session import Database
@@ -18,7 +17,6 @@ from backend.kit.paging import (
     Cursor,
     Limit,
     Page,
-    paginate,
 )
 from backend.people.accounts.schemas import (
     Credentials,
@@ -39,7 +37,7 @@ from backend.people.users.guards import (
     OpenSession,
     Viewer,
 )
-from backend.people.users.tables import BrowserSession, User
+from backend.people.users.tables import BrowserSession
 from backend.people.users.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
 
 router = APIRouter(tags=["people"])
@@ -84,7 +82,7 @@ def let_in(credentials: Credentials, database: Database) -> tuple[BrowserSession
             )
     with database.writing() as session:
         user = (
-            session.get_one(User, user_id)
+            auth.get_user(session, user_id)
             if user_id
             else auth.use_link(session, credentials.link or "")
         )
@@ -112,7 +110,7 @@ def sign_out(response: Response, session: WriteSession, opened: OpenSession, use
 def users(
     session: ReadSession, _: Admin, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Person]:
-    rows, more = paginate(session, select(User), User.id, limit=limit, cursor=cursor)
+    rows, more = auth.listing(session, limit=limit, cursor=cursor)
     return Page(items=[Person.of(user) for user in rows], next_cursor=more)
 
 
@@ -167,12 +165,12 @@ def change_user(
 
     With If-Match: only what was seen.
     """
-    seen = auth.get_user(session, user_id, held=True)
-    if conditional.is_stale(if_match, auth.etag(seen)):
+    present = auth.get_user(session, user_id, held=True)
+    if conditional.is_stale(if_match, auth.etag(present)):
         raise PreconditionFailed(
             "Another admin changed this person meanwhile. Look again, then change.",
-            headers={"ETag": auth.etag(seen)},
-            current=Person.of(seen).model_dump(mode="json"),
+            headers={"ETag": auth.etag(present)},
+            current=Person.of(present).model_dump(mode="json"),
         )
     user = auth.change_user(
         session,

@@ -20,6 +20,7 @@ from backend.kit.errors import (
     Unauthenticated,
     Unprocessable,
 )
+from backend.kit.paging import paginate
 from backend.people.users.tables import (
     ApiToken,
     BrowserSession,
@@ -83,6 +84,13 @@ def get_user(session: Session, user_id: str, *, held: bool = False) -> User:
     if user is None:
         raise NotFound("There is no user with this id.", code="user_not_found")
     return user
+
+
+def listing(
+    session: Session, *, limit: int, cursor: str | None
+) -> tuple[Sequence[User], str | None]:
+    """Return a page of people, oldest first."""
+    return paginate(session, select(User), User.id, limit=limit, cursor=cursor)
 
 
 def names(session: Session, user_ids: Collection[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -87,6 +87,12 @@ def ready(slide_id: str | None = None) -> Select[str]:
     """Select the slides that models can see, or the one, if they can see it."""
     statement = select(Slide.id).where(Slide.state == SlideState.READY)
     return statement if slide_id is None else statement.where(Slide.id == slide_id)
+
+
+def counts(session: Session) -> list[tuple[SlideState, int, int]]:
+    """Return how many slides are in each state, and the bytes of their files."""
+    sums = select(Slide.state, func.count(), func.sum(Slide.byte_size)).group_by(Slide.state)
+    return [(state, count, size) for state, count, size in session.execute(sums)]
 
 
 def slide_of(job: Job) -> str:
