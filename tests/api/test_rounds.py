@@ -184,11 +184,8 @@ def test_missing_encoder_weights_are_refused_before_anything_is_made(
 ) -> None:
     annotated(service)
     absent = with_settings(service, encoder_weights=str(tmp_path / "absent.safetensors"))
-    with (
-        pytest.raises(rounds.EncoderWeightsMissing, match="MEMBRANA_ENCODER_WEIGHTS") as refusal,
-        service.database.writing() as session,
-    ):
-        rounds.start(session, absent)
+    with pytest.raises(rounds.EncoderWeightsMissing, match="MEMBRANA_ENCODER_WEIGHTS") as refusal:
+        rounds.start(service.database, absent)
     assert refusal.value.problem_code == "encoder_weights_missing"
     assert count(service, Round) == 0
 
@@ -204,20 +201,16 @@ def test_encoder_weights_may_be_a_folder_as_training_takes_it(
     wanted = with_settings(service, encoder_weights=str(folder), encoder="resnet18")
 
     def refuses(settings: Settings, words: str) -> None:
-        with (
-            pytest.raises(rounds.EncoderWeightsMissing, match=words),
-            service.database.writing() as session,
-        ):
-            rounds.start(session, settings)
+        with pytest.raises(rounds.EncoderWeightsMissing, match=words):
+            rounds.start(service.database, settings)
 
     refuses(wanted, r"no weights of resnet18: put resnet18\.safetensors there")
     (folder / "resnet34.pt").touch()
     refuses(wanted, "no weights of resnet18")
     refuses(with_settings(service, encoder_weights=""), "no such file")
     (folder / "resnet18.pth").touch()
-    with service.database.writing() as session:
-        row, _ = rounds.start(session, wanted)
-        assert row.config["encoder_weights"] == str(folder)
+    row, _ = rounds.start(service.database, wanted)
+    assert row.config["encoder_weights"] == str(folder)
 
 
 def test_weights_that_no_package_brings_are_refused_before_anything_is_made(
@@ -228,23 +221,18 @@ def test_weights_that_no_package_brings_are_refused_before_anything_is_made(
     [brought] = packaged.PACKAGES
     for encoder in ("resnet50", "resnet18", "tu-tf_efficientnet_lite1"):
         wanted = with_settings(service, encoder_weights="imagenet", encoder=encoder)
-        with (
-            pytest.raises(rounds.EncoderWeightsMissing, match=f"{encoder}; of {brought}") as why,
-            service.database.writing() as session,
-        ):
-            rounds.start(session, wanted)
+        with pytest.raises(rounds.EncoderWeightsMissing, match=f"{encoder}; of {brought}") as why:
+            rounds.start(service.database, wanted)
         assert why.value.problem_code == "encoder_weights_missing"
     assert count(service, Round) == 0
-    with service.database.writing() as session:
-        wanted = with_settings(service, encoder_weights="imagenet", encoder=brought)
-        row, _ = rounds.start(session, wanted)
-        assert row.config["encoder"] == brought
+    wanted = with_settings(service, encoder_weights="imagenet", encoder=brought)
+    row, _ = rounds.start(service.database, wanted)
+    assert row.config["encoder"] == brought
 
 
 def consider(service: Service, threshold: int) -> str | None:
-    with service.database.writing() as session:
-        row = rounds.consider(session, with_settings(service, round_annotations=threshold))
-        return row.id if row else None
+    row = rounds.consider(service.database, with_settings(service, round_annotations=threshold))
+    return row.id if row else None
 
 
 def test_enough_new_annotations_start_a_round(service: Service) -> None:
@@ -300,8 +288,7 @@ def test_no_round_starts_by_itself(
 def test_saving_never_fails_for_want_of_weights(service: Service, tmp_path: Path) -> None:
     annotated(service)
     settings = with_settings(service, round_annotations=1, encoder_weights=str(tmp_path / "no"))
-    with service.database.writing() as session:
-        assert rounds.consider(session, settings) is None
+    assert rounds.consider(service.database, settings) is None
 
 
 def test_the_database_refuses_gold_as_training(service: Service) -> None:

@@ -36,16 +36,6 @@ PIXELS = (
 )
 DATABASE = "membrana.db"
 PRODUCT = ("backend/", "worker/")
-STORED_INSIDE = {
-    # the snapshot is of just what this transaction sees; one small file for each round or audit
-    ("backend/learning/rounds/service.py", "open_round"),
-    ("backend/learning/label_issues/service.py", "request"),
-    # a slide that was deleted while the same file came: synced already, it gets its name again
-    ("backend/slides/uploads/service.py", "make_slide"),
-    # a hundred bytes of what is said of a score, changed while its row is held
-    ("backend/her2/scores/service.py", "begin"),
-}
-"""Who may touch a blob in its transaction, and why that is no fault."""
 
 
 class Named:
@@ -112,12 +102,9 @@ class Watch:
             self.note(f"On the event loop: {what}")
         if holder() not in WRITING.values():
             return
-        stack = {
-            (str(Path(each.filename).relative_to(TESTS.parent)), each.name) for each in frames()
-        }
+        stack = {str(Path(each.filename).relative_to(TESTS.parent)) for each in frames()}
         # a test may keep others waiting: there are none
-        ours = any(file.startswith(PRODUCT) and "storage" not in file for file, _ in stack)
-        if ours and not stack & STORED_INSIDE:
+        if any(file.startswith(PRODUCT) and "storage" not in file for file in stack):
             self.note(f"In a writing transaction: {what}")
 
     def note(self, what: str) -> None:

@@ -33,8 +33,8 @@ def ask(database: Database, settings: Settings, **changes: Any) -> str:
     """Ask for an audit by one small network a fold; return the job's id."""
     with database.writing() as session:
         user = auth.create_user(session, name=f"asks at {now()}", role=Role.PATHOLOGIST)
-        quick = {"preset": "supervised", "round_iterations": 1, **changes}
-        return service.request(session, settings.model_copy(update=quick), by=user).id
+    quick = {"preset": "supervised", "round_iterations": 1, **changes}
+    return service.request(database, settings.model_copy(update=quick), by=user).id
 
 
 def job_of(database: Database, job_id: str) -> Job:

@@ -39,11 +39,10 @@ class Laboratory(Learning):
     """A database with annotated slides, and the worker's code."""
 
     def start(self, **changes: Any) -> str:
-        with self.database.writing() as session:
-            settings = self.settings.model_copy(update=changes)
-            row, running = rounds.start(session, settings)
-            assert not running
-            return row.id
+        settings = self.settings.model_copy(update=changes)
+        row, running = rounds.start(self.database, settings)
+        assert not running
+        return row.id
 
     def work(self, round_id: str) -> Round:
         """Run the round's job once, as a worker does."""

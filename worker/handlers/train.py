@@ -295,5 +295,5 @@ def finish_round(
             model_versions.switch(
                 session, context.settings, version, requested_by=context.requested_by
             )
-        # what was annotated during the training may be enough for the next round already
-        rounds.consider(session, context.settings)
+    # what was annotated during the training may be enough for the next round already
+    rounds.consider(context.database, context.settings)

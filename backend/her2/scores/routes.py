@@ -21,7 +21,6 @@ from backend.kit.dependencies import (
     CurrentDatabase,
     CurrentSettings,
     ReadSession,
-    WriteSession,
 )
 from backend.kit.paging import Page, Paged
 from backend.people.users.guards import Pathologist, Viewer
@@ -46,7 +45,7 @@ def get_score(session: ReadSession, blobs: BlobStore, _: Viewer, slide_id: str) 
 
 @router.put("/score", status_code=status.HTTP_202_ACCEPTED)
 def put_score(
-    session: WriteSession,
+    database: CurrentDatabase,
     settings: CurrentSettings,
     blobs: BlobStore,
     user: Pathologist,
@@ -57,9 +56,7 @@ def put_score(
 
     That is: cytoplasm that hides membranes, an in situ hybridisation. Reports take it over.
     """
-    begins = service.find(session, slide_id) is None
-    changes = wanted.changes(begins=begins)
-    job = service.begin(session, settings, blobs, slide_id, changes, by=user)
+    job = service.begin(database, settings, blobs, slide_id, wanted.changes, by=user)
     return JobOut.model_validate(job)
 
 

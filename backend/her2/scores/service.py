@@ -1,7 +1,7 @@
 """The live score: begun once, then it follows every change; people decide on single cells."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job
 from backend.kit.db.base import now
+from backend.kit.db.session import Database
 from backend.kit.errors import Conflict, Unprocessable
 from backend.kit.facts import on
 from backend.kit.states import move
@@ -95,52 +96,87 @@ def find(session: Session, slide_id: str) -> LiveScore | None:
 
 
 def begin(
-    session: Session,
+    database: Database,
     settings: Settings,
     blobs: Blobs,
     slide_id: str,
-    changes: dict[str, Any],
+    wanted: Callable[..., dict[str, Any]],
     *,
     by: User,
 ) -> Job:
     """Begin to score a slide, or score it otherwise.
 
-    `changes`: protocol, gap, thresholds; and what is said of it, by Statements' names.
+    wanted: returns the changes, told whether the score `begins` with them: protocol, gap,
+    thresholds; and what is said of it, by Statements' names. That is a blob before the transaction
+    begins; where somebody has changed the score meanwhile, it begins anew.
     """
-    if thresholds := changes.get("thresholds"):
-        in_order(thresholds)
-    if ish := changes.get("ish"):
-        changes = changes | {"ish": ish.entered(by)}
+    while True:
+        with database.reading() as session:
+            row = find(session, slide_id)
+            inputs.prediction_for(session, slide_id, None)
+        changes = wanted(begins=row is None)
+        if thresholds := changes.get("thresholds"):
+            in_order(thresholds)
+        if ish := changes.get("ish"):
+            changes = changes | {"ish": ish.entered(by)}
+        rules, statements = changed(blobs, row, changes)
+        files = {STATEMENTS: blobs.put(statements.content())} if statements else {}
+        with database.writing() as session:
+            present = held(session, slide_id) if find(session, slide_id) else None
+            if basis_of(present) != basis_of(row):
+                continue
+            write(session, slide_id, present, rules, files)
+            audit.record(session, by, "score.asked", "slide", slide_id, **changes)
+            session.flush()
+            job = touch(session, settings, slide_id)
+            assert job is not None
+            return job
+
+
+def basis_of(row: LiveScore | None) -> tuple[str, str | None, str | None] | None:
+    """Return what of a score other requests are held against."""
+    return (row.protocol, row.gap, row.files.get(STATEMENTS)) if row else None
+
+
+def changed(
+    blobs: Blobs, row: LiveScore | None, changes: dict[str, Any]
+) -> tuple[dict[str, Any], Statements | None]:
+    """Return the rules that change, and what is said from now on if that changes.
+
+    Raise NoGap or NoZeroPlus for what the protocol does not have.
+    """
     names = {each.name for each in fields(Statements)}
     statements = {name: value for name, value in changes.items() if name in names}
     rules = {name: value for name, value in changes.items() if name not in names}
-    row = find(session, slide_id)
-    inputs.prediction_for(session, slide_id, None)
+    if row and rules.get("protocol", row.protocol) != row.protocol:
+        # another guideline has thresholds, open patterns and categories of its own
+        rules = {"thresholds": None, "gap": None} | rules
+        statements = {"merge_zero_plus": False} | statements
+    before = Statements.of(blobs, row) if row else Statements()
+    after = replace(before, **statements)
+    protocol = rules.get("protocol", row and row.protocol)
+    if rules.get("gap", row and row.gap) and protocol != BREAST:
+        raise NoGap(f"{protocol} says what every pattern is scored as: it takes no gap policy.")
+    if after.merge_zero_plus and protocol != BREAST:
+        raise NoZeroPlus(f"{protocol} has no category 0+ that could be printed as 0.")
+    return rules, None if after == before else after
+
+
+def write(
+    session: Session,
+    slide_id: str,
+    row: LiveScore | None,
+    rules: dict[str, Any],
+    files: dict[str, str],
+) -> None:
+    """Write the rules that change and the files that are new; row: held, None where it begins."""
     if row is None:
-        row = LiveScore(slide_id=slide_id, files={}, **rules)
-        session.add(row)
-        session.flush()
+        session.add(LiveScore(slide_id=slide_id, files=files, **rules))
     else:
-        row = held(session, slide_id)
-        if rules.get("protocol", row.protocol) != row.protocol:
-            # another guideline has thresholds, open patterns and categories of its own
-            row.thresholds, row.gap = None, None
-            statements = {"merge_zero_plus": False} | statements
         for name, value in rules.items():
             setattr(row, name, value)
-    before = Statements.of(blobs, row)
-    after = replace(before, **statements)
-    if row.gap and row.protocol != BREAST:
-        raise NoGap(f"{row.protocol} says what every pattern is scored as: it takes no gap policy.")
-    if after.merge_zero_plus and row.protocol != BREAST:
-        raise NoZeroPlus(f"{row.protocol} has no category 0+ that could be printed as 0.")
-    if after != before:
-        after.keep(blobs, row)
-    audit.record(session, by, "score.asked", "slide", slide_id, **changes)
+        row.files = {**row.files, **files}
     session.flush()
-    job = touch(session, settings, slide_id)
-    assert job is not None
-    return job
 
 
 def in_order(thresholds: dict[str, float]) -> None:

@@ -34,15 +34,9 @@ class Statements:
         """Read what was said, nothing if nothing was."""
         return cls(**json.loads(blobs.read(row.files[FILE]))) if FILE in row.files else cls()
 
-    @classmethod
-    def of_slide(cls, session: Session, blobs: Blobs, slide_id: str) -> "Statements":
-        row = session.scalar(select(LiveScore).where(LiveScore.slide_id == slide_id))
-        return cls.of(blobs, row) if row else cls()
-
-    def keep(self, blobs: Blobs, row: LiveScore) -> None:
-        """Put into a row that is held against other writers."""
-        content = json.dumps(asdict(self), sort_keys=True).encode()
-        row.files = {**row.files, FILE: blobs.put(content)}
+    def content(self) -> bytes:
+        """Return what is stored."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
 
     @property
     def assay(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-Message = Callable[[], None]
+Message = Callable[[], object]
 KEY = "outbox"
 
 

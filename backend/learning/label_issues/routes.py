@@ -7,9 +7,9 @@ from backend.jobs.schemas import JobOut
 from backend.kit import conditional
 from backend.kit.dependencies import (
     BlobStore,
+    CurrentDatabase,
     CurrentSettings,
     ReadSession,
-    WriteSession,
 )
 from backend.kit.paging import Cursor, Limit
 from backend.learning.label_issues import service
@@ -24,13 +24,13 @@ router = APIRouter(prefix="/label-issues", tags=["learning"])
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
 def request_audit(
-    session: WriteSession,
+    database: CurrentDatabase,
     settings: CurrentSettings,
     user: Pathologist,
     idempotency_key: KeyOfRequest = None,
 ) -> JobOut:
     """Have all accepted masks judged by networks that never saw them; one audit at a time."""
-    job = service.request(session, settings, by=user, idempotency_key=idempotency_key)
+    job = service.request(database, settings, by=user, idempotency_key=idempotency_key)
     return JobOut.model_validate(job)
 
 

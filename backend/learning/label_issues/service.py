@@ -13,8 +13,8 @@ from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import Job
+from backend.kit.db.session import Database
 from backend.kit.errors import BadRequest, NotFound, Unprocessable
-from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import newest_masks
 from backend.learning.annotations.newest_masks import NEWEST
 from backend.learning.annotations.tables import Annotation
@@ -26,7 +26,7 @@ from backend.learning.label_issues.tables import (
     LabelJudgement,
 )
 from backend.learning.rounds import service as rounds
-from backend.learning.rounds.snapshot import Snapshot, take
+from backend.learning.rounds.snapshot import Snapshot, write_of_present
 from backend.people.audit import service as audit_trail
 from backend.people.users.tables import User
 from backend.settings import Settings
@@ -78,33 +78,51 @@ class Overview:
 
 
 def request(
-    session: Session, settings: Settings, *, by: User, idempotency_key: IdempotencyKey | None = None
+    database: Database,
+    settings: Settings,
+    *,
+    by: User,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> Job:
     """Ask for an audit of all accepted masks as they are now; one that is going on is returned."""
-    known = same_request(session, idempotency_key)
-    if known := known or jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT):
-        return known
-    rounds.require_encoder_weights(settings.encoder_weights, settings.encoder)
-    snapshot = take(session)
-    require_enough(snapshot)
-    sha256 = Blobs(settings.blob_folder).put(snapshot.document())
-    job = jobs.enqueue(
-        session,
-        settings,
-        JobKind.AUDIT_LABELS,
-        SUBJECT,
-        requested_by=by.id,
-        idempotency_key=idempotency_key,
-    )
-    if lifecycle.of_job(session, job.id) is None:
-        config = rounds.frozen(settings) | {"folds": settings.audit_folds}
-        row = LabelAudit(job_id=job.id, requested_by=by.id, snapshot_sha256=sha256, config=config)
-        session.add(row)
-        session.flush()
-        audit_trail.record(
-            session, by, "label_audit.requested", "label_audit", row.id, snapshot=sha256
+
+    def known(session: Session) -> Job | None:
+        return same_request(session, idempotency_key) or active(session)
+
+    def require(snapshot: Snapshot) -> None:
+        rounds.require_encoder_weights(settings.encoder_weights, settings.encoder)
+        require_enough(snapshot)
+
+    def write(session: Session, snapshot: Snapshot) -> Job:
+        job = jobs.enqueue(
+            session,
+            settings,
+            JobKind.AUDIT_LABELS,
+            SUBJECT,
+            requested_by=by.id,
+            idempotency_key=idempotency_key,
         )
-    return job
+        if lifecycle.of_job(session, job.id) is None:
+            sha256 = snapshot.sha256
+            row = LabelAudit(
+                job_id=job.id,
+                requested_by=by.id,
+                snapshot_sha256=sha256,
+                config=rounds.frozen(settings) | {"folds": settings.audit_folds},
+            )
+            session.add(row)
+            session.flush()
+            audit_trail.record(
+                session, by, "label_audit.requested", "label_audit", row.id, snapshot=sha256
+            )
+        return job
+
+    return write_of_present(database, settings, known=known, require=require, write=write)
+
+
+def active(session: Session) -> Job | None:
+    """Return the job of the audit that is going on."""
+    return jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT)
 
 
 def require_enough(snapshot: Snapshot) -> None:
@@ -130,7 +148,7 @@ def newest(session: Session) -> LabelAudit | None:
 
 def overview(session: Session) -> Overview:
     audit = newest(session)
-    job = jobs.active_job(session, JobKind.AUDIT_LABELS, SUBJECT)
+    job = active(session)
     if audit is None:
         return Overview(None, 0, 0, newest_masks.count_accepted(session), job)
     judged = select(LabelJudgement.annotation_id).where(LabelJudgement.audit_id == audit.id)

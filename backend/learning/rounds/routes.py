@@ -3,7 +3,7 @@
 from fastapi import APIRouter, status
 
 from backend.jobs.idempotency import KeyOfRequest
-from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSession
 from backend.kit.paging import Cursor, Limit
 from backend.learning.rounds import lifecycle, service
 from backend.learning.rounds.schemas import (
@@ -20,14 +20,15 @@ router = APIRouter(prefix="/rounds", tags=["learning"])
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
 def start_round(
-    session: WriteSession,
+    database: CurrentDatabase,
     settings: CurrentSettings,
     user: Pathologist,
     idempotency_key: KeyOfRequest = None,
 ) -> RoundStarted:
     """Start a round on everything annotated so far; a live one is returned instead of a second."""
-    row, running = service.start(session, settings, by=user, idempotency_key=idempotency_key)
-    [view] = service.views(session, [row])
+    row, running = service.start(database, settings, by=user, idempotency_key=idempotency_key)
+    with database.reading() as session:
+        [view] = service.views(session, [row])
     return RoundStarted(
         round=RoundOut.of(view),
         job=RoundJob.of(view.job) if view.job else None,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.repeats import IdempotencyKey, same_request
 from backend.jobs.tables import Job
+from backend.kit.db.outbox import after_commit
+from backend.kit.db.session import Database, get_database
 from backend.kit.errors import NotFound, Unprocessable
 from backend.kit.events.service import announce
 from backend.kit.facts import on
 from backend.kit.paging import paginate
-from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import newest_masks
 from backend.learning.annotations.facts import MaskSaved
 from backend.learning.model_versions import service as model_versions
 from backend.learning.rounds import gold_masks
-from backend.learning.rounds.snapshot import Snapshot, take
+from backend.learning.rounds.snapshot import Snapshot, take, write_of_present
 from backend.learning.rounds.tables import LIVE, Round, RoundPatch
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
@@ -108,7 +110,7 @@ def views(session: Session, rounds: Sequence[Round]) -> list[RoundView]:
 
 
 def start(
-    session: Session,
+    database: Database,
     settings: Settings,
     *,
     by: User | None = None,
@@ -118,34 +120,40 @@ def start(
 
     Without `by`, enough new annotations started it.
     """
-    if known := same_request(session, idempotency_key):
-        return get(session, known.subject), False
-    if running := live(session):
-        return running, True
-    require_encoder_weights(settings.encoder_weights, settings.encoder)
-    requested_by = by.id if by else None
-    snapshot = take(session)
-    require_enough(snapshot)
-    try:
-        with session.begin_nested():
-            row = open_round(session, settings, snapshot, requested_by)
-    except IntegrityError:
+
+    def known(session: Session) -> tuple[Round, bool] | None:
+        if job := same_request(session, idempotency_key):
+            return get(session, job.subject), False
         running = live(session)
-        if running is None:
-            raise
-        return running, True
-    job = jobs.enqueue(
-        session,
-        settings,
-        JobKind.TRAIN,
-        row.id,
-        requested_by=requested_by,
-        idempotency_key=idempotency_key,
-    )
-    row.job_id = job.id
-    audit.record(session, by, "round.started", "round", row.id, snapshot=row.snapshot_sha256)
-    announce(session, Round.TOPIC, row.id, {"state": str(row.state)})
-    return row, False
+        return (running, True) if running else None
+
+    def require(snapshot: Snapshot) -> None:
+        require_encoder_weights(settings.encoder_weights, settings.encoder)
+        require_enough(snapshot)
+
+    def write(session: Session, snapshot: Snapshot) -> tuple[Round, bool]:
+        try:
+            with session.begin_nested():
+                row = open_round(session, settings, snapshot, by)
+        except IntegrityError:
+            running = live(session)
+            if running is None:
+                raise
+            return running, True
+        job = jobs.enqueue(
+            session,
+            settings,
+            JobKind.TRAIN,
+            row.id,
+            requested_by=row.requested_by,
+            idempotency_key=idempotency_key,
+        )
+        row.job_id = job.id
+        audit.record(session, by, "round.started", "round", row.id, snapshot=row.snapshot_sha256)
+        announce(session, Round.TOPIC, row.id, {"state": str(row.state)})
+        return row, False
+
+    return write_of_present(database, settings, known=known, require=require, write=write)
 
 
 def require_encoder_weights(encoder_weights: str, encoder: str) -> None:
@@ -197,14 +205,12 @@ def require_enough(snapshot: Snapshot) -> None:
     )
 
 
-def open_round(
-    session: Session, settings: Settings, snapshot: Snapshot, requested_by: str | None
-) -> Round:
+def open_round(session: Session, settings: Settings, snapshot: Snapshot, by: User | None) -> Round:
     """Write the round and its snapshot's rows; the settings are frozen with them."""
     row = Round(
-        requested_by=requested_by,
+        requested_by=by.id if by else None,
         parent_model_version_id=model_versions.active(session).id,
-        snapshot_sha256=Blobs(settings.blob_folder).put(snapshot.document()),
+        snapshot_sha256=snapshot.sha256,
         held_out=snapshot.held_out,
         config=frozen(settings),
     )
@@ -262,25 +268,28 @@ def gold_counted(session: Session) -> int:
 
 @on(MaskSaved)
 def after_mask(session: Session, settings: Settings, fact: MaskSaved) -> None:
-    consider(session, settings)
+    after_commit(session, partial(consider, get_database(settings.sqlalchemy_url), settings))
 
 
-def consider(session: Session, settings: Settings) -> Round | None:
+def consider(database: Database, settings: Settings) -> Round | None:
     """Start a round if enough was annotated since the last one; called after each annotation.
 
-    Saving a mask never fails because a round can't start, whatever the reason: then there is
-    simply none, and the next annotation asks again.
+    In transactions of its own: a mask is saved whether or not a round can start, and nobody waits
+    for a snapshot to save one. When none starts, for whatever reason, the next annotation asks
+    again.
     """
     threshold = settings.round_annotations
-    if threshold == 0 or live(session) or annotations_since(session) < threshold:
+    if threshold == 0:
         return None
     try:
-        with session.begin_nested():
-            row, running = start(session, settings)
+        with database.reading() as session:
+            if live(session) or annotations_since(session) < threshold:
+                return None
+        row, running = start(database, settings)
     except (TooFewAnnotations, EncoderWeightsMissing, model_versions.NoActiveModel):
         return None
     except Exception:
-        # a full disk, a damaged blob: the savepoint takes the round back, and nothing of the mask
+        # a full disk, a damaged blob: the mask is saved, and who saved it is told so
         log.exception("a round was due and could not start")
         return None
     return None if running else row

@@ -2,14 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import newest_masks
+from backend.settings import Settings
 from backend.slides.catalogue.tables import Split
 from backend.slides.patches.tables import PatchRole
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,34 @@ class Snapshot:
             for patch in content["patches"]
         )
         return cls(tuple(patches), content["held_out"])
+
+
+def write_of_present(
+    database: Database,
+    settings: Settings,
+    *,
+    known: Callable[[Session], T | None],
+    require: Callable[[Snapshot], None],
+    write: Callable[[Session, Snapshot], T],
+) -> T:
+    """Write what rests on the masks of now: their snapshot is a blob before a writer waits for it.
+
+    known: returns what makes a second one needless. require: raises what the masks are too few
+    for. A mask that was saved while the blob was stored makes it begin anew: what is written rests
+    on just the masks that its transaction sees.
+    """
+    while True:
+        with database.reading() as session:
+            if (present := known(session)) is not None:
+                return present
+            snapshot = take(session)
+        require(snapshot)
+        Blobs(settings.blob_folder).put(snapshot.document())
+        with database.writing() as session:
+            if (present := known(session)) is not None:
+                return present
+            if take(session) == snapshot:
+                return write(session, snapshot)
 
 
 def take(session: Session) -> Snapshot:

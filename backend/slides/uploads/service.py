@@ -180,35 +180,37 @@ def make_slide(
     sha256 = sha256 or file_sha256(path)
     byte_size = path.stat().st_size
     blobs = Blobs(settings.blob_folder)
-    keep_blob(blobs, path, sha256)
     description: dict[str, Any] = {
         "name": facts.filename,
         "stain": facts.stain,
         "case_id": facts.case_id,
         "mpp": facts.mpp,
     }
-    with database.writing() as session:
-        alone(session, sha256)
-        if not blobs.has(sha256):
-            # the slide was here, and has been deleted since the line before
-            keep_blob(blobs, path, sha256)
-        former = slides.with_content(session, sha256)
-        waited = former is not None and former.state == SlideState.NEEDS_MPP
-        slide, known = slides.create(
-            session,
-            settings,
-            sha256=sha256,
-            byte_size=byte_size,
-            created_by=facts.created_by,
-            **description,
-        )
-        duplicate = None
-        if known:
-            by = users.get_user(session, facts.created_by)
-            duplicate = duplicates.reconcile(
-                session, slide, description, by=by, waited_for_mpp=waited
+    while True:
+        keep_blob(blobs, path, sha256)
+        with database.writing() as session:
+            alone(session, sha256)
+            if not blobs.has(sha256):
+                # the slide was here, and has been deleted since it was stored: once more
+                continue
+            former = slides.with_content(session, sha256)
+            waited = former is not None and former.state == SlideState.NEEDS_MPP
+            slide, known = slides.create(
+                session,
+                settings,
+                sha256=sha256,
+                byte_size=byte_size,
+                created_by=facts.created_by,
+                **description,
             )
-        record(session, slide, duplicate)
+            duplicate = None
+            if known:
+                by = users.get_user(session, facts.created_by)
+                duplicate = duplicates.reconcile(
+                    session, slide, description, by=by, waited_for_mpp=waited
+                )
+            record(session, slide, duplicate)
+        break
     forget(path)
     log.info("slide %s received: %s, %d bytes, known: %s", slide.id, content, byte_size, known)
     return slide.id, duplicate
