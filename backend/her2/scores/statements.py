@@ -34,6 +34,11 @@ class Statements:
         """Read what was said, nothing if nothing was."""
         return cls(**json.loads(blobs.read(row.files[FILE]))) if FILE in row.files else cls()
 
+    @classmethod
+    def of_slide(cls, session: Session, blobs: Blobs, slide_id: str) -> "Statements":
+        row = session.scalar(select(LiveScore).where(LiveScore.slide_id == slide_id))
+        return cls.of(blobs, row) if row else cls()
+
     def content(self) -> bytes:
         """Return what is stored."""
         return json.dumps(asdict(self), sort_keys=True).encode()
