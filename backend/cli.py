@@ -279,13 +279,13 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        told = as_told(error)
-        if isinstance(told, Internal) and os.environ.get("MEMBRANA_TRACE"):
+        shown = as_told(error)
+        if isinstance(shown, Internal) and os.environ.get("MEMBRANA_TRACE"):
             raise
-        hint = "; MEMBRANA_TRACE=1 shows where" if isinstance(told, Internal) else ""
-        if not isinstance(told, AlreadyTold):
-            complain(f"{told.detail} ({told.problem_code}{hint})")
-        sys.exit(told.exit_status)
+        hint = "; MEMBRANA_TRACE=1 shows where" if isinstance(shown, Internal) else ""
+        if not isinstance(shown, AlreadyTold):
+            complain(f"{shown.detail} ({shown.problem_code}{hint})")
+        sys.exit(shown.exit_status)
 
 
 def as_told(error: Exception) -> MembranaError:
@@ -304,10 +304,10 @@ def wrong_setting(error: ValidationError) -> WrongSetting:
     name = f"{error.title}.{first['loc'][0]}" if first["loc"] else error.title
     if error.title == "Settings":
         name = f"MEMBRANA_{str(first['loc'][0]).upper()}"
-    said = described([{**first, "loc": (name,)}])[0]["message"]
+    message = described([{**first, "loc": (name,)}])[0]["message"]
     for beginning in (f"“{name}”: ", f"“{name}” "):
-        said = said.removeprefix(beginning)
-    return WrongSetting(f"{name}: {said}")
+        message = message.removeprefix(beginning)
+    return WrongSetting(f"{name}: {message}")
 
 
 def sentence_of(error: Exception) -> str:

@@ -157,15 +157,15 @@ class Client:
         described = ",".join(
             f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in words.items()
         )
-        made = self.ask(
+        created = self.ask(
             "POST",
             "/uploads",
             headers={**TUS, "Upload-Length": str(total), "Upload-Metadata": described},
         )
-        place = httpx.URL(made.headers["Location"]).path.removeprefix("/api/v1")
+        place = httpx.URL(created.headers["Location"]).path.removeprefix("/api/v1")
         offset, breaks = 0, 0
-        slide_id = made.headers.get("Slide-Id")
-        known = "Slide-Duplicate" in made.headers
+        slide_id = created.headers.get("Slide-Id")
+        known = "Slide-Duplicate" in created.headers
         with path.open("rb") as file:
             while slide_id is None:
                 file.seek(offset)

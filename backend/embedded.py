@@ -201,5 +201,5 @@ class DemoSlide:
         if self.maker is not None and self.maker.poll() is None:
             self.maker.kill()
             self.maker.wait()
-        for made in self.settings.data.glob("demo-synthetic*"):
-            made.unlink()
+        for file in self.settings.data.glob("demo-synthetic*"):
+            file.unlink()

@@ -6,13 +6,13 @@ What both take for membrane but is a lump, not a line or a net of lines, is none
 """
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.canonical import canonical
 from models.prediction import Prediction
 from models.stain import StainVectors, optical_density
 
@@ -57,11 +57,7 @@ class ColdStart:
 
     def parameters_json(self) -> bytes:
         """Canonical JSON of the parameters: what a model version stores."""
-        return json.dumps(
-            {"kind": "cold-start", **asdict(self.parameters)},
-            sort_keys=True,
-            separators=(",", ":"),
-        ).encode()
+        return canonical({"kind": "cold-start", **asdict(self.parameters)})
 
     @property
     def sha256(self) -> str:

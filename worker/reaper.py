@@ -35,7 +35,7 @@ class Reaper(threading.Thread):
     ) -> None:
         """Watch for this worker. `pool` returns the ids of its pool's processes, see guard_pool."""
         super().__init__(name="reaper", daemon=True)
-        # whichever worker notices a lost job settles it
+        # whichever worker notices a lost job takes it back
         wiring.listen()
         self.database = database
         self.settings = settings
@@ -97,7 +97,7 @@ class Reaper(threading.Thread):
             )
 
     def recover(self) -> None:
-        """Take every lost job back; one that can't be settled leaves the others alone."""
+        """Take every lost job back; one that can't be leaves the others alone."""
         with self.database.reading() as session:
             lost = jobs.lost(session)
         for job_id in lost:
@@ -105,7 +105,7 @@ class Reaper(threading.Thread):
                 with self.database.writing() as session:
                     jobs.recover(session, self.settings, job_id)
             except Exception:
-                log.exception("job %s lost its worker and could not be settled", job_id)
+                log.exception("job %s lost its worker and could not be taken back", job_id)
 
     def stop(self) -> None:
         self.done.set()

@@ -43,11 +43,11 @@ class Position:
     @classmethod
     def from_text(cls, text: str) -> Self | None:
         """Return what `str` wrote, or None; a number alone is a position, too."""
-        found = PLACE.fullmatch(text)
-        if found is None:
+        match = PLACE.fullmatch(text)
+        if match is None:
             return None
-        last = int(found[1])
-        named = map(int, found[2].split(",")) if found[2] else ()
+        last = int(match[1])
+        named = map(int, match[2].split(",")) if match[2] else ()
         return cls(last, {each for each in named if last - OVERLAP < each < last})
 
     def __str__(self) -> str:

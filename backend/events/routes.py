@@ -49,8 +49,8 @@ def stream(
 def start_of(database: Database, last_event_id: str) -> Position:
     """Return where a browser goes on; one that is new, or ahead of the database, begins now."""
     newest = present(database)
-    seen = Position.from_text(last_event_id)
-    return seen if seen is not None and seen.last <= newest.last else newest
+    position = Position.from_text(last_event_id)
+    return position if position is not None and position.last <= newest.last else newest
 
 
 def is_let_in(request: Request, database: Database) -> bool:

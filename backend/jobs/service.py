@@ -191,7 +191,7 @@ def cancel(session: Session, settings: Settings, job_id: str) -> Job:
     """Cancel a queued job now; ask a running one to stop at its next batch."""
     job = get(session, job_id)
     if move(session, Job, job_id, JobState.CANCELLED, Job.state == JobState.QUEUED, **ended()):
-        settle_failure(session, settings, job_id, CANCELLED)
+        follow_failure(session, settings, job_id, CANCELLED)
     else:
         session.execute(
             update(Job)
@@ -260,7 +260,7 @@ def fail(
     values = {"problem": dict(problem), **ended()}
     if not move(session, Job, job_id, state, Job.owner == owner, **values):
         raise LeaseLost
-    settle_failure(session, settings, job_id, problem)
+    follow_failure(session, settings, job_id, problem)
 
 
 def put_back(
@@ -273,7 +273,7 @@ def put_back(
     if job.attempts >= job.max_attempts:
         values = {"problem": dict(problem), **ended()}
         if move(session, Job, job.id, JobState.FAILED, now_if, **values):
-            settle_failure(session, settings, job.id, problem)
+            follow_failure(session, settings, job.id, problem)
         return
     free = {"owner": None, "lease_until": None, "rung_at": now()}
     if move(session, Job, job.id, JobState.QUEUED, now_if, **free):
@@ -321,7 +321,7 @@ def queued_since(session: Session, moment: Any) -> Sequence[Job]:
     ).all()
 
 
-def settle_failure(session: Session, settings: Settings, job_id: str, problem: Problem) -> None:
+def follow_failure(session: Session, settings: Settings, job_id: str, problem: Problem) -> None:
     """Have what waits for a job hear that it failed for good.
 
     A kind that nobody has said anything of is an error: the process loads no listeners

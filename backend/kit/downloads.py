@@ -25,8 +25,8 @@ def file_name(slide: Mapping[str, Any], what: str, ending: str) -> str:
     """Return `24-H-1187_A3_slide_what.ending`; slide: its name, case_id and block, if known."""
     stem = SUFFIX.sub("", str(slide.get("name") or ""))
     parts = [slide.get("case_id"), slide.get("block"), stem]
-    kept = [cleaned(str(part)) for part in parts if part]
-    return "_".join([*dict.fromkeys(filter(None, kept)), what]) + f".{ending}"
+    named = [cleaned(str(part)) for part in parts if part]
+    return "_".join([*dict.fromkeys(filter(None, named)), what]) + f".{ending}"
 
 
 def cleaned(part: str) -> str:

@@ -74,11 +74,11 @@ NO_JSON = "What was sent is not valid JSON."
 
 def described(errors: Iterable[ErrorDetails]) -> list[dict[str, str]]:
     """Return where and in what words each error is; of the ways to write one field the first."""
-    found: dict[str, dict[str, str]] = {}
+    complaints: dict[str, dict[str, str]] = {}
     for error in errors:
         where = ".".join(map(str, place_of(error["loc"], error["type"])))
-        found.setdefault(where, {"where": where, "message": sentence(error)})
-    return list(found.values())
+        complaints.setdefault(where, {"where": where, "message": sentence(error)})
+    return list(complaints.values())
 
 
 def place_of(loc: Place, kind: str) -> Place:
@@ -105,12 +105,12 @@ def sentence(error: ErrorDetails) -> str:
     return f"{subject(place)} {predicate(kind, error.get('ctx', {}))}."
 
 
-def own_words(place: Place, said: str) -> str:
+def own_words(place: Place, message: str) -> str:
     """Return a sentence of ours as it stands; a half one after the name of its field."""
-    said = said.rstrip(".")
-    if said[:1].isupper() or said[:1] == "`" or not place:
-        return f"{said}."
-    return f"{subject(place)}: {said}."
+    message = message.rstrip(".")
+    if message[:1].isupper() or message[:1] == "`" or not place:
+        return f"{message}."
+    return f"{subject(place)}: {message}."
 
 
 def predicate(kind: str, limits: Mapping[str, Any]) -> str:

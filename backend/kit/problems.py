@@ -80,8 +80,8 @@ def known(_: Request, error: Exception) -> JSONResponse:
 
 def invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = described(error.errors())
-    return problem(Unprocessable(" ".join(each["message"] for each in found), errors=found))
+    errors = described(error.errors())
+    return problem(Unprocessable(" ".join(each["message"] for each in errors), errors=errors))
 
 
 def http(request: Request, error: Exception) -> JSONResponse:
@@ -111,8 +111,8 @@ def http(request: Request, error: Exception) -> JSONResponse:
 
 def methods_at(request: Request) -> list[str]:
     """Return the methods of an address; the framework names those of its first route only."""
-    found = [method for method in METHODS if is_known(request, method)]
-    return ["HEAD", *found] if "GET" in found and "HEAD" not in found else found
+    methods = [method for method in METHODS if is_known(request, method)]
+    return ["HEAD", *methods] if "GET" in methods and "HEAD" not in methods else methods
 
 
 def is_known(request: Request, method: str) -> bool:

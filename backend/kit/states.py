@@ -44,8 +44,8 @@ def move(
     ).first()
     if row is None:
         return False
-    told = dict(zip(table.TOLD, row, strict=False))
-    announce(session, table.TOPIC, row[-1], {"state": str(to), **told})
+    columns = dict(zip(table.TOLD, row, strict=False))
+    announce(session, table.TOPIC, row[-1], {"state": str(to), **columns})
     return True
 
 

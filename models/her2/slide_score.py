@@ -4,7 +4,6 @@ No pixels and no state: the same tiles, protocol, flags and seed give the same d
 byte, in whatever order the tiles come; fast enough to follow a person's edit.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +20,7 @@ from models.her2.protocols import Protocol
 from models.her2.remarks import remarks
 from models.her2.tile_counts import TileCounts, tabulate
 
-__all__ = ["TileCounts", "canonical", "summarise", "tabulate"]
+__all__ = ["TileCounts", "summarise", "tabulate"]
 
 SCHEMA = "membrana.her2/2"
 RESEARCH_USE_ONLY = "For Research Use Only. Not for use in diagnostic procedures."
@@ -35,12 +34,6 @@ class _Drawn:
 
     counts: Whole
     clustered: Whole | None
-
-
-def canonical(document: dict[str, Any]) -> bytes:
-    """Write a document so that equal documents are equal bytes: what is hashed and signed."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode()
 
 
 def summarise(

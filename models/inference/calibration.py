@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from models.canonical import canonical
+
 Precision = Literal["f32", "mixed", "int8"]
 Range = tuple[str, int, float, float]
 """A tensor's node and port, and its least and greatest value."""
@@ -28,7 +30,7 @@ class Calibration:
 
     def document(self) -> bytes:
         """Return canonical JSON: what is hashed and stored."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        return canonical(asdict(self))
 
     @property
     def sha256(self) -> str:

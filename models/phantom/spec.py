@@ -1,9 +1,10 @@
 """What a phantom is asked to be, and the HER2 score its cells add up to."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+
+from models.canonical import canonical
 
 CLASSES = ("N", "FP", "FC", "WP", "WC", "MP", "MC", "IP", "IC")
 """her2.md §1.5: none, then faint/weak/moderate/intense × partial/complete."""
@@ -66,7 +67,7 @@ class PhantomSpec:
     def canonical_json(self) -> bytes:
         """Sorted, compact JSON: the same spec has the same bytes."""
         said = {name: value for name, value in asdict(self).items() if value is not None}
-        return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+        return canonical(said)
 
     @property
     def shares(self) -> tuple[float, ...]:

@@ -10,13 +10,13 @@ import numpy as np
 from backend.her2.regions.geojson import Region
 from backend.her2.regions.tables import RegionKind
 from backend.her2.reports.content import Content, Edit, Signature, Version
+from models.canonical import canonical
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
 from models.her2.evaluated import tissue_mm2
 from models.her2.pixels import Field
 from models.her2.protocols import load
 from models.her2.quality import quality_flags
-from models.her2.slide_score import canonical
 from models.her2.tiles import measure
 from models.phantom import PhantomSpec, field
 from worker.her2 import document, report_figures

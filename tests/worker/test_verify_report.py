@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from backend.her2.reports.tables import Report
-from models.her2.slide_score import canonical
+from models.canonical import canonical
 from tests.conftest import Service
 from tests.support.ready import code
 from tests.support.scoring import REPORT, computed, pathologist, sign, slide_with_tumour

@@ -15,8 +15,8 @@ from backend.her2.reports.tables import Report
 from backend.learning.predictions import service as predictions
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
+from models.canonical import canonical
 from models.her2.cells import Cells
-from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.exporters import REPORT_FILES
 from worker.exporters.exporter import Scene

@@ -11,9 +11,9 @@ from backend.her2.scores.tables import LiveScore
 from backend.learning.queue import influence as influences
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
+from models.canonical import canonical
 from models.her2.flags import Flag
 from models.her2.protocols import Protocol
-from models.her2.slide_score import canonical
 from worker.context import JobContext
 from worker.her2 import decisions, influence, live, measurement
 from worker.her2.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ from typing import Any
 from backend.her2.reports import integrity
 from backend.her2.reports import service as reports
 from backend.kit.errors import Conflict
-from models.her2.slide_score import canonical
+from models.canonical import canonical
 from worker.context import JobContext
 from worker.handlers.report import exported, judged, read
 from worker.her2 import first_schema, measurement

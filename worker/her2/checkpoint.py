@@ -17,6 +17,7 @@ import shapely
 
 from backend.her2.scores.cells import CellIndex
 from backend.kit.storage.blobs import Blobs
+from models.canonical import canonical
 from models.her2 import connectivity, mask_doubt
 from models.her2.blocks import Corner
 from models.her2.cells import Cells
@@ -24,7 +25,6 @@ from models.her2.evaluated import Tissue
 from models.her2.flags import Flag
 from models.her2.focus import Seen
 from models.her2.quality import quality_flags
-from models.her2.slide_score import canonical
 from models.her2.tiles import Measured
 from models.her2.white_point import Survey
 from worker.her2.measurement import Measurement, Opened, put_cells, tissue_of

@@ -10,9 +10,9 @@ from backend.her2.scores.cells import nearest
 from backend.her2.scores.decisions import FrozenDecision
 from backend.her2.scores.tables import CellAction
 from backend.kit.storage.blobs import Blobs
+from models.canonical import canonical
 from models.her2.cells import Cells
 from models.her2.classes import CLASSES
-from models.her2.slide_score import canonical
 from worker.her2.document import CellEdit
 
 

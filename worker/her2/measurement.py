@@ -19,6 +19,7 @@ from backend.kit.storage.whole_files import draft
 from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide
 from backend.slides.reading.reader import open_slide
+from models.canonical import canonical
 from models.her2.cells import Cells
 from models.her2.connectivity import connectivity
 from models.her2.evaluated import tissue_mm2
@@ -28,7 +29,6 @@ from models.her2.nuclei import Detector
 from models.her2.pixels import Regions
 from models.her2.protocols import Protocol, ProtocolError, load, read_calibration
 from models.her2.quality import quality_flags
-from models.her2.slide_score import canonical
 from models.her2.tiles import measure
 from models.her2.white_point import Survey, survey
 from worker.her2 import document

@@ -37,10 +37,10 @@ def pulse(session: Session, last_id: int) -> Pulse:
 
     Asked twice a second while anybody listens; a fifth of the cost of reading the rows.
     """
-    found = session.execute(
+    newest = session.execute(
         select(func.max(Event.id), func.count()).where(Event.id > last_id)
     ).one()
-    return last_id, found[0] or 0, found[1]
+    return last_id, newest[0] or 0, newest[1]
 
 
 def newest_ids(session: Session, count: int) -> Sequence[int]:

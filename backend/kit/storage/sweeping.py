@@ -45,7 +45,7 @@ def is_older(path: Path, moment: datetime) -> bool:
 
 def named_by_blobs(blobs: Blobs, names: Iterable[str]) -> set[str]:
     """Return what blobs name, and what those do that they name."""
-    found: set[str] = set()
+    named: set[str] = set()
     waiting = list(names)
     looked_into: set[str] = set()
     while waiting:
@@ -54,9 +54,9 @@ def named_by_blobs(blobs: Blobs, names: Iterable[str]) -> set[str]:
             continue
         looked_into.add(sha256)
         inside = names_inside(blobs.path(sha256))
-        found |= inside
+        named |= inside
         waiting += inside
-    return found
+    return named
 
 
 def names_inside(path: Path) -> set[str]:
@@ -66,13 +66,13 @@ def names_inside(path: Path) -> set[str]:
             piece = file.read(PIECE)
             if not piece.startswith(DOCUMENT):
                 return set()
-            found: set[str] = set()
+            names: set[str] = set()
             while piece:
-                found.update(name.decode() for name in NAME.findall(piece))
+                names.update(name.decode() for name in NAME.findall(piece))
                 after = file.read(PIECE)
                 # a name may lie across the border of two pieces
                 piece = piece[-63:] + after if after else b""
-            return found
+            return names
     except FileNotFoundError:
         return set()
 

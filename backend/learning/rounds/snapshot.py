@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
+from backend.kit.canonical import canonical
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import newest_masks
@@ -44,7 +45,7 @@ class Snapshot:
     def document(self) -> bytes:
         """Return canonical JSON: what is hashed and stored."""
         content = {"held_out": self.held_out, "patches": [asdict(patch) for patch in self.patches]}
-        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+        return canonical(content)
 
     @property
     def sha256(self) -> str:

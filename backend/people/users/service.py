@@ -178,12 +178,12 @@ def close_session(session: Session, opened: BrowserSession) -> None:
 
 def session_of(session: Session, secret: str) -> BrowserSession | None:
     """Return the open session of a cookie, if its user may still come in."""
-    found = session.scalar(
+    opened = session.scalar(
         select(BrowserSession).where(
             BrowserSession.secret_sha256 == sha256(secret), BrowserSession.expires_at > now()
         )
     )
-    return found if found and found.user.active else None
+    return opened if opened and opened.user.active else None
 
 
 def create_token(session: Session, user: User, *, name: str) -> str:
@@ -227,12 +227,12 @@ def create_program_token(session: Session, *, name: str, role: Role) -> str:
 
 
 def user_of_token(session: Session, token: str) -> User | None:
-    found = session.scalar(
+    known = session.scalar(
         select(ApiToken).where(
             ApiToken.secret_sha256 == sha256(token), ApiToken.revoked_at.is_(None)
         )
     )
-    return found.user if found and found.user.active else None
+    return known.user if known and known.user.active else None
 
 
 def create_sign_in_link(session: Session, user: User) -> str:

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.canonical import canonical
 from models.her2.classes import CLASSES, NOT_ASSESSABLE, SCORES
 from models.her2.decision import decide
 from models.her2.flags import Flag
 from models.her2.protocols import Calibration, ProtocolError, load
-from models.her2.slide_score import canonical, summarise
+from models.her2.slide_score import summarise
 from models.her2.tile_counts import tabulate
 from tests.models.her2.tables import IC, alike, table
 
