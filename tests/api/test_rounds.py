@@ -13,12 +13,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.jobs.tables import Job
+from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import service as annotations
 from backend.learning.annotations.service import Draft
 from backend.learning.annotations.tables import Source
 from backend.learning.model_versions.tables import ModelVersion, ModelVersionState
 from backend.learning.rounds import service as rounds
 from backend.learning.rounds.schemas import RoundDetail
+from backend.learning.rounds.snapshot import Snapshot
 from backend.learning.rounds.tables import Round, RoundPatch, RoundState
 from backend.people.users.tables import Role, User
 from backend.settings import Settings
@@ -274,6 +276,32 @@ def test_saving_the_tenth_training_mask_starts_a_round(service: Service) -> None
     assert started["training_count"] == service.settings.round_annotations
     assert started["gold_count"] == number - service.settings.round_annotations
     assert started["held_out"] == "patch"
+
+
+def test_a_mask_that_is_saved_while_a_snapshot_is_stored_is_in_the_round(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide_id = annotated(service, 2, 1)
+    put = Blobs.put
+    snapshots: list[str] = []
+
+    def slow(self: Blobs, data: bytes) -> str:
+        sha256 = put(self, data)
+        if data.startswith(b'{"held_out"'):
+            snapshots.append(sha256)
+            if len(snapshots) == 1:
+                mask = truth(1, 2, 2)
+                role = PatchRole.TRAINING
+                annotate(service.database, service.settings, slide_id, (2, 2), role, mask)
+        return sha256
+
+    monkeypatch.setattr(Blobs, "put", slow)
+    started = start(service)["round"]
+    assert (started["training_count"], started["gold_count"]) == (3, 1)
+    assert started["snapshot_sha256"] == snapshots[1] != snapshots[0]
+    snapshot = Snapshot.from_document(service.blobs.read(snapshots[1]))
+    assert len(snapshot.patches) == 4
+    assert service.client.get("/rounds").json()["annotations_since"] == 0
 
 
 @pytest.mark.parametrize(("training", "gold", "threshold"), [(3, 1, 0), (3, 0, 2), (0, 3, 2)])

@@ -13,6 +13,7 @@ from backend.jobs import service as jobs
 from backend.jobs.tables import Job, JobState
 from backend.kit.errors import Conflict
 from backend.kit.events.tables import Event
+from backend.kit.storage.blobs import Blobs
 from tests.conftest import Service
 from tests.support.ready import code, ready_slide, request
 from tests.support.scoring import slide_with_tumour
@@ -53,6 +54,28 @@ def test_no_prediction_says_whether_one_is_on_its_way(service: Service) -> None:
         )
     failed = refused("score")
     assert "could not be found. The disk broke. Ask for" in failed["detail"]
+
+
+def test_two_who_say_something_at_once_are_both_heard(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide_id = slide_with_tumour(service)
+    address = f"/slides/{slide_id}/score"
+    service.client.put(address, json={}).raise_for_status()
+    put = Blobs.put
+    stored: list[bytes] = []
+
+    def slow(self: Blobs, data: bytes) -> str:
+        stored.append(data)
+        if len(stored) == 1:
+            service.client.put(address, json={"merge_zero_plus": True}).raise_for_status()
+        return put(self, data)
+
+    monkeypatch.setattr(Blobs, "put", slow)
+    service.client.put(address, json={"cytoplasm_obscures": True}).raise_for_status()
+    score = service.client.get(address).json()
+    assert (score["merge_zero_plus"], score["cytoplasm_obscures"]) == (True, True)
+    assert len(stored) == 3, "the slower one began anew, on what the other had said"
 
 
 def test_a_run_that_fails_late_does_not_fail_the_score_that_is_computed_next(
