@@ -1,59 +1,41 @@
 """All tables in one place, for Alembic and for a complete metadata."""
 
-from backend.her2.regions.tables import RegionSet
-from backend.her2.reports.tables import Report
-from backend.her2.scores.tables import CellDecision, LiveScore
-from backend.jobs.tables import Job, WorkerHeartbeat
+from backend.her2.regions import tables as regions
+from backend.her2.reports import tables as reports
+from backend.her2.scores import tables as scores
+from backend.jobs import tables as jobs
 from backend.kit.db.base import Base
-from backend.kit.events.tables import Event
-from backend.learning.annotations.tables import Annotation, AnnotationProposal
-from backend.learning.label_issues.tables import LabelAudit, LabelIssue, LabelJudgement
-from backend.learning.model_versions.tables import ModelVersion
-from backend.learning.predictions.tables import PatchPrediction, Prediction, PredictionShard
-from backend.learning.queue.tables import PatchInfluence
-from backend.learning.review.tables import Review
-from backend.learning.rounds.tables import Round, RoundCurve, RoundPatch
-from backend.people.audit.tables import AuditEntry
-from backend.people.users.tables import (
-    ApiToken,
-    BrowserSession,
-    SignInLink,
-    User,
-)
-from backend.slides.catalogue.tables import Slide
-from backend.slides.patches.tables import AnalysisGrid, Patch
-from backend.slides.uploads.tables import Upload
+from backend.kit.events import tables as events
+from backend.learning.annotations import tables as annotations
+from backend.learning.label_issues import tables as label_issues
+from backend.learning.model_versions import tables as model_versions
+from backend.learning.predictions import tables as predictions
+from backend.learning.queue import tables as queue
+from backend.learning.review import tables as review
+from backend.learning.rounds import tables as rounds
+from backend.people.audit import tables as audit
+from backend.people.users import tables as users
+from backend.slides.catalogue import tables as slides
+from backend.slides.patches import tables as patches
+from backend.slides.uploads import tables as uploads
 
 __all__ = [
-    "AnalysisGrid",
-    "Annotation",
-    "AnnotationProposal",
-    "ApiToken",
-    "AuditEntry",
     "Base",
-    "BrowserSession",
-    "CellDecision",
-    "Event",
-    "Job",
-    "LabelAudit",
-    "LabelIssue",
-    "LabelJudgement",
-    "LiveScore",
-    "ModelVersion",
-    "Patch",
-    "PatchInfluence",
-    "PatchPrediction",
-    "Prediction",
-    "PredictionShard",
-    "RegionSet",
-    "Report",
-    "Review",
-    "Round",
-    "RoundCurve",
-    "RoundPatch",
-    "SignInLink",
-    "Slide",
-    "Upload",
-    "User",
-    "WorkerHeartbeat",
+    "annotations",
+    "audit",
+    "events",
+    "jobs",
+    "label_issues",
+    "model_versions",
+    "patches",
+    "predictions",
+    "queue",
+    "regions",
+    "reports",
+    "review",
+    "rounds",
+    "scores",
+    "slides",
+    "uploads",
+    "users",
 ]

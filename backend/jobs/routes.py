@@ -8,12 +8,7 @@ from backend.jobs import service as jobs
 from backend.jobs.schemas import JobOut
 from backend.jobs.tables import ACTIVE, Job, JobState
 from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-    paginate,
-)
+from backend.kit.paging import Page, Paged
 from backend.people.audit import service as audit
 from backend.people.users.guards import Pathologist, Viewer
 
@@ -24,8 +19,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 def list_jobs(
     session: ReadSession,
     _: Viewer,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    page: Paged,
     state: JobState | None = None,
     kind: JobKind | None = None,
     subject: str | None = None,
@@ -35,8 +29,7 @@ def list_jobs(
     for column, wanted in ((Job.state, state), (Job.kind, kind), (Job.subject, subject)):
         if wanted is not None:
             statement = statement.where(column == wanted)
-    rows, more = paginate(session, statement, Job.id, limit=limit, cursor=cursor, newest_first=True)
-    return Page(items=[JobOut.model_validate(row) for row in rows], next_cursor=more)
+    return page.newest(session, statement, Job.id, JobOut.model_validate)
 
 
 @router.get("/{job_id}")

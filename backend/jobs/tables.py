@@ -9,13 +9,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.job_kinds import JobKind
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    UtcDateTime,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, UtcDateTime, one_of
 
 
 class JobState(StrEnum):

@@ -1,34 +1,23 @@
 """States: transition tables and the one function that moves a row from one state to another."""
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from backend.kit.errors import Conflict
 from backend.kit.events.service import announce
-
-Transitions = Mapping[StrEnum, frozenset[StrEnum]]
-
-
-class Stateful(Protocol):
-    """A table whose rows have a state and a table of allowed moves."""
-
-    id: InstrumentedAttribute[str]
-    state: InstrumentedAttribute[Any]
-    TRANSITIONS: Transitions
-    TOPIC: str
-    TOLD: tuple[str, ...]
-    """Columns that go with the event of a move."""
-    # NAMED_BY, where a table has it: the column whose value events name a row by, instead of `id`
 
 
 def move(
     session: Session, table: type[Any], row_id: str, to: StrEnum, *where: Any, **values: Any
 ) -> bool:
     """Move a row to a state in one UPDATE and say whether this caller did it.
+
+    table: with `id`, `state`, the table of its allowed moves (TRANSITIONS), the topic of its events
+    (TOPIC), the columns that go with them (TOLD), and, where that is not `id`, the column whose
+    value they name a row by (NAMED_BY).
 
     `where` narrows the move further (an owner, a lease); `values` are set with it.
     The event that people see is written in the same transaction.

@@ -6,25 +6,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 
 from backend.kit import conditional
 from backend.kit.db.session import Database
-from backend.kit.dependencies import (
-    BlobStore,
-    CurrentDatabase,
-    CurrentSettings,
-    ReadSession,
-)
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-    paginate,
-)
+from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
+from backend.kit.paging import Page, Paged
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations import (
-    effort,
-    masks,
-    restoring,
-    service,
-)
+from backend.learning.annotations import effort, masks, restoring, service
 from backend.learning.annotations.schemas import AnnotationOut, Author, Saved
 from backend.learning.annotations.service import Draft
 from backend.learning.annotations.tables import Annotation, Source
@@ -124,18 +109,11 @@ def get_annotation(
 
 @router.get("/patches/{patch_id}/annotations")
 def list_annotations(
-    session: ReadSession, user: Viewer, patch_id: str, limit: Limit = 100, cursor: Cursor = None
+    session: ReadSession, user: Viewer, patch_id: str, page: Paged
 ) -> Page[AnnotationOut]:
     """List every revision of a patch, newest first: who and when."""
-    rows, next_cursor = paginate(
-        session,
-        service.revisions(session, patch_id),
-        Annotation.id,
-        limit=limit,
-        cursor=cursor,
-        newest_first=True,
-    )
-    return Page(items=[AnnotationOut.of(row) for row in rows], next_cursor=next_cursor)
+    revisions = service.revisions(session, patch_id)
+    return page.newest(session, revisions, Annotation.id, AnnotationOut.of)
 
 
 @router.get("/patches/{patch_id}/annotations/{revision}.png", response_class=Response)

@@ -11,13 +11,7 @@ from backend.kit.conditional import revision_etag
 from backend.kit.errors import Conflict, NotFound, PreconditionFailed
 from backend.kit.facts import tell
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations import (
-    announcements,
-    effort,
-    gold,
-    masks,
-    proposals,
-)
+from backend.learning.annotations import announcements, effort, gold, masks, proposals
 from backend.learning.annotations.facts import MaskSaved
 from backend.learning.annotations.masks import Mask
 from backend.learning.annotations.proposals import Distance

@@ -5,12 +5,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, one_of
 from backend.people.users.tables import User
 
 

@@ -15,12 +15,7 @@ from backend.jobs.tables import Job
 from backend.kit.db.base import now
 from backend.kit.db.outbox import after_commit
 from backend.kit.storage.sweeping import forget_folders, remove
-from backend.learning.label_issues.tables import (
-    IssueKind,
-    LabelAudit,
-    LabelIssue,
-    LabelJudgement,
-)
+from backend.learning.label_issues.tables import IssueKind, LabelAudit, LabelIssue, LabelJudgement
 from backend.settings import Settings
 
 

@@ -5,12 +5,7 @@ from fastapi import APIRouter, Request, Response, status
 from backend.jobs.idempotency import KeyOfRequest
 from backend.jobs.schemas import JobOut
 from backend.kit import conditional
-from backend.kit.dependencies import (
-    BlobStore,
-    CurrentDatabase,
-    CurrentSettings,
-    ReadSession,
-)
+from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
 from backend.kit.paging import Cursor, Limit
 from backend.learning.label_issues import service
 from backend.learning.label_issues.schemas import IssueList

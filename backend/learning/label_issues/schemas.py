@@ -6,12 +6,7 @@ from pydantic import BaseModel
 
 from backend.jobs.schemas import JobOut
 from backend.learning.annotations.schemas import Author
-from backend.learning.label_issues.service import (
-    IssueView,
-    Overview,
-    area_um2,
-    text_of,
-)
+from backend.learning.label_issues.service import IssueView, Overview, area_um2, text_of
 from backend.learning.label_issues.tables import IssueKind
 from backend.slides.patches.grid import PATCH_PX
 from backend.slides.patches.tables import PatchRole, PatchState

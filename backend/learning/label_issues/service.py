@@ -19,12 +19,7 @@ from backend.learning.annotations import newest_masks
 from backend.learning.annotations.newest_masks import NEWEST
 from backend.learning.annotations.tables import Annotation
 from backend.learning.label_issues import lifecycle
-from backend.learning.label_issues.tables import (
-    IssueKind,
-    LabelAudit,
-    LabelIssue,
-    LabelJudgement,
-)
+from backend.learning.label_issues.tables import IssueKind, LabelAudit, LabelIssue, LabelJudgement
 from backend.learning.rounds import service as rounds
 from backend.learning.rounds.snapshot import Snapshot, write_of_present
 from backend.people.audit import service as audit_trail

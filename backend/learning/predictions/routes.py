@@ -4,10 +4,7 @@ from fastapi import APIRouter, status
 
 from backend.jobs.idempotency import KeyOfRequest
 from backend.jobs.schemas import JobOut
-from backend.kit.dependencies import (
-    CurrentSettings,
-    WriteSession,
-)
+from backend.kit.dependencies import CurrentSettings, WriteSession
 from backend.learning.predictions import service
 from backend.learning.predictions.schemas import PredictionIn
 from backend.people.users.guards import Pathologist

@@ -25,12 +25,7 @@ from backend.learning.predictions.tables import PatchPrediction, Prediction, Pre
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
-from backend.slides.patches.grid import (
-    PATCH_PX,
-    analysis_size,
-    measures,
-    scale,
-)
+from backend.slides.patches.grid import PATCH_PX, analysis_size, measures, scale
 
 SHARD_PATCHES = pyramids.SHARD_PX // PATCH_PX
 """Patches along one side of a shard."""

@@ -6,12 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.kit.db.base import (
-    Base,
-    Identified,
-    UtcDateTime,
-    now,
-)
+from backend.kit.db.base import Base, Identified, UtcDateTime, now
 
 
 class Prediction(Identified, Base):

@@ -5,12 +5,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, one_of
 
 
 class Verdict(StrEnum):

@@ -15,12 +15,7 @@ from backend.kit.db.outbox import after_commit
 from backend.kit.states import move, move_or_conflict
 from backend.kit.storage.sweeping import forget_folders, remove
 from backend.learning.model_versions import service as model_versions
-from backend.learning.rounds.tables import (
-    LIVE,
-    Round,
-    RoundCurve,
-    RoundState,
-)
+from backend.learning.rounds.tables import LIVE, Round, RoundCurve, RoundState
 from backend.settings import Settings
 
 

@@ -6,13 +6,7 @@ from backend.jobs.idempotency import KeyOfRequest
 from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSession
 from backend.kit.paging import Cursor, Limit
 from backend.learning.rounds import lifecycle, service
-from backend.learning.rounds.schemas import (
-    RoundDetail,
-    RoundJob,
-    RoundList,
-    RoundOut,
-    RoundStarted,
-)
+from backend.learning.rounds.schemas import RoundDetail, RoundJob, RoundList, RoundOut, RoundStarted
 from backend.people.users.guards import Pathologist, Viewer
 
 router = APIRouter(prefix="/rounds", tags=["learning"])

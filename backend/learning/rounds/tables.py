@@ -8,13 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    UtcDateTime,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, UtcDateTime, one_of
 from backend.slides.patches.tables import PatchRole
 
 

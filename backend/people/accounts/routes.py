@@ -6,18 +6,9 @@ from fastapi import APIRouter, Header, Request, Response, status
 
 from backend.kit import conditional
 from backend.kit.db.session import Database
-from backend.kit.dependencies import (
-    CurrentDatabase,
-    CurrentSettings,
-    ReadSession,
-    WriteSession,
-)
+from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
 from backend.kit.errors import PreconditionFailed, Unauthenticated
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-)
+from backend.kit.paging import Cursor, Limit, Page
 from backend.people.accounts.schemas import (
     Credentials,
     NewToken,
@@ -31,12 +22,7 @@ from backend.people.accounts.schemas import (
 )
 from backend.people.audit import service as audit
 from backend.people.users import service as auth
-from backend.people.users.guards import (
-    COOKIE,
-    Admin,
-    OpenSession,
-    Viewer,
-)
+from backend.people.users.guards import COOKIE, Admin, OpenSession, Viewer
 from backend.people.users.tables import BrowserSession
 from backend.people.users.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
 
@@ -68,7 +54,7 @@ def sign_in(
         samesite="lax",
         secure="https" in {request.url.scheme, settings.public_url.partition(":")[0]},
     )
-    return SignedIn.of(opened)
+    return SignedIn.model_validate(opened)
 
 
 def let_in(credentials: Credentials, database: Database) -> tuple[BrowserSession, str]:
@@ -95,7 +81,7 @@ def let_in(credentials: Credentials, database: Database) -> tuple[BrowserSession
 def who_am_i(opened: OpenSession) -> SignedIn:
     if opened is None:
         raise Unauthenticated("Nobody is signed in here.")
-    return SignedIn.of(opened)
+    return SignedIn.model_validate(opened)
 
 
 @router.delete("/session", status_code=status.HTTP_204_NO_CONTENT)
@@ -111,7 +97,7 @@ def users(
     session: ReadSession, _: Admin, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Person]:
     rows, more = auth.listing(session, limit=limit, cursor=cursor)
-    return Page(items=[Person.of(user) for user in rows], next_cursor=more)
+    return Page(items=[Person.model_validate(user) for user in rows], next_cursor=more)
 
 
 @router.post("/users", status_code=status.HTTP_201_CREATED)
@@ -125,13 +111,13 @@ def add_user(new: NewUser, session: WriteSession, admin: Admin, response: Respon
     )
     audit.record(session, admin, "added_user", "user", user.id, role=str(user.role))
     response.headers["ETag"] = auth.etag(user)
-    return Person.of(user)
+    return Person.model_validate(user)
 
 
 @router.get("/users/me")
 def read_own_profile(user: Viewer) -> Person:
     """Show the caller's own row."""
-    return Person.of(user)
+    return Person.model_validate(user)
 
 
 @router.patch("/users/me")
@@ -141,7 +127,7 @@ def change_own_profile(profile: OwnProfile, session: WriteSession, user: Viewer)
     own.full_name = profile.full_name
     session.flush()
     audit.record(session, user, "changed_user", "user", user.id, changed=["full_name"])
-    return Person.of(own)
+    return Person.model_validate(own)
 
 
 @router.get("/users/{user_id}")
@@ -149,7 +135,7 @@ def read_user(user_id: str, session: ReadSession, _: Admin, response: Response) 
     """Show a person; the ETag is for a change with If-Match."""
     user = auth.get_user(session, user_id)
     response.headers["ETag"] = auth.etag(user)
-    return Person.of(user)
+    return Person.model_validate(user)
 
 
 @router.patch("/users/{user_id}")
@@ -170,7 +156,7 @@ def change_user(
         raise PreconditionFailed(
             "Another admin changed this person meanwhile. Look again, then change.",
             headers={"ETag": auth.etag(present)},
-            current=Person.of(present).model_dump(mode="json"),
+            current=Person.model_validate(present).model_dump(mode="json"),
         )
     user = auth.change_user(
         session,
@@ -183,7 +169,7 @@ def change_user(
     changed = sorted(change.model_dump(exclude_none=True))
     audit.record(session, admin, "changed_user", "user", user.id, changed=changed)
     response.headers["ETag"] = auth.etag(user)
-    return Person.of(user)
+    return Person.model_validate(user)
 
 
 @router.post("/tokens", status_code=status.HTTP_201_CREATED)
@@ -197,7 +183,7 @@ def add_token(new: NewToken, session: WriteSession, user: Viewer) -> Token:
 @router.get("/tokens")
 def tokens(session: ReadSession, user: Viewer) -> Page[TokenOut]:
     """List the caller's tokens that still work; their text is not kept."""
-    return Page(items=[TokenOut.of(token) for token in auth.tokens_of(session, user)])
+    return Page(items=[TokenOut.model_validate(token) for token in auth.tokens_of(session, user)])
 
 
 @router.delete("/tokens/{token_id}", status_code=status.HTTP_204_NO_CONTENT)

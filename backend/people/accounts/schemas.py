@@ -3,14 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from backend.people.users.tables import (
-    ApiToken,
-    BrowserSession,
-    Role,
-    User,
-)
+from backend.people.users.tables import Role
 
 Name = Annotated[
     str,
@@ -43,32 +38,21 @@ class Credentials(BaseModel, extra="forbid"):
 
 
 class Person(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
-    username: str
+    username: str = Field(validation_alias="name")
     full_name: str | None
     role: Role
     active: bool
     created_at: datetime
 
-    @classmethod
-    def of(cls, user: User) -> "Person":
-        return cls(
-            id=user.id,
-            username=user.name,
-            full_name=user.full_name,
-            role=user.role,
-            active=user.active,
-            created_at=user.created_at,
-        )
-
 
 class SignedIn(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     user: Person
     csrf_token: str
-
-    @classmethod
-    def of(cls, session: BrowserSession) -> "SignedIn":
-        return cls(user=Person.of(session.user), csrf_token=session.csrf_token)
 
 
 class NewUser(BaseModel, extra="forbid"):
@@ -105,10 +89,8 @@ class Token(BaseModel):
 class TokenOut(BaseModel):
     """A token as it is listed: never its text."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     name: str
     created_at: datetime
-
-    @classmethod
-    def of(cls, token: ApiToken) -> "TokenOut":
-        return cls(id=token.id, name=token.name, created_at=token.created_at)

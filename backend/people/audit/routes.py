@@ -4,12 +4,7 @@ from fastapi import APIRouter
 from sqlalchemy import select
 
 from backend.kit.dependencies import ReadSession
-from backend.kit.paging import (
-    Cursor,
-    Limit,
-    Page,
-    paginate,
-)
+from backend.kit.paging import Page, Paged
 from backend.people.audit.schemas import Entry
 from backend.people.audit.tables import AuditEntry
 from backend.people.users.guards import Admin
@@ -21,8 +16,7 @@ router = APIRouter(tags=["audit"])
 def trail(
     session: ReadSession,
     _: Admin,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    page: Paged,
     subject_id: str | None = None,
     user_id: str | None = None,
     action: str | None = None,
@@ -36,7 +30,4 @@ def trail(
     ):
         if wanted is not None:
             statement = statement.where(column == wanted)
-    rows, more = paginate(
-        session, statement, AuditEntry.id, limit=limit, cursor=cursor, newest_first=True
-    )
-    return Page(items=[Entry.model_validate(row) for row in rows], next_cursor=more)
+    return page.newest(session, statement, AuditEntry.id, Entry.model_validate)

@@ -14,20 +14,9 @@ from sqlalchemy.orm import Session
 
 from backend.kit.conditional import state_etag
 from backend.kit.db.base import now
-from backend.kit.errors import (
-    Conflict,
-    NotFound,
-    Unauthenticated,
-    Unprocessable,
-)
+from backend.kit.errors import Conflict, NotFound, Unauthenticated, Unprocessable
 from backend.kit.paging import paginate
-from backend.people.users.tables import (
-    ApiToken,
-    BrowserSession,
-    Role,
-    SignInLink,
-    User,
-)
+from backend.people.users.tables import ApiToken, BrowserSession, Role, SignInLink, User
 
 TOKEN_PREFIX = "mbr_"  # noqa: S105 - what our tokens begin with, so that scanners find leaks
 SESSION_LIFE = timedelta(hours=12)

@@ -6,13 +6,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    UtcDateTime,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, UtcDateTime, one_of
 
 
 class Role(StrEnum):
