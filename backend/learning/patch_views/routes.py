@@ -1,8 +1,9 @@
 """Patches over HTTP: listed, and as pictures with what models see in them."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from backend.kit import conditional
 from backend.kit.dependencies import CurrentSettings, ReadSession
@@ -25,6 +26,32 @@ OF_MODEL = Query(
 )
 ModelVersionId = Annotated[str | None, OF_MODEL]
 AN_HOUR = "private, max-age=3600"
+
+
+@dataclass(frozen=True)
+class LayerRequest:
+    """Whose view of a patch is asked for: a dependency of the routes that show one."""
+
+    request: Request
+    session: ReadSession
+    settings: CurrentSettings
+    model_version: ModelVersionId = None
+
+    def answer(self, patch_id: str, layer: PatchLayer) -> Response:
+        """Return one layer of the view as a PNG."""
+        patch = patches.get(self.session, patch_id)
+        prediction = patch_layers.prediction_of(self.session, patch, self.model_version)
+        slide = slides.get(self.session, patch.slide_id)
+        return conditional.picture(
+            self.request,
+            patch_layers.layer_etag(self.session, patch, prediction, layer),
+            lambda: images.png(
+                patch_layers.pixels_of(slide, patch, prediction, layer, self.settings)
+            ),
+        )
+
+
+Layers = Annotated[LayerRequest, Depends()]
 
 
 @router.get("/slides/{slide_id}/patches")
@@ -77,59 +104,18 @@ def get_image(
 
 
 @router.get("/patches/{patch_id}/proposal.png", response_class=Response)
-def get_proposal(
-    request: Request,
-    session: ReadSession,
-    settings: CurrentSettings,
-    user: Viewer,
-    patch_id: str,
-    model_version: ModelVersionId = None,
-) -> Response:
+def get_proposal(user: Viewer, layers: Layers, patch_id: str) -> Response:
     """Return the model's mask: 255 where membrane is at least as probable as not."""
-    return layer_of(request, session, settings, patch_id, model_version, PatchLayer.PROPOSAL)
+    return layers.answer(patch_id, PatchLayer.PROPOSAL)
 
 
 @router.get("/patches/{patch_id}/probability.png", response_class=Response)
-def get_probability(
-    request: Request,
-    session: ReadSession,
-    settings: CurrentSettings,
-    user: Viewer,
-    patch_id: str,
-    model_version: ModelVersionId = None,
-) -> Response:
+def get_probability(user: Viewer, layers: Layers, patch_id: str) -> Response:
     """Return the membrane probability, 0–255."""
-    return layer_of(request, session, settings, patch_id, model_version, PatchLayer.PROBABILITY)
+    return layers.answer(patch_id, PatchLayer.PROBABILITY)
 
 
 @router.get("/patches/{patch_id}/uncertain_pixels.png", response_class=Response)
-def get_uncertain_pixels(
-    request: Request,
-    session: ReadSession,
-    settings: CurrentSettings,
-    user: Viewer,
-    patch_id: str,
-    model_version: ModelVersionId = None,
-) -> Response:
+def get_uncertain_pixels(user: Viewer, layers: Layers, patch_id: str) -> Response:
     """Return the selector's mask: 255 = review first."""
-    return layer_of(
-        request, session, settings, patch_id, model_version, PatchLayer.UNCERTAIN_PIXELS
-    )
-
-
-def layer_of(
-    request: Request,
-    session: ReadSession,
-    settings: CurrentSettings,
-    patch_id: str,
-    model_version: str | None,
-    layer: PatchLayer,
-) -> Response:
-    patch = patches.get(session, patch_id)
-    prediction = patch_layers.prediction_of(session, patch, model_version)
-    slide = slides.get(session, patch.slide_id)
-    return conditional.picture(
-        request,
-        patch_layers.layer_etag(session, patch, prediction, layer),
-        lambda: images.png(patch_layers.pixels_of(slide, patch, prediction, layer, settings)),
-    )
+    return layers.answer(patch_id, PatchLayer.UNCERTAIN_PIXELS)
