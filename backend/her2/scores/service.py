@@ -20,6 +20,7 @@ from backend.her2.scores.changes import go, held, touch
 from backend.her2.scores.statements import FILE as STATEMENTS
 from backend.her2.scores.statements import Statements
 from backend.her2.scores.tables import CellAction, CellDecision, LiveScore, ScoreState
+from backend.her2.scores.thresholds import in_order
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job
@@ -36,8 +37,6 @@ from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 
 MOST_DECISIONS = 20_000
-STEPS = ("t_faint", "t_weak", "t_moderate", "t_intense")
-SHARES = ("c_any", "c_full")
 BREAST = "asco_cap_2023_breast"
 
 
@@ -47,10 +46,6 @@ class NoScore(Conflict):
 
 class NoCellThere(Unprocessable):
     code, title = "no_cell_there", "There is no measured cell at this place"
-
-
-class ThresholdsOutOfOrder(Unprocessable):
-    code, title = "thresholds_order", "These thresholds don't make sense together"
 
 
 class NoZeroPlus(Unprocessable):
@@ -177,19 +172,6 @@ def write(
             setattr(row, name, value)
         row.files = {**row.files, **files}
     session.flush()
-
-
-def in_order(thresholds: dict[str, float]) -> None:
-    """Raise ThresholdsOutOfOrder unless densities rise and shares do."""
-    steps = [thresholds[name] for name in STEPS]
-    if not 0 < steps[0] < steps[1] < steps[2] < steps[3]:
-        raise ThresholdsOutOfOrder("faint, weak, moderate and intense must rise, from above 0.")
-    least, full = (thresholds[name] for name in SHARES)
-    if not 0 < least < full <= 1:
-        raise ThresholdsOutOfOrder(
-            "A stained cell's least share of the membrane must lie between 0 and that of a "
-            "complete one, which is at most 1."
-        )
 
 
 @on(InfluenceWanted)
