@@ -241,7 +241,7 @@ def decisions(on: Installation) -> Iterator[Callable[[], object]]:
 
 
 def thresholds(on: Installation) -> Iterator[Callable[[], object]]:
-    from backend.her2.scores.service import SHARES, STEPS
+    from backend.her2.scores.thresholds import SHARES, STEPS
 
     current = on.score()["document"]["protocol"]["thresholds"]
     own = {name: current[name] for name in (*STEPS, *SHARES)}
