@@ -6,9 +6,8 @@ share of the training patches what its strategy asks for, trained anew from the 
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from models.study import dataset, results, runs
 from models.study.contenders import Contender
 from models.study.dataset import Dataset, DatasetError, Split
 from models.study.files import OptionWrong
+from models.study.processes import processes
 from models.study.protocol import Protocol, whole
-from models.study.results import end_with_parent
 from models.study.runs import Cell
 from models.study.strategies import STRATEGIES, Pool
 from models.training import Progress, TrainingConfig
+from models.whole_file import whole_file
 
 Numbers = npt.NDArray[np.intp]
 ENOUGH = 0.95
@@ -115,9 +115,8 @@ def learned(plan: Plan, data: Dataset, part: Split, labelled: Numbers, seed: int
             teacher = place(load_ensemble(trained.path).teacher, plan.protocol.device)
             judged = part.test if plan.judge == runs.TEST else part.validation
             proposed = runs.predict(teacher, data.images[judged])
-            fresh = result.with_suffix(".new")
-            fresh.write_text(json.dumps(runs.pooled_dice(proposed, data.truth(judged))))
-            fresh.replace(result)
+            with whole_file(result) as fresh:
+                fresh.write_text(json.dumps(runs.pooled_dice(proposed, data.truth(judged))))
             (folder / runs.CHECKPOINT).unlink(missing_ok=True)
         dice: float = json.loads(result.read_text())
     return dice
@@ -165,50 +164,30 @@ def study(
             "strategy_unknown",
             f"There is no strategy {unknown[0]}; choose from {', '.join(STRATEGIES)}.",
         )
-    with runs.alone(plan.work, wait=False):
-        return all_chains(plan, data, strategies, seeds, jobs=jobs, progress=progress)
-
-
-def all_chains(
-    plan: Plan,
-    data: Dataset,
-    strategies: Sequence[str],
-    seeds: int,
-    *,
-    jobs: int,
-    progress: Progress,
-) -> dict[str, Any]:
     part = dataset.split(data, seed=plan.protocol.split_seed)
     rounds(plan.shares, len(part.train))
     starts = [dataset.labelled(part, plan.shares[0], seed=seed) for seed in range(seeds)]
     chains = [(strategy, seed) for seed in range(seeds) for strategy in strategies]
     done, of = 0, 2 * seeds + len(chains)
     measured: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=end_with_parent
-    ) as pool:
-        try:
-            # what several chains begin with, and the upper bound, before the chains
-            first = {
-                (kind, seed): pool.submit(learned, plan.on(seed), data, part, labels, seed)
-                for seed in range(seeds)
-                for kind, labels in (("start", starts[seed]), ("full", part.train))
-            }
-            for finished in as_completed(first.values()):
-                finished.result()
-                done += 1
-                progress(done, of, {})
-            waiting = [
-                pool.submit(chain, plan.on(number), data, *each)
-                for number, each in enumerate(chains)
-            ]
-            for each in as_completed(waiting):
-                measured.append(each.result())
-                done += 1
-                progress(done, of, {})
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with runs.alone(plan.work, wait=False), processes(jobs) as pool:
+        # what several chains begin with, and the upper bound, before the chains
+        first = {
+            (kind, seed): pool.submit(learned, plan.on(seed), data, part, labels, seed)
+            for seed in range(seeds)
+            for kind, labels in (("start", starts[seed]), ("full", part.train))
+        }
+        for finished in as_completed(first.values()):
+            finished.result()
+            done += 1
+            progress(done, of, {})
+        waiting = [
+            pool.submit(chain, plan.on(number), data, *each) for number, each in enumerate(chains)
+        ]
+        for each in as_completed(waiting):
+            measured.append(each.result())
+            done += 1
+            progress(done, of, {})
     full = {seed: first["full", seed].result() for seed in range(seeds)}
     measured.sort(key=lambda each: (strategies.index(each["strategy"]), each["seed"]))
     return {

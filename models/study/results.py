@@ -1,13 +1,10 @@
 """`results.json`: the protocol, the sets and every finished training, written whole each time."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from models.presets import TrainingConfig
@@ -16,6 +13,7 @@ from models.semisup.methods import METHODS
 from models.study import runs
 from models.study.dataset import Dataset, DatasetError, labelled, split
 from models.study.machine import describe
+from models.study.processes import processes
 from models.study.protocol import Protocol, whole
 from models.study.runs import Cell
 from models.training import Progress
@@ -155,43 +153,23 @@ def complete(
     """
     results.begin(data, protocol)
     with runs.alone(work, wait=False):
-        run_missing(results, data, protocol, cells, work, judge=judge, jobs=jobs, progress=progress)
-
-
-def run_missing(
-    results: Results,
-    data: Dataset,
-    protocol: Protocol,
-    cells: list[Cell],
-    work: Path,
-    *,
-    judge: str,
-    jobs: int,
-    progress: Progress,
-) -> None:
-    again = {cell.key for cell in results.outdated(data, protocol, cells)}
-    # what is there but was judged on other patches needs its weights alone
-    rows = {cell.key: results.row(data, cell) for cell in cells if cell.key not in again}
-    missing = [cell for cell in cells if judge not in (rows.get(cell.key) or {})]
-    done = len(cells) - len(missing)
-    progress(done, len(cells), {})
-    with ProcessPoolExecutor(
-        jobs,
-        mp_context=get_context("spawn"),
-        initializer=receive,
-        initargs=(data, protocol, judge),
-    ) as pool:
-        waiting = {
-            pool.submit(
-                one,
-                cell,
-                work / data.name / cell.key,
-                runs.device_of(protocol.device, number),
-                rows.get(cell.key),
-            ): cell
-            for number, cell in enumerate(missing)
-        }
-        try:
+        again = {cell.key for cell in results.outdated(data, protocol, cells)}
+        # what is there but was judged on other patches needs its weights alone
+        rows = {cell.key: results.row(data, cell) for cell in cells if cell.key not in again}
+        missing = [cell for cell in cells if judge not in (rows.get(cell.key) or {})]
+        done = len(cells) - len(missing)
+        progress(done, len(cells), {})
+        with processes(jobs, receive, data, protocol, judge) as pool:
+            waiting = {
+                pool.submit(
+                    one,
+                    cell,
+                    work / data.name / cell.key,
+                    runs.device_of(protocol.device, number),
+                    rows.get(cell.key),
+                ): cell
+                for number, cell in enumerate(missing)
+            }
             for finished in as_completed(waiting):
                 results.add(finished.result())
                 # until the row is on the disk, a kill costs nothing that is in the checkpoint
@@ -199,9 +177,6 @@ def run_missing(
                 (folder / runs.CHECKPOINT).unlink(missing_ok=True)
                 done += 1
                 progress(done, len(cells), {})
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 SHARED: dict[str, Any] = {}
@@ -209,20 +184,7 @@ SHARED: dict[str, Any] = {}
 
 
 def receive(data: Dataset, protocol: Protocol, judge: str) -> None:
-    end_with_parent()
     SHARED.update(data=data, protocol=protocol, judge=judge)
-
-
-def end_with_parent() -> None:
-    """End this process when the one that wanted its work is gone: it would wait for ever."""
-    parent = parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def one(cell: Cell, folder: Path, device: str, known: Mapping[str, Any] | None) -> dict[str, Any]:
