@@ -18,7 +18,7 @@ import pyvips
 
 from backend.kit.errors import Unprocessable
 from backend.kit.geometry import Region0, SizePx
-from backend.kit.storage.whole_files import sync_folder
+from backend.kit.storage.whole_files import whole_path
 from backend.slides.catalogue.overview import read_over_gaps
 from backend.slides.reading.reader import RegionUnreadable, SlideReader
 from worker.layout import Layout
@@ -57,20 +57,13 @@ def convert_picture(
     """
     orientation = layout.shown.orientation
     half = 0.5 if needs_scratch(orientation) else 0.0
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.unchecked")
-    try:
-        with (
-            decoded_strictly(path, layout, most_pixels=most_pixels) as (stored, complaints),
-            turned(
-                stored, orientation, target.parent, part_of(watch, 0, half), complaints
-            ) as image,
-        ):
-            write_pyramid(with_size(image, mpp), draft, watch=part_of(watch, half, 1))
-        draft.replace(target)
-        sync_folder(target.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+    # what a decoder complains of is known when all is decoded: until then the file has no name
+    with (
+        whole_path(target) as draft,
+        decoded_strictly(path, layout, most_pixels=most_pixels) as (stored, complaints),
+        turned(stored, orientation, target.parent, part_of(watch, 0, half), complaints) as image,
+    ):
+        save_pyramid(with_size(image, mpp), draft, watch=part_of(watch, half, 1))
 
 
 def with_size(image: pyvips.Image, mpp: float | None) -> pyvips.Image:
@@ -175,8 +168,13 @@ def write_pyramid(
 
     lossless: by its size, if left out.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    with whole_path(target) as draft:
+        save_pyramid(image, draft, watch=watch, lossless=lossless)
+
+
+def save_pyramid(
+    image: pyvips.Image, path: Path, *, watch: Watch, lossless: bool | None = None
+) -> None:
     if lossless is None:
         lossless = image.width * image.height <= LOSSLESS_PIXELS
     how = (
@@ -187,7 +185,7 @@ def write_pyramid(
     try:
         with watched(image, watch) as followed:
             followed.tiffsave(
-                str(draft),
+                str(path),
                 tile=True,
                 tile_width=TILE_PX,
                 tile_height=TILE_PX,
@@ -196,11 +194,5 @@ def write_pyramid(
                 resunit="cm",
                 **how,
             )
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(target)
-        sync_folder(target.parent)
     except pyvips.Error as error:
         raise broken(error) from error
-    finally:
-        draft.unlink(missing_ok=True)

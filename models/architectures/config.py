@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from models.coded_error import CodedError
+
 CLASSES = 2
 SCRATCH, PACKAGED = "scratch", "imagenet"
 """Words for an encoder's first weights: random, or those that an installed package brings."""
@@ -14,16 +16,8 @@ FEATURED = "unet-small-features"
 ARCHITECTURES = ("unet-small", FEATURED, "unet", "deeplabv3plus", *OF_THE_PAPER)
 
 
-class NetworkError(ValueError):
-    """A network that can't be built or loaded; `code` is stable, the text says what to do."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        """Let it cross from a process to another, as from a study's trainings."""
-        return type(self), (self.code, str(self))
+class NetworkError(CodedError):
+    """A network that can't be built or loaded."""
 
 
 class EncoderUnknown(NetworkError):

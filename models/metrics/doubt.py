@@ -5,7 +5,7 @@ Pixels are 1-D here: whoever asks leaves out what is not known.
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 Values = npt.NDArray[np.floating]
 Truth = npt.NDArray[np.bool_]
@@ -23,8 +23,8 @@ def capture(doubt: Values, errors: Truth, share: float) -> float:
     edge = np.partition(doubt, doubt.size - wanted)[doubt.size - wanted]
     above, at = doubt > edge, doubt == edge
     drawn = (wanted - np.count_nonzero(above)) / np.count_nonzero(at)
-    found = np.count_nonzero(errors & above) + drawn * np.count_nonzero(errors & at)
-    return float(found / np.count_nonzero(errors))
+    captured = np.count_nonzero(errors & above) + drawn * np.count_nonzero(errors & at)
+    return float(captured / np.count_nonzero(errors))
 
 
 def auroc(doubt: Values, errors: Truth) -> float:
@@ -32,17 +32,14 @@ def auroc(doubt: Values, errors: Truth) -> float:
 
     NaN where all pixels are right, or none is.
     """
-    wrong = np.count_nonzero(errors)
-    right = errors.size - wrong
-    if not wrong or not right:
+    if errors.all() or not errors.any():
         return float("nan")
-    ranks = rankdata(doubt)
-    return float((ranks[errors].sum() - wrong * (wrong + 1) / 2) / (wrong * right))
+    return float(roc_auc_score(errors, doubt))
 
 
 def calibration_error(probability: Values, truth: Truth, bins: int = 15) -> float:
     """Return the expected calibration error of membrane probabilities, over bins of equal width."""
     place = np.minimum((probability * bins).astype(np.int64), bins - 1)
-    said = np.bincount(place, probability, bins)
-    there = np.bincount(place, truth, bins)
-    return float(np.abs(said - there).sum() / probability.size)
+    expected = np.bincount(place, probability, bins)
+    observed = np.bincount(place, truth, bins)
+    return float(np.abs(expected - observed).sum() / probability.size)

@@ -12,6 +12,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from models import decoding
+from models.coded_error import CodedError
 from models.study import orientation
 
 Pixels = npt.NDArray[np.uint8]
@@ -37,16 +38,8 @@ NEAR, NEARLY_ALL = 64, 0.95
 """A compressed mask of 0 and 255 has nearly all its values this near to one of them."""
 
 
-class DatasetError(ValueError):
-    """The folders can't be used; `code` is stable, the text says which file and what to do."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        """Let it cross from a process to another, as from a study's trainings."""
-        return type(self), (self.code, str(self))
+class DatasetError(CodedError):
+    """The folders can't be used; the text says which file and what to do."""
 
 
 class OptionWrong(DatasetError):

@@ -147,10 +147,10 @@ def test_a_killed_study_leaves_no_process(folder, tmp_path):
         [sys.executable, "-m", "worker.cli", "benchmark"]
         + [str(word) for word in (*of(folder), *QUICK, *words, "-o", tmp_path / "results.json")]
     )
-    # two trainings, and Python's own watcher of shared memory
-    while len(study.children()) < 3:
+    # two trainings, the process that they are forked from, and Python's watcher of shared memory
+    while len(study.children(recursive=True)) < 4:
         assert study.poll() is None
-    children = study.children()
+    children = study.children(recursive=True)
     study.kill()
     study.wait()
     assert psutil.wait_procs(children, timeout=60)[1] == []

@@ -1,7 +1,6 @@
 """Eight bits on the command line: ranges taken once from images, kept beside the weights."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from backend.cli import complain
 from models.her2.pixels import ANALYSIS_MPP, Field, scaled
 from models.prediction import PATCH_PX
 from worker.commands.image_files import Picture, read_picture
-from worker.commands.options import Refused
+from worker.commands.options import Refused, written
 
 if TYPE_CHECKING:
     from models.inference.calibration import Calibration
@@ -78,15 +77,8 @@ def write(ranges: Path, model: Path, patches: Pixels) -> None:
         "calibration": json.loads(calibration.document()),
         "costs": {precision: asdict(cost) for precision, cost in costs.items()},
     }
-    draft = ranges.with_name(f".{ranges.name}.{os.getpid()}")
-    try:
+    with written(ranges) as draft:
         draft.write_text(json.dumps(document, indent=1) + "\n")
-        draft.replace(ranges)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise Refused(
-            f"{ranges} can't be written: {error.strerror}.", code="not_written"
-        ) from error
 
 
 def check_patches(calibration: "Calibration", patches: Pixels, ranges: Path) -> None:

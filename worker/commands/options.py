@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from backend.kit.errors import WRONG_USE, MembranaError
+from backend.kit.storage.whole_files import whole_path
 
 Judge = Annotated[
     str,
@@ -72,6 +73,18 @@ def created(folder: Path, refusal: str) -> Path:
         reason = (error.strerror or str(error)).lower()
         raise OptionRefused(f"{refusal}: {reason}.") from error
     return folder
+
+
+@contextmanager
+def written(target: Path) -> Iterator[Path]:
+    """Yield where to write what then stands at `target`, whole; refused in words where it can't."""
+    try:
+        with whole_path(target) as draft:
+            yield draft
+    except OSError as error:
+        raise Refused(
+            f"{target} can't be written: {error.strerror}.", code="not_written"
+        ) from error
 
 
 def at_least(least: int, **numbers: int | None) -> None:

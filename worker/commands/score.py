@@ -11,7 +11,7 @@ from backend.cli import AlreadyTold, app, complain, say
 from backend.progress import bar
 from worker.commands.controls import calibration_of, doubts_on
 from worker.commands.image_files import read_picture, remark_on, stated_size
-from worker.commands.options import OptionRefused, folder_of, in_words
+from worker.commands.options import OptionRefused, folder_of, in_words, written
 from worker.commands.score_files import ScoreFiles
 from worker.commands.scoring import Trouble, going_on, of_her2, rules_of, score_picture
 from worker.commands.sources import check_names, files_of, source_of
@@ -161,5 +161,6 @@ def calibrate(
     for note in content["notes"]:
         complain(note)
     text = json.dumps(content, indent=1)
-    output.write_text(text + "\n")
+    with written(output) as draft:
+        draft.write_text(text + "\n")
     say(text)

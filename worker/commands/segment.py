@@ -1,7 +1,6 @@
 """`membrana segment`: membrane masks of images, without a server."""
 
 import json
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from models.her2.pixels import Field
 from models.prediction import Predictor
 from worker.commands.image_files import read_picture, remark_on, stated_size
 from worker.commands.int8_ranges import calibration_of
-from worker.commands.options import OptionRefused, Refused, folder_of, in_words, one_of
+from worker.commands.options import OptionRefused, Refused, folder_of, in_words, one_of, written
 from worker.commands.score import Images, Mpp
 from worker.commands.scoring import going_on
 from worker.commands.sources import files_of
@@ -155,9 +154,10 @@ def segmented(
     height, width = picture.pixels.shape[:2]
     likely = of_size(likely, width, height)
     mask: Gray = np.where(likely >= HALF, np.uint8(255), np.uint8(0))
-    written = {"mask": mask, LIKELY: likely}
+    drawn = {"mask": mask, LIKELY: likely}
     for kind, target in targets.items():
-        write(target, written[kind])
+        with written(target) as draft:
+            Image.fromarray(drawn[kind]).save(draft, "PNG", compress_level=6)
     return {
         "image": str(path),
         **{kind: str(target) for kind, target in targets.items()},
@@ -176,16 +176,3 @@ def of_size(likely: Gray, width: int, height: int) -> Gray:
         return likely
     how = cv2.INTER_AREA if likely.shape[1] > width else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(likely, (width, height), interpolation=how), np.uint8)
-
-
-def write(target: Path, pixels: Gray) -> None:
-    """Write a picture whole or not at all."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        Image.fromarray(pixels).save(draft, "PNG", compress_level=6)
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise Refused(
-            f"{target} can't be written: {error.strerror}.", code="not_written"
-        ) from error

@@ -29,6 +29,24 @@ def whole_file(
 
 
 @contextmanager
+def whole_path(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target` for a library that writes files itself; otherwise as above.
+
+    The file has the permissions that the library gives it: a person's, not this service's own.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    try:
+        yield written
+        with written.open("rb") as file:
+            os.fsync(file.fileno())
+        written.replace(target)
+    finally:
+        written.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+@contextmanager
 def draft(folder: Path, *, prefix: str = ".") -> Iterator[IO[bytes]]:
     """Yield a file without a name of its own; it goes at the end unless it was moved."""
     folder.mkdir(parents=True, exist_ok=True)
