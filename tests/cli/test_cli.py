@@ -40,6 +40,17 @@ def test_a_wrong_setting_is_named(membrana: Membrana, monkeypatch: pytest.Monkey
     assert said.err.startswith("MEMBRANA_PORT: must be a whole number. ")
 
 
+def test_a_port_that_no_machine_has_is_refused_before_anything_starts(
+    membrana: Membrana, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMBRANA_PORT", "")
+    # what the command sets for its processes goes again with this test
+    monkeypatch.setenv("MEMBRANA_PORT", "8000")
+    refused = membrana("up", "--port", "99999999")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("MEMBRANA_PORT: must be at most 65535")
+
+
 @pytest.mark.parametrize(
     "words",
     [

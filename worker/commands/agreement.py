@@ -13,7 +13,7 @@ from backend.progress import bar
 from worker.commands.agreement_table import PERCENTAGES, Row, rows_of
 from worker.commands.controls import doubts_on
 from worker.commands.image_files import read_picture, remark_on
-from worker.commands.options import folder_of, in_words
+from worker.commands.options import folder_of, in_words, written
 from worker.commands.score import Calibration, Drawn, Gap, Merge, Model, Nuclei, Positive, Rules
 from worker.commands.scoring import Trouble, going_on, of_her2, rules_of, score_picture
 from worker.commands.sources import Source, check_names, source_of
@@ -92,7 +92,8 @@ def agreement(
         complain(note)
     text = json.dumps(comparison, indent=1)
     if output is not None:
-        output.write_text(text + "\n")
+        with written(output) as draft:
+            draft.write_text(text + "\n")
         plot_percentages(scored, output)
     say(text)
     if failed:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.commands.image_files import stated_size
-from worker.commands.options import Refused
+from worker.commands.options import Refused, reason_of
 
 PERCENTAGES = {"percent_intense_complete": "intense_complete", "percent_stained": "stained"}
 """Optional columns of true percentages, and the score document's name of each."""
@@ -45,7 +45,7 @@ def rows_of(table: Path) -> list[Row]:
             reader = csv.DictReader(file, restkey=BEYOND)
             lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{table} can't be read: {error}.", code="table") from error
+        raise Refused(f"{table} can't be read: {reason_of(error)}.", code="table") from error
     columns = [name for name in reader.fieldnames or () if name]
     if len(set(columns)) < len(columns):
         raise Refused(f"{table} has two columns of one name.", code="table")

@@ -18,6 +18,7 @@ from worker.commands.options import (
     at_least,
     check_judge,
     in_words,
+    reason_of,
     share_of,
     work_beside,
 )
@@ -241,7 +242,9 @@ def content_of(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise Refused(f"{path} can't be read: {error}.", code="results_unreadable") from error
+        raise Refused(
+            f"{path} can't be read: {reason_of(error)}.", code="results_unreadable"
+        ) from error
     if not isinstance(content, dict) or not {"protocol", "sets", "runs"} <= content.keys():
         raise Refused(f"{path} holds no results of `benchmark`.", code="results_unreadable")
     return content

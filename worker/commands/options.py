@@ -75,6 +75,13 @@ def created(folder: Path, refusal: str) -> Path:
     return folder
 
 
+def reason_of(error: Exception) -> str:
+    """Return why a file that people wrote can't be read, without the words of a decoder."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
 @contextmanager
 def written(target: Path) -> Iterator[Path]:
     """Yield where to write what then stands at `target`, whole; refused in words where it can't."""
