@@ -24,44 +24,44 @@ UID = "1.2.826.0.1.3680043.8.498.1"
 
 def headers(width: int, height: int, mpp: float = MPP) -> Dataset:
     """Headers of a slide that lies turned on its glass: columns run down it, rows to the left."""
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    made.file_meta.MediaStorageSOPClassUID = VLWholeSlideMicroscopyImageStorage
-    made.file_meta.MediaStorageSOPInstanceUID = f"{UID}.3"
-    made.SOPClassUID = VLWholeSlideMicroscopyImageStorage
-    made.SOPInstanceUID = f"{UID}.3"
-    made.StudyInstanceUID, made.SeriesInstanceUID = f"{UID}.1", f"{UID}.2"
-    made.FrameOfReferenceUID = f"{UID}.4"
-    made.Modality = "SM"
-    made.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
-    made.PatientID, made.PatientName = "ANON-17", "Anonymous^17"
-    made.PatientBirthDate, made.PatientSex = "", "F"
-    made.StudyID, made.AccessionNumber = "1", ""
-    made.StudyDate, made.StudyTime = "20260101", "120000"
-    made.ContainerIdentifier = "A3"
-    made.Rows = made.Columns = TILE
-    made.TotalPixelMatrixColumns, made.TotalPixelMatrixRows = width, height
-    made.TotalPixelMatrixFocalPlanes = 1
-    made.NumberOfFrames = -(-width // TILE) * -(-height // TILE)
-    made.DimensionOrganizationType = "TILED_FULL"
-    made.SamplesPerPixel, made.PhotometricInterpretation = 3, "YBR_FULL_422"
-    made.PlanarConfiguration, made.PixelRepresentation = 0, 0
-    made.BitsAllocated = made.BitsStored = 8
-    made.HighBit = 7
-    made.LossyImageCompression = "01"
-    made.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
-    made.ImagedVolumeWidth, made.ImagedVolumeHeight = width * mpp / 1000, height * mpp / 1000
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.file_meta.MediaStorageSOPClassUID = VLWholeSlideMicroscopyImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = f"{UID}.3"
+    dataset.SOPClassUID = VLWholeSlideMicroscopyImageStorage
+    dataset.SOPInstanceUID = f"{UID}.3"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{UID}.1", f"{UID}.2"
+    dataset.FrameOfReferenceUID = f"{UID}.4"
+    dataset.Modality = "SM"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    dataset.PatientID, dataset.PatientName = "ANON-17", "Anonymous^17"
+    dataset.PatientBirthDate, dataset.PatientSex = "", "F"
+    dataset.StudyID, dataset.AccessionNumber = "1", ""
+    dataset.StudyDate, dataset.StudyTime = "20260101", "120000"
+    dataset.ContainerIdentifier = "A3"
+    dataset.Rows = dataset.Columns = TILE
+    dataset.TotalPixelMatrixColumns, dataset.TotalPixelMatrixRows = width, height
+    dataset.TotalPixelMatrixFocalPlanes = 1
+    dataset.NumberOfFrames = -(-width // TILE) * -(-height // TILE)
+    dataset.DimensionOrganizationType = "TILED_FULL"
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "YBR_FULL_422"
+    dataset.PlanarConfiguration, dataset.PixelRepresentation = 0, 0
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.LossyImageCompression = "01"
+    dataset.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
+    dataset.ImagedVolumeWidth, dataset.ImagedVolumeHeight = width * mpp / 1000, height * mpp / 1000
     origin = Dataset()
     origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = ORIGIN_MM
-    made.TotalPixelMatrixOriginSequence = [origin]
+    dataset.TotalPixelMatrixOriginSequence = [origin]
     measures = Dataset()
     measures.PixelSpacing = [mpp / 1000, mpp / 1000]
     measures.SliceThickness = 0.004
     shared = Dataset()
     shared.PixelMeasuresSequence = [measures]
-    made.SharedFunctionalGroupsSequence = [shared]
-    return made
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    return dataset
 
 
 def source(width: int, height: int) -> Dataset:
@@ -86,8 +86,8 @@ def dicom_file(
             buffer = io.BytesIO()
             Image.fromarray(np.ascontiguousarray(tile)).save(buffer, "JPEG", quality=90)
             frames.append(buffer.getvalue())
-    made = headers(width, height, mpp)
-    made.PixelData = encapsulate(frames)
-    made["PixelData"].is_undefined_length = True
-    pydicom.dcmwrite(path, made, enforce_file_format=True)
+    dataset = headers(width, height, mpp)
+    dataset.PixelData = encapsulate(frames)
+    dataset["PixelData"].is_undefined_length = True
+    pydicom.dcmwrite(path, dataset, enforce_file_format=True)
     return path

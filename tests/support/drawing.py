@@ -17,8 +17,8 @@ def untouched(installation: Installation, slide_id: str, count: int = 1) -> list
     with installation.client() as client:
         query = {"state": "proposed", "order": "uncertainty", "limit": 500}
         answer = client.get(f"/slides/{slide_id}/patches", params=query).raise_for_status()
-    found = [each["id"] for each in answer.json()["items"] if each["revision"] == 0]
-    return found[::-1][:count]
+    free = [each["id"] for each in answer.json()["items"] if each["revision"] == 0]
+    return free[::-1][:count]
 
 
 def open_patch(page: Page, slide_id: str, patch_id: str) -> None:

@@ -19,15 +19,15 @@ INGEST = (JobKind.INGEST,)
 def upload(service: Service, content: bytes, name: str = "slide", **form: str) -> dict[str, Any]:
     answer = service.client.post("/slides", files={"file": (name, content)}, data=form)
     assert answer.status_code in {200, 201}, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    accepted: dict[str, Any] = answer.json()
+    return accepted
 
 
 def ingested(service: Service, content: bytes, name: str = "slide", **form: str) -> dict[str, Any]:
     slide = upload(service, content, name, **form)
     service.run_jobs(INGEST)
-    found: dict[str, Any] = service.client.get(f"/slides/{slide['id']}").json()
-    return found
+    current: dict[str, Any] = service.client.get(f"/slides/{slide['id']}").json()
+    return current
 
 
 def encoded(pixels: np.ndarray, kind: str, **options: object) -> bytes:

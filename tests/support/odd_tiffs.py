@@ -18,8 +18,8 @@ def tissue(side: int = SIDE) -> npt.NDArray[np.uint8]:
     field = pyvips.Image.new_from_array(random.integers(0, 2, (side, side, 1), np.uint8) * 255)
     dark = field.gaussblur(5).numpy().reshape(side, side).astype(float)
     share = np.clip((dark - dark.min()) / np.ptp(dark), 0, 1)[..., None]
-    found: npt.NDArray[np.uint8] = (255 - share * np.array([95, 160, 205])).astype(np.uint8)
-    return found
+    tissue: npt.NDArray[np.uint8] = (255 - share * np.array([95, 160, 205])).astype(np.uint8)
+    return tissue
 
 
 def written(path: Path, pixels: Pixels | None = None, **options: object) -> Path:

@@ -103,11 +103,11 @@ class Pathologist:
 
     def masks(self, patch_ids: list[str]) -> dict[str, str]:
         """sha256 of the annotated pixels as the service gives them back."""
-        found = {}
+        digests = {}
         for patch_id in patch_ids:
             content = self.client.get(f"/patches/{patch_id}/annotation.png").raise_for_status()
-            found[patch_id] = hashlib.sha256(pixels(content.content).tobytes()).hexdigest()
-        return found
+            digests[patch_id] = hashlib.sha256(pixels(content.content).tobytes()).hexdigest()
+        return digests
 
     def dice(self, model_version: str, patches: list[dict[str, Any]]) -> float:
         """Pooled Dice of a model version's proposals on these patches, against the truth."""

@@ -49,18 +49,18 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
     drawn = field(PhantomSpec(seed=7, her2="2+"), SIDE)
     slide = Field(drawn.image, 0.25, drawn.mask > 0)
     protocol, regions = load("asco_cap_2023_breast"), regions_of(REGIONS, slide)
-    found = measure(
+    measurement = measure(
         slide, slide.masks, regions=regions, settings=document.settings_of(protocol), workers=1
     )
     scored = document.score(
-        found.cells,
+        measurement.cells,
         [],
         protocol=protocol,
         regions=regions,
-        flags=quality_flags(found, regions),
+        flags=quality_flags(measurement, regions),
         connectivity=connectivity(slide, slide.masks, regions),
         seed=1,
-        tissue_mm2=tissue_mm2(found.survey.tissue, regions, 0.25),
+        tissue_mm2=tissue_mm2(measurement.survey.tissue, regions, 0.25),
     )
     pictures: dict[str, bytes] = {}
 
@@ -70,7 +70,7 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
         return sha256
 
     heat = scored.document["heterogeneity"]
-    made = report_figures.figures(
+    figures = report_figures.figures(
         slide, scored.cells, scored.included, heat["map"], heat["tile_um"], REGIONS, regions, put
     )
     whole = scored.document | {
@@ -92,13 +92,13 @@ def measured() -> tuple[Cells, dict[str, Any], dict[str, Any], dict[str, bytes]]
             "seed": 1,
         },
     }
-    return scored.cells, whole, made, pictures
+    return scored.cells, whole, figures, pictures
 
 
 def content(*, signed: bool = False, **more: Any) -> Content:
     """Return a draft's content, or a signed one's with an edit and a history."""
-    _, whole, made, pictures = measured()
-    said: dict[str, Any] = {
+    _, whole, figures, pictures = measured()
+    content: dict[str, Any] = {
         "urn": URN,
         "version": 1,
         "state": "draft",
@@ -108,11 +108,11 @@ def content(*, signed: bool = False, **more: Any) -> Content:
         "assay": {"antibody": "4B5"},
         "document": whole,
         "document_sha256": hashlib.sha256(canonical(whole)).hexdigest(),
-        "figures": made,
+        "figures": figures,
         "picture": pictures.__getitem__,
     }
     if signed:
-        said |= {
+        content |= {
             "state": "signed",
             "version": 2,
             "amends": URN.replace("aa", "ab"),
@@ -140,7 +140,7 @@ def content(*, signed: bool = False, **more: Any) -> Content:
                 Version(REPORT_ID, 2, "signed", "1+", AT),
             ],
         }
-    return Content(**(said | more))
+    return Content(**(content | more))
 
 
 def included(cells: Cells) -> np.ndarray:

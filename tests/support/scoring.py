@@ -85,6 +85,6 @@ def pathologist(
 
 
 def sign(client: Any, report_id: str, **what: Any) -> Response:
-    said = {"score": "3+", "password": PASSWORD, "comment": "", "reason": "by eye"}
-    said |= {"without_review": True, **what}
-    return client.post(f"/reports/{report_id}/sign", json=said)
+    body = {"score": "3+", "password": PASSWORD, "comment": "", "reason": "by eye"}
+    body |= {"without_review": True, **what}
+    return client.post(f"/reports/{report_id}/sign", json=body)

@@ -50,11 +50,11 @@ def shown(pixels: Rgb, orientation: int) -> Rgb:
 
 
 def exif(orientation: int, **tags: Any) -> Image.Exif:
-    said = Image.Exif()
-    said[TAG] = orientation
+    notes = Image.Exif()
+    notes[TAG] = orientation
     for name, value in tags.items():
-        said[{"x": 282, "y": 283, "unit": 296}[name]] = value
-    return said
+        notes[{"x": 282, "y": 283, "unit": 296}[name]] = value
+    return notes
 
 
 def file_of(upright: Rgb, orientation: int, container: str, **tags: Any) -> bytes:

@@ -114,8 +114,8 @@ def slidedat(across: int, down: int, mpp: float) -> bytes:
             "IMAGE_CONCAT_FACTOR": min(level, 1),
         }
     lines = [
-        f"[{group}]\r\n" + "".join(f"{key} = {value}\r\n" for key, value in said.items())
-        for group, said in groups.items()
+        f"[{group}]\r\n" + "".join(f"{key} = {value}\r\n" for key, value in entries.items())
+        for group, entries in groups.items()
     ]
     return b"\xef\xbb\xbf" + "".join(lines).encode()
 

@@ -94,7 +94,7 @@ class Watch:
 
     def __init__(self, data: Path) -> None:
         self.data = f"{data.resolve()}{os.sep}"
-        self.seen: list[str] = []
+        self.complaints: list[str] = []
 
     def look(self, what: str) -> None:
         """Note what touches a disk where it must not."""
@@ -108,7 +108,7 @@ class Watch:
             self.note(f"In a writing transaction: {what}")
 
     def note(self, what: str) -> None:
-        self.seen.append(f"{what}\n{''.join(traceback.format_list(frames()[-8:]))}")
+        self.complaints.append(f"{what}\n{''.join(traceback.format_list(frames()[-8:]))}")
 
     def opened(self, path: object) -> None:
         if not isinstance(path, str | bytes | os.PathLike) or not (WRITING or on_the_loop()):
@@ -119,7 +119,7 @@ class Watch:
 
     def check(self) -> None:
         """Fail if anybody was kept waiting."""
-        if self.seen:
+        if self.complaints:
             pytest.fail(
                 f"{len(self.seen)} times others had to wait; the first: {self.seen[0]}",
                 pytrace=False,
@@ -143,12 +143,12 @@ def looked_at(kind: type[Any], name: str) -> Callable[..., Any]:
     method: Callable[..., Any] = getattr(kind, name)
 
     @wraps(method)
-    def told(*arguments: Any, **named: Any) -> Any:
+    def watched_call(*arguments: Any, **named: Any) -> Any:
         for watch in WATCHES:
             watch.look(f"{kind.__name__}.{name} was called")
         return method(*arguments, **named)
 
-    return told
+    return watched_call
 
 
 @contextmanager
