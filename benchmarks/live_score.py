@@ -118,7 +118,11 @@ def installed(folder: Path, image: np.ndarray, mask: np.ndarray, repeat: int) ->
     count = side // SHARD_PX
     with database.writing() as session:
         prediction = results.begin(
-            session, slide_id=slide.id, model_version_id=version.id, shard_count=count**2
+            session,
+            slide_id=slide.id,
+            model_version_id=version.id,
+            shard_count=count**2,
+            tiling="benchmark",
         )
         for row in range(count):
             for column in range(count):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 PATCH_PX = 256
-"""Side of a patch in analysis px: what every predictor takes and what a person corrects."""
+"""Side of a patch in analysis px: what a person corrects, and the least that is predicted."""
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,14 @@ class Predictor(Protocol):
         ...
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> Prediction:
-        """Predict RGB patches, uint8 (B, 256, 256, 3)."""
+        """Predict RGB patches, uint8 (B, 256, 256, 3), or windows of several patches' size."""
         ...
+
+
+def at_once(batch_size: int, shape: tuple[int, int]) -> int:
+    """Return how many windows of a (height, width) are as much as a batch of patches; at least one.
+
+    Of windows smaller than a patch there are no more.
+    """
+    height, width = shape
+    return max(1, batch_size * PATCH_PX**2 // max(height * width, PATCH_PX**2))

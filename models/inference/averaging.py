@@ -60,7 +60,7 @@ class Averaged:
         return f"{self.predictor.backend}, {self.name} averaged"
 
     def __call__(self, images: Pixels) -> Prediction:
-        """Predict RGB patches, uint8 (B, H, H, 3): squares."""
+        """Predict RGB patches or windows, uint8 (B, H, W, 3)."""
         total = np.zeros(images.shape[:3], np.float32)
         votes: npt.NDArray[np.uint8] | None = None
         for view in self.views:

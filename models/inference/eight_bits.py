@@ -81,7 +81,7 @@ def learned(patches: Pixels) -> Pixels:
 
 def calibrate(path: Path, patches: Pixels, *, threads: int = 0) -> Calibration:
     """Take the ranges of saved weights from patches, uint8 (N, 256, 256, 3), N ≥ 1."""
-    model = converted(load_ensemble(path), BATCH)
+    model = converted(load_ensemble(path), (BATCH, *patches.shape[1:3]))
     return Calibration(
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         patches_sha256=names_of(patches),

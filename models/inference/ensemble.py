@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models.augment import MEAN, STD
 from models.networks import Ensemble, place
-from models.prediction import Prediction
+from models.prediction import Prediction, at_once
 
 Pixels = npt.NDArray[np.uint8]
 Forward = Callable[[Pixels], tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]
@@ -69,12 +69,14 @@ class Opinions(nn.Module):
         return max(len(self.networks) - 1, 1)
 
 
-def in_batches(images: Pixels, size: int, second: int, forward: Forward) -> Prediction:
-    """Predict any number of patches, `size` at a time; blank ones fill the last call.
+def in_batches(images: Pixels, batch_size: int, second: int, forward: Forward) -> Prediction:
+    """Predict any number of windows, as many at a time as make `batch_size` patches; blank ones
+    fill the last call.
 
     The kernels that a backend chooses, and with them the last bits, change with the number of
-    patches. So the networks always see the same number, and a patch's result is its own.
+    windows. So the networks always see the same number, and a window's result is its own.
     """
+    size = at_once(batch_size, images.shape[1:3])
     probability = np.empty(images.shape[:3], np.float32)
     students = np.empty((second, *images.shape[:3]), np.bool_)
     for start in range(0, len(images), size):
@@ -87,7 +89,7 @@ def in_batches(images: Pixels, size: int, second: int, forward: Forward) -> Pred
 
 
 def filled(batch: Pixels, size: int) -> Pixels:
-    """Add blank patches until there are `size`."""
+    """Add blank windows until there are `size`."""
     if len(batch) == size:
         return np.ascontiguousarray(batch)
     return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), np.uint8)])

@@ -1,6 +1,7 @@
 """OpenVINO as a backend: Intel's kernels and graph compiler, for any x86 or ARM processor."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,15 @@ import torch
 from models.inference.calibration import Calibration, Precision
 from models.inference.ensemble import Opinions, Pixels, in_batches
 from models.inference.int8 import quantised
+from models.inference.windows import any_size
 from models.networks import Ensemble, NetworkError, load_ensemble
 from models.openvino_library import openvino_library
 from models.prediction import PATCH_PX, Prediction
+
+Shape = tuple[int, ...]
+"""Windows in a batch, height, width."""
+SHAPES = 4
+"""Whole tiles, and those at a slide's right edge, its lower one, and in its corner."""
 
 
 def openvino() -> ModuleType:
@@ -38,7 +45,8 @@ class OpenVinoPredictor:
     students in eight bits and the teacher, who makes the masks, in f32; or `int8`, all in eight.
     The latter two have their ranges from a calibration, and raise NetworkError `ranges_missing`
     without one. `openvino_unsupported`: OpenVINO can't read the network.
-    Takes patches of 256×256 px only, as its graph is compiled for one shape. One call at a time.
+    Its graph is compiled for one shape, so each new shape of windows costs a second, once; the last
+    SHAPES are kept. One call at a time.
     """
 
     def __init__(
@@ -60,20 +68,25 @@ class OpenVinoPredictor:
                 f"{precision} needs the ranges of the network's values, taken once from patches "
                 "like those to come.",
             )
-        model = converted(ensemble, batch_size)
-        if precision != "f32" and calibration is not None:
-            model = quantised(model, calibration.ranges, keep_teacher=precision == "mixed")
+        if calibration is not None and precision != "f32":
             self.precision += f" of ranges {calibration.sha256[:12]}"
-        self.request = request_of(model, threads)
+        self.ensemble, self.threads, self.narrowed = ensemble, threads, precision
+        self.calibration = calibration
+        self.requests: OrderedDict[Shape, Any] = OrderedDict()
+        # what can't be had is to be said here
+        self._request((batch_size, PATCH_PX, PATCH_PX))
 
     @property
     def backend(self) -> str:
         return f"openvino {openvino().__version__.split('-')[0]} {self.precision}"
 
     def __call__(self, images: Pixels) -> Prediction:
-        """Predict RGB patches, uint8 (B, 256, 256, 3), any number; others raise ValueError."""
-        if images.shape[1:] != (PATCH_PX, PATCH_PX, 3):
-            raise ValueError(f"patches must be 256×256 RGB px for OpenVINO, got {images.shape[1:]}")
+        """Predict RGB patches or larger windows, uint8 (B, H, W, 3); others raise ValueError."""
+        if images.ndim != 4 or images.shape[3] != 3 or min(images.shape[1:3]) < PATCH_PX:
+            raise ValueError(f"windows must be of 256×256 RGB px or more, got {images.shape[1:]}")
+        return any_size(self, self.ensemble.config.architecture, images, self._predicted)
+
+    def _predicted(self, images: Pixels) -> Prediction:
         return in_batches(images, self.batch_size, self.second, self.forward)
 
     def forward(self, images: Pixels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -81,12 +94,29 @@ class OpenVinoPredictor:
 
         Both are views of the request's memory: the next call overwrites them.
         """
-        found = self.request.infer([images], share_inputs=True, share_outputs=True)
-        return found[0], found[1]
+        request = self._request(images.shape[:3])
+        answer = request.infer([images], share_inputs=True, share_outputs=True)
+        return answer[0], answer[1]
+
+    def _request(self, shape: Shape) -> Any:
+        """Return what infers a batch of this shape: compiled now, unless it was among the last."""
+        if shape in self.requests:
+            self.requests.move_to_end(shape)
+            return self.requests[shape]
+        model = converted(self.ensemble, shape)
+        if self.calibration is not None and self.narrowed != "f32":
+            keep_teacher = self.narrowed == "mixed"
+            model = quantised(model, self.calibration.ranges, keep_teacher=keep_teacher)
+        while len(self.requests) >= SHAPES:
+            self.requests.popitem(last=False)
+        self.requests[shape] = request_of(model, self.threads)
+        return self.requests[shape]
 
 
-def converted(ensemble: Ensemble, batch_size: int) -> Any:
-    """Return the whole ensemble as one OpenVINO model of uint8 (batch_size, 256, 256, 3).
+def converted(ensemble: Ensemble, shape: Shape) -> Any:
+    """Return the whole ensemble as one OpenVINO model of uint8 (B, H, W, 3), for one B, H, W.
+
+    Its tensors have the same names whatever the shape: ranges taken from patches are for all.
 
     Outputs: probability f32 (B, H, W), labels boolean (S, B, H, W). Raises NetworkError
     `openvino_unsupported` for a network that OpenVINO can't read.
@@ -100,7 +130,7 @@ def converted(ensemble: Ensemble, batch_size: int) -> Any:
         # traced here, with one patch and unchecked: OpenVINO's own tracing takes thrice as long
         traced = torch.jit.trace(opinions, example, check_trace=False)  # type: ignore[no-untyped-call]
         try:
-            return library.convert_model(traced, input=[batch_size, PATCH_PX, PATCH_PX, 3])
+            return library.convert_model(traced, input=[*shape, 3])
         except Exception as error:
             # each of its front ends has its own errors
             raise NetworkError(

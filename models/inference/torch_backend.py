@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 
 from models.inference.ensemble import Opinions, Pixels, in_batches
+from models.inference.windows import any_size
 from models.networks import Ensemble, load_ensemble
 from models.prediction import Prediction
 
@@ -25,13 +26,17 @@ class TorchPredictor:
         self.batch_size = batch_size or (4 if device == "cpu" else 32)
         self.device = device
         self.opinions = Opinions(ensemble, device)
+        self.architecture = ensemble.config.architecture
 
     @property
     def backend(self) -> str:
         return f"torch {torch.__version__} {self.device}"
 
     def __call__(self, images: Pixels) -> Prediction:
-        """Predict RGB patches, uint8 (B, H, W, 3), any number of them."""
+        """Predict RGB patches or larger windows, uint8 (B, H, W, 3), any number of them."""
+        return any_size(self, self.architecture, images, self._predicted)
+
+    def _predicted(self, images: Pixels) -> Prediction:
         return in_batches(images, self.batch_size, self.opinions.second, self.forward)
 
     @torch.inference_mode()

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from models.blending import predict_region
 from models.cold_start import ColdStart
 from models.inference.calibration import Calibration
 from models.inference.choice import load
-from models.inference.regions import predict_region
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
 from tests.cli.conftest import Membrana, Outcome
 
@@ -97,7 +97,7 @@ def test_networks_draw_with_their_tiles_blended(
     said = membrana("segment", str(tmp_path / "part.tif"), *words)
     assert said.code == 0, said.err
     predictor = load(weights, threads=1)
-    blended = predict_region(predictor, pixels, overlap=0.25).probability[0]
+    blended = predict_region(predictor, pixels).probability[0]
     np.testing.assert_array_equal(
         read(out / "probability" / "part.png"), np.rint(blended * 255).astype(np.uint8)
     )

@@ -1,14 +1,11 @@
 """Averages change nothing where there is nothing to average, and even out what is there."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
 
 from models.inference import TorchPredictor
 from models.inference.averaging import FLIPS, SQUARE, Averaged
-from models.inference.regions import bell, predict_region, starts
 from models.networks import Ensemble, NetworkConfig, build
 from models.prediction import PATCH_PX, Prediction
 
@@ -92,89 +89,3 @@ def test_averaging_says_so():
     assert averaged.batch_size == 3
     with pytest.raises(ValueError, match="flips, square"):
         Averaged(Pointwise(), "rotations")
-
-
-@pytest.mark.parametrize("overlap", [0, 0.25, 0.5])
-@pytest.mark.parametrize("size", [(1, 1), (256, 256), (100, 300), (257, 255), (700, 513)])
-def test_a_region_is_what_its_pixels_are(size, overlap):
-    """Any size, up to the last row and column."""
-    image = picture(*size)
-    seen = predict_region(Pointwise(), image, overlap=overlap)
-    assert seen.probability.shape == (1, *size)
-    np.testing.assert_allclose(seen.probability[0], image[..., 0] / np.float32(255), atol=1e-6)
-    np.testing.assert_array_equal(
-        seen.students[:, 0], np.moveaxis(image, 2, 0)[1:] > [[[99]], [[150]]]
-    )
-
-
-def test_without_overlap_a_region_is_its_patches():
-    """Bit for bit what the service keeps, where the region is whole patches."""
-    torch.manual_seed(0)
-    config = NetworkConfig()
-    predictor = TorchPredictor(Ensemble(config, build(config), (build(config),)))
-    image = picture(PATCH_PX, 2 * PATCH_PX)
-    seen = predict_region(predictor, image, overlap=0)
-    patches = predictor(np.stack([image[:, :PATCH_PX], image[:, PATCH_PX:]]))
-    for index, x in enumerate((0, PATCH_PX)):
-        box = np.s_[:, x : x + PATCH_PX]
-        np.testing.assert_array_equal(seen.probability[0][box], patches.probability[index])
-        np.testing.assert_array_equal(seen.students[:, 0][:, *box], patches.students[:, index])
-
-
-def test_blending_leaves_no_seam():
-    """Where two tiles say the opposite at their common edge, the blend goes over gently."""
-    image = picture(PATCH_PX, 4 * PATCH_PX)
-
-    def steepest(overlap):
-        seen = predict_region(Positional(), image, overlap=overlap).probability[0]
-        assert seen.min() >= 0
-        assert seen.max() <= 1
-        return np.abs(np.diff(seen, axis=1)).max()
-
-    assert steepest(0) == pytest.approx(1)
-    assert steepest(0.25) < 0.15
-    assert steepest(0.5) < 0.12
-
-
-def test_tiles_reach_both_ends_and_leave_no_gap():
-    for side in (1, 255, 256, 257, 448, 1000):
-        for step in (128, 192, 256):
-            found = starts(side, step)
-            assert found[0] == 0
-            assert found[-1] == max(0, side - PATCH_PX)
-            assert all(0 < b - a <= step for a, b in pairwise(found))
-
-
-def test_weights_fall_from_the_centre_alike_on_all_sides():
-    weights = bell()
-    assert weights.argmax() in {127 * 256 + 127, 127 * 256 + 128, 128 * 256 + 127, 128 * 256 + 128}
-    np.testing.assert_array_equal(weights, weights[::-1])
-    np.testing.assert_array_equal(weights, weights.T)
-    assert weights[0, 0] == pytest.approx(np.exp(-4 * (127.5 / 256) ** 2 * 4), rel=1e-4)
-
-
-def test_progress_counts_tiles_and_may_stop_it():
-    seen = []
-
-    def progress(done, total):
-        seen.append((done, total))
-        if done == 6:
-            raise KeyboardInterrupt
-
-    predictor = Pointwise()
-    with pytest.raises(KeyboardInterrupt):
-        predict_region(predictor, picture(600, 600), overlap=0.25, progress=progress)
-    assert seen == [(3, 9), (6, 9)]
-    assert predictor.calls == [3, 3]
-
-
-@pytest.mark.parametrize("overlap", [-0.1, 0.6, float("nan")])
-def test_a_senseless_overlap_is_refused(overlap):
-    with pytest.raises(ValueError, match="overlap"):
-        predict_region(Pointwise(), picture(10, 10), overlap=overlap)
-
-
-@pytest.mark.parametrize("shape", [(0, 10, 3), (10, 10), (10, 10, 4)])
-def test_what_is_no_region_is_refused(shape):
-    with pytest.raises(ValueError, match=r"\(H, W, 3\)"):
-        predict_region(Pointwise(), np.zeros(shape, np.uint8))

@@ -32,9 +32,16 @@ def test_it_computes_what_torch_computes(config):
     assert ours.probability.std() > 1e-4
 
 
-def test_other_sizes_are_refused():
+def test_larger_windows_are_taken_and_smaller_ones_refused():
+    """A slide is predicted in windows of several patches' size (models/tiling.py)."""
     config = NetworkConfig()
-    predictor = OpenVinoPredictor(Ensemble(config, build(config), ()), threads=1)
+    ensemble = Ensemble(config, build(config), ())
+    predictor = OpenVinoPredictor(ensemble, threads=1)
+    window = np.random.default_rng(0).integers(0, 256, (2, 512, 272, 3), dtype=np.uint8)
+    seen = predictor(window)
+    ours = TorchPredictor(ensemble)(window)
+    np.testing.assert_allclose(seen.probability, ours.probability, atol=1e-3)
+    np.testing.assert_array_equal(predictor(window[1:]).probability[0], seen.probability[1])
     with pytest.raises(ValueError, match="256"):
         predictor(np.zeros((1, 128, 256, 3), np.uint8))
 

@@ -21,8 +21,9 @@ from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import Patch
 from backend.slides.reading.reader import open_slide
+from models.blending import predict_region
 from models.cold_start import ColdStart
-from models.selection import uncertain_pixels
+from models.selection import quantised, uncertain_pixels
 from tests.conftest import Service
 from tests.support.ready import (
     PREDICT,
@@ -39,7 +40,7 @@ from worker.context import JobContext, ShuttingDown
 from worker.handlers import predict
 from worker.handlers.predict import Behind
 from worker.run import run_job
-from worker.shards import PredictedShard
+from worker.shards import PredictedShard, ShardPlan
 
 SIZE = {"width": 2560, "height": 512}
 """Two shards of 16 and 4 patches."""
@@ -132,30 +133,28 @@ def test_a_slide_is_predicted_ranked_and_announced(service: Service) -> None:
 
 
 def test_the_stored_pixels_are_the_predictors(service: Service) -> None:
+    """The whole slide's, blended: what a picture of it has on the command line."""
     slide_id = predicted_slide(service, **SIZE)
     with service.database.reading() as session:
         slide = slides.get(session, slide_id)
     reader = open_slide(slide, service.settings)
-    images = np.stack(
-        [
-            reader.read(Region0(2048 + 256 * column, 256 * row, 256, 256), (256, 256))
-            for row in range(2)
-            for column in range(2)
-        ]
-    )
+    whole = predict_region(ColdStart(), reader.read(Region0(0, 0, 2560, 512), (2560, 512)))
     reader.close()
-    seen = ColdStart()(images)
-    flagged = uncertain_pixels(seen.probability, seen.students)
+    places = [(256 * row, 2048 + 256 * column) for row in range(2) for column in range(2)]
+    boxes = [np.s_[y : y + 256, x : x + 256] for y, x in places]
+    probability = np.stack([whole.probability[0][box] for box in boxes])
+    students = np.stack([whole.students[:, 0][:, *box] for box in boxes], axis=1)
+    flagged = uncertain_pixels(probability, students)
     listed = patches_of(service.client, slide_id, order="position")
     right = [patch for patch in listed if patch["column"] >= 8]
     assert len(right) == 4
     for index, patch in enumerate(right):
         stored = pixels(service.client.get(f"/patches/{patch['id']}/probability.png"))
-        assert np.abs(stored / 255 - seen.probability[index]).max() <= 0.5 / 255 + 1e-6
+        np.testing.assert_array_equal(stored, quantised(probability[index : index + 1])[0])
         proposal = pixels(service.client.get(f"/patches/{patch['id']}/proposal.png"))
-        assert ((proposal == 255) == (seen.probability[index] >= 0.5)).mean() > 0.9999
+        np.testing.assert_array_equal(proposal == 255, probability[index] >= 0.5)
         uncertain = pixels(service.client.get(f"/patches/{patch['id']}/uncertain_pixels.png"))
-        assert ((uncertain == 255) == flagged[index]).all()
+        np.testing.assert_array_equal(uncertain == 255, flagged[index])
 
 
 def test_a_job_that_is_cut_off_goes_on_where_it_was(service: Service) -> None:
@@ -176,7 +175,7 @@ def test_a_job_that_is_cut_off_goes_on_where_it_was(service: Service) -> None:
     with service.database.reading() as session:
         kept = session.scalars(select(PredictionShard).order_by(PredictionShard.column)).all()
     assert kept[0].created_at == first.created_at, "what was finished is not computed again"
-    assert {shard.computed_by for shard in kept} == {ColdStart().backend}
+    assert {shard.computed_by for shard in kept} == {f"{ColdStart().backend}, tiles 1072/1024"}
     assert whole == undisturbed(service, slide_id)
 
 
@@ -282,7 +281,7 @@ def test_what_fails_behind_the_networks_is_raised_at_the_next_call() -> None:
     def fail(*_: object) -> None:
         raise OSError("the disk")
 
-    seen = PredictedShard([], [])
+    seen = PredictedShard(ShardPlan(0, 0, ()), [], [], None, {})
     with Behind() as behind:
         behind.write(fail, seen)
         with pytest.raises(OSError, match="the disk"):

@@ -105,9 +105,7 @@ def patches_of(images: list[Path], mpp: float | None) -> Pixels:
 
 
 def tiles_of(picture: Picture) -> list[Pixels]:
-    """Return a picture's tiles edge to edge, the last ones moved in."""
-    from models.inference.regions import at_least_a_tile, starts, tile
-
+    """Return a picture's patches edge to edge, the last ones moved in."""
     if picture.mpp is None:
         raise Refused(
             picture.doubt or f"{picture.path.name} does not say how many µm a pixel has: --mpp.",
@@ -115,6 +113,15 @@ def tiles_of(picture: Picture) -> list[Pixels]:
         )
     field = Field(picture.pixels, picture.mpp)
     width, height = (scaled(n, field.mpp, ANALYSIS_MPP) for n in (field.width, field.height))
-    whole = at_least_a_tile(field.read(0, 0, width, height, ANALYSIS_MPP))
-    tops, lefts = (starts(side, PATCH_PX) for side in whole.shape[:2])
-    return [tile(whole, (top, left)) for top in tops for left in lefts]
+    image = field.read(0, 0, width, height, ANALYSIS_MPP)
+    # an image smaller than a patch is continued by its mirror image
+    beyond = [(0, max(0, PATCH_PX - side)) for side in image.shape[:2]]
+    whole = np.pad(image, [*beyond, (0, 0)], mode="symmetric")
+    tops, lefts = (starts(side) for side in whole.shape[:2])
+    return [whole[top : top + PATCH_PX, left : left + PATCH_PX] for top in tops for left in lefts]
+
+
+def starts(side: int) -> list[int]:
+    """Return where patches begin along a side: edge to edge, and the last one ends with it."""
+    last = side - PATCH_PX
+    return [*range(0, last, PATCH_PX), last]

@@ -16,8 +16,9 @@ from backend.cli import AlreadyTold, app, say
 from backend.kit.product import RESEARCH_USE_ONLY
 from backend.kit.storage.blobs import file_sha256
 from backend.progress import bar
+from backend.slides.patches.grid import scale
 from models.cold_start import ColdStart
-from models.her2.pixels import Field
+from models.her2.pixels import ANALYSIS_MPP, Field
 from models.prediction import Predictor
 from worker.commands.image_files import read_picture, remark_on, stated_size
 from worker.commands.int8_ranges import calibration_of
@@ -152,7 +153,7 @@ def segmented(
     likely = predicted(Field(picture.pixels, picture.mpp), predictor).likely
     assert likely is not None, "what was predicted has a probability"
     height, width = picture.pixels.shape[:2]
-    likely = of_size(likely, width, height)
+    likely = of_size(likely, width, height, scale(picture.mpp, ANALYSIS_MPP))
     mask: Gray = np.where(likely >= HALF, np.uint8(255), np.uint8(0))
     drawn = {"mask": mask, LIKELY: likely}
     for kind, target in targets.items():
@@ -170,9 +171,14 @@ def segmented(
     }
 
 
-def of_size(likely: Gray, width: int, height: int) -> Gray:
-    """Bring a probability from the analysis' pixels to the image's; an area's mean decides."""
-    if likely.shape == (height, width):
+def of_size(likely: Gray, width: int, height: int, px0: float) -> Gray:
+    """Bring a probability from the analysis' pixels, of `px0` image px each, to the image's.
+
+    The last of them may reach beyond the image. An area's mean decides.
+    """
+    if px0 == 1:
         return likely
-    how = cv2.INTER_AREA if likely.shape[1] > width else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(likely, (width, height), interpolation=how), np.uint8)
+    how = cv2.INTER_AREA if px0 < 1 else cv2.INTER_LINEAR
+    rows, columns = likely.shape
+    whole = max(width, round(columns * px0)), max(height, round(rows * px0))
+    return np.asarray(cv2.resize(likely, whole, interpolation=how), np.uint8)[:height, :width]

@@ -4,27 +4,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays, scaled
+from backend.slides.patches.grid import analysis_region, analysis_size
+from backend.slides.reading.picture import PictureReader
+from models.blending import predict_whole
+from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays
 from models.prediction import Predictor
+from models.selection import quantised
+from models.tiling import Box, Layout
 from worker.commands.options import Refused
 
 if TYPE_CHECKING:
     from models.inference.calibration import Calibration, Precision
 
+Pixels = npt.NDArray[np.uint8]
 SURE = 0.5
 
 
 def predicted(field: Field, predictor: Predictor) -> MaskArrays:
-    """Return what a predictor takes for membrane at the analysis' resolution."""
-    from models.inference.regions import predict_region
+    """Return what a predictor takes for membrane at the analysis' resolution, as the service does.
 
-    width, height = (scaled(n, field.mpp, ANALYSIS_MPP) for n in (field.width, field.height))
-    image = field.read(0, 0, width, height, ANALYSIS_MPP)
-    probability = predict_region(predictor, image).probability[0]
-    membrane = probability >= SURE
-    likely = np.rint(probability * 255).astype(np.uint8)
-    return MaskArrays(membrane, np.zeros_like(membrane), likely)
+    The same pixels on the same tiles: of one picture and one model they have the same masks.
+    """
+    reader = PictureReader(field.image)
+
+    def read(box: Box) -> Pixels:
+        place = (box.left, box.top, box.width, box.height)
+        return reader.read(analysis_region(field, *place, ANALYSIS_MPP), (box.width, box.height))
+
+    layout = Layout(*analysis_size(field, ANALYSIS_MPP))
+    probability = predict_whole(predictor, layout, read).probability
+    membrane = probability[0] >= SURE
+    return MaskArrays(membrane, np.zeros_like(membrane), quantised(probability)[0])
 
 
 def predictor_of(model: Path | None, ranges: "Calibration | None" = None) -> Predictor:

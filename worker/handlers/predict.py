@@ -1,8 +1,9 @@
 """Predict a slide, or the part a person looks at, shard by shard; then order the patches.
 
 Pixels first, rows second: a shard counts when its row is there, and then it is never computed
-again. A model version that is retired meanwhile is still finished: its shards are cheap, and
-two versions can be compared only where both have seen the slide. What people drew is not touched.
+again, unless it lies edge to edge in a prediction that was never finished. A model version that is
+retired meanwhile is still finished: its shards are cheap, and two versions can be compared only
+where both have seen the slide. What people drew is not touched.
 """
 
 from collections.abc import Callable
@@ -30,10 +31,12 @@ from backend.slides.patches.grid import analysis_size
 from backend.slides.patches.tables import Patch
 from backend.slides.reading.reader import SlideReader, open_slide
 from models import selection
+from models.prediction import Predictor
+from models.tiling import BLENDED, Layout, Tile, Tiling
 from worker import shards
 from worker.context import JobContext
 from worker.predictors import predictor_for
-from worker.shards import Images, PredictedShard, ScoredShard, ShardPlan, Spot
+from worker.shards import Blending, PredictedShard, ScoredShard, ShardPlan, Spot, Step, TilePixels
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,11 @@ def prepare(context: JobContext) -> Work:
         plans = shards.plan(Spot(*row) for row in rows)
     with context.writing() as session:
         prediction = results.begin(
-            session, slide_id=slide_id, model_version_id=version_id, shard_count=len(plans)
+            session,
+            slide_id=slide_id,
+            model_version_id=version_id,
+            shard_count=len(plans),
+            tiling=BLENDED.name,
         )
         finished = results.finished_shards(session, prediction.id)
     wanted = [each for each in plans if each.place not in finished]
@@ -87,34 +94,50 @@ def prepare(context: JobContext) -> Work:
     return Work(slide, version, prediction, wanted)
 
 
-def predict(context: JobContext, work: Work, pyramid: Pyramid) -> None:
-    """Read, predict and write at the same time: some rows ahead, one shard behind."""
+def predict(context: JobContext, work: Work, pyramid: Pyramid, tiling: Tiling = BLENDED) -> None:
+    """Read, predict and write at the same time: some tiles ahead, one shard behind."""
     predictor = predictor_for(context, work.version)
+    layout = Layout(*analysis_size(work.slide, context.settings.analysis_mpp), tiling)
+    steps = shards.steps(work.wanted, layout)
+    blending = Blending(predictor, layout, steps)
     total = sum(len(each.spots) for each in work.wanted)
     done = 0
 
     def finish(shard: PredictedShard) -> None:
-        keep(context, work, pyramid, shards.scored_shard(shard), computed_by=predictor.backend)
+        computed_by = described(predictor, tiling)
+        keep(context, work, pyramid, shards.scored_shard(shard), computed_by=computed_by)
 
     with (
         closing(open_slide(work.slide, context.settings)) as reader,
         closing(
-            shards.ahead(shards.rows(work.wanted), reading_from(reader, context, work))
+            shards.ahead(
+                [(step, tile) for step in steps for tile in step.tiles],
+                reading_from(reader, context, work, layout),
+            )
         ) as stream,
         Behind() as behind,
     ):
 
-        def between(batch_end: int) -> None:
+        def between(patches_here: int) -> None:
             context.check()
-            patches = done + batch_end
+            patches = done + patches_here
             behind.report(context.progress, patches / (total + 1), f"{patches} of {total} patches")
 
-        for _, rows in groupby(stream, key=lambda images: images.plan.place):
+        for step, (_, tiles) in zip(steps, groupby(stream, key=place_of), strict=True):
             context.check()
-            predicted = shards.predicted(predictor, rows, between)
-            behind.write(finish, predicted)
-            done += sum(len(images.plan.spots) for images in predicted.rows)
+            behind.write(finish, blending.predicted(tiles, between))
+            done += len(step.plan.spots)
         behind.wait()
+
+
+def place_of(read: TilePixels) -> tuple[int, int]:
+    """Return the shard that a tile was read for."""
+    return read.step.plan.place
+
+
+def described(predictor: Predictor, tiling: Tiling) -> str:
+    """Return what a shard was computed by: the last bits of its masks hang on it."""
+    return f"{predictor.backend}, {tiling.name}"
 
 
 class Behind:
@@ -149,10 +172,10 @@ class Behind:
 
 
 def reading_from(
-    reader: SlideReader, context: JobContext, work: Work
-) -> Callable[[ShardPlan], Images]:
-    def read(row: ShardPlan) -> Images:
-        return shards.read_images(reader, work.slide, row, context.settings.analysis_mpp)
+    reader: SlideReader, context: JobContext, work: Work, layout: Layout
+) -> Callable[[tuple[Step, Tile]], TilePixels]:
+    def read(each: tuple[Step, Tile]) -> TilePixels:
+        return shards.read_tile(reader, work.slide, *each, layout, context.settings.analysis_mpp)
 
     return read
 

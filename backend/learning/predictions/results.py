@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -83,13 +83,19 @@ class Place:
 
 
 def begin(
-    session: Session, *, slide_id: str, model_version_id: str, shard_count: int
+    session: Session, *, slide_id: str, model_version_id: str, shard_count: int, tiling: str
 ) -> Prediction:
-    """Return the prediction of a slide by a model version, made on the first call."""
+    """Return the prediction of a slide by a model version, made on the first call.
+
+    tiling: how the slide is cut into tiles now. A prediction that was begun otherwise and never
+    finished begins anew, as its shards would not fit together; a finished one stays as it is.
+    """
     same = select(Prediction).where(
         Prediction.slide_id == slide_id, Prediction.model_version_id == model_version_id
     )
     if known := session.scalar(same):
+        if known.finished_at is None:
+            forget_other_tilings(session, known, tiling)
         return known
     try:
         with session.begin_nested():
@@ -100,6 +106,16 @@ def begin(
     except IntegrityError:
         return session.scalars(same).one()
     return prediction
+
+
+def forget_other_tilings(session: Session, prediction: Prediction, tiling: str) -> None:
+    """Drop all that was computed of a prediction if any of it was cut otherwise."""
+    computed_by = session.scalars(
+        select(PredictionShard.computed_by).where(PredictionShard.prediction_id == prediction.id)
+    )
+    if any(each is None or not each.endswith(tiling) for each in computed_by):
+        for table in (PatchPrediction, PredictionShard):
+            session.execute(delete(table).where(table.prediction_id == prediction.id))
 
 
 def finished_shards(session: Session, prediction_id: str) -> dict[tuple[int, int], str]:

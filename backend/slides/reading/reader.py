@@ -1,7 +1,6 @@
 """Read pixels of a slide: float level-0 boxes in, RGB arrays out, always over bare glass.
 
-A box is read with a margin at the best pyramid level and resampled by Pillow with a float box,
-so a patch read alone has the pixels it has in a larger reading. Boxes count from the corner of the
+Boxes count from the corner of the
 scanned part (bounds.py), which is all there is of a slide: nobody else adds it.
 """
 
@@ -16,15 +15,10 @@ from typing import Any, Protocol, TypedDict
 import numpy as np
 import numpy.typing as npt
 import openslide
-from PIL import Image, ImageCms
+from PIL import ImageCms
 
 from backend.kit.errors import MembranaError, Unprocessable
-from backend.kit.geometry import (
-    Region0,
-    SizePx,
-    best_level,
-    level_box,
-)
+from backend.kit.geometry import Region0, SizePx
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings, get_settings
 from backend.slides.reading.bounds import Bounds, bounds_of
@@ -36,16 +30,11 @@ from backend.slides.reading.colour import (
 )
 from backend.slides.reading.damage import DamagedTile, tiles_of
 from backend.slides.reading.formats import HEAD_BYTES, TIFF, vendor_of
+from backend.slides.reading.resampling import drawn
 
 Rgb = npt.NDArray[np.uint8]
 GLASS = 255
 """Grey level of bare glass where the file has no pixels: white, never black."""
-SUPPORT = 2
-"""Radius of Pillow's bicubic window in pixels of the coarser grid."""
-COARSE = 4
-"""Past this ratio, of overviews only, a triangle is as good as bicubic and cheaper. (A box is
-not: its window's edges fall on pixel edges, where rounding decides what counts.)"""
-WHOLE = 1e-9
 MAX_OPEN = 10
 
 
@@ -161,26 +150,7 @@ class OpenSlideReader:
         return None
 
     def read(self, region: Region0, size: SizePx) -> Rgb:
-        region = region.moved(*self.bounds.corner)
-        downsample = min(region.width / size[0], region.height / size[1])
-        level = best_level(self.level_downsamples, downsample)
-        step = self.level_downsamples[level]
-        ratio = max(region.width / size[0], region.height / size[1]) / step
-        direct = is_whole(region, size, step)
-        margin = 0 if direct else math.ceil(SUPPORT * max(ratio, 1)) + 1
-        box = level_box(region, level, step, margin)
-        pixels = self._pixels(
-            (round(box.x * step), round(box.y * step)), level, (box.width, box.height)
-        )
-        if direct:
-            return pixels
-        left, top = region.x / step - box.x, region.y / step - box.y
-        image = Image.fromarray(pixels).resize(
-            size,
-            Image.Resampling.BICUBIC if ratio < COARSE else Image.Resampling.BILINEAR,
-            box=(left, top, left + region.width / step, top + region.height / step),
-        )
-        return np.asarray(image)
+        return drawn(region.moved(*self.bounds.corner), size, self.level_downsamples, self._pixels)
 
     def _pixels(self, location0: tuple[int, int], level: int, size: SizePx) -> Rgb:
         x, y = location0[0] - self.bounds.x, location0[1] - self.bounds.y
@@ -210,17 +180,6 @@ class OpenSlideReader:
 
     def close(self) -> None:
         self._handle.close()
-
-
-def is_whole(region: Region0, size: SizePx, step: float) -> bool:
-    """Say whether the box is exactly these whole pixels of the level: nothing to resample."""
-    return (
-        all(
-            abs(value / step - round(value / step)) < WHOLE * max(1, abs(value))
-            for value in (region.x, region.y)
-        )
-        and (round(region.width / step, 6), round(region.height / step, 6)) == size
-    )
 
 
 def over_glass(rgba: Rgb) -> Rgb:
