@@ -114,7 +114,7 @@ class Layout:
         return self._count(self.width)
 
     def _count(self, length: int) -> int:
-        return max(1, math.ceil((length - self.tiling.overlap) / self.tiling.step))
+        return max(1, math.ceil(length / self.tiling.step))
 
     def box(self, tile: Tile) -> Box:
         """Return what a tile sees of the slide."""
@@ -149,9 +149,10 @@ class Layout:
 
     def _weights(self, length: int, number: int, count: int) -> Floats:
         weights = np.ones(length, np.float32)
-        overlap, rising = self.tiling.overlap, self.tiling.rising
-        if overlap and number > 0:
-            weights[:overlap] = rising
-        if overlap and number < count - 1:
-            weights[-overlap:] = 1 - rising
+        step, rising = self.tiling.step, self.tiling.rising
+        if number > 0:
+            weights[: len(rising)] = rising[:length]
+        if number < count - 1:
+            # before the slide's end less than the whole overlap may be left
+            weights[step:] = 1 - rising[: length - step]
         return weights

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.blending import predict_region
-from models.networks.config import FEATURED, OF_THE_PAPER
+from models.networks import FEATURED, OF_THE_PAPER
 from models.prediction import PATCH_PX, Prediction, Predictor
 from models.tiling import Tiling
 

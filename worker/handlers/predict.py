@@ -36,7 +36,8 @@ from models.tiling import BLENDED, Layout, Tile, Tiling
 from worker import shards
 from worker.context import JobContext
 from worker.predictors import predictor_for
-from worker.shards import Blending, PredictedShard, ScoredShard, ShardPlan, Spot, Step, TilePixels
+from worker.shards import PredictedShard, ScoredShard, ShardPlan, Spot, Step, TilePixels
+from worker.tiles import Blending, read_tile
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def reading_from(
     reader: SlideReader, context: JobContext, work: Work, layout: Layout
 ) -> Callable[[tuple[Step, Tile]], TilePixels]:
     def read(each: tuple[Step, Tile]) -> TilePixels:
-        return shards.read_tile(reader, work.slide, *each, layout, context.settings.analysis_mpp)
+        return read_tile(reader, work.slide, *each, layout, context.settings.analysis_mpp)
 
     return read
 
