@@ -82,7 +82,7 @@ class Tiling:
         return np.concatenate([np.zeros(self.rim), rise, np.ones(self.rim)]).astype(np.float32)
 
 
-BLENDED = Tiling(step=4 * PATCH_PX, overlap=48, rim=16, sides=(256, 512, 4 * PATCH_PX + 48))
+BLENDED = Tiling(step=4 * PATCH_PX, overlap=48, rim=16, sides=(256, 512, 768, 4 * PATCH_PX + 48))
 """Of all predictions: 48 px over 1,024 cost 10 % of the work (`python -m benchmarks.prediction`
 measures that, and what is left of the seams)."""
 EDGE_TO_EDGE = Tiling(step=PATCH_PX, overlap=0, rim=0, sides=(PATCH_PX,))
@@ -132,14 +132,15 @@ class Layout:
         return height, width
 
     def touching(self, box: Box) -> list[Tile]:
-        """Return the tiles that say something about a box of the slide, row by row."""
+        """Return the tiles that weigh anything in a box of the slide, row by row."""
         rows = self._span(box.top, box.bottom, self.rows)
         columns = self._span(box.left, box.right, self.columns)
         return [Tile(row, column) for row in rows for column in columns]
 
     def _span(self, start: int, end: int, count: int) -> range:
-        first = (start - self.tiling.side) // self.tiling.step + 1
-        return range(max(0, first), min(count, (end - 1) // self.tiling.step + 1))
+        step, side, rim = self.tiling.step, self.tiling.side, self.tiling.rim
+        first = (start - side + rim) // step + 1
+        return range(max(0, first), min(count, max(0, end - 1 - rim) // step + 1))
 
     def weights(self, tile: Tile) -> tuple[Floats, Floats]:
         """Return a tile's weights along its rows and along its columns: their product counts."""

@@ -113,14 +113,18 @@ def steps(plans: Sequence[ShardPlan], layout: Layout) -> list[Step]:
     known: set[Tile] = set()
     found = []
     for shard in plans:
-        needed = {
-            tile
-            for spot in shard.spots
-            for tile in layout.touching(on_slide(patch_box(spot), layout))
-        }
+        needed = {home(spot, layout) for spot in shard.spots}
+        for spot in shard.spots:
+            needed.update(layout.touching(on_slide(patch_box(spot), layout)))
         found.append(Step(shard, tuple(sorted(needed - known)), tuple(sorted(needed))))
         known |= needed
     return found
+
+
+def home(spot: Spot, layout: Layout) -> Tile:
+    """Return the tile that a patch's pixels are read with: the patch lies whole in its middle."""
+    patches = layout.tiling.step // PATCH_PX
+    return Tile(spot.row // patches, spot.column // patches)
 
 
 def patch_box(spot: Spot) -> Box:

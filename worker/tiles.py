@@ -11,7 +11,16 @@ from backend.slides.reading.reader import GLASS, RegionUnreadable, SlideReader
 from models.blending import Piece, batched, blended
 from models.prediction import Prediction, Predictor
 from models.tiling import Box, Layout, Tile
-from worker.shards import PredictedShard, ShardPlan, Spot, Step, TilePixels, patch_box, shard_box
+from worker.shards import (
+    PredictedShard,
+    ShardPlan,
+    Spot,
+    Step,
+    TilePixels,
+    home,
+    patch_box,
+    shard_box,
+)
 
 
 def read_tile(
@@ -22,9 +31,7 @@ def read_tile(
     The slide's own pixels are read wherever there are any, of patches or not.
     """
     box = layout.box(tile)
-    core = Box(box.top, box.left, *(layout.tiling.step,) * 2)
-    inside = [spot for spot in step.plan.spots if patch_box(spot).common(core).height]
-    inside = [spot for spot in inside if patch_box(spot).common(core).width]
+    inside = [spot for spot in step.plan.spots if home(spot, layout) == tile]
 
     def read(part: Box) -> Pixels:
         region = analysis_region(slide, part.left, part.top, part.width, part.height, mpp)
