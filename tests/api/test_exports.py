@@ -26,6 +26,7 @@ from backend.people.users.tables import Role
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import in_grid_order
 from models.cold_start import ColdStart
+from models.tiling import BLENDED
 from tests.conftest import Service
 from tests.support.dicom_slide import dicom_file
 from tests.support.intake import ingested
@@ -222,7 +223,7 @@ def test_proposals_fill_in_where_nobody_has_drawn_and_are_told_apart(
     assert [each["patch_id"] for each in manifest["patches"]] == [each["id"] for each in patches]
     assert manifest["proposals"]["kind"] == "cold-start"
     assert len(manifest["proposals"]["prediction_sha256"]) == 64
-    assert manifest["proposals"]["computed_by"] == [ColdStart().backend]
+    assert manifest["proposals"]["computed_by"] == [f"{ColdStart().backend}, {BLENDED.name}"]
     for each in manifest["patches"]:
         mask = png_of(archive.read(each["file"]))
         if each["drawn_by"] == "person":

@@ -24,6 +24,7 @@ from backend.slides.patches.tables import PatchRole
 from models.inference.calibration import Calibration
 from models.inference.eight_bits import names_of
 from models.networks import Ensemble, NetworkConfig, build, save_ensemble
+from models.tiling import BLENDED
 from tests.support.learning import Learning, add_slide, annotate_some
 from worker import predictors
 from worker.data import read_unlabelled
@@ -125,7 +126,7 @@ def test_ranges_are_taken_once_and_the_same_masks_come_again(
     first, by = laboratory.seen(slide_id, version_id)
     (words,) = by
     assert words is not None
-    assert words.endswith(f" int8 of ranges {calibration.sha256[:12]}")
+    assert words.endswith(f" int8 of ranges {calibration.sha256[:12]}, {BLENDED.name}")
     # another process takes nothing anew
     caplog.clear()
     laboratory.forget(slide_id)

@@ -20,6 +20,7 @@ from models.cold_start import ColdStart
 from models.her2 import mask_doubt
 from models.her2.cells import Cells
 from models.her2.pixels import RIM_UM
+from models.tiling import BLENDED
 from tests.conftest import Service
 from tests.support.ready import patches_of, put
 from tests.support.scoring import REPORT, SIDE, ask, box, computed, report_of, slide_with_tumour
@@ -56,9 +57,10 @@ def test_a_report_is_computed_from_what_is_drawn(service: Service) -> None:
     regions = service.client.get(f"/slides/{slide_id}/regions").json()
     assert source["regions"] == {"sha256": regions["sha256"], "revision": 1}
     assert source["model"]["name"] == "cold-start"
-    assert source["model"]["computed_by"] == [ColdStart().backend]
+    assert source["model"]["computed_by"] == [f"{ColdStart().backend}, {BLENDED.name}"]
     page = service.client.get(f"/reports/{report_id}.html").text
-    assert f"<dt>Prediction computed by</dt><dd>{escape(ColdStart().backend)}</dd>" in page
+    computed_by = escape(f"{ColdStart().backend}, {BLENDED.name}")
+    assert f"<dt>Prediction computed by</dt><dd>{computed_by}</dd>" in page
     with service.database.reading() as session:
         assert source["slide"]["sha256"] == session.get_one(Slide, slide_id).sha256
     cells = cells_of(service, report_id)
