@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         "rule without weights; else file or folder of a learned detector.",
     )
     threads: int = Field(0, description="CPU threads of one worker's network; 0: torch's choice.")
+    doubt: Literal["entropy", "selector"] = Field(
+        "entropy",
+        description="What marks the areas worth a look and orders the queue: the networks' "
+        "entropy, or the paper's selector, which trained students leave with next to nothing.",
+    )
     inference_backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="What predicts: torch, openvino, or auto: what was measured quicker."
     )

@@ -60,8 +60,8 @@ def doubt() -> str:
     facts = {
         "errors": "errors_percent",
         "pixels on which the students differ": "students_differ_percent",
-        "pixels flagged": "flagged_percent",
-        "errors that are flagged": "errors_flagged_percent",
+        "most errors that 5 % of the pixels can hold": "most_errors_in_5_percent",
+        "pixels that the selector flags": "flagged_percent",
     }
     rows = [
         [title, *(f"{each[name]:.2f} %" for each in document["sets"].values())]
@@ -81,8 +81,38 @@ def doubt() -> str:
         ]
         for kind in kinds
     ]
+    rows += [
+        [f"areas by {by}: {title}", *(met(each["areas"][by]) for each in document["sets"].values())]
+        for by, title, met in (
+            ("entropy", "share of pixels; of errors", shares_of),
+            ("entropy", "error areas met; by the same shapes elsewhere", met_of),
+            ("selector", "share of pixels; of errors", shares_of),
+            ("selector", "error areas met; by the same shapes elsewhere", met_of),
+        )
+    ]
+    queues = [each["queue"] for each in document["sets"].values()]
+    rows.append(["Dice of the patches as proposed", *(f"{each['0']:.3f}" for each in queues)])
+    rows += [
+        [
+            f"Dice with some corrected, chosen by `{strategy}`",
+            *(corrected(each, strategy) for each in queues),
+        ]
+        for strategy in ("random", "foreground", "entropy", "ours", "selector")
+    ]
     caption = f"`{document['method']}`, {document['passes']:,} passes, draw {document['seed']}. "
     return "\n\n".join([table(titles, rows), caption + source("doubt.json")])
+
+
+def corrected(queue: dict[str, Any], strategy: str) -> str:
+    return "; ".join(f"{by[strategy]:.3f} ({count})" for count, by in queue.items() if count != "0")
+
+
+def shares_of(areas: dict[str, float]) -> str:
+    return f"{areas['percent']:.1f} %; {areas['errors_percent']:.0f} %"
+
+
+def met_of(areas: dict[str, float]) -> str:
+    return f"{areas['error_areas_met_percent']:.0f} %; {areas['met_elsewhere_percent']:.0f} %"
 
 
 def located(figures: dict[str, float]) -> str:

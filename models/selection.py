@@ -1,6 +1,6 @@
-"""What a person should look at first: doubtful pixels, and the order of patches.
+"""In which order a person should look at patches. Where in a patch: `models.areas`.
 
-No torch: before any training the cold start's two rules stand for the students.
+No torch: before any training the cold start proposes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,34 +11,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.semisup.confident import flagged
-
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.float64]
 
 GREYS = 256
-LEAST_SHARE = 0.001
-"""A class with a smaller share of the pixels is not judged (eugmt.md §1.4, guards)."""
 ENTROPY_WEIGHT = 0.5
 """Of the score; the rest is flagged area, both as ranks so that neither unit matters."""
 DIVERSITY_WEIGHT = 0.3
 SPREAD, POOL = 500, 5_000
-
-
-def uncertain_pixels(probability: Float, students: Bool) -> Bool:
-    """Return the pixels to review first: bool (B, H, W).
-
-    A pixel is uncertain if confident learning doubts the label that any student gives it against
-    the teacher's probability. All pixels passed are one scope, so thresholds are those of the
-    tissue shown and not of one patch. probability: (B, H, W); students: (S, B, H, W).
-    """
-    least = round(LEAST_SHARE * probability.size)
-    uncertain = np.zeros(probability.shape, np.bool_)
-    for labels in students:
-        uncertain |= flagged(labels, probability, least_count=least)
-    return uncertain
 
 
 def quantised(probability: Float) -> Pixels:
@@ -83,8 +65,9 @@ def histograms(pictures: Iterable[Pixels]) -> Counts:
 class PatchScores:
     """One number a patch, float32 (B,) each.
 
-    flagged_fraction: share of uncertain pixels. entropy: mean binary entropy of the teacher, nats.
-    membrane_fraction: share of proposed membrane. score: 0 to 1, how much is to be learned here.
+    flagged_fraction: share of pixels in areas worth a look. entropy: mean binary entropy of the
+    teacher, nats. membrane_fraction: share of proposed membrane. score: 0 to 1, how much is to be
+    learned here.
     """
 
     flagged_fraction: Float

@@ -21,7 +21,8 @@ from backend.kit.storage.pyramids import SHARD_PX, Channel, Pixels
 from backend.learning.predictions.results import PatchScore
 from backend.learning.predictions.service import SHARD_PATCHES
 from backend.slides.patches.grid import PATCH_PX
-from models import selection
+from models import areas, selection
+from models.areas import Doubt
 from models.prediction import Prediction
 from models.tiling import Box, Layout, Tile
 
@@ -157,13 +158,13 @@ def ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def scored_shard(shard: PredictedShard) -> ScoredShard:
-    """Let the selector judge a shard; lay its patches out as the pyramid's channels."""
+def scored_shard(shard: PredictedShard, doubt: Doubt = "entropy") -> ScoredShard:
+    """Find a shard's areas worth a look; lay its patches out as the pyramid's channels."""
     place, spots, seen = shard.plan.place, shard.spots, shard.prediction
     channels = np.zeros((len(Channel), SHARD_PX, SHARD_PX), np.uint8)
     if seen is None:
         return ScoredShard(place, channels, (), shard.unreadable)
-    flagged = selection.uncertain_pixels(seen.probability, seen.students)
+    flagged = areas.worth_a_look(seen.probability, seen.students, doubt)
     stored = selection.quantised(seen.probability)
     for index, spot in enumerate(spots):
         y = (spot.row % SHARD_PATCHES) * PATCH_PX

@@ -136,6 +136,36 @@ def test_the_pictures_agree_with_each_other_and_the_figures(service: Service) ->
         assert (pixels(service.client.get(f"{base}/proposal.png", params=named)) == proposal).all()
 
 
+def test_doubt_is_listed_as_few_areas_the_most_doubtful_first(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    listed = patches_of(service.client, slide_id)
+    assert {patch["reason"]["doubt"] for patch in listed} == {"entropy"}
+    seen = 0
+    for patch in listed:
+        base = f"/patches/{patch['id']}"
+        marked = pixels(service.client.get(f"{base}/uncertain_pixels.png")) == 255
+        answer = service.client_of(Role.VIEWER).get(f"{base}/uncertain_areas").json()
+        assert answer["model_version_id"] == patch["model_version_id"]
+        areas = answer["items"]
+        assert len(areas) <= 8
+        held = [area["doubt"] for area in areas]
+        assert held == sorted(held, reverse=True)
+        assert sum(area["pixels"] for area in areas) == marked.sum()
+        boxes = np.zeros_like(marked)
+        for area in areas:
+            assert 32 <= area["pixels"] <= area["width"] * area["height"]
+            assert 0 < area["doubt"] <= area["pixels"]
+            down = slice(area["y"], area["y"] + area["height"])
+            across = slice(area["x"], area["x"] + area["width"])
+            boxes[down, across] = True
+        assert not (marked & ~boxes).any()
+        seen += len(areas)
+    assert seen, "the cold start is in doubt somewhere"
+    assert service.client.get("/patches/none/uncertain_areas").status_code == 404
+    unseen = patches_of(service.client, ready_slide(service, seed=5))[0]["id"]
+    assert code(service.client.get(f"/patches/{unseen}/uncertain_areas")) == "no_prediction"
+
+
 def test_a_picture_travels_once(service: Service) -> None:
     slide_id = predicted_slide(service)
     patch_id = patches_of(service.client, slide_id)[0]["id"]

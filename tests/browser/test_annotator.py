@@ -177,6 +177,23 @@ def test_overlays_can_be_shown_and_hidden(page: Page, slide_id: str) -> None:
     assert all(tile.startswith(("200", "304")) for tile in shown), shown
 
 
+def test_doubt_is_shown_as_areas_worth_a_look(
+    page: Page, slide_id: str, installation: Installation
+) -> None:
+    open_slide(page, slide_id)
+    patch_id = open_next(page)
+    shown = page.locator("label", has=page.get_by_test_id("toggle-uncertain"))
+    expect(shown).to_contain_text("Areas worth a look")
+    expect(page.get_by_test_id("toggle-uncertain")).to_be_enabled()
+    with installation.client() as client:
+        areas = client.get(f"/patches/{patch_id}/uncertain_areas").json()["items"]
+        marked = pixels(client.get(f"/patches/{patch_id}/uncertain_pixels.png"))
+    # the first of the queue is in doubt about a few places, none of them a speck
+    assert 1 <= len(areas) <= 8
+    assert min(area["pixels"] for area in areas) >= 32
+    assert sum(area["pixels"] for area in areas) == (marked == 255).sum()
+
+
 def test_what_happened_while_the_line_was_down_is_fetched_when_it_is_back(
     page: Page, slide_id: str, installation: Installation
 ) -> None:

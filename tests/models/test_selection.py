@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from models.areas import uncertain_pixels
 from models.selection import (
     patch_features,
     patch_scores,
     quantised,
     rank,
-    uncertain_pixels,
 )
 from models.semisup.confident import flagged
 

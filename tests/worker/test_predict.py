@@ -21,9 +21,10 @@ from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import Patch
 from backend.slides.reading.reader import open_slide
+from models.areas import worth_a_look
 from models.blending import predict_region
 from models.cold_start import ColdStart
-from models.selection import quantised, uncertain_pixels
+from models.selection import quantised
 from tests.conftest import Service
 from tests.support.ready import (
     PREDICT,
@@ -144,7 +145,7 @@ def test_the_stored_pixels_are_the_predictors(service: Service) -> None:
     boxes = [np.s_[y : y + 256, x : x + 256] for y, x in places]
     probability = np.stack([whole.probability[0][box] for box in boxes])
     students = np.stack([whole.students[:, 0][:, *box] for box in boxes], axis=1)
-    flagged = uncertain_pixels(probability, students)
+    flagged = worth_a_look(probability, students)
     listed = patches_of(service.client, slide_id, order="position")
     right = [patch for patch in listed if patch["column"] >= 8]
     assert len(right) == 4

@@ -105,8 +105,8 @@ def predict(context: JobContext, work: Work, pyramid: Pyramid, tiling: Tiling = 
     done = 0
 
     def finish(shard: PredictedShard) -> None:
-        computed_by = described(predictor, tiling)
-        keep(context, work, pyramid, shards.scored_shard(shard), computed_by=computed_by)
+        scored = shards.scored_shard(shard, context.settings.doubt)
+        keep(context, work, pyramid, scored, computed_by=described(predictor, tiling))
 
     with (
         closing(open_slide(work.slide, context.settings)) as reader,
@@ -208,8 +208,10 @@ def order(context: JobContext, work: Work) -> None:
         cap=max(1, len(candidates)),
         seed=context.settings.round_seed,
     )
+    # by which doubt the order came about: the setting may change
+    doubt = context.settings.doubt
     places = [
-        Place(candidates[each.index].patch_id, rank, each.reason)
+        Place(candidates[each.index].patch_id, rank, {**each.reason, "doubt": doubt})
         for rank, each in enumerate(ranked, start=1)
     ]
     with context.finishing() as session:

@@ -9,9 +9,9 @@ from backend.kit import conditional
 from backend.kit.dependencies import CurrentSettings, ReadSession
 from backend.kit.paging import Cursor, Limit, Page
 from backend.learning.patch_views import service
-from backend.learning.patch_views.schemas import PatchOut
+from backend.learning.patch_views.schemas import AreaOut, PatchOut, UncertainAreas
 from backend.learning.patch_views.service import Order
-from backend.learning.predictions import patch_layers
+from backend.learning.predictions import areas, patch_layers
 from backend.learning.predictions.patch_layers import PatchLayer
 from backend.people.users.guards import Viewer
 from backend.slides.catalogue import service as slides
@@ -117,5 +117,26 @@ def get_probability(user: Viewer, layers: Layers, patch_id: str) -> Response:
 
 @router.get("/patches/{patch_id}/uncertain_pixels.png", response_class=Response)
 def get_uncertain_pixels(user: Viewer, layers: Layers, patch_id: str) -> Response:
-    """Return the selector's mask: 255 = review first."""
+    """Return the areas worth a look as a mask: 255 = review first, few and none of a few pixels."""
     return layers.answer(patch_id, PatchLayer.UNCERTAIN_PIXELS)
+
+
+@router.get("/patches/{patch_id}/uncertain_areas")
+def list_uncertain_areas(
+    session: ReadSession,
+    settings: CurrentSettings,
+    user: Viewer,
+    patch_id: str,
+    model_version: ModelVersionId = None,
+) -> UncertainAreas:
+    """List the areas of the same mask, the one that holds most doubt first."""
+    patch = patches.get(session, patch_id)
+    prediction = patch_layers.prediction_of(session, patch, model_version)
+    slide = slides.get(session, patch.slide_id)
+    return UncertainAreas(
+        model_version_id=prediction.model_version_id,
+        items=[
+            AreaOut.model_validate(each)
+            for each in areas.areas_of(slide, patch, prediction, settings)
+        ],
+    )

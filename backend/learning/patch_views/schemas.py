@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from backend.kit.contract import Failure, Shown
 from backend.learning.patch_views.service import PatchView, reason_of
@@ -31,6 +31,26 @@ class Reason(BaseModel, extra="allow"):
     """Why this patch is shown, in a sentence; the figures behind it stand beside."""
 
     text: str
+
+
+class AreaOut(BaseModel):
+    """A box in analysis px from the patch's corner, and how much doubt its area holds, in bits."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    x: int
+    y: int
+    width: int
+    height: int
+    pixels: int
+    doubt: float
+
+
+class UncertainAreas(BaseModel):
+    """Areas worth a look, the most doubtful first; none where the model is sure."""
+
+    model_version_id: str
+    items: list[AreaOut]
 
 
 class PatchOut(BaseModel):

@@ -141,7 +141,7 @@ def reason_of(scored: PatchPrediction) -> dict[str, Any]:
         return scored.reason | {"text": f"The model is in doubt about {share} of it{ending}."}
     return {
         "text": (
-            f"The model's networks disagree on {share} of its pixels. "
+            f"The model is in doubt about {share} of it. "
             "The slide is still being read, so the order may change."
         ),
         "flagged_fraction": scored.flagged_fraction,

@@ -35,7 +35,8 @@ def next_patch(
     strategy: Annotated[
         Strategy,
         Query(
-            description="`uncertainty`: the networks disagree; `entropy`: they are unsure; "
+            description="`uncertainty`: areas in doubt and the networks' entropy, spread over "
+            "unlike patches; `entropy`: the entropy alone; "
             "`random`; `clinical`: where a correction could change the slide's category."
         ),
     ] = "uncertainty",

@@ -43,8 +43,9 @@ def take_next(
 ) -> PatchView | None:
     """Lease the next patch to a person; None when nothing waits.
 
-    strategy: where the networks disagree (`uncertainty`), where they are unsure (`entropy`),
-    anywhere (`random`), or where a correction could change the slide's category (`clinical`).
+    strategy: areas in doubt, spread over unlike patches (`uncertainty`), where the networks are
+    unsure (`entropy`), anywhere (`random`), or where a correction could change the slide's
+    category (`clinical`).
 
     What they hold already comes back, except `after`: the patch they leave unsaved, which goes
     back to the queue and is offered to them again only when the rest has been seen.

@@ -81,6 +81,24 @@ def test_ours_takes_the_uncertain_and_not_one_slide_only():
     assert {groups[index] for index in found} == {"a", "b"}
 
 
+def test_foreground_is_drawn_where_membrane_is_proposed():
+    """Two of three draws follow the proposals, and the third may fall anywhere."""
+    patches = pool([0.9] * 4 + [0.1] * 28)
+    drawn = [ask("foreground", patches, 3, seed) for seed in range(20)]
+    assert all(len(set(each)) == 3 for each in drawn)
+    assert all(sum(index < 4 for index in each) >= 2 for each in drawn)
+    assert any(sum(index < 4 for index in each) == 2 for each in drawn)
+    # where nothing is proposed it still draws
+    assert len(ask("foreground", pool([0.1] * 6), 6)) == 6
+
+
+def test_the_queue_by_the_selector_is_a_strategy_of_its_own():
+    probability, students = [0.45, 0.02, 0.02], [[0.45, 0.9, 0.02]] * 2
+    patches = pool(probability, [probability, *students])
+    assert ask("ours", patches, 1) == [0]
+    assert len(ask("selector", patches, 2)) == 2
+
+
 def test_area_and_enough_are_what_one_computes_by_hand():
     points = [{"share": 0.1, "dice": 0.4}, {"share": 0.2, "dice": 0.6}, {"share": 0.4, "dice": 0.7}]
     found = summary(points, full=0.6 / 0.95)

@@ -64,6 +64,24 @@ export interface components {
             created_at: string;
         };
         /**
+         * AreaOut
+         * @description A box in analysis px from the patch's corner, and how much doubt its area holds, in bits.
+         */
+        AreaOut: {
+            /** X */
+            x: number;
+            /** Y */
+            y: number;
+            /** Width */
+            width: number;
+            /** Height */
+            height: number;
+            /** Pixels */
+            pixels: number;
+            /** Doubt */
+            doubt: number;
+        };
+        /**
          * Assay
          * @description What was stained and how, as far as somebody said so.
          */
@@ -1898,6 +1916,16 @@ export interface components {
              */
             created_at: string;
         };
+        /**
+         * UncertainAreas
+         * @description Areas worth a look, the most doubtful first; none where the model is sure.
+         */
+        UncertainAreas: {
+            /** Model Version Id */
+            model_version_id: string;
+            /** Items */
+            items: components["schemas"]["AreaOut"][];
+        };
         /** UploadOut */
         UploadOut: {
             /** Id */
@@ -2069,6 +2097,7 @@ export interface components {
 }
 export type AmendmentIn = components['schemas']['AmendmentIn'];
 export type AnnotationOut = components['schemas']['AnnotationOut'];
+export type AreaOut = components['schemas']['AreaOut'];
 export type Assay = components['schemas']['Assay'];
 export type AssayIn = components['schemas']['AssayIn'];
 export type AuditOut = components['schemas']['AuditOut'];
@@ -2187,6 +2216,7 @@ export type ThresholdChoice = components['schemas']['ThresholdChoice'];
 export type Thresholds = components['schemas']['Thresholds'];
 export type Token = components['schemas']['Token'];
 export type TokenOut = components['schemas']['TokenOut'];
+export type UncertainAreas = components['schemas']['UncertainAreas'];
 export type UploadOut = components['schemas']['UploadOut'];
 export type UploadState = components['schemas']['UploadState'];
 export type UploadedSlide = components['schemas']['UploadedSlide'];

@@ -123,7 +123,7 @@ export function Outlines({ editing }: { editing: Editing }) {
           onChange={(event) => setPreferences({ uncertain: event.currentTarget.checked })}
         />
         <span class="swatch uncertain" aria-hidden="true" />
-        {editing.uncertain ? "Uncertain pixels" : "No uncertain pixels are known here"}
+        {editing.uncertain ? "Areas worth a look" : "No areas in doubt are known here"}
       </label>
       <p class="quiet">
         Hold <kbd>H</kbd> to see bare tissue, <kbd>Space</kbd> to pan.

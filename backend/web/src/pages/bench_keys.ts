@@ -44,7 +44,7 @@ function benchShortcuts(): Shortcut[] {
     },
     {
       keys: ["u"],
-      label: "Uncertain pixels on or off",
+      label: "Areas worth a look on or off",
       run: () => setPreferences({ uncertain: !page.preferences.value.uncertain }),
     },
     { keys: ["+", "="], label: "Zoom in", run: zoomIn, repeats: true },
