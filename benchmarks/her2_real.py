@@ -161,7 +161,7 @@ def main() -> None:
     if arguments.into:
         arguments.into.mkdir(parents=True, exist_ok=True)
     rules = rules_of("asco_cap_2023_breast", None, None, merge_zero_plus=False)
-    source = source_of(None, "255", arguments.model, proposal=arguments.model is None)
+    source = source_of(None, "255", arguments.model, proposal=arguments.model is None, whole=True)
     rows = []
     with TemporaryDirectory() as temporary:
         for case in (*cases(), *controls_written(Path(temporary))):

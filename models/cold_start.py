@@ -2,7 +2,9 @@
 
 Two rules vote: a ridge rule (the density curves like a line) and an adaptive rule (the density
 stands out of its neighbourhood). Their blend is the probability; they are the two students.
-What both take for membrane but is a lump, not a line or a net of lines, is none: a brown nucleus.
+What both take for membrane is none where it is grey, blue or pink, where it is a lump (a brown
+nucleus) and not a line or a net of lines, and where it is shorter than any membrane to be seen.
+Figures: benchmarks/results/cold_start.json.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.canonical import canonical
+from models.pieces import crumbs, lumps
 from models.prediction import Prediction
 from models.stain import StainVectors, optical_density
 
@@ -31,10 +34,22 @@ class ColdStartParameters:
     ridge_od: float = 0.035
     contrast_od: float = 0.09
     brown_od: float = 0.10
+    brown_hue_od: float = 0.015
+    """Brown dims blue more than red by this much, somewhere within half a micrometre (chroma of a
+    JPEG is blurred); grey and blue things do not. 0: no such rule."""
+    pinkest: float = -0.16
+    """Least (blue − green) / (red + green + blue) of densities; eosin lies below. −1: no rule."""
     thickest_px: int = 13
     """Diameter of a disc that a piece of membrane does not mostly consist of; 0: no such rule."""
     largest_lump_px: int = 4000
     """Area of a few touching nuclei: a larger piece is a net of membranes, however thick."""
+    longest_arm_px: int = 10
+    """A lump reaches no farther beyond its thick part: what does is a membrane with a thick place,
+    however dark. 0: the earlier rule, which knew no arms."""
+    lump_od: tuple[float, ...] = (0.2, 0.3, 0.45)
+    """Densities at which lumps are looked for, beside those of the rules' own pieces."""
+    shortest_px: int = 16
+    """Diagonal of a piece of membrane, 4 µm; 0: no such rule."""
     softness: float = 0.3
     """Width of the logistic in units of the rules' thresholds."""
 
@@ -79,38 +94,55 @@ class ColdStart:
         self, image: npt.NDArray[np.uint8]
     ) -> tuple[Float, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         p = self.parameters
-        dab = optical_density(image, p.white) @ self._to_dab
-        brown = cv2.GaussianBlur(dab, (0, 0), 1.0)
+        density = optical_density(image, p.white)
+        dab = density @ self._to_dab
+        brown = np.asarray(cv2.GaussianBlur(dab, (0, 0), 1.0), np.float32)
         side = (p.surround_px, p.surround_px)
         contrast = brown - cv2.blur(dab, side, borderType=cv2.BORDER_REFLECT)
         ridge = _ridge(dab, p.line_sigma_px)
-        by_ridge = np.minimum(ridge / p.ridge_od, brown / p.brown_od) - 1
-        by_contrast = np.minimum(contrast / p.contrast_od, brown / p.brown_od) - 1
+        stained = np.minimum(brown / p.brown_od, _hue(density, p))
+        by_ridge = np.minimum(ridge / p.ridge_od, stained) - 1
+        by_contrast = np.minimum(contrast / p.contrast_od, stained) - 1
         score = 0.5 * (by_ridge + by_contrast)
-        if p.thickest_px:
-            solid = _lumps(score > 0, p.thickest_px, p.largest_lump_px)
-            score, by_ridge, by_contrast = (
-                np.where(solid, np.minimum(rule, -1), rule)
-                for rule in (score, by_ridge, by_contrast)
-            )
+        none = _no_membrane(score > 0, brown, p)
+        score, by_ridge, by_contrast = (
+            np.where(none, np.minimum(rule, -1), rule) for rule in (score, by_ridge, by_contrast)
+        )
         probability = 1 / (1 + np.exp(np.clip(-score / p.softness, -30, 30)))
         return probability.astype(np.float32), by_ridge > 0, by_contrast > 0
 
 
-def _lumps(mask: npt.NDArray[np.bool_], thickest: int, largest: int) -> npt.NDArray[np.bool_]:
-    """Return the pieces of a mask, bool (H, W), at least half of which discs fill."""
-    disc, rim = (
-        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in (thickest, 5)
-    )
-    # holes of a few pixels must not make a lump look thin
-    pieces = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, rim)
-    filled = cv2.morphologyEx(pieces, cv2.MORPH_OPEN, disc) > 0
-    count, numbers = cv2.connectedComponents(pieces, connectivity=8)
-    area = np.bincount(numbers.ravel(), minlength=count)
-    solid = 2 * np.bincount(numbers[filled], minlength=count) >= area
-    solid &= area <= largest
-    solid[0] = False
-    return np.asarray(solid[numbers])
+_HOLE_PX = 200
+_HALF, _MOSTLY = 0.5, 0.7
+_REACH_PX = 5
+_TOO_DARK = 1.5
+"""Sum of three densities from which a camera's hue says nothing."""
+
+
+def _hue(density: Float, p: ColdStartParameters) -> Float:
+    """How brown (H, W, 3) is: 1 at the threshold, not above 0 where it is pink."""
+    if not p.brown_hue_od:
+        return np.full(density.shape[:2], np.inf, np.float32)
+    red, green, blue = cv2.split(cv2.GaussianBlur(density, (0, 0), 1.0))
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_REACH_PX, _REACH_PX))
+    hue: Float = cv2.dilate(blue - red, around) / np.float32(p.brown_hue_od)
+    total = red + green + blue
+    pink = (blue - green < p.pinkest * np.maximum(total, 0.05)) & (total < _TOO_DARK)
+    return np.where(pink, np.minimum(hue, 0), hue).astype(np.float32)
+
+
+def _no_membrane(
+    mask: npt.NDArray[np.bool_], brown: Float, p: ColdStartParameters
+) -> npt.NDArray[np.bool_]:
+    """Tell lumps and crumbs of what the rules take for membrane."""
+    none = np.zeros_like(mask)
+    if p.thickest_px:
+        hole = _HOLE_PX if p.longest_arm_px else 0
+        sizes = p.thickest_px, p.largest_lump_px, p.longest_arm_px, hole
+        none = lumps(mask, *sizes, _HALF)
+        for level in p.lump_od:
+            none |= lumps(brown > level, *sizes, _MOSTLY)
+    return none | crumbs(mask & ~none, p.shortest_px) if p.shortest_px else none
 
 
 def _ridge(density: Float, sigma: float) -> Float:

@@ -90,10 +90,20 @@ def require_precision(settings: Settings) -> None:
         ) from error
 
 
+_BEFORE: dict[str, Any] = {
+    "thickest_px": 0,
+    "brown_hue_od": 0,
+    "pinkest": -1,
+    "longest_arm_px": 0,
+    "lump_od": (),
+    "shortest_px": 0,
+}
+"""Documents from before a rule go on without it: a version's masks can be computed again."""
+
+
 def cold_start(document: bytes) -> ColdStart:
     """Return the cold start of a parameters' document (not of this version's defaults)."""
-    # documents from before that rule go on without it: a version's masks can be computed again
-    content = {"thickest_px": 0} | json.loads(document)
+    content = _BEFORE | json.loads(document)
     parameters: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in content.items()

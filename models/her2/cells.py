@@ -160,6 +160,8 @@ class Cells:
             side_um=side_um,
             protocol=protocol,
             intensity=self.intensity,
+            cytoplasm=self.cytoplasm,
+            width_um=self.width_um,
             contour_um=self.contour_um,
             # a person's class is a person's word on the whole cell
             reviewed_um=np.where(edited, self.contour_um, self.reviewed_um),

@@ -23,6 +23,8 @@ from models.her2.tile_counts import TileCounts, tabulate
 __all__ = ["TileCounts", "summarise", "tabulate"]
 
 SCHEMA = "membrana.her2/2"
+CLEAR = 0.01
+"""Of the membrane's density: cytoplasm below it has none that a ratio could stand on."""
 RESEARCH_USE_ONLY = "For Research Use Only. Not for use in diagnostic procedures."
 
 Whole = npt.NDArray[np.int64]
@@ -83,7 +85,9 @@ def summarise(
         "distance": _distance(counts, clustered, protocol),
         "h_score": _h_score(counts, drawn),
         "connectivity": connectivity,
-        "membrane_od": _membrane_od(tiles, counts),
+        "membrane_od": _mean_of_stained(tiles.od_sum, counts),
+        "membrane_width_um": _mean_of_stained(tiles.width_sum, counts),
+        "membrane_cytoplasm_ratio": _ratio(tiles),
         "heterogeneity": heterogeneity,
         "reviewed_share": _reviewed(tiles),
         "edited_cells": None if tiles.edited is None else int(tiles.edited.sum()),
@@ -193,12 +197,20 @@ def _h_score(counts: Whole, drawn: _Drawn) -> dict[str, float | None]:
     }
 
 
-def _membrane_od(tiles: TileCounts, counts: Whole) -> float | None:
-    """Mean intensity of the stained cells, log10 optical density."""
+def _mean_of_stained(sums: npt.NDArray[np.float64] | None, counts: Whole) -> float | None:
+    """Mean over the stained cells of what each tile has summed; None where there are none."""
     stained = int(counts.sum()) - int(counts[INDEX["N"]])
-    if tiles.od_sum is None or not stained:
+    return None if sums is None or not stained else round(float(sums.sum()) / stained, 4)
+
+
+def _ratio(tiles: TileCounts) -> float | None:
+    """DAB of the stained cells' membranes over that of their cytoplasm, both as mean log10 optical
+    density. None without stained cells, or where the cytoplasm is as clear as glass.
+    """
+    if tiles.od_sum is None or tiles.cytoplasm_sum is None:
         return None
-    return round(float(tiles.od_sum.sum()) / stained, 4)
+    membrane, cytoplasm = float(tiles.od_sum.sum()), float(tiles.cytoplasm_sum.sum())
+    return round(membrane / cytoplasm, 4) if cytoplasm >= CLEAR * membrane > 0 else None
 
 
 def _reviewed(tiles: TileCounts) -> float | None:

@@ -23,7 +23,8 @@ class TileCounts:
 
     What else a tile may know, each (T, …) or None where nobody measured it:
     contour_um, reviewed_um: the cells' contour, and how much of it a person has judged.
-    od_sum: sum of the intensity (log10 optical density) over the stained cells.
+    od_sum: sum of the intensity (log10 optical density) over the stained cells; likewise
+    cytoplasm_sum of the cytoplasm's density, and width_sum of the membrane's width, µm.
     edited: cells that a person added or whose class a person set.
     obscured: negative cells whose cytoplasm is as brown as a weak membrane, which it would hide.
     area_um2: evaluated tumour in the tile.
@@ -37,6 +38,8 @@ class TileCounts:
     contour_um: Double | None = None
     reviewed_um: Double | None = None
     od_sum: Double | None = None
+    cytoplasm_sum: Double | None = None
+    width_sum: Double | None = None
     edited: Int | None = None
     obscured: Int | None = None
     area_um2: Double | None = None
@@ -81,6 +84,8 @@ def tabulate(
     side_um: float,
     protocol: Protocol,
     intensity: npt.NDArray[np.floating] | None = None,
+    cytoplasm: npt.NDArray[np.floating] | None = None,
+    width_um: npt.NDArray[np.floating] | None = None,
     contour_um: npt.NDArray[np.floating] | None = None,
     reviewed_um: npt.NDArray[np.floating] | None = None,
     edited: npt.NDArray[np.bool_] | None = None,
@@ -99,6 +104,9 @@ def tabulate(
     def total(values: npt.NDArray[Any]) -> Double:
         return np.bincount(tile, values, tiles).astype(np.float64)
 
+    def of_stained(values: npt.NDArray[Any] | None) -> Double | None:
+        return None if values is None else total(np.where(label > 0, values, 0))
+
     def number(members: npt.NDArray[np.bool_]) -> Int:
         return np.bincount(tile[members], minlength=tiles).astype(np.int32)
 
@@ -110,7 +118,9 @@ def tabulate(
         side_um=side_um,
         contour_um=None if contour_um is None else total(contour_um),
         reviewed_um=None if reviewed_um is None else total(reviewed_um),
-        od_sum=None if intensity is None else total(np.where(label > 0, intensity, 0)),
+        od_sum=of_stained(intensity),
+        cytoplasm_sum=of_stained(cytoplasm),
+        width_sum=of_stained(width_um),
         edited=None if edited is None else number(edited),
         obscured=None if obscured is None else number(obscured),
         clustered=np.stack([number(level) for level in together.T], axis=1)

@@ -84,7 +84,7 @@ def test_a_folder_of_images_is_scored_into_a_table_documents_and_figures(folder,
     done = membrana(
         "score",
         *(folder / "images", "--mask", folder / "masks", "--mpp", MPP),
-        *("--calibration", calibration, "-o", out),
+        *("--calibration", calibration, "-o", out, "--whole"),
     )
     assert done.returncode == 0, done.stderr
     documents = {each["image"]: each for each in json.loads(done.stdout)}
@@ -96,7 +96,7 @@ def test_a_folder_of_images_is_scored_into_a_table_documents_and_figures(folder,
     }
     flags = {flag["code"] for flag in documents["case.png"]["flags"]}
     assert "uncalibrated" not in flags
-    # no region was given, and that stands on the face of every score
+    # that all was taken for tumour stands on the face of every score
     for document in documents.values():
         said = {flag["code"]: flag["detail"] for flag in document["flags"]}
         assert "every nucleus that was found counts" in said["whole_as_tumour"]
@@ -114,6 +114,25 @@ def test_a_folder_of_images_is_scored_into_a_table_documents_and_figures(folder,
         assert figure.width > 1000
     assert json.loads((out / "case.png.json").read_text()) == documents["case.png"]
     assert "Research Use Only" in documents["case.png"]["research_use_only"]
+
+
+def test_without_regions_cells_are_counted_and_there_is_no_category(folder, calibration):
+    """The whole picture was tumour by default once; now somebody has to say so."""
+    places = ("--mask", folder / "masks", "--mpp", MPP, "--calibration", calibration)
+    done = membrana("score", folder / "images" / "strong.png", *places)
+    assert done.returncode == 0, done.stderr
+    (document,) = json.loads(done.stdout)
+    assert (document["score"], document["reason"]) == ("not assessable", "no_tumour_region")
+    assert document["probability"]["not assessable"] == 1
+    assert not document["ish_required"]
+    assert document["cells"] > 100
+    assert document["percent"]["intense_complete"]["value"] > 10
+    flags = {flag["code"]: flag["detail"] for flag in document["flags"]}
+    assert "whole_as_tumour" not in flags
+    assert "--whole" in flags["no_tumour_region"] == document["reason_text"] == document["tumour"]
+    both = membrana("score", folder / "images", *places, "--whole", "--regions", folder)
+    assert both.returncode != 0
+    assert "(wrong_option)" in both.stderr
 
 
 def test_without_pixel_size_nothing_is_assessable(folder, tmp_path):

@@ -37,7 +37,7 @@ def scored(membrana, folder, tmp_path):
     done = membrana(
         "score",
         *(str(folder / "images"), "--mask", str(folder / "masks"), "--mpp", str(MPP)),
-        *("--merge-zero-plus", "--gap", "2+", "-o", str(tmp_path / "out")),
+        *("--whole", "--merge-zero-plus", "--gap", "2+", "-o", str(tmp_path / "out")),
     )
     return done, tmp_path / "out"
 

@@ -82,7 +82,7 @@ def scored(membrana, case, *words):
     done = membrana(
         "score",
         *(str(case / "case.png"), "--mask", str(case / "masks"), "--mpp", str(MPP)),
-        *words,
+        *("--whole", *words),
     )
     return done, json.loads(done.out) if done.out else []
 

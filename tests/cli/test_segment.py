@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openslide
 import pytest
 import torch
 from PIL import Image
@@ -18,7 +19,8 @@ from models.networks import Ensemble, NetworkConfig, build, save_ensemble
 from tests.cli.conftest import Membrana, Outcome
 
 FIELD = "her2_fields/EZEHER_10_4_Dos_Mas.jpg"
-CORE = "her2_tma_jpeg/2_726fa489-3deb-4d06-ae5c-8f20bd3f3025.jpg"
+CORE = "wsi_her2/tma_3plus.svs"
+"""Stained all over: of a core that is not, grey rims were once proposed in every part."""
 SHARD = 2048
 
 
@@ -71,8 +73,8 @@ def test_an_image_larger_than_a_shard_at_another_pixel_size(
     membrana: Membrana, shared_data: Path, tmp_path: Path
 ) -> None:
     width, height = SHARD + 152, SHARD + 52
-    with Image.open(shared_data / CORE) as core:
-        cut = core.convert("RGB").crop((1700, 1700, 1700 + width, 1700 + height))
+    with openslide.OpenSlide(shared_data / CORE) as core:
+        cut = core.read_region((1700, 1700), 0, (width, height)).convert("RGB")
     cut.save(tmp_path / "core.png")
     out = tmp_path / "masks"
     said = membrana("segment", str(tmp_path / "core.png"), "-o", str(out), "--mpp", "0.3")

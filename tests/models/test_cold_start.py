@@ -62,6 +62,53 @@ def test_brown_nuclei_are_lumps_and_a_net_of_thick_membranes_is_none():
     assert (ColdStart()(net).probability > 0.5)[lines].mean() > 0.8
 
 
+def lines(colour, width=4):
+    """A net of lines of one colour on glass, and where they are."""
+    net = np.full((1, 256, 256, 3), (236, 236, 236), np.uint8)
+    for at in range(20, 256, 60):
+        net[0, at : at + width] = net[0, :, at : at + width] = colour
+    return net, (net == colour).all(3)
+
+
+@pytest.mark.parametrize(
+    "colour", [(120, 120, 120), (90, 90, 160), (110, 110, 110), (205, 90, 150)]
+)
+def test_grey_blue_and_pink_lines_are_no_membrane(colour):
+    net, _ = lines(colour)
+    prediction = ColdStart()(net)
+    assert not (prediction.probability > 0.5).any()
+    assert not prediction.students.any()
+
+
+@pytest.mark.parametrize("colour", [(150, 105, 70), (90, 50, 25), (180, 150, 130), (60, 30, 15)])
+def test_brown_lines_pale_or_dark_are_membrane(colour):
+    net, where = lines(colour)
+    assert (ColdStart()(net).probability > 0.5)[where].mean() > 0.9
+
+
+def test_a_dark_place_with_membranes_going_out_of_it_is_kept():
+    rows, columns = np.mgrid[:256, :256]
+    star = np.full((1, 256, 256, 3), (236, 236, 236), np.uint8)
+    away = np.hypot(rows - 128, columns - 128)
+    arms = ((abs(rows - 128) < 4) | (abs(columns - 128) < 4)) & (away < 45)
+    star[0][(away < 20) | arms] = (90, 50, 25)
+    found = ColdStart()(star).probability[0] > 0.5
+    assert found[arms & (away > 22)].mean() > 0.8
+    # the earlier rule took it for a nucleus
+    earlier = ColdStartParameters(longest_arm_px=0, lump_od=(), shortest_px=0)
+    assert not (ColdStart(earlier)(star).probability > 0.5)[0][arms].any()
+
+
+def test_specks_are_none_and_a_row_of_them_is_a_membrane():
+    picture = np.full((1, 256, 256, 3), (236, 236, 236), np.uint8)
+    picture[0, 40:44, 40:46] = (150, 105, 70)
+    for left in range(40, 200, 12):
+        picture[0, 150:154, left : left + 6] = (150, 105, 70)
+    found = ColdStart()(picture).probability[0] > 0.5
+    assert not found[:100].any()
+    assert found[150:154, 40:196].mean() > 0.4
+
+
 def test_glass_and_black_give_nothing():
     plain = np.stack([np.full((256, 256, 3), v, np.uint8) for v in (255, 236, 128, 0)])
     prediction = ColdStart()(plain)

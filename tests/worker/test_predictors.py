@@ -1,5 +1,6 @@
 """From a model version to its predictor: the stored parameters, kept once, torch only if needed."""
 
+import json
 import subprocess
 import sys
 
@@ -58,6 +59,22 @@ def test_a_version_predicts_with_its_own_parameters(installation: Installation) 
     predictor = predictor_for(installation, version_with(sha256, ModelKind.COLD_START))
     images = field(spec_of(1), 256).image[None]
     np.testing.assert_array_equal(predictor(images).probability, other(images).probability)
+
+
+def test_a_version_from_before_a_rule_goes_on_without_it(installation: Installation) -> None:
+    earlier = ColdStartParameters(
+        brown_hue_od=0, pinkest=-1, longest_arm_px=0, lump_od=(), shortest_px=0
+    )
+    document = json.loads(ColdStart(earlier).parameters_json())
+    for name in ("brown_hue_od", "pinkest", "longest_arm_px", "lump_od", "shortest_px"):
+        del document[name]
+    sha256 = installation.blobs.put(json.dumps(document).encode())
+    predictor = predictor_for(installation, version_with(sha256, ModelKind.COLD_START))
+    images = field(spec_of(1), 256).image[None]
+    np.testing.assert_array_equal(
+        predictor(images).probability, ColdStart(earlier)(images).probability
+    )
+    assert (predictor(images).probability != ColdStart()(images).probability).any()
 
 
 @pytest.fixture

@@ -65,6 +65,8 @@ def agreement(
             proposal=masks is None and model is None,
             regions=regions,
             detector=detector,
+            # categories are compared: without regions the table's pictures are fields of tumour
+            whole=regions is None,
         )
         rows = rows_of(table)
         if masks is not None or regions is not None:

@@ -42,8 +42,12 @@ Drawn = Annotated[
     Path | None,
     typer.Option(
         help="GeoJSON of tumour and exclude polygons in the image's px (QuPath's will do), or a "
-        "folder of such files by the images' names. Without it, the whole picture is tumour."
+        "folder of such files by the images' names. Without it there is no category."
     ),
+]
+Whole = Annotated[
+    bool,
+    typer.Option("--whole", help="All of each picture is invasive tumour, instead of --regions."),
 ]
 Nuclei = Annotated[
     str,
@@ -75,22 +79,30 @@ def score(
     proposal: Proposal = False,
     mpp: Mpp = None,
     regions: Drawn = None,
+    whole: Whole = False,
     gap: Gap = None,
     merge_zero_plus: Merge = False,
     detector: Nuclei = "",
 ) -> None:
     """Score HER2 on images with membrane masks. For Research Use Only.
 
-    Without --regions the whole picture is taken for invasive tumour: cut out what is not. Prints
-    the score documents as JSON; in the folder of -o lie scores.csv and, for each image, its
-    document, cells and a figure. A picture that can't be scored is named with its code and stops
-    no other; the exit code is then 1.
+    Without --regions every nucleus is counted and there is no category, since stroma, lymphocytes
+    and normal ducts count, too; --whole says that a picture shows tumour alone. Prints the score
+    documents as JSON; in the folder of -o lie scores.csv and, for each image, its document, cells
+    and a figure. A picture that can't be scored is named with its code and stops no other; the
+    exit code is then 1.
     """
     with in_words(), of_her2():
         stated_size(mpp, "--mpp")
         rules = rules_of(protocol, calibration, gap, merge_zero_plus=merge_zero_plus)
         source = source_of(
-            mask, positive, model, proposal=proposal, regions=regions, detector=detector
+            mask,
+            positive,
+            model,
+            proposal=proposal,
+            regions=regions,
+            detector=detector,
+            whole=whole,
         )
         paths = files_of(images)
         check_names(paths, source)

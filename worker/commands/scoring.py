@@ -20,8 +20,14 @@ from worker.commands.weights import predicted
 
 TISSUE_MPP = 0.5
 WHOLE = (
-    "No tumour region was given, so the whole picture was taken for invasive tumour: every nucleus "
-    "that was found counts, that of stroma, lymphocytes and normal ducts, too."
+    "The whole picture was taken for invasive tumour: every nucleus that was found counts, that of "
+    "stroma, lymphocytes and normal ducts, too."
+)
+REGIONS = "The regions given; cells outside are not counted."
+NO_REGION = (
+    "Nobody has said what is invasive tumour, so there is no category: every nucleus that was "
+    "found is counted, that of stroma, lymphocytes and normal ducts, too. Give --regions, or "
+    "--whole if the picture shows tumour alone."
 )
 Trouble = dict[str, str]
 """What became of a picture: image, code, detail."""
@@ -179,7 +185,9 @@ def score_picture(picture: Picture, rules: Any, source: Source) -> PictureScore:
     field, masks = ready.field, ready.masks
     tumour, assumed = None, []
     if source.regions is None:
-        assumed.append(Flag("whole_as_tumour", WHOLE))
+        assumed.append(
+            Flag("whole_as_tumour", WHOLE) if source.whole else Flag("no_tumour_region", NO_REGION)
+        )
     else:
         tumour, provenance["regions_sha256"] = regions_in(picture, source.regions)
     regions = known_in(tumour or Regions.whole(field), ready)
@@ -202,11 +210,13 @@ def score_picture(picture: Picture, rules: Any, source: Source) -> PictureScore:
         seed=seed,
         connectivity=connectivity(field, masks, regions),
     )
+    if content["reason"] == "no_tumour_region" and assumed:
+        content["reason_text"] = NO_REGION
     provenance["mask_sha256"] = ready.mask_sha256
     area = tissue_mm2(measurement.survey.tissue, regions, picture.mpp)
     content |= areas(regions, picture.mpp, area)
     content |= {
-        "tumour": WHOLE if tumour is None else "The regions given; cells outside are not counted.",
+        "tumour": assumed[0].detail if assumed else REGIONS,
         "membrane_percent_of_tissue": membrane_percent(field, masks.membrane),
         "provenance": provenance,
     }

@@ -18,7 +18,10 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", 
 
 @dataclass(frozen=True)
 class Source:
-    """Where masks come from: files by stem, or a predictor; and regions, if not of it all."""
+    """Where masks come from: files by stem, or a predictor; and what of a picture is tumour.
+
+    whole: somebody says that all of it is; without that and without regions nobody has said.
+    """
 
     masks: Mapping[str, Path] | None
     positive: str
@@ -26,6 +29,7 @@ class Source:
     regions: Path | None = None
     weights_sha256: str | None = None
     detector: Mounted | None = None
+    whole: bool = False
 
     @property
     def words(self) -> str:
@@ -45,7 +49,12 @@ def source_of(
     proposal: bool,
     regions: Path | None = None,
     detector: str = "",
+    whole: bool = False,
 ) -> Source:
+    if whole and regions is not None:
+        raise OptionRefused(
+            "Say either --regions or --whole: what is tumour, or that all of it is."
+        )
     if (mask is not None) + (model is not None) + proposal != 1:
         raise OptionRefused(
             "Say where the masks come from: --mask FOLDER, --model FILE or --proposal."
@@ -53,9 +62,10 @@ def source_of(
     check_positive(positive)
     nuclei = chosen(detector)
     if mask is not None:
-        return Source(pictures(mask), positive, None, regions, None, nuclei)
+        return Source(pictures(mask), positive, None, regions, None, nuclei, whole)
     predictor = predictor_of(model)
-    return Source(None, positive, predictor, regions, file_sha256(model) if model else None, nuclei)
+    sha256 = file_sha256(model) if model else None
+    return Source(None, positive, predictor, regions, sha256, nuclei, whole)
 
 
 def files_of(given: list[Path]) -> list[Path]:

@@ -97,6 +97,11 @@ def secondary(document: Document) -> Iterator[Row]:
             "Mean optical density of stained membrane",
             "–" if density is None else f"{density:.2f}",
         )
+    # documents from before these were measured say nothing of them
+    if "membrane_width_um" in document:
+        width, ratio = document["membrane_width_um"], document["membrane_cytoplasm_ratio"]
+        yield "Mean width of stained membrane", "–" if width is None else f"{width:.1f} µm"
+        yield "Membrane to cytoplasm, of optical density", "–" if ratio is None else f"{ratio:.1f}"
 
 
 def heterogeneity(document: Document) -> Iterator[Row]:

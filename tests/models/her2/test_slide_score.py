@@ -156,6 +156,8 @@ def test_what_was_reviewed_edited_and_measured():
         reviewed_um=np.full(40, 50.0),
         edited=np.arange(40, dtype=np.int32),
         od_sum=counts[:, IC] * 0.7,
+        cytoplasm_sum=counts[:, IC] * 0.2,
+        width_sum=counts[:, IC] * 1.5,
         area_um2=np.full(40, 150.0**2),
         intense_clustered=counts[:, IC] // 3,
     )
@@ -163,6 +165,10 @@ def test_what_was_reviewed_edited_and_measured():
     assert document["reviewed_share"] == 0.25
     assert document["edited_cells"] == sum(range(40))
     assert document["membrane_od"] == 0.7
+    assert document["membrane_width_um"] == 1.5
+    assert document["membrane_cytoplasm_ratio"] == 3.5
+    clear = summarise(replace(tiles, cytoplasm_sum=np.zeros(40)), BREAST)
+    assert clear["membrane_cytoplasm_ratio"] is None
     assert document["connectivity"] == 0.4
     assert "not_contiguous" in codes(document)
     assert "nuclei_density" not in codes(document)
@@ -171,9 +177,11 @@ def test_what_was_reviewed_edited_and_measured():
     together = summarise(replace(tiles, intense_clustered=counts[:, IC]), BREAST)
     assert "not_contiguous" not in codes(together)
     unknown = summarise(table(counts), BREAST)
-    assert [unknown[name] for name in ("reviewed_share", "edited_cells", "membrane_od")] == [
-        None
-    ] * 3
+    for name in (
+        *("reviewed_share", "edited_cells", "membrane_od"),
+        *("membrane_width_um", "membrane_cytoplasm_ratio"),
+    ):
+        assert unknown[name] is None
 
 
 def test_a_score_0_says_how_much_of_it_a_person_has_looked_at():
