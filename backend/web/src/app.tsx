@@ -27,6 +27,7 @@ import { mayLeave } from "./shell/leaving";
 import { Mark } from "./shell/mark";
 import { Notices, notify } from "./shell/notices";
 import { activeModel, openSlide, page, resetWork, signOutOfStore, work } from "./store";
+import { Button } from "./shell/controls";
 
 /** Sign in by the one-time link in the address, if there is one, and take it out of the address. */
 async function begin(): Promise<Session> {
@@ -177,14 +178,7 @@ function SignedIn({ user }: { user: Session["user"] }) {
         <span class="user" data-testid="user-name" title={user.role}>
           {user.username}
         </span>
-        <button
-          type="button"
-          class="plain"
-          data-testid="sign-out"
-          onClick={() => void leave()}
-        >
-          Sign out
-        </button>
+        <Button class="plain" testid="sign-out" onClick={() => void leave()}>Sign out</Button>
       </header>
       {route.slide ? (
         slide && <Workbench key={slide.id} slide={slide} />

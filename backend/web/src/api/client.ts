@@ -100,8 +100,8 @@ async function renew(): Promise<void> {
 }
 
 function somebodyElse(username: string): ApiError {
-  const said = `${username} is signed in in this browser now, from another tab.`;
-  return new ApiError(401, "somebody_else", said);
+  const message = `${username} is signed in in this browser now, from another tab.`;
+  return new ApiError(401, "somebody_else", message);
 }
 
 /** A problem document as one sentence a person can read. */

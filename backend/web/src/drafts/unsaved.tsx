@@ -7,6 +7,7 @@ import { go } from "../route";
 import { ago } from "./saving";
 import { bench, page, work } from "../store";
 import type { Slide } from "../api/types";
+import { Button } from "../shell/controls";
 
 export interface Unsaved extends DraftKey {
   slideId: string;
@@ -55,15 +56,14 @@ export function UnsavedButton() {
   const next = patchesOf(unsaved).find(({ patchId }) => patchId !== page.route.value.patch);
   if (!next) return null;
   return (
-    <button
-      type="button"
+    <Button
       class="unsaved-button"
-      data-testid="unsaved-button"
+      testid="unsaved-button"
       title="Go to the oldest of them"
       onClick={() => void go(next.slideId, next.patchId)}
     >
       Unsaved strokes: {patchCount(unsaved)}
-    </button>
+    </Button>
   );
 }
 
@@ -73,14 +73,13 @@ export function UnsavedTag(props: { slideId: string }) {
   const [first] = unsaved;
   if (!first) return null;
   return (
-    <button
-      type="button"
+    <Button
       class="tag unsaved"
-      data-testid="slide-unsaved"
+      testid="slide-unsaved"
       onClick={() => void go(first.slideId, first.patchId)}
     >
       unsaved strokes · {patchCount(unsaved)}
-    </button>
+    </Button>
   );
 }
 
@@ -111,14 +110,13 @@ function UnsavedItem({ each, slide }: { each: Unsaved; slide: Slide | undefined 
   return (
     <li data-testid="unsaved-item" data-patch-id={each.patchId} data-pending={each.pending}>
       {slide ? (
-        <button
-          type="button"
+        <Button
           class="plain inline"
-          data-testid="unsaved-open"
+          testid="unsaved-open"
           onClick={() => void go(each.slideId, each.patchId)}
         >
           {slide.name}
-        </button>
+        </Button>
       ) : (
         <span>A slide that is not here any more</span>
       )}
@@ -134,16 +132,15 @@ function UnsavedItem({ each, slide }: { each: Unsaved; slide: Slide | undefined 
 
 function ThrowAway({ onSure }: { onSure: () => void }) {
   return (
-    <button
-      type="button"
+    <Button
       class="plain inline"
-      data-testid="draft-discard"
+      testid="draft-discard"
       onClick={() => {
         if (confirm("Throw these unsaved strokes away? This can't be undone.")) onSure();
       }}
     >
       Throw away
-    </button>
+    </Button>
   );
 }
 
@@ -163,14 +160,13 @@ export function BesideNote({ editing }: { editing: Editing }) {
         <p key={id} class="note" data-testid="draft-left" data-draft-id={id}>
           Other unsaved strokes on this patch, drawn {ago(changedAt, new Date())} in a tab that is
           closed.{" "}
-          <button
-            type="button"
+          <Button
             class="plain inline"
-            data-testid="draft-take-up"
+            testid="draft-take-up"
             onClick={() => (bench.wanted.value = { draft: id })}
           >
             Go on with them
-          </button>{" "}
+          </Button>{" "}
           <ThrowAway onSure={() => void editing.discard(id)} />
         </p>
       ))}
@@ -189,14 +185,13 @@ export function UnsavedHere() {
       <ul>
         {others.map((each) => (
           <li key={each.patchId}>
-            <button
-              type="button"
+            <Button
               class="plain inline"
-              data-testid="unsaved-here-open"
+              testid="unsaved-here-open"
               onClick={() => void go(each.slideId, each.patchId)}
             >
               drawn {ago(each.changedAt, new Date())}
-            </button>
+            </Button>
             {each.pending && <span class="quiet"> waiting for the service</span>}
           </li>
         ))}

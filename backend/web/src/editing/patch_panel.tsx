@@ -10,6 +10,7 @@ import { Outlines, Saving, Tools } from "./patch_tools";
 import { closePatch, next, skip } from "./queue";
 import { RevisionsPanel } from "./revisions_panel";
 import { StrategyChoice } from "./strategy_choice";
+import { Button } from "../shell/controls";
 
 export function EditorPanel() {
   const editing = bench.editing.value;
@@ -30,15 +31,14 @@ export function EditorPanel() {
       aria-label="Patch"
     >
       {mayEdit.value && (
-        <button
-          type="button"
+        <Button
           class={editing && editing.state !== "saved" ? "wide" : "primary wide"}
-          data-testid="next-patch"
+          testid="next-patch"
           disabled={busy !== ""}
           onClick={() => void next()}
         >
           {strategy === "clinical" ? "Next patch for the score" : "Next most uncertain patch"} <kbd>N</kbd>
-        </button>
+        </Button>
       )}
       {mayEdit.value && (
         <StrategyChoice
@@ -82,15 +82,14 @@ function OpenPatch({ editing }: { editing: Editing }) {
       <section class="about">
         <div class="panel-head">
           <h2>Patch</h2>
-          <button
-            type="button"
+          <Button
             class="plain"
             aria-label="Close the patch"
-            data-testid="close-patch"
+            testid="close-patch"
             onClick={closePatch}
           >
             ×
-          </button>
+          </Button>
         </div>
         {reason?.text && (
           <p class="reason" data-testid="reason">
@@ -115,14 +114,9 @@ function OpenPatch({ editing }: { editing: Editing }) {
           <p class="quiet" data-testid="lease">
             Yours until {clock(offer.lease.expires_at)}.{" "}
             {editing.patch.revision === 0 && (
-              <button
-                type="button"
-                class="plain inline"
-                data-testid="skip-patch"
-                onClick={() => void skip()}
-              >
+              <Button class="plain inline" testid="skip-patch" onClick={() => void skip()}>
                 Put aside <kbd>X</kbd>
-              </button>
+              </Button>
             )}
           </p>
         )}

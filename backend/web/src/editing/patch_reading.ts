@@ -34,12 +34,12 @@ async function readImage(id: string): Promise<HTMLImageElement> {
 }
 
 export async function readContent(patchId: string): Promise<PatchContent> {
-  const drawn = readImage(patchId);
+  const picture = readImage(patchId);
   const { patch, etag } = await readPatch(patchId);
   const { model_version_id: model, revision } = patch;
   // another version may become the shown one at any time: what is read is of the one that is named
   const [image, proposal, uncertain, annotation, revisions] = await Promise.all([
-    drawn,
+    picture,
     model ? readMask(patchId, "proposal", model) : null,
     model ? readMask(patchId, "uncertain_pixels", model) : null,
     revision > 0 ? readMask(patchId, "annotation") : null,

@@ -4,6 +4,7 @@ import { bench, page, setPreferences } from "../store";
 import { LARGEST_BRUSH, SMALLEST_BRUSH, type Tool } from "../viewer/painting";
 import type { Editing, SaveState } from "./editing_state";
 import { accept, save } from "./queue";
+import { Button, Check, Slider } from "../shell/controls";
 
 const TOOLS: [Tool, string, string][] = [
   ["brush", "Brush", "B"],
@@ -28,58 +29,37 @@ export function Tools({ editing }: { editing: Editing }) {
     <section class="tools" aria-label="Tools">
       <div class="tool-row" role="group" aria-label="Tool">
         {TOOLS.map(([name, label, key]) => (
-          <button
+          <Button
             key={name}
-            type="button"
             class={bench.tool.value === name ? "tool chosen" : "tool"}
             aria-pressed={bench.tool.value === name}
-            data-testid={`tool-${name}`}
+            testid={`tool-${name}`}
             onClick={() => (bench.tool.value = name)}
           >
             {label} <kbd>{key}</kbd>
-          </button>
+          </Button>
         ))}
       </div>
-      <label class="slider">
-        <span>Size</span>
-        <input
-          type="range"
-          min={SMALLEST_BRUSH}
-          max={LARGEST_BRUSH}
-          value={diameter}
-          data-testid="brush-size"
-          onInput={(event) => setPreferences({ diameter: Number(event.currentTarget.value) })}
-        />
-        <output>{diameter} px</output>
-      </label>
+      <Slider
+        word="Size"
+        min={SMALLEST_BRUSH}
+        max={LARGEST_BRUSH}
+        value={diameter}
+        testid="brush-size"
+        onInput={(value) => setPreferences({ diameter: value })}
+        shown={`${diameter} px`}
+      />
       <div class="button-row">
-        <button
-          type="button"
-          data-testid="undo"
-          disabled={!editing.canUndo()}
-          onClick={editing.undo}
-        >
+        <Button testid="undo" disabled={!editing.canUndo()} onClick={editing.undo}>
           Undo <kbd>Z</kbd>
-        </button>
-        <button
-          type="button"
-          data-testid="redo"
-          disabled={!editing.canRedo()}
-          onClick={editing.redo}
-        >
+        </Button>
+        <Button testid="redo" disabled={!editing.canRedo()} onClick={editing.redo}>
           Redo <kbd>⇧Z</kbd>
-        </button>
-        <button
-          type="button"
-          data-testid="reset-mask"
-          disabled={!editing.proposal}
-          onClick={editing.reset}
-        >
+        </Button>
+        <Button testid="reset-mask" disabled={!editing.proposal} onClick={editing.reset}>
           Proposal
-        </button>
-        <button type="button" data-testid="clear-mask" onClick={editing.clear}>
-          Empty
-        </button>
+        </Button>
+        <Button testid="clear-mask" onClick={editing.clear}>Empty</Button>
       </div>
     </section>
   );
@@ -100,31 +80,26 @@ export function Outlines({ editing }: { editing: Editing }) {
   return (
     <section class="tools" aria-label="Display">
       <Drawn editing={editing} />
-      <label class="slider">
-        <span>Mask</span>
-        <input
-          type="range"
-          min="0"
-          max="1"
-          step="0.05"
-          value={maskOpacity}
-          aria-label="Opacity of the mask"
-          data-testid="mask-opacity"
-          onInput={(event) => setPreferences({ maskOpacity: Number(event.currentTarget.value) })}
-        />
-        <output>{Math.round(maskOpacity * 100)} %</output>
-      </label>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={uncertain}
-          disabled={!editing.uncertain}
-          data-testid="toggle-uncertain"
-          onChange={(event) => setPreferences({ uncertain: event.currentTarget.checked })}
-        />
+      <Slider
+        word="Mask"
+        min={0}
+        max={1}
+        step={0.05}
+        value={maskOpacity}
+        aria-label="Opacity of the mask"
+        testid="mask-opacity"
+        onInput={(value) => setPreferences({ maskOpacity: value })}
+        shown={`${Math.round(maskOpacity * 100)} %`}
+      />
+      <Check
+        checked={uncertain}
+        disabled={!editing.uncertain}
+        testid="toggle-uncertain"
+        onChange={(checked) => setPreferences({ uncertain: checked })}
+      >
         <span class="swatch uncertain" aria-hidden="true" />
         {editing.uncertain ? "Areas worth a look" : "No areas in doubt are known here"}
-      </label>
+      </Check>
       <p class="quiet">
         Hold <kbd>H</kbd> to see bare tissue, <kbd>Space</kbd> to pan.
       </p>
@@ -143,31 +118,17 @@ function ConflictBox({ editing }: { editing: Editing }) {
       </p>
       <div class="button-row">
         {editing.theirsUnread ? (
-          <button
-            type="button"
-            data-testid="conflict-read-theirs"
-            onClick={() => void editing.readTheirs()}
-          >
+          <Button testid="conflict-read-theirs" onClick={() => void editing.readTheirs()}>
             Read theirs again
-          </button>
+          </Button>
         ) : (
-          <button
-            type="button"
-            data-testid="conflict-theirs"
-            disabled={!editing.theirs}
-            onClick={editing.takeTheirs}
-          >
+          <Button testid="conflict-theirs" disabled={!editing.theirs} onClick={editing.takeTheirs}>
             Use theirs
-          </button>
+          </Button>
         )}
-        <button
-          type="button"
-          class="primary"
-          data-testid="conflict-mine"
-          onClick={() => void editing.keepMine()}
-        >
+        <Button class="primary" testid="conflict-mine" onClick={() => void editing.keepMine()}>
           Save mine on top
-        </button>
+        </Button>
       </div>
     </div>
   );
@@ -180,25 +141,23 @@ export function Saving({ editing }: { editing: Editing }) {
     <section class="saving" aria-label="Save">
       {conflict && <ConflictBox editing={editing} />}
       <div class="button-row main-row">
-        <button
-          type="button"
-          data-testid="accept"
+        <Button
+          testid="accept"
           disabled={saving || conflict || !editing.isProposal()}
           title={editing.isProposal() ? "" : "Only an unchanged proposal can be accepted"}
           onClick={() => void accept()}
         >
           Accept <kbd>A</kbd>
-        </button>
+        </Button>
         {/* it stays where it was when a conflict comes up: a click that was on its way asks first */}
-        <button
-          type="button"
+        <Button
           class={conflict ? "" : "primary"}
-          data-testid="save"
+          testid="save"
           disabled={saving}
           onClick={() => void save()}
         >
           Save <kbd>S</kbd>
-        </button>
+        </Button>
       </div>
       <p
         class={`save-state ${editing.state}`}
@@ -211,15 +170,13 @@ export function Saving({ editing }: { editing: Editing }) {
           ? STATE_WORDS.conflict
           : editing.message || STATE_WORDS[editing.state]}
       </p>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={page.preferences.value.advance}
-          data-testid="auto-advance"
-          onChange={(event) => setPreferences({ advance: event.currentTarget.checked })}
-        />
+      <Check
+        checked={page.preferences.value.advance}
+        testid="auto-advance"
+        onChange={(advance) => setPreferences({ advance })}
+      >
         Go on to the next patch after saving
-      </label>
+      </Check>
     </section>
   );
 }

@@ -33,12 +33,12 @@ async function askQueue(slide: string): Promise<QueueItem | null> {
 }
 
 /** What the person sees when they say that they go on: where they are, and what is drawn there. */
-function seen(): { route: Route; drawn: number | undefined } {
-  return { route: page.route.value, drawn: bench.editing.value?.pixels.value };
+function placeNow(): { route: Route; strokes: number | undefined } {
+  return { route: page.route.value, strokes: bench.editing.value?.pixels.value };
 }
 
 /** `allowed`: what was seen when the open patch might be left. */
-async function goOn(allowed: ReturnType<typeof seen>): Promise<void> {
+async function goOn(allowed: ReturnType<typeof placeNow>): Promise<void> {
   const { slide } = allowed.route;
   if (!slide || page.route.value !== allowed.route) return;
   bench.asking.value = true;
@@ -46,13 +46,13 @@ async function goOn(allowed: ReturnType<typeof seen>): Promise<void> {
   bench.asking.value = false;
   if (page.route.value !== allowed.route) return; // the person went elsewhere meanwhile
   if (!item) bench.tab.value = "patch"; // says why
-  else if (seen().drawn === allowed.drawn) jump(slide, item.patch.id);
+  else if (placeNow().strokes === allowed.strokes) jump(slide, item.patch.id);
   else await go(slide, item.patch.id); // nobody has asked about strokes made since
 }
 
 /** Go on to the next patch, if the open one may be left. */
 export async function next(): Promise<void> {
-  if (await mayLeave()) await goOn(seen());
+  if (await mayLeave()) await goOn(placeNow());
 }
 
 export function closePatch(): void {
@@ -64,7 +64,7 @@ export function closePatch(): void {
 export async function skip(): Promise<void> {
   const editing = bench.editing.value;
   if (!editing || !(await mayLeave())) return;
-  const allowed = seen();
+  const allowed = placeNow();
   try {
     await skipPatch(editing.patch.id);
     await goOn(allowed);

@@ -5,6 +5,7 @@ import type { Editing } from "./editing";
 import { bench, mayEdit } from "../store";
 import { difference, differenceSentence, revisionWords, type Comparison } from "./revisions";
 import { closeRevisions, compareWith, lookAt, restore } from "./use_revisions";
+import { Button } from "../shell/controls";
 
 const SHOWN_AT_FIRST = 5;
 
@@ -26,11 +27,10 @@ export function RevisionsPanel({ editing }: { editing: Editing }) {
       <ol>
         {shown.map((annotation) => (
           <li key={annotation.id}>
-            <button
-              type="button"
+            <Button
               class={isShown(annotation) ? "revision chosen" : "revision"}
               aria-pressed={isShown(annotation)}
-              data-testid="revision"
+              testid="revision"
               data-revision={annotation.revision}
               title="Show this revision on the slide, and how it differs"
               onClick={() =>
@@ -39,19 +39,14 @@ export function RevisionsPanel({ editing }: { editing: Editing }) {
             >
               <strong>{annotation.revision}</strong>
               <span>{revisionWords(annotation, now)}</span>
-            </button>
+            </Button>
           </li>
         ))}
       </ol>
       {shown.length < list.length && (
-        <button
-          type="button"
-          class="plain"
-          data-testid="all-revisions"
-          onClick={() => setWhole(true)}
-        >
+        <Button class="plain" testid="all-revisions" onClick={() => setWhole(true)}>
           Show all {list.length}
-        </button>
+        </Button>
       )}
       {comparison && <ComparisonBox editing={editing} comparison={comparison} />}
     </section>
@@ -103,9 +98,9 @@ function ComparisonBox(props: { editing: Editing; comparison: Comparison }) {
         </li>
       </ul>
       <div class="button-row">
-        <button type="button" data-testid="leave-revision" onClick={closeRevisions}>
+        <Button testid="leave-revision" onClick={closeRevisions}>
           Back to the mask <kbd>Esc</kbd>
-        </button>
+        </Button>
         {mayEdit.value && <RestoreButton editing={editing} revision={shown} />}
       </div>
     </div>
@@ -116,15 +111,14 @@ function RestoreButton({ editing, revision }: { editing: Editing; revision: numb
   const refused = whyNot(editing);
   return (
     <>
-      <button
-        type="button"
+      <Button
         class="primary"
-        data-testid="restore"
+        testid="restore"
         disabled={refused !== "" || bench.restoring.value}
         onClick={() => void restore()}
       >
         {editing.isUnsaved() ? "Save mine, then restore" : "Restore"} revision {revision}
-      </button>
+      </Button>
       <p class="quiet restore-note">
         {refused ||
           (editing.isUnsaved()

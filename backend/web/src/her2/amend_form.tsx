@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { amendReport } from "./api";
 import { Cytoplasm, ProtocolChoice, type Choice } from "./protocol_choice";
 import type { Report } from "../api/types";
+import { Fold, Problem, TextField } from "../shell/controls";
 
 export function Amend({ report, onAsked }: { report: Report; onAsked: (id: string) => void }) {
   const [choice, setChoice] = useState<Choice>({
@@ -30,10 +31,7 @@ export function Amend({ report, onAsked }: { report: Report; onAsked: (id: strin
   }
 
   return (
-    <details class="fold amend" data-testid="amend">
-      <summary>
-        <h3>Amend</h3>
-      </summary>
+    <Fold class="fold amend" testid="amend" title="Amend">
       <form data-testid="amend-form" onSubmit={(event) => void amend(event)}>
         <p class="quiet">
           The slide is scored again as it is now. This version stays as signed until you sign the
@@ -41,26 +39,19 @@ export function Amend({ report, onAsked }: { report: Report; onAsked: (id: strin
         </p>
         <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />
         <Cytoplasm obscures={obscures} disabled={busy} onChange={setObscures} />
-        <label class="field">
-          <span>Why is it amended?</span>
-          <input
-            type="text"
-            required
-            maxLength={1000}
-            value={reason}
-            data-testid="amend-reason"
-            onInput={(event) => setReason(event.currentTarget.value)}
-          />
-        </label>
+        <TextField
+          word="Why is it amended?"
+          required
+          maxLength={1000}
+          value={reason}
+          testid="amend-reason"
+          onInput={setReason}
+        />
         <button type="submit" class="wide" disabled={busy} data-testid="amend-submit">
           Begin the new version
         </button>
-        {problem && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem>{problem}</Problem>
       </form>
-    </details>
+    </Fold>
   );
 }

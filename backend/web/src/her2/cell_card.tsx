@@ -5,6 +5,7 @@ import type { Label } from "../api/types";
 import { her2 } from "../store";
 import { closeCell, decideOnCell } from "./cells";
 import { colourOf, isPartial, LABEL_WORDS, LABELS } from "./words";
+import { Button, Options, Problem, TextField } from "../shell/controls";
 
 /** Offered, not prescribed: any words will do. */
 const REASONS = ["Not a tumour cell", "In-situ component", "Artefact", "Out of focus", "Misjudged"];
@@ -39,58 +40,40 @@ export function CellCard() {
           aria-hidden="true"
         />
         <h3>{cell.included ? LABEL_WORDS[cell.label] : "Left out"}</h3>
-        <button type="button" class="plain" aria-label="Close the cell" onClick={closeCell}>
-          ×
-        </button>
+        <Button class="plain" aria-label="Close the cell" onClick={closeCell}>×</Button>
       </div>
       <p class="quiet">
         {Math.round(100 * cell.completeness)} % of its membrane is stained, with an optical density
         of {cell.intensity.toFixed(2)}
         {cell.edited && ` · measured: ${LABEL_WORDS[cell.measured].toLowerCase()}`}
       </p>
-      <label class="field">
-        <span>Reason</span>
-        <input
-          type="text"
-          list="cell-reasons"
-          maxLength={1000}
-          value={reason}
-          aria-invalid={missing}
-          placeholder="Why it counts otherwise"
-          data-testid="cell-reason"
-          onInput={(event) => setReason(event.currentTarget.value)}
-        />
+      <TextField
+        word="Reason"
+        list="cell-reasons"
+        maxLength={1000}
+        value={reason}
+        aria-invalid={missing}
+        placeholder="Why it counts otherwise"
+        testid="cell-reason"
+        onInput={setReason}
+      >
         <datalist id="cell-reasons">
           {REASONS.map((words) => (
             <option key={words} value={words} />
           ))}
         </datalist>
-      </label>
-      {missing && (
-        <p class="problem" role="alert">
-          Say why first; it is kept with your name.
-        </p>
-      )}
+      </TextField>
+      <Problem>{missing && "Say why first; it is kept with your name."}</Problem>
       <div class="button-row">
         {cell.included && (
-          <button
-            type="button"
-            disabled={waiting}
-            data-testid="cell-exclude"
-            onClick={() => decide("exclude")}
-          >
+          <Button disabled={waiting} testid="cell-exclude" onClick={() => decide("exclude")}>
             Leave out
-          </button>
+          </Button>
         )}
         {(cell.edited || !cell.included) && (
-          <button
-            type="button"
-            disabled={waiting}
-            data-testid="cell-include"
-            onClick={() => decide("include")}
-          >
+          <Button disabled={waiting} testid="cell-include" onClick={() => decide("include")}>
             As measured
-          </button>
+          </Button>
         )}
       </div>
       {cell.included && (
@@ -106,11 +89,7 @@ export function CellCard() {
               decide("class", wanted);
             }}
           >
-            {LABELS.map((label) => (
-              <option key={label} value={label}>
-                {LABEL_WORDS[label]}
-              </option>
-            ))}
+            <Options of={LABELS.map((label) => [label, LABEL_WORDS[label]])} />
           </select>
         </label>
       )}

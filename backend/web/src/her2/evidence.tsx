@@ -14,6 +14,7 @@ import {
   TEST_WORDS,
   plain,
 } from "./words";
+import { Fold } from "../shell/controls";
 
 /** The category large, and what it was before if that was another. */
 export function Category(props: {
@@ -224,21 +225,15 @@ export function Evidence({ document: result }: { document: ScoreDocument }) {
         <Probability document={result} />
       </section>
       <section aria-label="Distance to the thresholds">
-        <details class="fold">
-          <summary>
-            <h3>Distance to each threshold</h3>
-          </summary>
+        <Fold title="Distance to each threshold">
           <Distances
             distances={result.distance}
             cut={String(result.protocol.thresholds.cut ?? "")}
           />
-        </details>
-        <details class="fold">
-          <summary>
-            <h3>Counted on</h3>
-          </summary>
+        </Fold>
+        <Fold title="Counted on">
           <Grounds document={result} />
-        </details>
+        </Fold>
       </section>
       <Flags flags={result.flags} />
     </>

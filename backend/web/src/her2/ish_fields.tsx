@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { DUAL, type IshDraft, type IshField } from "./ish";
 import { ISH_METHODS, ISH_RESULTS, ISH_WORDS } from "./words";
+import { Options, Problem } from "../shell/controls";
 
 /** What is wrong, by field. */
 export type Wrong = Readonly<Record<string, string>>;
@@ -32,9 +33,9 @@ export function IshFields(props: {
         <label for={id}>{ISH_WORDS[name]}</label>
         {control(about)}
         {bad && (
-          <p id={problemId} class="problem" role="alert" data-testid={`ish-${name}-wrong`}>
+          <Problem id={problemId} testid={`ish-${name}-wrong`}>
             {wrong[name]}
-          </p>
+          </Problem>
         )}
       </div>
     );
@@ -56,11 +57,7 @@ export function IshFields(props: {
         onChange={({ currentTarget: { value } }) => onDraft({ ...draft, [name]: value })}
       >
         {none !== undefined && <option value="">{none}</option>}
-        {options.map((option) => (
-          <option key={option} value={option}>
-            {option}
-          </option>
-        ))}
+        <Options of={options.map((option) => [option, option])} />
       </select>
     ));
   return (

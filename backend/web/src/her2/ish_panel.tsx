@@ -8,6 +8,7 @@ import { IshFields, type Wrong } from "./ish_fields";
 import type { LiveScore } from "../api/types";
 import { her2 } from "../store";
 import { changeScore } from "./score";
+import { Button, Fold, Problem } from "../shell/controls";
 
 /** Open where the category asks for it or there is a result; elsewhere a click away. */
 export function IshFold(props: {
@@ -17,14 +18,20 @@ export function IshFold(props: {
 }) {
   const { required, result, children } = props;
   return (
-    <details class="fold" data-testid="ish" open={required || Boolean(result)}>
-      <summary>
-        <h3>In situ hybridisation</h3>
-        {result && <span class="tag">{result}</span>}
-        {!result && required && <span class="tag qc">asked for</span>}
-      </summary>
+    <Fold
+      testid="ish"
+      title="In situ hybridisation"
+      open={required || Boolean(result)}
+      tag={
+        result ? (
+          <span class="tag">{result}</span>
+        ) : (
+          required && <span class="tag qc">asked for</span>
+        )
+      }
+    >
       {children}
-    </details>
+    </Fold>
   );
 }
 
@@ -63,24 +70,15 @@ export function IshPanel({ live }: { live: LiveScore }) {
         }}
       >
         <IshFields draft={draft} wrong={wrong} onDraft={(draft) => (her2.typed.value = draft)} />
-        {problem && (
-          <p class="problem" role="alert" data-testid="ish-error">
-            {problem}
-          </p>
-        )}
+        <Problem testid="ish-error">{problem}</Problem>
         <div class="button-row">
           <button type="submit" disabled={busy} data-testid="ish-keep">
             Enter the result
           </button>
           {ish && (
-            <button
-              type="button"
-              disabled={busy}
-              data-testid="ish-remove"
-              onClick={() => void keep(null)}
-            >
+            <Button disabled={busy} testid="ish-remove" onClick={() => void keep(null)}>
               Take it back
-            </button>
+            </Button>
           )}
         </div>
       </form>

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { nameSlide, readProfile, sayFullName } from "../api/client";
 import type { Report } from "../api/types";
+import { TextField } from "../shell/controls";
 
 const FIELDS = {
   case_id: { word: "Case", hint: "As your laboratory numbers it", longest: 100 },
@@ -53,20 +54,16 @@ export function MissingFields(props: {
       {names.map((name) => {
         const { word, hint, longest } = FIELDS[name];
         return (
-          <label key={name} class="field">
-            <span>{word}</span>
-            <input
-              type="text"
-              required
-              maxLength={longest}
-              placeholder={hint}
-              value={typed[name] ?? ""}
-              data-testid={`sign-${name.replace("_", "-")}`}
-              onInput={({ currentTarget }) =>
-                onTyped({ ...typed, [name]: currentTarget.value.trimStart() })
-              }
-            />
-          </label>
+          <TextField
+            key={name}
+            word={word}
+            required
+            maxLength={longest}
+            placeholder={hint}
+            value={typed[name] ?? ""}
+            testid={`sign-${name.replace("_", "-")}`}
+            onInput={(value) => onTyped({ ...typed, [name]: value.trimStart() })}
+          />
         );
       })}
     </fieldset>

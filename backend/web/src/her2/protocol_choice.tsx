@@ -2,6 +2,7 @@
 
 import type { Gap, LiveScore } from "../api/types";
 import { PROTOCOLS, STAINING_WORDS, takesGap } from "./words";
+import { Check, Options } from "../shell/controls";
 
 const GAPS: readonly Gap[] = ["0+", "1+", "2+"];
 
@@ -41,11 +42,7 @@ export function ProtocolChoice(props: {
             )
           }
         >
-          {PROTOCOLS.map(([name, title]) => (
-            <option key={name} value={name}>
-              {title}
-            </option>
-          ))}
+          <Options of={PROTOCOLS} />
         </select>
       </label>
       {takesGap(choice.protocol) && (
@@ -60,30 +57,20 @@ export function ProtocolChoice(props: {
             }
           >
             <option value="">Protocol's own</option>
-            {GAPS.map((gap) => (
-              <option key={gap} value={gap}>
-                {gap}
-              </option>
-            ))}
+            <Options of={GAPS.map((gap) => [gap, gap])} />
           </select>
         </label>
       )}
       {takesGap(choice.protocol) && (
-        <label
-          class="check"
+        <Check
           title="For laboratories that follow the guideline of 2023 literally; the percentage stays beside it"
+          checked={choice.merge_zero_plus}
+          disabled={disabled}
+          testid="merge-zero-plus"
+          onChange={(merge_zero_plus) => onChoice({ ...choice, merge_zero_plus })}
         >
-          <input
-            type="checkbox"
-            checked={choice.merge_zero_plus}
-            disabled={disabled}
-            data-testid="merge-zero-plus"
-            onChange={({ currentTarget: { checked } }) =>
-              onChoice({ ...choice, merge_zero_plus: checked })
-            }
-          />
           {STAINING_WORDS.merge_zero_plus}
-        </label>
+        </Check>
       )}
     </div>
   );
@@ -96,15 +83,14 @@ export function Cytoplasm(props: {
   onChange: (obscures: boolean) => void;
 }) {
   return (
-    <label class="check" title="A 2+ pattern of the guideline that can't be counted: it is remarked">
-      <input
-        type="checkbox"
-        checked={props.obscures}
-        disabled={props.disabled}
-        data-testid="cytoplasm-obscures"
-        onChange={({ currentTarget }) => props.onChange(currentTarget.checked)}
-      />
+    <Check
+      title="A 2+ pattern of the guideline that can't be counted: it is remarked"
+      checked={props.obscures}
+      disabled={props.disabled}
+      testid="cytoplasm-obscures"
+      onChange={props.onChange}
+    >
       {STAINING_WORDS.cytoplasm_obscures}
-    </label>
+    </Check>
   );
 }

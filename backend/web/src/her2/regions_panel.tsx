@@ -18,6 +18,7 @@ import {
 } from "./regions";
 import { outlineViewport, showRegion } from "./use_her2";
 import { REGION_KINDS, REGION_WORDS } from "./words";
+import { Button, Options } from "../shell/controls";
 
 const KEYS: Record<RegionKind, string> = { tumour: "T", exclude: "X", artefact: "F" };
 
@@ -32,19 +33,18 @@ export function RegionsPanel() {
           <h2>Draw a region</h2>
           <div class="kind-row" role="group" aria-label="Draw a region">
             {REGION_KINDS.map((kind) => (
-              <button
+              <Button
                 key={kind}
-                type="button"
                 class={outline?.kind === kind ? "tool chosen" : "tool"}
                 aria-pressed={outline?.kind === kind}
-                data-testid={`draw-${kind}`}
+                testid={`draw-${kind}`}
                 onClick={() => beginOutline(kind)}
               >
                 <KindMark kind={kind} />
                 <span>
                   {REGION_WORDS[kind]} <kbd>{KEYS[kind]}</kbd>
                 </span>
-              </button>
+              </Button>
             ))}
           </div>
           {outline ? (
@@ -75,14 +75,9 @@ export function RegionsPanel() {
         {removed && (
           <p class="note put-back">
             {REGION_WORDS[removed.properties.kind]} region taken away.{" "}
-            <button
-              type="button"
-              class="plain inline"
-              data-testid="region-put-back"
-              onClick={() => void putBack()}
-            >
+            <Button class="plain inline" testid="region-put-back" onClick={() => void putBack()}>
               Put it back
-            </button>
+            </Button>
           </p>
         )}
       </section>
@@ -100,38 +95,29 @@ function Drawing({ outline }: { outline: Outline }) {
           : "Click the first corner, double-click or press Enter to close it."}
       </p>
       <div class="button-row">
-        <button
-          type="button"
-          disabled={points.length === 0}
-          data-testid="region-corner-back"
-          onClick={takeBackCorner}
-        >
+        <Button disabled={points.length === 0} testid="region-corner-back" onClick={takeBackCorner}>
           Last corner <kbd>⌫</kbd>
-        </button>
-        <button type="button" data-testid="region-cancel" onClick={dropOutline}>
-          Cancel <kbd>Esc</kbd>
-        </button>
+        </Button>
+        <Button testid="region-cancel" onClick={dropOutline}>Cancel <kbd>Esc</kbd></Button>
       </div>
       {points.length >= 3 ? (
-        <button
-          type="button"
+        <Button
           class="primary wide"
           disabled={her2.savingRegions.value}
-          data-testid="region-finish"
+          testid="region-finish"
           onClick={finishOutline}
         >
           Close and save <kbd>Enter</kbd>
-        </button>
+        </Button>
       ) : (
-        <button
-          type="button"
+        <Button
           class="wide"
           disabled={her2.savingRegions.value}
-          data-testid="region-field"
+          testid="region-field"
           onClick={() => outlineViewport(kind)}
         >
           Or take the visible field
-        </button>
+        </Button>
       )}
     </div>
   );
@@ -147,8 +133,7 @@ function RegionItem({ region, number }: { region: RegionFeature; number: number 
       data-region-id={region.id}
       data-kind={kind}
     >
-      <button
-        type="button"
+      <Button
         class="plain region-name"
         aria-pressed={selected}
         onClick={() => {
@@ -159,7 +144,7 @@ function RegionItem({ region, number }: { region: RegionFeature; number: number 
         <KindMark kind={kind} />
         <span>{name || `${REGION_WORDS[kind]} ${number}`}</span>
         <span class="quiet">{areaText(area_um2)}</span>
-      </button>
+      </Button>
       {selected && mayEdit.value && (
         <div class="region-edit">
           <label>
@@ -170,21 +155,16 @@ function RegionItem({ region, number }: { region: RegionFeature; number: number 
               data-testid="region-kind"
               onChange={(event) => relabelRegion(region, event.currentTarget.value as RegionKind)}
             >
-              {REGION_KINDS.map((other) => (
-                <option key={other} value={other}>
-                  {REGION_WORDS[other]}
-                </option>
-              ))}
+              <Options of={REGION_KINDS.map((other) => [other, REGION_WORDS[other]])} />
             </select>
           </label>
-          <button
-            type="button"
+          <Button
             disabled={her2.savingRegions.value}
-            data-testid="region-delete"
+            testid="region-delete"
             onClick={() => void takeAwayRegion(region)}
           >
             Delete <kbd>Del</kbd>
-          </button>
+          </Button>
         </div>
       )}
     </li>

@@ -10,6 +10,7 @@ import { ReportView } from "./report_view";
 import type { ReportSummary } from "../api/types";
 import { useReportList } from "./use_reports";
 import { REPORT_WORDS, scoreColour } from "./words";
+import { Button } from "../shell/controls";
 
 export function ReportPanel({ slide }: { slide: string }) {
   const [open, setOpen] = useState<string | null>(null);
@@ -65,15 +66,9 @@ function Ask({ slide, onAsked }: { slide: string; onAsked: (id: string) => void 
       <h2>New report</h2>
       <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />
       <Cytoplasm obscures={cytoplasm_obscures} disabled={busy} onChange={setObscures} />
-      <button
-        type="button"
-        class="primary wide"
-        disabled={busy}
-        data-testid="report-ask"
-        onClick={() => void ask()}
-      >
+      <Button class="primary wide" disabled={busy} testid="report-ask" onClick={() => void ask()}>
         Score the tumour regions
-      </button>
+      </Button>
     </section>
   );
 }
@@ -82,10 +77,9 @@ function ReportItem({ report, onOpen }: { report: ReportSummary; onOpen: (id: st
   const score = report.signature?.score ?? report.printed_score;
   return (
     <li>
-      <button
-        type="button"
+      <Button
         class="plain report-item"
-        data-testid="report-item"
+        testid="report-item"
         data-report-id={report.id}
         data-state={report.state}
         onClick={() => onOpen(report.id)}
@@ -100,7 +94,7 @@ function ReportItem({ report, onOpen }: { report: ReportSummary; onOpen: (id: st
             {report.requested_by.username} · {ago(report.created_at, new Date())}
           </span>
         </span>
-      </button>
+      </Button>
     </li>
   );
 }

@@ -8,6 +8,7 @@ import { SignForm } from "./sign_form";
 import type { Report, Signature } from "../api/types";
 import { useReport, type Progress } from "./use_reports";
 import { protocolTitle, REPORT_WORDS, scoreColour } from "./words";
+import { Button, Problem } from "../shell/controls";
 
 export function ReportView(props: {
   id: string;
@@ -27,9 +28,7 @@ export function ReportView(props: {
       <div class="panel-head">
         <h2>{report && report.version > 1 ? `Report, version ${report.version}` : "Report"}</h2>
         {report && <span class={`tag ${report.state}`}>{REPORT_WORDS[report.state]}</span>}
-        <button type="button" class="plain" data-testid="report-back" onClick={onBack}>
-          All reports
-        </button>
+        <Button class="plain" testid="report-back" onClick={onBack}>All reports</Button>
       </div>
       {report && (
         <p class="quiet" data-testid="report-slide">
@@ -45,9 +44,7 @@ export function ReportView(props: {
       )}
       {report?.state === "computing" && <Computing progress={progress} />}
       {report?.state === "failed" && (
-        <p class="problem" role="alert">
-          {report.problem?.detail ?? "The report could not be computed."}
-        </p>
+        <Problem>{report.problem?.detail ?? "The report could not be computed."}</Problem>
       )}
       {report?.document && (
         <>
@@ -68,14 +65,9 @@ export function ReportView(props: {
             <p class="quiet">Amended because: {report.amendment_reason}</p>
           )}
           {report.amended_by && (
-            <button
-              type="button"
-              class="wide"
-              data-testid="report-newer"
-              onClick={() => onOpen(report.amended_by!)}
-            >
+            <Button class="wide" testid="report-newer" onClick={() => onOpen(report.amended_by!)}>
               Go to the version that amends this one
-            </button>
+            </Button>
           )}
         </>
       )}

@@ -11,6 +11,7 @@ import { ThresholdSliders } from "./threshold_sliders";
 import type { LiveScore } from "../api/types";
 import { changeScore, setThresholds, thresholds, thresholdsChanged, tryScore } from "./score";
 import { inViewWords, protocolTitle } from "./words";
+import { Button, Fold, Problem } from "../shell/controls";
 
 export function ScorePanel() {
   const live = her2.live.value;
@@ -47,25 +48,22 @@ export function ScorePanel() {
       {live.document && mayEdit.value && (
         <section aria-label="Otherwise">
           {thresholds.value && (
-            <details class="fold" data-testid="thresholds-fold">
-              <summary>
-                <h3>Thresholds</h3>
-                {thresholdsChanged.value && <span class="tag qc">what-if</span>}
-              </summary>
+            <Fold
+              testid="thresholds-fold"
+              title="Thresholds"
+              tag={thresholdsChanged.value && <span class="tag qc">what-if</span>}
+            >
               <ThresholdSliders
                 thresholds={thresholds.value}
                 changed={thresholdsChanged.value}
                 disabled={false}
                 onChange={setThresholds}
               />
-            </details>
+            </Fold>
           )}
-          <details class="fold">
-            <summary>
-              <h3>Protocol</h3>
-            </summary>
+          <Fold title="Protocol">
             <Begin />
-          </details>
+          </Fold>
         </section>
       )}
     </div>
@@ -77,9 +75,9 @@ function Following({ live }: { live: LiveScore }) {
   const progress = her2.scoreProgress.value;
   if (live.state === "failed") {
     return (
-      <p class="problem" role="alert" data-testid="score-problem">
+      <Problem testid="score-problem">
         {live.problem?.detail ?? "The score could not be computed."}
-      </p>
+      </Problem>
     );
   }
   const computing = live.state === "computing";
@@ -125,15 +123,14 @@ function Begin() {
   return (
     <div class="choice">
       <ProtocolChoice choice={choice} onChoice={setChoice} disabled={busy} />
-      <button
-        type="button"
+      <Button
         class={begun ? "wide" : "primary wide"}
         disabled={busy || (as && live.state !== "failed")}
-        data-testid="score-begin"
+        testid="score-begin"
         onClick={() => void tryScore(choice)}
       >
         {begun ? "Score by this protocol" : "Begin scoring"}
-      </button>
+      </Button>
     </div>
   );
 }

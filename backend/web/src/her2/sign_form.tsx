@@ -9,6 +9,7 @@ import { IshFold } from "./ish_panel";
 import { MissingFields, useMissing } from "./missing_fields";
 import type { EnteredIsh, Report, ScoreName } from "../api/types";
 import { scoreColour } from "./words";
+import { Problem, TextField } from "../shell/controls";
 
 const SCORES: readonly ScoreName[] = ["0", "0+", "1+", "2+", "3+", "not assessable"];
 
@@ -86,17 +87,14 @@ export function SignForm(props: {
         </div>
       </fieldset>
       {differs && (
-        <label class="field">
-          <span>Why not {report.printed_score}?</span>
-          <input
-            type="text"
-            required
-            maxLength={200}
-            value={reason}
-            data-testid="sign-reason"
-            onInput={(event) => setReason(event.currentTarget.value)}
-          />
-        </label>
+        <TextField
+          word={`Why not ${report.printed_score}?`}
+          required
+          maxLength={200}
+          value={reason}
+          testid="sign-reason"
+          onInput={setReason}
+        />
       )}
       <IshFold
         required={report.document?.ish_required || score === "2+"}
@@ -115,11 +113,7 @@ export function SignForm(props: {
           onInput={(event) => setComment(event.currentTarget.value)}
         />
       </label>
-      <MissingFields
-        names={missing.names}
-        typed={missing.typed}
-        onTyped={missing.setTyped}
-      />
+      <MissingFields names={missing.names} typed={missing.typed} onTyped={missing.setTyped} />
       {!report.seen.anything && (
         <label class="check" data-testid="sign-nothing-seen">
           <input
@@ -135,17 +129,15 @@ export function SignForm(props: {
           </span>
         </label>
       )}
-      <label class="field">
-        <span>Your password, once more</span>
-        <input
-          type="password"
-          required
-          autocomplete="current-password"
-          value={password}
-          data-testid="sign-password"
-          onInput={(event) => setPassword(event.currentTarget.value)}
-        />
-      </label>
+      <TextField
+        word="Your password, once more"
+        type="password"
+        required
+        autocomplete="current-password"
+        value={password}
+        testid="sign-password"
+        onInput={setPassword}
+      />
       <button type="submit" class="primary wide" disabled={busy} data-testid="sign-submit">
         {busy ? "Signing…" : "Sign the report"}
       </button>
@@ -153,11 +145,7 @@ export function SignForm(props: {
         I scored this slide and am responsible for this category. A signed report never changes; it
         can be amended by a new version.
       </p>
-      {problem && (
-        <p class="problem" role="alert" data-testid="sign-error">
-          {problem}
-        </p>
-      )}
+      <Problem testid="sign-error">{problem}</Problem>
     </form>
   );
 }

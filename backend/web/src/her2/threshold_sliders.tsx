@@ -2,6 +2,7 @@
 
 import { moved, NAMES, picked, RANGE, STEP, type ThresholdName } from "./thresholds";
 import type { Thresholds } from "../api/types";
+import { Button, Slider } from "../shell/controls";
 
 const WORDS: Record<ThresholdName, string> = {
   t_faint: "Faint from",
@@ -31,32 +32,27 @@ export function ThresholdSliders(props: {
         What if the lines were drawn elsewhere? Reports always use the protocol's own.
       </p>
       {NAMES.map((name) => (
-        <label key={name} class="slider">
-          <span>{WORDS[name]}</span>
-          <input
-            type="range"
-            min={RANGE[name][0]}
-            max={RANGE[name][1]}
-            step={STEP}
-            value={thresholds[name]}
-            disabled={disabled}
-            data-testid={`threshold-${name}`}
-            onInput={({ currentTarget }) =>
-              onChange(moved(picked(thresholds), name, Number(currentTarget.value)))
-            }
-          />
-          <output>{shown(name, thresholds[name])}</output>
-        </label>
+        <Slider
+          key={name}
+          word={WORDS[name]}
+          min={RANGE[name][0]}
+          max={RANGE[name][1]}
+          step={STEP}
+          value={thresholds[name]}
+          disabled={disabled}
+          testid={`threshold-${name}`}
+          onInput={(value) => onChange(moved(picked(thresholds), name, value))}
+          shown={shown(name, thresholds[name])}
+        />
       ))}
-      <button
-        type="button"
+      <Button
         class="wide"
         disabled={disabled || !changed}
-        data-testid="thresholds-reset"
+        testid="thresholds-reset"
         onClick={() => onChange(null)}
       >
         Back to the protocol's own
-      </button>
+      </Button>
     </div>
   );
 }

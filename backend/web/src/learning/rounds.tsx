@@ -8,6 +8,7 @@ import { mayEdit, work } from "../store";
 import { notify } from "../shell/notices";
 import { ago } from "../drafts/saving";
 import type { ModelVersion, Round } from "../api/types";
+import { Button } from "../shell/controls";
 
 export function RoundsPanel({ open }: { open: boolean }) {
   const known = work.rounds.value;
@@ -70,15 +71,14 @@ export function RoundsPanel({ open }: { open: boolean }) {
         />
       )}
       {mayStart && (
-        <button
-          type="button"
+        <Button
           class="primary wide"
-          data-testid="round-start"
+          testid="round-start"
           disabled={busy || live}
           onClick={() => void start()}
         >
           {live ? "A round is under way" : "Start a round now"}
-        </button>
+        </Button>
       )}
       <p class="quiet">You can go on correcting while a round trains.</p>
       <Models activate={mayStart ? activate : null} />
@@ -140,9 +140,9 @@ function RoundItem(props: {
         </p>
       )}
       {model?.state === "candidate" && activate && (
-        <button type="button" data-testid="round-activate" onClick={() => void activate(model)}>
+        <Button testid="round-activate" onClick={() => void activate(model)}>
           Use {model.name} all the same
-        </button>
+        </Button>
       )}
       {round.training_count != null && round.gold_count != null && (
         <p class="quiet">

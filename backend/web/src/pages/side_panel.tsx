@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Tabs } from "../shell/tabs";
 import { bench } from "../store";
 import { shortcutsNow } from "./bench_keys";
+import { Button } from "../shell/controls";
 
 export function SidePanel(props: { children: ComponentChildren }) {
   const tab = bench.tab.value;
@@ -20,14 +21,13 @@ export function SidePanel(props: { children: ComponentChildren }) {
         data-testid={`panel-${tab}`}
       >
         {props.children}
-        <button
-          type="button"
+        <Button
           class="plain help-toggle"
           onClick={() => (bench.helpShown.value = !bench.helpShown.value)}
           aria-expanded={shortcuts !== null}
         >
           Keys <kbd>?</kbd>
-        </button>
+        </Button>
         {shortcuts && (
           <dl class="help">
             {shortcuts.map((shortcut) => (

@@ -11,6 +11,7 @@ import { mayEdit, page, work } from "../store";
 import type { Slide, SlideState } from "../api/types";
 import { UnsavedList, UnsavedTag } from "../drafts/unsaved";
 import { UploadBox } from "./upload";
+import { Button, Problem } from "../shell/controls";
 
 const STATE_WORDS: Record<SlideState, string> = {
   uploaded: "Waiting",
@@ -43,9 +44,7 @@ export function SlidesPage() {
         {problem && (
           <p class="problem" role="alert">
             {problem}{" "}
-            <button type="button" onClick={reloadSlides}>
-              Try again
-            </button>
+            <Button onClick={reloadSlides}>Try again</Button>
           </p>
         )}
         {slides?.length === 0 && (
@@ -84,12 +83,11 @@ function SlideCard({ slide }: { slide: Slide }) {
       data-slide-id={slide.id}
       data-state={slide.state}
     >
-      <button
-        type="button"
+      <Button
         class="thumb"
         disabled={!open}
         aria-label={`Open ${slide.name}`}
-        data-testid="slide-open"
+        testid="slide-open"
         onClick={() => void go(slide.id)}
       >
         {open ? (
@@ -97,7 +95,7 @@ function SlideCard({ slide }: { slide: Slide }) {
         ) : (
           <span class={`thumb-wait ${slide.state}`} aria-hidden="true" />
         )}
-      </button>
+      </Button>
       <div class="slide-body">
         <div class="slide-head">
           <h2 title={slide.name}>{slide.name}</h2>
@@ -147,9 +145,7 @@ function SlideCard({ slide }: { slide: Slide }) {
           </div>
         )}
         {page.session.value?.user.role === "admin" && (
-          <button type="button" class="plain delete" data-testid="slide-delete" onClick={remove}>
-            Delete
-          </button>
+          <Button class="plain delete" testid="slide-delete" onClick={remove}>Delete</Button>
         )}
       </div>
     </li>
@@ -204,11 +200,7 @@ function PixelSizeForm({ slide }: { slide: Slide }) {
       <button class="primary" data-testid="mpp-submit">
         Go on
       </button>
-      {error && (
-        <p class="problem" role="alert">
-          {error}
-        </p>
-      )}
+      <Problem>{error}</Problem>
     </form>
   );
 }

@@ -12,6 +12,7 @@ import {
 } from "../api/client";
 import { notify } from "../shell/notices";
 import type { Problem, UploadOut } from "../api/types";
+import { Button } from "../shell/controls";
 
 const CHUNK_BYTES = 8 * 1024 * 1024;
 
@@ -174,9 +175,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
             onInput={(event) => setCaseId(event.currentTarget.value)}
           />
         </label>
-        <button type="button" class="primary" onClick={() => chooser.current?.click()}>
-          Choose files…
-        </button>
+        <Button class="primary" onClick={() => chooser.current?.click()}>Choose files…</Button>
         <input
           ref={chooser}
           type="file"
@@ -204,19 +203,17 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
               {item.message || `${Math.floor((100 * item.sent) / (item.size || 1))} %`}
             </span>
             {item.retry && item.state === "failed" && (
-              <button
-                type="button"
+              <Button
                 onClick={() => {
                   change(item.id, { state: "sending", message: "" });
                   item.upload.start();
                 }}
               >
                 Try again
-              </button>
+              </Button>
             )}
             {item.state !== "done" && (
-              <button
-                type="button"
+              <Button
                 class="plain"
                 aria-label={`Cancel the upload of ${item.name}`}
                 onClick={() => {
@@ -225,7 +222,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
                 }}
               >
                 ×
-              </button>
+              </Button>
             )}
           </li>
         ))}

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { page } from "../store";
+import { Button } from "./controls";
 
 export interface Question {
   title: string;
@@ -49,16 +50,15 @@ export function ChoiceDialog() {
       <p id="choice-text">{asked.text}</p>
       <div class="button-row">
         {asked.choices.map(([choice, word], place) => (
-          <button
+          <Button
             key={choice}
-            type="button"
             class={place === 0 ? "primary" : ""}
             autofocus={place === 0}
-            data-testid={`choice-${choice}`}
+            testid={`choice-${choice}`}
             onClick={() => answer(choice)}
           >
             {word}
-          </button>
+          </Button>
         ))}
       </div>
     </dialog>

@@ -2,6 +2,7 @@
 
 import { effect } from "@preact/signals";
 import { page } from "../store";
+import { Button } from "./controls";
 
 export interface Notice {
   id: number;
@@ -43,9 +44,7 @@ export function Notices() {
       {page.notices.value.map((notice) => (
         <div key={notice.id} class={`notice ${notice.tone}`}>
           <span>{notice.text}</span>
-          <button type="button" class="plain" aria-label="Dismiss" onClick={() => drop(notice.id)}>
-            ×
-          </button>
+          <Button class="plain" aria-label="Dismiss" onClick={() => drop(notice.id)}>×</Button>
         </div>
       ))}
     </div>

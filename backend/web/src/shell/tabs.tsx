@@ -1,6 +1,7 @@
 /** What the panel beside the viewer is about; clicks on the slide follow it. */
 
 import { bench } from "../store";
+import { Button } from "./controls";
 
 export const TABS = ["patch", "regions", "score", "report"] as const;
 export type Tab = (typeof TABS)[number];
@@ -26,20 +27,19 @@ export function Tabs() {
   return (
     <div class="tabs" role="tablist" aria-label="Panel" onKeyDown={move}>
       {TABS.map((name, number) => (
-        <button
+        <Button
           key={name}
           id={`tab-${name}`}
-          type="button"
           role="tab"
           aria-selected={tab === name}
           aria-controls="panel"
           tabIndex={tab === name ? 0 : -1}
           title={`Key ${number + 1}`}
-          data-testid={`tab-${name}`}
+          testid={`tab-${name}`}
           onClick={() => (bench.tab.value = name)}
         >
           {TAB_WORDS[name]}
-        </button>
+        </Button>
       ))}
     </div>
   );

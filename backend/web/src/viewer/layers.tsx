@@ -3,6 +3,7 @@
 import type { OverlayKind } from "../api/client";
 import { bench, page, setPreferences } from "../store";
 import { OVERLAYS } from "./viewer";
+import { Check } from "../shell/controls";
 
 const WORDS: Record<OverlayKind, [string, string]> = {
   proposal: ["Proposal", "the model's membranes"],
@@ -26,30 +27,30 @@ export function LayersPanel() {
     <fieldset class="layers over-viewer">
       <legend class="unseen">Overlays</legend>
       {OVERLAYS.map((kind) => (
-        <label key={kind} title={WORDS[kind][1]}>
-          <input
-            type="checkbox"
-            checked={layers[kind]}
-            data-testid={`layer-${kind}`}
-            onChange={(event) =>
-              setPreferences({ layers: { ...layers, [kind]: event.currentTarget.checked } })
-            }
-          />
+        <Check
+          key={kind}
+          plain
+          title={WORDS[kind][1]}
+          checked={layers[kind]}
+          testid={`layer-${kind}`}
+          onChange={(checked) => setPreferences({ layers: { ...layers, [kind]: checked } })}
+        >
           <span class={`swatch ${kind}`} aria-hidden="true" />
           {WORDS[kind][0]}
-        </label>
+        </Check>
       ))}
       {LINES.filter(([kind]) => cells || kind !== "cells").map(([kind, word, title]) => (
-        <label key={kind} title={title}>
-          <input
-            type="checkbox"
-            checked={preferences[kind]}
-            data-testid={`layer-${kind}`}
-            onChange={(event) => setPreferences({ [kind]: event.currentTarget.checked })}
-          />
+        <Check
+          key={kind}
+          plain
+          title={title}
+          checked={preferences[kind]}
+          testid={`layer-${kind}`}
+          onChange={(checked) => setPreferences({ [kind]: checked })}
+        >
           <span class={`swatch ${kind}`} aria-hidden="true" />
           {word}
-        </label>
+        </Check>
       ))}
       <input
         type="range"

@@ -2,6 +2,7 @@
 
 import { bench, openSlide } from "../store";
 import { scaleBar } from "./scale_bar";
+import { Button } from "../shell/controls";
 
 const STEP = 1.6;
 
@@ -14,25 +15,15 @@ export function ViewerControls() {
   return (
     <>
       <div class="zoom over-viewer" role="group" aria-label="Zoom">
-        <button type="button" aria-label="Zoom in" data-testid="zoom-in" onClick={zoomIn}>
-          +
-        </button>
-        <button
-          type="button"
-          aria-label="Zoom out"
-          data-testid="zoom-out"
-          onClick={zoomOut}
-        >
-          −
-        </button>
-        <button
-          type="button"
+        <Button aria-label="Zoom in" testid="zoom-in" onClick={zoomIn}>+</Button>
+        <Button aria-label="Zoom out" testid="zoom-out" onClick={zoomOut}>−</Button>
+        <Button
           aria-label="Whole slide"
-          data-testid="zoom-home"
+          testid="zoom-home"
           onClick={() => bench.viewer.value?.home()}
         >
           ⤢
-        </button>
+        </Button>
       </div>
       {bar && (
         <div
