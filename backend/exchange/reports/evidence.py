@@ -5,14 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from backend.exchange.reports import words
-from backend.exchange.reports.quantities import (
-    area,
-    area_as_before,
-    count,
-    day,
-    interval,
-    percent,
-)
+from backend.exchange.reports.quantities import area, area_as_before, count, day, interval, percent
 from backend.her2.classes import CLASS_NAMES
 from backend.her2.reports.content import FIRST_SCHEMA, Content, Document
 

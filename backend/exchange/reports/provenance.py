@@ -4,12 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backend.exchange.reports import words
-from backend.exchange.reports.quantities import (
-    area,
-    area_as_before,
-    count,
-    day,
-)
+from backend.exchange.reports.quantities import area, area_as_before, count, day
 from backend.her2.classes import CLASS_NAMES
 from backend.her2.reports.content import NOT_STATED, Content, Document, Edit, Signature, Version
 from backend.kit.product import PRODUCT

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, StreamingResponse
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from backend.exchange.reports.format import Gzipped, Source
 from backend.exchange.reports.formats import LISTED
@@ -28,16 +28,10 @@ class FormatUnknown(NotFound):
     code, title = "report_format_unknown", "Reports have no such format"
 
 
-class Undotted(Convertor[str]):
+class Undotted(StringConvertor):
     """An id in an address up to its first dot: endings have dots of their own (fhir.json)."""
 
     regex = "[^/.]+"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
 
 
 register_url_convertor("undotted", Undotted())

@@ -4,7 +4,7 @@ Lengths are px of the drawing; pictures are JPEGs that lie inside as data.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from math import log10
 from typing import Any
@@ -74,34 +74,41 @@ def image(content: bytes, x: float, y: float, width: float, height: float) -> st
 
 def class_bar(counts: Mapping[str, int]) -> str:
     """One bar of all cells, from unstained to intense complete."""
-    width, height = 720.0, 26.0
     total = sum(counts.values())
-    parts, x = [], 0.0
-    for name in CLASS_NAMES:
-        share = counts[name] / total if total else 0
-        parts.append(rect(x, 0, share * width, height, words.COLOURS[name]))
-        if share > 0.035:
-            ink = PAPER if name in {"MC", "IP", "IC"} else INK
-            middle = x + share * width / 2
-            parts.append(text(middle, 17, name, size=12, anchor="middle", ink=ink))
-        x += share * width
-    parts.append(rect(0, 0, width, height, "none", f'stroke="{INK}" stroke-width="0.6"'))
-    return svg(width, height, parts, title="Cells by class")
+    shares = {name: counts[name] / total if total else 0 for name in CLASS_NAMES}
+    labels = {name: name if share > 0.035 else "" for name, share in shares.items()}
+    return stacked_bar(shares, words.COLOURS, labels, {"MC", "IP", "IC"}, "Cells by class")
 
 
 def probability_bar(probability: Mapping[str, float]) -> str:
     """How often fields drawn anew from this slide would have given each category."""
+    labels = {
+        score: f"{score}: {100 * share:.0f} %" if share > 0.06 else ""
+        for score, share in probability.items()
+    }
+    dark = {"3+", "not assessable"}
+    title = "Probability of each category"
+    return stacked_bar(probability, words.SCORE_COLOURS, labels, dark, title)
+
+
+def stacked_bar(
+    shares: Mapping[str, float],
+    colours: Mapping[str, str],
+    labels: Mapping[str, str],
+    dark: Collection[str],
+    title: str,
+) -> str:
+    """Shares of 1 side by side. dark: on whose colours the labels are white."""
     width, height = 720.0, 26.0
     parts, x = [], 0.0
-    for score, share in probability.items():
-        parts.append(rect(x, 0, share * width, height, words.SCORE_COLOURS[score]))
-        if share > 0.06:
-            ink = PAPER if score in {"3+", "not assessable"} else INK
-            label = f"{score}: {100 * share:.0f} %"
-            parts.append(text(x + share * width / 2, 17, label, size=12, anchor="middle", ink=ink))
+    for name, share in shares.items():
+        parts.append(rect(x, 0, share * width, height, colours[name]))
+        if label := labels[name]:
+            middle, ink = x + share * width / 2, PAPER if name in dark else INK
+            parts.append(text(middle, 17, label, size=12, anchor="middle", ink=ink))
         x += share * width
     parts.append(rect(0, 0, width, height, "none", f'stroke="{INK}" stroke-width="0.6"'))
-    return svg(width, height, parts, title="Probability of each category")
+    return svg(width, height, parts, title=title)
 
 
 def intensity_histogram(histogram: Mapping[str, Any], thresholds: Mapping[str, Any]) -> str:

@@ -10,12 +10,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.her2.scores import decisions, inputs
-from backend.her2.scores.cells import (
-    REACH_UM,
-    CellIndex,
-    columns_in,
-    nearest,
-)
+from backend.her2.scores.cells import REACH_UM, CellIndex, columns_in, nearest
 from backend.her2.scores.changes import go, held, touch
 from backend.her2.scores.statements import FILE as STATEMENTS
 from backend.her2.scores.statements import Statements

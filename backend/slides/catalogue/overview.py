@@ -7,13 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.kit.geometry import Region0, SizePx
-from backend.slides.reading.reader import (
-    GLASS,
-    RegionUnreadable,
-    Rgb,
-    SlideReader,
-    blocks,
-)
+from backend.slides.reading.reader import GLASS, RegionUnreadable, Rgb, SlideReader, blocks
 
 BLOCK_PX = 512
 """Side of a piece in overview pixels, for slides with coarse levels."""

@@ -7,12 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, one_of
 
 
 class SlideState(StrEnum):

@@ -17,13 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    UtcDateTime,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, UtcDateTime, one_of
 
 
 class PatchState(StrEnum):

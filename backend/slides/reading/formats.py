@@ -12,13 +12,7 @@ import openslide
 
 from backend.kit.errors import Unprocessable
 from backend.settings import Settings
-from backend.slides.reading import (
-    archives,
-    dicom,
-    mirax,
-    pixel_kinds,
-    tiff,
-)
+from backend.slides.reading import archives, dicom, mirax, pixel_kinds, tiff
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """How a zip begins; the second, one without a file."""

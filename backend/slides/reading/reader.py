@@ -22,12 +22,7 @@ from backend.kit.geometry import Region0, SizePx
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings, get_settings
 from backend.slides.reading.bounds import Bounds, bounds_of
-from backend.slides.reading.colour import (
-    ProfileUnusable,
-    ToSrgb,
-    check_size,
-    to_srgb,
-)
+from backend.slides.reading.colour import ProfileUnusable, ToSrgb, check_size, to_srgb
 from backend.slides.reading.damage import DamagedTile, tiles_of
 from backend.slides.reading.formats import HEAD_BYTES, TIFF, vendor_of
 from backend.slides.reading.resampling import drawn

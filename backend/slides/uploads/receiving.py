@@ -17,12 +17,7 @@ from starlette.requests import ClientDisconnect
 from backend.kit.errors import BadRequest, NoSpace
 from backend.settings import Settings
 from backend.slides.uploads.hashing import RunningHash
-from backend.slides.uploads.tus import (
-    ChecksumMismatch,
-    Hash,
-    UploadLocked,
-    UploadTooLarge,
-)
+from backend.slides.uploads.tus import ChecksumMismatch, Hash, UploadLocked, UploadTooLarge
 
 BUFFER_BYTES = 1 << 20
 CHECKPOINT_BYTES = 64 << 20

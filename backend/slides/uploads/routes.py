@@ -10,12 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from backend.kit.db.base import new_id
 from backend.kit.db.session import Database
-from backend.kit.dependencies import (
-    CurrentDatabase,
-    CurrentSettings,
-    ReadSession,
-    WriteSession,
-)
+from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
 from backend.kit.errors import Unprocessable
 from backend.kit.plain_words import described
 from backend.people.users.guards import Pathologist
@@ -23,12 +18,7 @@ from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.description import describe
-from backend.slides.catalogue.schemas import (
-    CaseId,
-    PixelSize,
-    SlideOut,
-    Stain,
-)
+from backend.slides.catalogue.schemas import CaseId, PixelSize, SlideOut, Stain
 from backend.slides.reading.formats import refuse_empty
 from backend.slides.uploads import service, tus
 from backend.slides.uploads.hashing import RunningHash, running

@@ -8,13 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.kit.db.base import (
-    Base,
-    EnumText,
-    Identified,
-    UtcDateTime,
-    one_of,
-)
+from backend.kit.db.base import Base, EnumText, Identified, UtcDateTime, one_of
 
 
 class UploadState(StrEnum):

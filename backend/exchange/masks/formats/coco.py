@@ -18,12 +18,7 @@ from backend.exchange.masks.coco_shapes import connected, run_lengths
 from backend.exchange.masks.contents import Item
 from backend.exchange.masks.format import Archive, Source
 from backend.exchange.masks.geojson import VALUES, Drawing
-from backend.exchange.masks.manifest import (
-    IN_MEMORY,
-    PIECE,
-    Manifest,
-    row_of,
-)
+from backend.exchange.masks.manifest import IN_MEMORY, PIECE, Manifest, row_of
 from backend.slides.patches.grid import PATCH_PX
 
 FILE = "annotations.json"
