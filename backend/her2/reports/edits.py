@@ -6,13 +6,21 @@ What is signed has them frozen in its row, and they count as they were then.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from backend.her2.reports.tables import Report
 from backend.her2.scores import decisions
 from backend.her2.scores.tables import CellAction
+from backend.people.users.tables import User
+
+
+class Author(NamedTuple):
+    """Who decided, as they were called then."""
+
+    id: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,7 @@ class Edit:
     action: CellAction
     label: str | None
     measured: str
-    author_id: str
-    author: str
+    author: Author | User
     reason: str
     created_at: datetime
 
@@ -42,8 +49,7 @@ def of_report(session: Session, report: Report) -> list[Edit]:
             action=row.action,
             label=row.label,
             measured=str(row.measured),
-            author_id=row.author_id,
-            author=row.author.name,
+            author=row.author,
             reason=row.reason,
             created_at=row.created_at,
         )
@@ -59,7 +65,9 @@ def standing(edits: Sequence[Edit]) -> list[Edit]:
 
 def frozen(edits: Iterable[Edit]) -> list[dict[str, Any]]:
     """Return decisions as a signed report keeps them."""
-    return [exported(edit) | {"by": {"id": edit.author_id, "name": edit.author}} for edit in edits]
+    return [
+        exported(edit) | {"by": {"id": edit.author.id, "name": edit.author.name}} for edit in edits
+    ]
 
 
 def thawed(row: dict[str, Any]) -> Edit:
@@ -70,8 +78,7 @@ def thawed(row: dict[str, Any]) -> Edit:
         action=CellAction(row["action"]),
         label=row["class"],
         measured=row["measured"],
-        author_id=row["by"]["id"],
-        author=row["by"]["name"],
+        author=Author(**row["by"]),
         reason=row["reason"],
         created_at=datetime.fromisoformat(row["at"]),
     )
@@ -85,7 +92,7 @@ def exported(edit: Edit) -> dict[str, Any]:
         "action": str(edit.action),
         "class": edit.label,
         "measured": edit.measured,
-        "by": edit.author,
+        "by": edit.author.name,
         "at": edit.created_at.isoformat(),
         "reason": edit.reason,
     }

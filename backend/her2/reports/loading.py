@@ -74,7 +74,7 @@ def of_report(edit: edits.Edit) -> Edit:
         cell=edit.cell,
         before=edit.measured,
         after=edit.label,
-        by=edit.author,
+        by=edit.author.name,
         at=edit.created_at,
         reason=edit.reason,
     )

@@ -111,7 +111,7 @@ def decide_cells(
 def list_decisions(session: ReadSession, _: Viewer, report_id: str) -> Page[EditOut]:
     """List every decision on cells, in their order; nothing is ever taken out of it."""
     report = service.get(session, report_id)
-    return Page(items=[EditOut.of(each) for each in edits.of_report(session, report)])
+    return Page(items=[EditOut.model_validate(each) for each in edits.of_report(session, report)])
 
 
 @router.post("/reports/{report_id}/sign")

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from backend.her2.reports.edits import Edit
 from backend.her2.reports.requests import ReportRequest
 from backend.her2.reports.service import Decision
 from backend.her2.reports.signing import Verdict
@@ -24,7 +23,7 @@ from backend.her2.scores.schemas import IshIn, ProtocolName, Reason, Words, requ
 from backend.her2.scores.tables import CellAction
 from backend.jobs.schemas import JobOut
 from backend.jobs.tables import Job
-from backend.kit.contract import FULL, Failure, Shown
+from backend.kit.contract import FULL, OF_ROW, Failure, Shown
 from backend.kit.product import RESEARCH_USE_ONLY
 from backend.learning.annotations.schemas import Author
 from backend.people.accounts.schemas import Password
@@ -141,6 +140,8 @@ class ReportJob(JobOut):
 
 
 class EditOut(BaseModel):
+    model_config = OF_ROW
+
     number: int
     cell: int
     action: CellAction
@@ -149,19 +150,6 @@ class EditOut(BaseModel):
     author: Author
     reason: str
     created_at: datetime
-
-    @classmethod
-    def of(cls, edit: Edit) -> "EditOut":
-        return cls(
-            number=edit.number,
-            cell=edit.cell,
-            action=edit.action,
-            label=edit.label,
-            measured=edit.measured,
-            author=Author(id=edit.author_id, username=edit.author),
-            reason=edit.reason,
-            created_at=edit.created_at,
-        )
 
 
 class SignatureOut(BaseModel):
