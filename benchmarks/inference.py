@@ -31,13 +31,7 @@ from models.inference.eight_bits import calibrate
 from models.inference.ensemble import Opinions
 from models.inference.openvino_backend import OpenVinoPredictor
 from models.metrics import Counts, compare
-from models.networks import (
-    Ensemble,
-    NetworkConfig,
-    build,
-    load_ensemble,
-    save_ensemble,
-)
+from models.networks import Ensemble, NetworkConfig, build, load_ensemble, save_ensemble
 from models.phantom import PhantomSpec
 from models.phantom.patches import SLIDE_PX, tissue_patches
 from models.prediction import PATCH_PX, Prediction, Predictor

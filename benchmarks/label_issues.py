@@ -22,14 +22,7 @@ import torch
 
 from benchmarks.record import record
 from models.inference import TorchPredictor
-from models.label_issues import (
-    LEAST_PX,
-    LEAST_WIDTH,
-    Component,
-    PatchIssues,
-    find,
-    folding,
-)
+from models.label_issues import LEAST_PX, LEAST_WIDTH, Component, PatchIssues, find, folding
 from models.metrics import IGNORE, Counts, compare, ratio
 from models.out_of_fold import out_of_fold, predicted
 from models.phantom import PhantomSpec

@@ -4,16 +4,7 @@ torch is imported when a command needs it, not before.
 """
 
 from backend.cli import main
-from worker.commands import (
-    agreement,
-    benchmark,
-    export,
-    predict,
-    report,
-    score,
-    segment,
-    train,
-)
+from worker.commands import agreement, benchmark, export, predict, report, score, segment, train
 
 __all__ = [
     "agreement",

@@ -20,18 +20,9 @@ from backend.slides.catalogue.leftovers import pyramid_key
 from backend.slides.catalogue.tables import Slide
 from backend.slides.reading import colour, dicom, pixel_kinds
 from backend.slides.reading.formats import TIFF, Content, sniff
-from backend.slides.reading.reader import (
-    OpenSlideReader,
-    RegionUnreadable,
-    SlideUnreadable,
-    manner,
-)
+from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable, manner
 from worker.context import JobContext
-from worker.conversion import (
-    convert_picture,
-    convert_slide,
-    has_usable_levels,
-)
+from worker.conversion import convert_picture, convert_slide, has_usable_levels
 from worker.facts import Facts, Opened, as_before, facts_of, work_rests_on
 from worker.layout import FILES_LEFT_OUT, Layout, is_plain, look_at, shown_by
 from worker.orientation import needs_scratch

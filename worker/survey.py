@@ -12,20 +12,9 @@ import numpy.typing as npt
 from backend.kit.errors import Unprocessable
 from backend.kit.geometry import Region0
 from backend.slides.catalogue.overview import Overview, read_overview
-from backend.slides.patches.grid import (
-    PATCH_PX,
-    Measured,
-    grid_shape,
-    measures,
-    patch_region,
-)
+from backend.slides.patches.grid import PATCH_PX, Measured, grid_shape, measures, patch_region
 from backend.slides.reading.pixel_kinds import NotBrightfield
-from backend.slides.reading.reader import (
-    RegionUnreadable,
-    Rgb,
-    SlideReader,
-    SlideUnreadable,
-)
+from backend.slides.reading.reader import RegionUnreadable, Rgb, SlideReader, SlideUnreadable
 from models.stain import white_point
 from models.tissue import quality, tissue_mask
 

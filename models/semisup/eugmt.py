@@ -27,12 +27,7 @@ from models.semisup.eugmt_options import EugmtOptions
 from models.semisup.exchange import exchange, sources
 from models.semisup.extras import placed_like
 from models.semisup.labels_first import LabelsFirst
-from models.semisup.losses import (
-    hard_labels,
-    masked_consistency,
-    mean_entropy,
-    segmentation_loss,
-)
+from models.semisup.losses import hard_labels, masked_consistency, mean_entropy, segmentation_loss
 from models.semisup.method import Batch, Grow, Losses
 from models.semisup.mixing import MIXTURES, Mixture
 from models.semisup.schedules import ema_decay, ramp

@@ -15,15 +15,7 @@ import numpy.typing as npt
 from models.metrics import IGNORE
 from models.prediction import PATCH_PX
 from models.study import files, parts
-from models.study.files import (
-    MEMBRANE,
-    DatasetError,
-    Pixels,
-    PixelsOf,
-    pictures,
-    size,
-    some,
-)
+from models.study.files import MEMBRANE, DatasetError, Pixels, PixelsOf, pictures, size, some
 
 __all__ = ["MEMBRANE", "Dataset", "DatasetError"]
 

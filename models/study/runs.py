@@ -31,15 +31,7 @@ from models.study.budget import steps_for
 from models.study.contenders import Contender
 from models.study.dataset import Dataset, DatasetError, Split
 from models.study.protocol import Protocol
-from models.training import (
-    Progress,
-    Trained,
-    TrainingConfig,
-    Watch,
-    train,
-    unreported,
-    unwatched,
-)
+from models.training import Progress, Trained, TrainingConfig, Watch, train, unreported, unwatched
 from models.whole_file import whole_file
 
 BATCH = 8

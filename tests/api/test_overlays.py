@@ -9,13 +9,7 @@ from httpx import Response
 
 from backend.kit.storage.pyramids import Channel, Pyramid, halved
 from backend.learning.overlays import colours as overlays
-from backend.learning.overlays.colours import (
-    COLOURS,
-    COVER,
-    FAINT,
-    GREEN,
-    Overlay,
-)
+from backend.learning.overlays.colours import COLOURS, COVER, FAINT, GREEN, Overlay
 from backend.learning.predictions import service as predictions
 from backend.slides.catalogue import service as slides
 from backend.slides.reading.tiles import level_size, tile_box, top_level

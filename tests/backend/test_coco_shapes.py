@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_masks
 
-from backend.exchange.masks.coco_shapes import (
-    Bool,
-    Shape,
-    connected,
-    cuts,
-    run_lengths,
-)
+from backend.exchange.masks.coco_shapes import Bool, Shape, connected, cuts, run_lengths
 
 SIDE = 256
 

@@ -16,12 +16,7 @@ from backend.exchange.reports.formats.fhir import bundle, fhir
 from backend.exchange.reports.formats.html import html
 from backend.exchange.reports.formats.pdf import pages, pdf
 from backend.exchange.reports.printed import printed
-from backend.exchange.reports.svg_figures import (
-    PLACES,
-    gallery_row,
-    histogram_of,
-    rounded_up,
-)
+from backend.exchange.reports.svg_figures import PLACES, gallery_row, histogram_of, rounded_up
 from backend.her2.classes import CLASS_NAMES
 from backend.her2.reports.content import Content
 from backend.kit.product import RESEARCH_USE_ONLY

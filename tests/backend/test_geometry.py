@@ -6,21 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.kit.geometry import (
-    Region0,
-    Size0,
-    best_level,
-    level_box,
-)
+from backend.kit.geometry import Region0, Size0, best_level, level_box
 from backend.slides.patches import grid
-from backend.slides.reading.tiles import (
-    TILE_PX,
-    TileOutside,
-    dzi,
-    level_size,
-    tile_box,
-    top_level,
-)
+from backend.slides.reading.tiles import TILE_PX, TileOutside, dzi, level_size, tile_box, top_level
 
 SIDES = st.integers(1, 200_000)
 

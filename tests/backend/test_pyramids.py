@@ -10,13 +10,7 @@ import pytest
 import zarr
 
 from backend.kit.storage import pyramids
-from backend.kit.storage.pyramids import (
-    LIVE_LEVELS,
-    SHARD_PX,
-    Channel,
-    Pyramid,
-    halved,
-)
+from backend.kit.storage.pyramids import LIVE_LEVELS, SHARD_PX, Channel, Pyramid, halved
 
 SIZE = (2700, 2300)
 """2 × 2 shards, cut off at the right and below."""

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from models.areas import uncertain_pixels
-from models.selection import (
-    patch_features,
-    patch_scores,
-    quantised,
-    rank,
-)
+from models.selection import patch_features, patch_scores, quantised, rank
 from models.semisup.confident import flagged
 
 

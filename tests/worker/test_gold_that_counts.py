@@ -12,12 +12,7 @@ from backend.job_kinds import JobKind
 from backend.learning.annotations.tables import Annotation, AnnotationProposal
 from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.rounds import gold_masks
-from backend.learning.rounds.gold_masks import (
-    Accepted,
-    changed,
-    counting,
-    lineage,
-)
+from backend.learning.rounds.gold_masks import Accepted, changed, counting, lineage
 from backend.settings import Settings
 from backend.slides.patches.tables import Patch, PatchRole
 from tests.conftest import Service

@@ -26,17 +26,8 @@ from models.blending import predict_region
 from models.cold_start import ColdStart
 from models.selection import quantised
 from tests.conftest import Service
-from tests.support.ready import (
-    PREDICT,
-    patches_of,
-    phantom,
-    pixels,
-    predicted_slide,
-    ready_slide,
-)
-from tests.support.ready import (
-    request as ask,
-)
+from tests.support.ready import PREDICT, patches_of, phantom, pixels, predicted_slide, ready_slide
+from tests.support.ready import request as ask
 from worker.context import JobContext, ShuttingDown
 from worker.handlers import predict
 from worker.handlers.predict import Behind

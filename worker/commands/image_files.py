@@ -16,15 +16,7 @@ from backend.slides.reading.reader import OpenSlideReader, SlideUnreadable
 from models.her2.pixels import ANALYSIS_MPP
 from models.study.files import as_pixels, opened
 from worker.commands.options import OptionRefused, Refused
-from worker.layout import (
-    CODES,
-    Layout,
-    flags_of,
-    is_plain,
-    layout_of,
-    look_at,
-    shown_by,
-)
+from worker.layout import CODES, Layout, flags_of, is_plain, layout_of, look_at, shown_by
 from worker.pixel_size import PixelSize, pixel_size
 from worker.plain_pictures import has_odd_profile, in_srgb, is_odd, look_into, rgb_of
 from worker.silent_damage import check_tiles

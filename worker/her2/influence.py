@@ -7,12 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.learning.queue.influence import InfluentialPatch
-from backend.slides.patches.grid import (
-    PATCH_PX,
-    Measured,
-    grid_shape,
-    scale,
-)
+from backend.slides.patches.grid import PATCH_PX, Measured, grid_shape, scale
 from models.her2.cells import Cells
 from models.her2.influence import Turn, doubt, influence, turns
 from models.her2.protocols import Protocol

@@ -21,12 +21,7 @@ from backend.kit.geometry import Region0
 from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Channel, Pyramid
 from backend.slides.catalogue.overview import read_over_gaps
-from backend.slides.patches.grid import (
-    PATCH_PX,
-    Measured,
-    measures,
-    scale,
-)
+from backend.slides.patches.grid import PATCH_PX, Measured, measures, scale
 from backend.slides.reading.reader import RegionUnreadable, SlideReader
 from models.her2.pixels import ANALYSIS_MPP, Pixels, Regions
 from worker.data import read_mask

@@ -16,12 +16,7 @@ from backend.her2.scores.schemas import (
 from backend.her2.scores.statements import Statements
 from backend.her2.scores.tables import CellAction, CellDecision
 from backend.jobs.schemas import JobOut
-from backend.kit.dependencies import (
-    BlobStore,
-    CurrentDatabase,
-    CurrentSettings,
-    ReadSession,
-)
+from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
 from backend.kit.paging import Page, Paged
 from backend.people.users.guards import Pathologist, Viewer
 
