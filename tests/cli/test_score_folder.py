@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.her2.scores.detector import RULE
 from tests.models.her2.mosaic import MPP, all_of, mixed, mosaic
 from worker.commands.controls import doubts_on
 from worker.commands.options import Refused
@@ -137,9 +138,9 @@ def test_few_blanks_are_refused_before_anything_is_measured(membrana, folder, tm
 
 
 def test_a_calibration_of_other_masks_is_doubted_in_words(folder, tmp_path):
-    proposed = source_of(None, "255", None, proposal=True)
-    drawn = source_of(folder / "masks", "255", None, proposal=False)
-    path = tmp_path / "laboratory.json"
+    proposed = source_of(None, "255", None, proposal=True, detector=RULE)
+    drawn = source_of(folder / "masks", "255", None, proposal=False, detector=RULE)
+    path = tmp_path / "laboratory.json"  # names no detector: measured with the built-in rule
     path.write_text(json.dumps({"masks": "opencv 1.0 cpu", "weights_sha256": None}))
     assert doubts_on(path, proposed) == doubts_on(None, drawn) == []
     [doubt] = doubts_on(path, drawn)
