@@ -121,10 +121,12 @@ def write(folder: Path) -> dict[str, Any]:
 
 
 def to_ship(document: dict[str, Any], folder: Path) -> Trial:
-    """Return the training whose weights are shipped: by both cores if it is there, else by 3+."""
+    """Return the training whose weights are shipped: of the chosen row, by the 3+ core.
+
+    The other core chooses its threshold. A training by both cores leaves none to choose one.
+    """
     row = document["chosen"][OF_OTHER_LICENCE]
-    both = Trial(row, (OF_OTHER_LICENCE,), folder)
-    return both if both.done else Trial(row, pair("core1_a", OF_OTHER_LICENCE), folder)
+    return Trial(row, pair("core1_a", OF_OTHER_LICENCE), folder)
 
 
 def mean_of_folds(folds: dict[str, Any]) -> dict[str, float]:
