@@ -112,14 +112,14 @@ def plan(spots: Iterable[Spot]) -> list[ShardPlan]:
 def steps(plans: Sequence[ShardPlan], layout: Layout) -> list[Step]:
     """Return what is done for each shard, in their order; no tile is predicted twice."""
     known: set[Tile] = set()
-    found = []
+    planned = []
     for shard in plans:
         needed = {home(spot, layout) for spot in shard.spots}
         for spot in shard.spots:
             needed.update(layout.touching(on_slide(patch_box(spot), layout)))
-        found.append(Step(shard, tuple(sorted(needed - known)), tuple(sorted(needed))))
+        planned.append(Step(shard, tuple(sorted(needed - known)), tuple(sorted(needed))))
         known |= needed
-    return found
+    return planned
 
 
 def home(spot: Spot, layout: Layout) -> Tile:

@@ -43,11 +43,11 @@ def areas_of(slide: Slide, patch: Patch, prediction: Prediction, settings: Setti
     """Return a patch's areas, the one that holds most doubt first."""
     flagged = patch_layers.channel(slide, patch, prediction, Channel.FLAGGED, settings)
     entropy = patch_layers.channel(slide, patch, prediction, Channel.UNCERTAINTY, settings)
-    return sorted(found(flagged, entropy), key=lambda area: (-area.doubt, area.y, area.x))
+    return sorted(connected(flagged, entropy), key=lambda area: (-area.doubt, area.y, area.x))
 
 
-def found(flagged: Pixels, entropy: Pixels) -> list[Area]:
-    """Gather pixels that touch, corners included, by runs of rows: no pixel library is needed."""
+def connected(flagged: Pixels, entropy: Pixels) -> list[Area]:
+    """Gather flagged pixels that touch, corners too, by runs of rows: without a pixel library."""
     runs: list[Run] = []
     parents: list[int] = []
 
