@@ -109,7 +109,7 @@ def test_a_persons_mask_stands_over_the_prediction(service: Service) -> None:
     after = cells_of(service, report_id)
 
     def stained(cells: Cells) -> int:
-        middle = (abs(cells.x - patch["x"] - 128) < 80) & (abs(cells.y - patch["y"] - 128) < 80)
+        middle = (abs(cells.x - patch["x"] - 128) < 90) & (abs(cells.y - patch["y"] - 128) < 90)
         return int((cells.label[middle] > 0).sum())
 
     assert stained(before) > 10

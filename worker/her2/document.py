@@ -137,7 +137,10 @@ def described(regions: Sequence[Region], mpp: float) -> list[dict[str, Any]]:
     ]
 
 
-CODE = {"models": ("her2", "nuclei", "stain.py", "tissue.py"), "worker": ("her2",)}
+CODE = {
+    "models": ("her2", "nuclei", "canonical.py", "openvino_library.py", "stain.py", "tissue.py"),
+    "worker": ("her2",),
+}
 """Packages with the folders and files in them that measure and decide."""
 
 
