@@ -279,7 +279,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        shown = as_told(error)
+        shown = as_coded(error)
         if isinstance(shown, Internal) and os.environ.get("MEMBRANA_TRACE"):
             raise
         hint = "; MEMBRANA_TRACE=1 shows where" if isinstance(shown, Internal) else ""
@@ -288,7 +288,7 @@ def main() -> None:
         sys.exit(shown.exit_status)
 
 
-def as_told(error: Exception) -> MembranaError:
+def as_coded(error: Exception) -> MembranaError:
     """Return an error as people are told it: its class knows the exit status."""
     if isinstance(error, MembranaError):
         return error

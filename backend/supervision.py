@@ -15,7 +15,7 @@ from backend.job_kinds import Queue
 
 STOP_SECONDS = 30.0
 LONGEST_PAUSE = 30.0
-SETTLED_SECONDS = 60.0
+STABLE_SECONDS = 60.0
 """A process that lived this long has forgotten its earlier deaths."""
 PR_SET_PDEATHSIG = 1
 LARGEST_LOG = 32 * 2**20
@@ -86,7 +86,7 @@ class Child:
         rotate(self.log)
         now = time.monotonic()
         if self.process is not None and self.process.poll() is not None:
-            self.deaths = 0 if now - self.started_at > SETTLED_SECONDS else self.deaths
+            self.deaths = 0 if now - self.started_at > STABLE_SECONDS else self.deaths
             pause = min(0.5 * 2**self.deaths, LONGEST_PAUSE)
             say(
                 f"{self.name} ended ({self.process.returncode}); it starts again in "

@@ -52,7 +52,7 @@ class Installation:
         assert answer.status_code in {200, 201, 202}, answer.text
         return answer
 
-    def settle(self) -> None:
+    def do_jobs(self) -> None:
         """Do the score's jobs as a worker does."""
         from sqlalchemy import select
 
@@ -267,7 +267,7 @@ def timed(
         watch = cProfile.Profile() if profile and number == times else None
         if watch:
             watch.enable()
-        on.settle()
+        on.do_jobs()
         if watch:
             watch.disable()
             pstats.Stats(watch).sort_stats("cumulative").print_stats(SHOWN)
@@ -301,7 +301,7 @@ def main() -> None:
         on.edit("POST", f"/slides/{on.slide_id}/regions", json=tumour(on.side - MARGIN_PX, on.side))
         on.edit("PUT", f"/slides/{on.slide_id}/score", json={})
         began, work = time.perf_counter(), time.process_time()
-        on.settle()
+        on.do_jobs()
         first = {
             "wall_s": round(time.perf_counter() - began, 1),
             "processor_s": round(time.process_time() - work, 1),

@@ -109,7 +109,7 @@ class Subscriber:
         self._database = database
         self._behind = True
         self._waiting: deque[News] = deque()
-        self._told = asyncio.Event()
+        self._signal = asyncio.Event()
 
     def tell(self, news: Iterable[News]) -> None:
         """Keep news for the listener, or that there was more than is kept."""
@@ -118,18 +118,18 @@ class Subscriber:
             if len(self._waiting) > MOST_WAITING:
                 self._waiting.clear()
                 self._behind = True
-        self._told.set()
+        self._signal.set()
 
     def end(self) -> None:
         self.ended = True
-        self._told.set()
+        self._signal.set()
 
     async def fresh(self, wait_seconds: float) -> list[str]:
         """Return what there is to send, after a while an empty list."""
         if not self._behind and not self._waiting:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), wait_seconds)
-        self._told.clear()
+                await asyncio.wait_for(self._signal.wait(), wait_seconds)
+        self._signal.clear()
         if self._behind:
             # from here on it is told, so what comes while SQL is read is there twice, not never
             self._waiting.clear()

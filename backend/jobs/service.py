@@ -128,7 +128,7 @@ def enqueue_all(
         for subject in subjects:
             enqueue(session, settings, kind, subject, requested_by=requested_by)
         return
-    announce_all(session, Job.TOPIC, [(job.id, told_of(job)) for job in new])
+    announce_all(session, Job.TOPIC, [(job.id, announcement_of(job)) for job in new])
     for job in new:
         after_commit(session, partial(ring, settings, job.id, kind))
 
@@ -338,10 +338,10 @@ def ended() -> dict[str, Any]:
 
 
 def announce_job(session: Session, job: Job) -> None:
-    announce(session, Job.TOPIC, job.id, told_of(job))
+    announce(session, Job.TOPIC, job.id, announcement_of(job))
 
 
-def told_of(job: Job) -> dict[str, Any]:
+def announcement_of(job: Job) -> dict[str, Any]:
     """Return what an event says of a job."""
     return {
         "kind": str(job.kind),

@@ -26,7 +26,7 @@ ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 class Job(Identified, Base):
     __tablename__ = "jobs"
     TOPIC: ClassVar[str] = "job"
-    TOLD: ClassVar[tuple[str, ...]] = ("kind", "subject", "progress", "message")
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ("kind", "subject", "progress", "message")
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
         JobState.RUNNING: frozenset(

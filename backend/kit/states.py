@@ -16,8 +16,8 @@ def move(
     """Move a row to a state in one UPDATE and say whether this caller did it.
 
     table: with `id`, `state`, the table of its allowed moves (TRANSITIONS), the topic of its events
-    (TOPIC), the columns that go with them (TOLD), and, where that is not `id`, the column whose
-    value they name a row by (NAMED_BY).
+    (TOPIC), the columns that go with them (ANNOUNCED), and, where that is not `id`, the column
+    whose value they name a row by (NAMED_BY).
 
     `where` narrows the move further (an owner, a lease); `values` are set with it.
     The event that people see is written in the same transaction.
@@ -28,12 +28,12 @@ def move(
         update(table)
         .where(table.id == row_id, table.state.in_(allowed), *where)
         .values(state=to, **values)
-        .returning(*(getattr(table, name) for name in table.TOLD), getattr(table, named_by))
+        .returning(*(getattr(table, name) for name in table.ANNOUNCED), getattr(table, named_by))
         .execution_options(synchronize_session="fetch")
     ).first()
     if row is None:
         return False
-    columns = dict(zip(table.TOLD, row, strict=False))
+    columns = dict(zip(table.ANNOUNCED, row, strict=False))
     announce(session, table.TOPIC, row[-1], {"state": str(to), **columns})
     return True
 

@@ -141,7 +141,7 @@ def guard_reports_on_sqlite() -> None:
 def guard_edits_on_sqlite() -> None:
     refuse = f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
     for event, row in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("DELETE", "OLD")):
-        signed = f"SELECT 1 FROM reports WHERE id = {row}.report_id AND state IN {FINAL}"  # noqa: S608
+        signed = f"SELECT 1 FROM reports WHERE id = {row}.report_id AND state IN {FINAL}"  # noqa: S608 - ours
         op.execute(
             f"CREATE TRIGGER report_cell_edits_signed_{event.lower()} BEFORE {event} "
             f"ON report_cell_edits WHEN EXISTS ({signed}) {refuse}"

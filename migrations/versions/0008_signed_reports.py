@@ -57,7 +57,7 @@ def guard_reports_on_sqlite() -> None:
     same = " AND ".join(f"OLD.{name} IS NEW.{name}" for name in columns if name != "state")
     refuse = f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
     in_its_way = (
-        f"EXISTS (SELECT 1 FROM reports WHERE (id = NEW.id OR rowid = NEW.rowid) "  # noqa: S608
+        f"EXISTS (SELECT 1 FROM reports WHERE (id = NEW.id OR rowid = NEW.rowid) "  # noqa: S608 - ours
         f"AND state IN {FINAL}"
     )
     op.execute(
@@ -74,7 +74,7 @@ def guard_edits_on_sqlite() -> None:
     refuse = f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
 
     def signed(reports: str) -> str:
-        return f"EXISTS (SELECT 1 FROM reports WHERE id IN ({reports}) AND state IN {FINAL})"  # noqa: S608
+        return f"EXISTS (SELECT 1 FROM reports WHERE id IN ({reports}) AND state IN {FINAL})"  # noqa: S608 - ours
 
     replaced = "SELECT report_id FROM report_cell_edits WHERE id = NEW.id OR rowid = NEW.rowid"
     for event, going in (

@@ -35,7 +35,7 @@ FOLLOWED = {
     WhyUnseen: ["backend.learning.predictions.failures.why_unseen"],
 }
 """Every fact and question of the house, and who follows or answers it, in this order."""
-TOLD = """
+ANNOUNCED = """
 from sqlalchemy.orm import Session
 from backend.kit.facts import tell
 from backend.learning.annotations.facts import MaskSaved
@@ -111,7 +111,7 @@ def test_every_process_that_writes_loads_the_listeners(process: str, tmp_path: P
 
 
 def test_a_process_without_listeners_is_told_so(tmp_path: Path) -> None:
-    assert python(TOLD, tmp_path) == ["NobodyListens"]
+    assert python(ANNOUNCED, tmp_path) == ["NobodyListens"]
 
 
 def test_every_module_that_listens_is_wired() -> None:

@@ -1,8 +1,8 @@
 """A domain's tables are its own: who asks the database for another's is counted, with the reason.
 
 Counted is a file of backend/ and a table of another package that it puts into a statement or makes
-rows of; a row that a service hands over, and a type in a signature, is no asking. Workers read rows
-where they turn them into pixels, and are not counted.
+rows of; a row that a service hands over, and a type in a signature, is no asking. Workers are not
+counted: they read rows where they turn them into pixels, and ingest writes a slide's patches.
 """
 
 import ast
@@ -12,8 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 JOINED = "one statement over both: rows of the one are chosen by columns of the other"
 LOCKED = "holds or counts rows of the slide that the change is of"
-READ = "reads columns for a list or a count; a service of the owner's is still to be made"
-SEEN_AS = {
+REASONS = {
     "backend.learning.annotations.newest_masks": {"Slide": JOINED, "Patch": JOINED},
     "backend.learning.annotations.gold": {"Slide": LOCKED, "Patch": JOINED},
     "backend.learning.label_issues.service": {"Annotation": JOINED, "Patch": JOINED},
@@ -53,11 +52,11 @@ def tables() -> set[tuple[str, str]]:
 
 def annotations_of(tree: ast.Module) -> set[int]:
     """Return the nodes that only say of which type something is."""
-    said: list[ast.expr | None] = []
+    types: list[ast.expr | None] = []
     for node in ast.walk(tree):
-        said.append(getattr(node, "returns", None))
-        said.append(getattr(node, "annotation", None))
-    return {id(part) for each in said if each is not None for part in ast.walk(each)}
+        types.append(getattr(node, "returns", None))
+        types.append(getattr(node, "annotation", None))
+    return {id(part) for each in types if each is not None for part in ast.walk(each)}
 
 
 def foreign(name: str, tree: ast.Module, known: set[tuple[str, str]]) -> set[str]:
@@ -72,8 +71,29 @@ def foreign(name: str, tree: ast.Module, known: set[tuple[str, str]]) -> set[str
     }
 
 
+def assigned(tree: ast.Module, names: set[str]) -> Iterator[int]:
+    """Yield the lines that set an attribute of a parameter whose type is one of these tables."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        rows = {
+            each.arg
+            for each in (*function.args.args, *function.args.kwonlyargs)
+            if isinstance(each.annotation, ast.Name) and each.annotation.id in names
+        }
+        for node in ast.walk(function):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            for target in targets:
+                if (
+                    isinstance(target, ast.Attribute)
+                    and isinstance(target.value, ast.Name)
+                    and target.value.id in rows
+                ):
+                    yield target.lineno
+
+
 def test_who_asks_for_anothers_tables_has_a_reason() -> None:
-    known, found = tables(), {}
+    known, uses = tables(), {}
     for name, tree in sources():
         if name == "backend.tables" or not (names := foreign(name, tree, known)):
             continue
@@ -84,9 +104,9 @@ def test_who_asks_for_anothers_tables_has_a_reason() -> None:
             if isinstance(node, ast.Name) and node.id in names and id(node) not in types
         }
         if used:
-            found[name] = used
-    assert found == {name: set(reasons) for name, reasons in SEEN_AS.items()}
-    assert sum(map(len, found.values())) == 14, "at most as many; fewer is well done: say so here"
+            uses[name] = used
+    assert uses == {name: set(reasons) for name, reasons in REASONS.items()}
+    assert sum(map(len, uses.values())) == 14, "at most as many; fewer is well done: say so here"
 
 
 def test_nobody_writes_anothers_rows() -> None:
@@ -96,9 +116,10 @@ def test_nobody_writes_anothers_rows() -> None:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            made = node.func.id in names
+            created = node.func.id in names
             of = [each.id for each in node.args if isinstance(each, ast.Name)]
             moved = node.func.id in {"move", "move_or_conflict"} and len(of) > 1 and of[1] in names
-            if made or moved or (node.func.id in WRITING and names.intersection(of)):
+            if created or moved or (node.func.id in WRITING and names.intersection(of)):
                 wrong.append(f"{name}:{node.lineno} {ast.unparse(node.func)}")
+        wrong += [f"{name}:{line}" for line in assigned(tree, names)]
     assert wrong == []

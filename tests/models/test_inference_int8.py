@@ -87,7 +87,7 @@ def test_a_patch_does_not_depend_on_its_batch(ensemble, calibration, patches):
 def test_every_convolution_works_on_bytes(ensemble, calibration, keep_teacher):
     """As the processor runs it, not as the graph asks for it."""
     model = converted(ensemble, (4, PATCH_PX, PATCH_PX))
-    run = lambda model: request_of(model, 1)  # noqa: E731
+    run = lambda model: request_of(model, 1)  # noqa: E731 - one line, called twice
     narrow = quantised(model, calibration.ranges, keep_teacher=keep_teacher)
     running = run(narrow).get_compiled_model().get_runtime_model().get_ordered_ops()
     kinds = [

@@ -121,7 +121,7 @@ class Watch:
         """Fail if anybody was kept waiting."""
         if self.complaints:
             pytest.fail(
-                f"{len(self.seen)} times others had to wait; the first: {self.seen[0]}",
+                f"{len(self.complaints)} times others had to wait; the first: {self.complaints[0]}",
                 pytrace=False,
             )
 

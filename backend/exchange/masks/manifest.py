@@ -54,7 +54,7 @@ class Manifest:
             },
         }
         # written and read by one generator, and gone with it
-        self._noted = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        self._noted = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed with the manifest
         self._comma = b""
 
     def note(self, item: Item, **where: Any) -> None:

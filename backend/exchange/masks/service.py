@@ -41,8 +41,8 @@ def archive(
 def listing(
     contents: Contents, database: Database, blobs: Blobs, settings: Settings
 ) -> Iterator[bytes]:
-    """Yield the manifest alone: what a file that a job builds, which has none, is made of."""
-    [form, *_] = (each for each in map(load, NAMES) if isinstance(each, Built))
+    """Yield the manifest alone: what the one that a job builds, which has none, is made of."""
+    [form] = (each for each in map(load, NAMES) if isinstance(each, Built))
     manifest = Manifest(contents, form.name, settings.analysis_mpp)
     for item in contents.items(database, blobs, settings):
         manifest.note(item)

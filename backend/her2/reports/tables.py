@@ -31,7 +31,7 @@ class Meaning(StrEnum):
 class Report(Identified, Base):
     __tablename__ = "reports"
     TOPIC: ClassVar[str] = "report"
-    TOLD: ClassVar[tuple[str, ...]] = ("slide_id",)
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ("slide_id",)
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         ReportState.COMPUTING: frozenset({ReportState.DRAFT, ReportState.FAILED}),
         # a decision on a cell is a new computation

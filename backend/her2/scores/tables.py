@@ -35,7 +35,7 @@ class LiveScore(Identified, Base):
     __tablename__ = "slide_scores"
     TOPIC: ClassVar[str] = "score"
     NAMED_BY: ClassVar[str] = "slide_id"
-    TOLD: ClassVar[tuple[str, ...]] = ("slide_id", "score", "printed_score", "revision")
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ("slide_id", "score", "printed_score", "revision")
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         # a further change, and a result that does not know of it yet, leave it computing
         ScoreState.COMPUTING: frozenset(ScoreState),

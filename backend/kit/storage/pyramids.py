@@ -233,7 +233,7 @@ def forget_drafts(root: Path, before: datetime) -> None:
 
 
 @lru_cache(maxsize=64)
-def _opened(folder: Path, _made: tuple[int, int]) -> Pyramid:
+def _opened(folder: Path, _created: tuple[int, int]) -> Pyramid:
     return Pyramid(folder)
 
 

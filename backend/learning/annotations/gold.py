@@ -7,6 +7,7 @@ known slides, so whole slides are held out as soon as there are three; until the
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide, Split
 from backend.slides.patches import service as patches
 from backend.slides.patches.tables import Patch, PatchRole
@@ -26,7 +27,7 @@ def assign(session: Session, patch: Patch, slide: Slide) -> PatchRole:
     count_alone(session)
     session.refresh(slide, ["split"])
     if slide.split is None:
-        slide.split = split_of(annotated_slides(session))
+        slides.fix_split(slide, split_of(annotated_slides(session)))
     if slide.split == Split.MIXED:
         role = role_of_mixed(session)
     else:

@@ -26,7 +26,7 @@ class ModelKind(StrEnum):
 class ModelVersion(Identified, Base):
     __tablename__ = "model_versions"
     TOPIC: ClassVar[str] = "model_version"
-    TOLD: ClassVar[tuple[str, ...]] = ()
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ()
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         ModelVersionState.TRAINING: frozenset(
             {ModelVersionState.CANDIDATE, ModelVersionState.FAILED}

@@ -28,7 +28,7 @@ LIVE = (RoundState.OPEN, RoundState.TRAINING, RoundState.EVALUATING)
 class Round(Identified, Base):
     __tablename__ = "rounds"
     TOPIC: ClassVar[str] = "round"
-    TOLD: ClassVar[tuple[str, ...]] = ()
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ()
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         RoundState.OPEN: frozenset({RoundState.TRAINING, RoundState.ABANDONED}),
         RoundState.TRAINING: frozenset({RoundState.EVALUATING, RoundState.ABANDONED}),

@@ -21,7 +21,7 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import leftovers
-from backend.slides.catalogue.tables import Slide, SlideState
+from backend.slides.catalogue.tables import Slide, SlideState, Split
 from backend.slides.patches import service as patches
 from backend.slides.reading.reader import open_slides, slide_path
 
@@ -185,6 +185,16 @@ def change(
     facts = {"fields": sorted(changes)} | ({"mpp": changes["mpp"]} if changes.get("mpp") else {})
     audit.record(session, by, "slide.changed", "slide", slide_id, **facts)
     return slide
+
+
+def join_case(slide: Slide, case_id: str) -> None:
+    """Take the case of a slide that had none; `record_change` tells of it."""
+    slide.case_id = case_id
+
+
+def fix_split(slide: Slide, split: Split) -> None:
+    """Say for ever whether a slide's masks teach or judge."""
+    slide.split = split
 
 
 def record_change(session: Session, slide: Slide, fields: Sequence[str], *, by: User) -> None:

@@ -33,7 +33,7 @@ class Split(StrEnum):
 class Slide(Identified, Base):
     __tablename__ = "slides"
     TOPIC: ClassVar[str] = "slide"
-    TOLD: ClassVar[tuple[str, ...]] = ()
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ()
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         SlideState.UPLOADED: frozenset({SlideState.INGESTING, SlideState.FAILED}),
         SlideState.INGESTING: frozenset(

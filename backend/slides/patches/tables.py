@@ -46,7 +46,7 @@ def some(name: str, column: str, *more: str) -> Index:
 class Patch(Identified, Base):
     __tablename__ = "patches"
     TOPIC: ClassVar[str] = "patch"
-    TOLD: ClassVar[tuple[str, ...]] = ("slide_id",)
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ("slide_id",)
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         PatchState.UNREVIEWED: frozenset(
             {PatchState.PROPOSED, PatchState.IN_ANNOTATION, PatchState.ANNOTATED}

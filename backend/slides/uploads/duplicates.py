@@ -38,7 +38,7 @@ def reconcile(
         if now in (None, here):
             continue
         if field == "case_id" and here is None:
-            slide.case_id = now
+            slides.join_case(slide, now)
             taken.append(Said(field=field, sent=now, slide=now))
         else:
             unchanged.append(Said(field=field, sent=now, slide=here))

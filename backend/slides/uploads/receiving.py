@@ -71,6 +71,7 @@ def exclusive(path: Path) -> Iterator[BinaryIO]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b") as file:
         try:
+            # the file itself is locked: filelock would empty it, and leave a second file beside it
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UploadLocked("Another request writes this upload; try again soon.") from None

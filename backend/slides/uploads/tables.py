@@ -21,7 +21,7 @@ class UploadState(StrEnum):
 class Upload(Identified, Base):
     __tablename__ = "uploads"
     TOPIC: ClassVar[str] = "upload"
-    TOLD: ClassVar[tuple[str, ...]] = ()
+    ANNOUNCED: ClassVar[tuple[str, ...]] = ()
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         UploadState.RECEIVING: frozenset({UploadState.COMPLETE, UploadState.EXPIRED}),
         UploadState.COMPLETE: frozenset({UploadState.CONSUMED, UploadState.EXPIRED}),

@@ -22,7 +22,7 @@ def html(content: Content) -> bytes:
     from markupsafe import Markup
 
     # drawn by us, and whatever words are in them are escaped there
-    svgs = {name: Markup(svg) for name, svg in figures(content).items()}  # noqa: S704
+    svgs = {name: Markup(svg) for name, svg in figures(content).items()}  # noqa: S704 - our own
     page = template().render(printed(content), figures=svgs)
     for now, before in AS_BEFORE:
         page = page.replace(now, before)
