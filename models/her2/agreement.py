@@ -125,12 +125,12 @@ def agreement(
 
 
 def scale_of(
-    said: Sequence[Sequence[str]], *, merge_zero_plus: bool
+    categories: Sequence[Sequence[str]], *, merge_zero_plus: bool
 ) -> tuple[list[str], list[list[str]]]:
     """Return the categories that are told apart, and what was said in these."""
     if not merge_zero_plus:
-        return list(SCORES), [list(each) for each in said]
-    merged = [["0" if score == "0+" else score for score in each] for each in said]
+        return list(SCORES), [list(each) for each in categories]
+    merged = [["0" if score == "0+" else score for score in each] for each in categories]
     return [score for score in SCORES if score != "0+"], merged
 
 

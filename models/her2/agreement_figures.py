@@ -27,16 +27,16 @@ def on_logit(pairs: Pairs) -> Figures:
     return bland_altman(logit(given, cells), logit(computed, cells))
 
 
-def plot(told: Mapping[str, Pairs], path: Path) -> None:
+def plot(percentages: Mapping[str, Pairs], path: Path) -> None:
     """Draw a row a percentage: all of it, what lies near 10 %, and all on the logit scale."""
-    figure = Figure(figsize=(14, 4.2 * len(told)), layout="constrained")
-    rows = figure.subplots(len(told), 3, squeeze=False)
-    for axes, (name, pairs) in zip(rows, told.items(), strict=True):
+    figure = Figure(figsize=(14, 4.2 * len(percentages)), layout="constrained")
+    rows = figure.subplots(len(percentages), 3, squeeze=False)
+    for axes, (name, pairs) in zip(rows, percentages.items(), strict=True):
         given, computed = (np.asarray(each, float) for each in pairs[:2])
-        found = bland_altman(given, computed)
-        _differences(axes[0], given, computed, found, "points")
+        limits = bland_altman(given, computed)
+        _differences(axes[0], given, computed, limits, "points")
         axes[0].set_title(f"{name}, %", fontsize=9)
-        _differences(axes[1], given, computed, found, "points")
+        _differences(axes[1], given, computed, limits, "points")
         axes[1].set_xlim(*NEAR)
         axes[1].set_title(f"{name}, near 10 %", fontsize=9)
         true, own = (logit(each, pairs[2]) for each in pairs[:2])
@@ -46,10 +46,10 @@ def plot(told: Mapping[str, Pairs], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def _differences(axes: Axes, given: Any, computed: Any, found: Figures, unit: str) -> None:
+def _differences(axes: Axes, given: Any, computed: Any, limits: Figures, unit: str) -> None:
     axes.scatter((given + computed) / 2, computed - given, s=14, color="#0b5cad", alpha=0.7)
     for name, style in (("bias", "-"), ("lower", "--"), ("upper", "--")):
-        if (level := found[name]) is not None:
+        if (level := limits[name]) is not None:
             axes.axhline(level, color="#851414", linestyle=style, linewidth=1)
     axes.set_xlabel("mean of given and computed")
     axes.set_ylabel(f"computed - given, {unit}")

@@ -59,9 +59,9 @@ def thresholds(negative: Cells, low: Cells, strong: Cells, protocol: Protocol) -
             "The controls do not follow each other: negative up to "
             f"{faint:.2f}, 1+ up to {weak:.2f}, 3+ from {intense:.2f}."
         )
-    found = (faint, weak, (weak + intense) / 2, intense)
+    levels = (faint, weak, (weak + intense) / 2, intense)
     names = ("t_faint", "t_weak", "t_moderate", "t_intense")
-    return {name: round(value, 4) for name, value in zip(names, found, strict=True)}
+    return {name: round(value, 4) for name, value in zip(names, levels, strict=True)}
 
 
 def laboratory_vectors(strong: Iterable[Rgb]) -> StainVectors | None:
@@ -108,7 +108,7 @@ def detection_floor(nulls: Sequence[Cells], protocol: Protocol) -> dict[str, int
 
 def document(
     protocol: Protocol,
-    found: dict[str, float],
+    levels: dict[str, float],
     *,
     on: str,
     stain: StainVectors | None = None,
@@ -120,19 +120,19 @@ def document(
     Without `stain` the standard vectors stand. `record`: what the numbers hold for and were
     measured on (scanner, antibody, masks, controls), kept beside them.
     """
-    said: dict[str, Any] = {
+    content: dict[str, Any] = {
         "schema": CALIBRATION_SCHEMA,
         "research_use_only": RESEARCH_USE_ONLY,
         "protocol": protocol.name,
         "on": on,
-        "thresholds": found,
+        "thresholds": levels,
         **(record or {}),
     }
     if stain is not None:
-        said["stain"] = {"haematoxylin": list(stain.haematoxylin), "dab": list(stain.dab)}
+        content["stain"] = {"haematoxylin": list(stain.haematoxylin), "dab": list(stain.dab)}
     if floor is not None:
-        said["floor"] = floor
-    return said
+        content["floor"] = floor
+    return content
 
 
 def vectors_of(protocol: Protocol) -> StainVectors:

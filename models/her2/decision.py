@@ -62,28 +62,28 @@ def decide(
     cluster_levels (heterogeneity.in_clusters). Raises ValueError for negative counts, other
     lengths or unknown codes, ProtocolError where clusters are needed and not given.
     """
-    found = _counts(counts)
-    total = int(found.sum())
+    class_counts = _counts(counts)
+    total = int(class_counts.sum())
     codes = set(barred)
     if unknown := codes - set(SEVERITY):
         raise ValueError(f"no such flags: {sorted(unknown)}")
     if total < protocol.min_cells:
         codes.add(FATAL_BY_COUNT)
-    said = [Flag("uncalibrated", _UNCALIBRATED)] if protocol.calibration is None else []
+    flags = [Flag("uncalibrated", _UNCALIBRATED)] if protocol.calibration is None else []
     stopping = [code for code in protocol.bars if code in codes]
     if stopping:
         few = f"{total} evaluable tumour cells; the protocol asks for {protocol.min_cells}."
-        said += [Flag(code, _BARRED.get(code, few)) for code in stopping]
-        return Verdict(NOT_ASSESSABLE, stopping[0], ordered(said))
+        flags += [Flag(code, _BARRED.get(code, few)) for code in stopping]
+        return Verdict(NOT_ASSESSABLE, stopping[0], ordered(flags))
     levels = None if clustered is None else np.asarray([clustered], np.int64)
-    row = protocol.table[int(rows(found[None], protocol, levels)[0])]
-    said += _questions(found, total, row, protocol)
+    row = protocol.table[int(rows(class_counts[None], protocol, levels)[0])]
+    flags += _questions(class_counts, total, row, protocol)
     for code, scores in protocol.limits.items():
         if code in codes:
-            said.append(Flag(code, f"{', '.join(scores)} cannot be told apart."))
+            flags.append(Flag(code, f"{', '.join(scores)} cannot be told apart."))
             if row.score in scores:
-                return Verdict(NOT_ASSESSABLE, code, ordered(said), scores)
-    return Verdict(row.score, row.reason, ordered(said))
+                return Verdict(NOT_ASSESSABLE, code, ordered(flags), scores)
+    return Verdict(row.score, row.reason, ordered(flags))
 
 
 def rows(counts: Counts, protocol: Protocol, clustered: Counts | None = None) -> Counts:
@@ -123,21 +123,21 @@ _UNCALIBRATED = "The thresholds are start values, not measured on this laborator
 
 
 def _counts(counts: Sequence[int] | npt.NDArray[np.integer]) -> Counts:
-    found = np.asarray(counts)
-    if found.shape != (len(CLASSES),) or found.dtype.kind not in "iu":
+    class_counts = np.asarray(counts)
+    if class_counts.shape != (len(CLASSES),) or class_counts.dtype.kind not in "iu":
         raise ValueError(f"counts are {len(CLASSES)} whole numbers, one for each of {CLASSES}")
-    if (found < 0).any():
+    if (class_counts < 0).any():
         raise ValueError("counts cannot be negative")
-    return found.astype(np.int64)
+    return class_counts.astype(np.int64)
 
 
-def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[Flag]:
+def _questions(counts: Counts, total: int, row: Row, protocol: Protocol) -> list[Flag]:
     """What the reader must be told of, or asked, although the table gave an answer."""
-    said: list[Flag] = []
-    stained, intense = total - int(found[INDEX["N"]]), int(found[INDEX["IC"]])
+    flags: list[Flag] = []
+    stained, intense = total - int(counts[INDEX["N"]]), int(counts[INDEX["IC"]])
     floor = int(needed(Row("seen", (), "", ""), np.asarray([total]), protocol)[0])
     if row.reason == "below_detection_limit":
-        said.append(
+        flags.append(
             Flag(
                 "below_detection_limit",
                 f"{stained} of {total} cells are stained, fewer than the {floor} that the method "
@@ -145,7 +145,7 @@ def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[
             )
         )
     elif 0 < intense < floor:
-        said.append(
+        flags.append(
             Flag(
                 "intense_below_detection",
                 f"{intense} of {total} cells show intense complete staining, fewer than the "
@@ -153,7 +153,7 @@ def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[
             )
         )
     if row.reason == "gap_pattern":
-        said.append(
+        flags.append(
             Flag(
                 "gap_pattern",
                 f"The guideline does not name this pattern: here it is scored as {protocol.gap}. A "
@@ -161,7 +161,7 @@ def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[
             )
         )
     if intense >= floor and row.score in SCORES[:3]:
-        said.append(
+        flags.append(
             Flag(
                 "intense_below_cut",
                 f"{intense} of {total} cells show intense complete staining, too few for a higher "
@@ -169,14 +169,14 @@ def _questions(found: Counts, total: int, row: Row, protocol: Protocol) -> list[
             )
         )
     if total < protocol.good_cells:
-        said.append(
+        flags.append(
             Flag(
                 "cells_100_500",
                 f"{total} cells were counted: below {protocol.good_cells} the percentages are "
                 "less sure.",
             )
         )
-    return said
+    return flags
 
 
 def _others(protocol: Protocol) -> tuple[str, ...]:

@@ -74,12 +74,12 @@ def scored_field(
     right.axvline(10, color="#555555", linewidth=0.8, linestyle="--")
     right.invert_yaxis()
     right.set_xlabel(f"% of {document['cells']} cells, 95 % interval")
-    said = (
+    captions = (
         f"{document['printed_score']}: {document['reason_text']}",
         document.get("tumour", ""),
         document["research_use_only"],
     )
-    lines = (fill(line, 170) for line in said if line)
+    lines = (fill(line, 170) for line in captions if line)
     figure.suptitle("\n".join(lines).replace("$", r"\$"), fontsize=9)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 

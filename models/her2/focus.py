@@ -44,10 +44,10 @@ def blocks(
     }
 
 
-def share_of(seen: Mapping[Corner, Seen]) -> float | None:
+def share_of(observed: Mapping[Corner, Seen]) -> float | None:
     """Return the blurred share of the blocks with tissue; None where there are none."""
-    told = [each for each in seen.values() if each != Seen.NOTHING]
-    return told.count(Seen.BLURRED) / len(told) if told else None
+    with_tissue = [each for each in observed.values() if each != Seen.NOTHING]
+    return with_tissue.count(Seen.BLURRED) / len(with_tissue) if with_tissue else None
 
 
 def flag_of(share: float | None, left_out: int) -> Iterator[Flag]:

@@ -43,12 +43,12 @@ def neighbours(origin_um: Double, side_um: float) -> Pairs:
     key = place[:, 1] * width + place[:, 0]
     order = np.argsort(key, kind="stable")
     ranked = key[order]
-    found = []
+    pairs = []
     for step in (1, width - 1, width, width + 1):
         at = np.minimum(np.searchsorted(ranked, key + step), len(key) - 1)
         hit = ranked[at] == key + step
-        found.append(np.stack([np.flatnonzero(hit), order[at[hit]]], axis=1))
-    return np.concatenate(found)
+        pairs.append(np.stack([np.flatnonzero(hit), order[at[hit]]], axis=1))
+    return np.concatenate(pairs)
 
 
 def moran(values: Double, pairs: Pairs) -> float | None:
@@ -73,15 +73,17 @@ def describe(tiles: TileCounts, protocol: Protocol) -> dict[str, Any]:
     total = tiles.counts.sum(axis=1)
     scored = total >= TILE_CELLS
     h = h_scores(tiles.counts)
-    kept = tiles.take(np.flatnonzero(scored))
+    scored_tiles = tiles.take(np.flatnonzero(scored))
     population = np.zeros(len(tiles), bool)
-    population[scored] = _population(kept)
+    population[scored] = _population(scored_tiles)
     rest = tiles.take(np.flatnonzero(~population))
     rest_score = _score(rest, protocol) if population.any() else None
     cells = int(total.sum())
     return {
         "moran": _rounded(
-            moran(h[scored], neighbours(kept.origin_um, tiles.side_um)) if len(kept) else None
+            moran(h[scored], neighbours(scored_tiles.origin_um, tiles.side_um))
+            if len(scored_tiles)
+            else None
         ),
         "mean_h": _rounded(_mean(h[scored], total[scored])),
         "sd_h": _rounded(_spread(h[scored], total[scored])),
@@ -121,14 +123,14 @@ def _map(
     table = protocol.table
     counts = tiles.counts.astype(np.int64)
     clustered = None if tiles.clustered is None else tiles.clustered.astype(np.int64)
-    found = rows(counts, protocol, clustered)
+    row_numbers = rows(counts, protocol, clustered)
     total = counts.sum(axis=1)
     intense = 100.0 * counts[:, INDEX["IC"]] / np.maximum(total, 1)
     stained = 100.0 * (total - counts[:, INDEX["N"]]) / np.maximum(total, 1)
     columns = zip(
         tiles.origin_um.tolist(),
         total.tolist(),
-        found.tolist(),
+        row_numbers.tolist(),
         scored.tolist(),
         h.round(2).tolist(),
         intense.round(2).tolist(),

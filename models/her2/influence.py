@@ -95,7 +95,7 @@ def turns(document: Mapping[str, Any], protocol: Protocol) -> tuple[Turn, ...]:
 
     standing = next(number for number, test in enumerate(tests) if test.passed)
     now = category(tests[standing])
-    found = [
+    changes = [
         _turn(test, category(test), joins=True)
         for test in tests[:standing]
         if category(test) != now and test.flips
@@ -104,8 +104,8 @@ def turns(document: Mapping[str, Any], protocol: Protocol) -> tuple[Turn, ...]:
     other = next((n for n, test in enumerate(below) if category(test) != now), None)
     if other is not None:
         hardest = max(below[:other], key=lambda test: test.flips)
-        found.append(_turn(hardest, category(below[other]), joins=False))
-    return tuple(found)
+        changes.append(_turn(hardest, category(below[other]), joins=False))
+    return tuple(changes)
 
 
 def chances(
@@ -140,11 +140,11 @@ def doubt(cells: Cells, included: Bool, protocol: Protocol) -> npt.NDArray[np.fl
     """
     known = cells.reviewed_um / np.maximum(cells.contour_um, 1e-6)
     unreviewed = np.clip(1 - known, 0, 1).astype(np.float32)
-    found = chances(cells.unshared, cells.intensity, unreviewed, protocol)
+    probability = chances(cells.unshared, cells.intensity, unreviewed, protocol)
     fixed = (cells.flags & OVERRIDDEN) > 0
-    found[fixed] = np.eye(len(CLASSES), dtype=np.float32)[cells.label[fixed]]
-    found[~included] = 0
-    return found
+    probability[fixed] = np.eye(len(CLASSES), dtype=np.float32)[cells.label[fixed]]
+    probability[~included] = 0
+    return probability
 
 
 def influence(
@@ -203,9 +203,9 @@ def _turn(test: _Test, score: str, *, joins: bool) -> Turn:
 
 def _tests(document: Mapping[str, Any], protocol: Protocol) -> Iterator[_Test]:
     """Put each row of the table beside what the document says of it."""
-    said = document["protocol"]
-    if (said["name"], said["gap"]) != (protocol.name, protocol.gap):
-        raise ValueError(f"this is a score by {said['name']}, not by {protocol.name}")
+    scored_by = document["protocol"]
+    if (scored_by["name"], scored_by["gap"]) != (protocol.name, protocol.gap):
+        raise ValueError(f"this is a score by {scored_by['name']}, not by {protocol.name}")
     distances = iter(document["distance"])
     for row in protocol.table:
         columns = protocol.columns(row)

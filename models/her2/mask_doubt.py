@@ -64,10 +64,10 @@ def doubts(slide: Pixels, masks: LikelyMasks, regions: Regions, known: Doubts) -
     Empty without a model's mask.
     """
     blocks = blocks_in(slide, regions, BLOCK_PX)
-    found: dict[Corner, tuple[int, int, int]] = {}
+    counts: dict[Corner, tuple[int, int, int]] = {}
     for corner in spread(blocks, BLOCK_PX, MOST_BLOCKS):
         if corner in known:
-            found[corner] = known[corner]
+            counts[corner] = known[corner]
             continue
         probability = masks.probability(*corner, BLOCK_PX, BLOCK_PX)
         if probability is None:
@@ -80,8 +80,8 @@ def doubts(slide: Pixels, masks: LikelyMasks, regions: Regions, known: Doubts) -
         guessed = (likely >= FROM) & ~reviewed
         unsure = int((guessed & (likely <= TO)).sum())
         maybe = int((guessed | (membrane & reviewed)).sum())
-        found[corner] = unsure, maybe, likely.size
-    return found
+        counts[corner] = unsure, maybe, likely.size
+    return counts
 
 
 def _inside(slide: Pixels, regions: Regions, left: int, top: int) -> npt.NDArray[np.bool_]:
@@ -89,5 +89,5 @@ def _inside(slide: Pixels, regions: Regions, left: int, top: int) -> npt.NDArray
     along = (np.arange(0, BLOCK_PX, STEP_PX) + 0.5) * ANALYSIS_MPP / slide.mpp
     x0, y0 = (n * ANALYSIS_MPP / slide.mpp for n in (left, top))
     x, y = np.meshgrid(x0 + along, y0 + along)
-    found = regions.holds(x.ravel(), y.ravel()) & (x.ravel() < slide.width)
-    return np.asarray((found & (y.ravel() < slide.height)).reshape(x.shape), np.bool_)
+    in_tumour = regions.holds(x.ravel(), y.ravel()) & (x.ravel() < slide.width)
+    return np.asarray((in_tumour & (y.ravel() < slide.height)).reshape(x.shape), np.bool_)

@@ -115,21 +115,21 @@ def deming(
         raise ValueError("the ratio of error variances must be positive")
     n = len(x)
     names = ("slope", "slope_low", "slope_high", "intercept", "intercept_low", "intercept_high")
-    found: Figures = {"n": n, "ratio": ratio, **dict.fromkeys(names)}
+    figures: Figures = {"n": n, "ratio": ratio, **dict.fromkeys(names)}
     whole = _line(x, y, ratio)
     if whole is None:
-        return found
-    found |= {"slope": whole[0], "intercept": whole[1]}
+        return figures
+    figures |= {"slope": whole[0], "intercept": whole[1]}
     without = [_line(np.delete(x, one), np.delete(y, one), ratio) for one in range(n)]
     lines = [line for line in without if line is not None]
     if n < 4 or len(lines) < n:
-        return found
+        return figures
     t = float(stats.t.ppf(0.5 + level / 2, n - 2))
     pseudo = n * np.array(whole) - (n - 1) * np.array(lines)
     reach = t * pseudo.std(axis=0, ddof=1) / np.sqrt(n)
     for name, value, around in zip(("slope", "intercept"), whole, reach, strict=True):
-        found |= {f"{name}_low": value - float(around), f"{name}_high": value + float(around)}
-    return found
+        figures |= {f"{name}_low": value - float(around), f"{name}_high": value + float(around)}
+    return figures
 
 
 def _line(x: Double, y: Double, ratio: float) -> tuple[float, float] | None:

@@ -190,21 +190,21 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
     """
     content = path.read_bytes()
     try:
-        said = json.loads(content)
+        document = json.loads(content)
     except ValueError as wrong:  # of bytes that are no text, too
         raise CalibrationInvalid(f"{path} is not a calibration: it is no JSON.") from wrong
     try:
-        meant = (said["schema"], said["protocol"])
-        floor = said.get("floor", {})
-        vectors = said.get("stain", {}).items()
+        meant = (document["schema"], document["protocol"])
+        floor = document.get("floor", {})
+        vectors = document.get("stain", {}).items()
         calibration = Calibration(
-            on=str(said["on"]),
+            on=str(document["on"]),
             sha256=sha256(content).hexdigest(),
-            thresholds={name: float(value) for name, value in said["thresholds"].items()},
+            thresholds={name: float(value) for name, value in document["thresholds"].items()},
             floor_permille=floor.get("permille"),
             floor_cells=floor.get("cells"),
             stain={name: (float(r), float(g), float(b)) for name, (r, g, b) in vectors},
-            detector=detector_in(said),
+            detector=detector_in(document),
         )
     except KeyError as absent:
         raise CalibrationInvalid(
@@ -224,36 +224,38 @@ def read_calibration(path: Path, *, protocol: str) -> Calibration:
 
 def detector_in(calibration: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return what a calibration's JSON says of its detector; KeyError if that is no detector."""
-    found = calibration.get("detector_weights")
-    return found and {**found, "name": str(found["name"]), "sha256": str(found["sha256"])}
+    weights = calibration.get("detector_weights")
+    return weights and {**weights, "name": str(weights["name"]), "sha256": str(weights["sha256"])}
 
 
 def parse(content: bytes) -> Protocol:
     """Make a protocol of the bytes of its TOML file. Raises ProtocolError."""
     try:
-        said = tomllib.loads(content.decode())
-        cut = said.get("cut", {"comparator": ">", "percent": 10})
-        gap = said.get("gap", {})
-        thresholds: dict[str, Any] = {name: float(said["thresholds"][name]) for name in THRESHOLDS}
+        document = tomllib.loads(content.decode())
+        cut = document.get("cut", {"comparator": ">", "percent": 10})
+        gap = document.get("gap", {})
+        thresholds: dict[str, Any] = {
+            name: float(document["thresholds"][name]) for name in THRESHOLDS
+        }
         return Protocol(
             sha256=sha256(content).hexdigest(),
-            rows=tuple(_row(row) for row in said["table"]),
-            groups={name: tuple(classes) for name, classes in said["groups"].items()},
-            bars=tuple(said["bars"]),
-            limits={code: tuple(scores) for code, scores in said.get("limits", {}).items()},
-            words=dict(said["words"]),
+            rows=tuple(_row(row) for row in document["table"]),
+            groups={name: tuple(classes) for name, classes in document["groups"].items()},
+            bars=tuple(document["bars"]),
+            limits={code: tuple(scores) for code, scores in document.get("limits", {}).items()},
+            words=dict(document["words"]),
             comparator=cut["comparator"],
             cut_percent=cut["percent"],
-            floor_permille=said["floor"]["permille"],
-            floor_cells=said["floor"]["cells"],
-            min_cells=said["cells"]["minimum"],
-            good_cells=said["cells"]["good"],
+            floor_permille=document["floor"]["permille"],
+            floor_cells=document["floor"]["cells"],
+            min_cells=document["cells"]["minimum"],
+            good_cells=document["cells"]["good"],
             gap=gap.get("policy"),
             gap_choices=tuple(gap.get("choices", ())),
-            merge_zero_plus=said["printed"]["merge_zero_plus"],
-            ish_after=tuple(said["printed"]["ish_after"]),
-            clusters=Clusters(**said["clusters"]) if "clusters" in said else None,
-            **{name: said[name] for name in ("name", "version", "title", "tissue", "source")},
+            merge_zero_plus=document["printed"]["merge_zero_plus"],
+            ish_after=tuple(document["printed"]["ish_after"]),
+            clusters=Clusters(**document["clusters"]) if "clusters" in document else None,
+            **{name: document[name] for name in ("name", "version", "title", "tissue", "source")},
             **thresholds,
         )
     except ProtocolError:
@@ -267,13 +269,13 @@ def _folder() -> list[Any]:
     return list(files("models.her2").joinpath("protocols").iterdir())
 
 
-def _row(said: Mapping[str, Any]) -> Row:
+def _row(entry: Mapping[str, Any]) -> Row:
     return Row(
-        when=said["when"],
-        of=tuple(said.get("of", ())),
-        score=said["score"],
-        reason=said["reason"],
-        gap=tuple(said.get("gap", ())),
+        when=entry["when"],
+        of=tuple(entry.get("of", ())),
+        score=entry["score"],
+        reason=entry["reason"],
+        gap=tuple(entry.get("gap", ())),
     )
 
 

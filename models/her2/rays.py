@@ -146,9 +146,9 @@ def _trace(planes: Planes, rows: Index, cols: Index, numbers: Label, contrast: f
     nucleus = _first(~_bits(ground == own + 1))
     end = _first(~_bits(ground >> 1 == numbers[:, None, None]))
     mask = _bits(code & MASK)
-    seen = mask & _from(nucleus - _EARLY) & ~_from(end + _DELTA)
-    hit = seen > 0
-    first = np.where(hit, _first(seen), end)
+    candidates = mask & _from(nucleus - _EARLY) & ~_from(end + _DELTA)
+    hit = candidates > 0
+    first = np.where(hit, _first(candidates), end)
     run = _first(~mask & _from(first)) - first
     hit &= run <= _WIDEST
 
@@ -187,8 +187,8 @@ def _from(step: npt.NDArray[np.integer]) -> Bits:
 
 def _first(bits: Bits) -> npt.NDArray[np.int16]:
     """First step of each ray whose bit is set, STEPS − 1 where none is: int16 (n, RAYS)."""
-    found = bits | _LAST
-    return np.bitwise_count((found & (~found + _ONE)) - _ONE).astype(np.int16)
+    bounded = bits | _LAST
+    return np.bitwise_count((bounded & (~bounded + _ONE)) - _ONE).astype(np.int16)
 
 
 def _cytoplasm(

@@ -42,19 +42,19 @@ def compare_readers(
     (computed less reader) has an interval over redrawn patients; above MARGIN all of it, the
     computed category is as good as this reader.
     """
-    labels, (machine, *said) = scale_of(
+    labels, (machine, *readings) = scale_of(
         [computed, *readers.values()], merge_zero_plus=merge_zero_plus
     )
     return {
         name: _in_place_of(
             own,
-            [each for each in said if each is not own],
+            [each for each in readings if each is not own],
             machine,
             patients,
             labels,
             seed,
         )
-        for name, own in zip(readers, said, strict=True)
+        for name, own in zip(readers, readings, strict=True)
     }
 
 
@@ -72,7 +72,7 @@ def _in_place_of(
         for one, theirs, machine, patient in zip(own, rest, computed, patients, strict=True)
         if theirs is not None and not {one, theirs, machine} & UNKNOWN
     ]
-    found: dict[str, Any] = {"slides": len(known), "margin": MARGIN}
+    comparison: dict[str, Any] = {"slides": len(known), "margin": MARGIN}
     tables = np.stack(
         [
             matrices_of_patients([(row[1], row[which], row[3]) for row in known], labels)
@@ -89,7 +89,7 @@ def _in_place_of(
         reader, machine = kappa(tables.sum(axis=0), power=power) if count else (np.nan, np.nan)
         away = machine - reader
         if not np.isfinite(away):
-            found[name] = dict.fromkeys(
+            comparison[name] = dict.fromkeys(
                 ("reader", "computed", "difference", "low", "high", "as_good")
             )
             continue
@@ -99,7 +99,7 @@ def _in_place_of(
             many = both[:, 1] - both[:, 0]
             ends = np.percentile(many[np.isfinite(many)], [tail, 100 - tail])
             low, high = min(float(ends[0]), float(away)), max(float(ends[1]), float(away))
-        found[name] = {
+        comparison[name] = {
             "reader": float(reader),
             "computed": float(machine),
             "difference": float(away),
@@ -107,4 +107,4 @@ def _in_place_of(
             "high": high,
             "as_good": None if low is None else low > MARGIN,
         }
-    return found
+    return comparison

@@ -77,10 +77,10 @@ def with_neighbours(
     Each round asks the neighbours of the one before, so those of ROUNDS steps follow behind.
     """
     which, parts = [cells], [traced(cells)]
-    seen = np.zeros(len(numbers), np.bool_)
+    visited = np.zeros(len(numbers), np.bool_)
     for _ in range(ROUNDS):
-        seen[which[-1]] = True
-        which.append(np.flatnonzero(np.isin(numbers, parts[-1].neighbour) & ~seen))
+        visited[which[-1]] = True
+        which.append(np.flatnonzero(np.isin(numbers, parts[-1].neighbour) & ~visited))
         parts.append(traced(which[-1]))
     return np.concatenate(which), Profiles.join(parts)
 

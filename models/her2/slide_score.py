@@ -159,7 +159,7 @@ def _percent(counts: Whole, drawn: _Drawn, protocol: Protocol) -> dict[str, dict
 def _distance(counts: Whole, clustered: Whole | None, protocol: Protocol) -> list[dict[str, Any]]:
     """For each test of the table: how far it is from turning over, all other cells as they are."""
     total = int(counts.sum())
-    found: list[dict[str, Any]] = []
+    distances: list[dict[str, Any]] = []
     level = 0
     for row in protocol.table:
         if row.when not in {"over", "seen", "clustered"} or not total:
@@ -170,7 +170,7 @@ def _distance(counts: Whole, clustered: Whole | None, protocol: Protocol) -> lis
             level += 1
         least = int(needed(row, np.asarray([total]), protocol)[0])
         cut = float(protocol.cut_percent) if row.when == "over" else round(100 * least / total, 4)
-        found.append(
+        distances.append(
             {
                 "test": row.reason,
                 "score": row.score,
@@ -182,7 +182,7 @@ def _distance(counts: Whole, clustered: Whole | None, protocol: Protocol) -> lis
                 "cells_to_flip": now - least + 1 if now >= least else least - now,
             }
         )
-    return found
+    return distances
 
 
 def _h_score(counts: Whole, drawn: _Drawn) -> dict[str, float | None]:
@@ -246,5 +246,5 @@ def _protocol(protocol: Protocol) -> dict[str, Any]:
 
 def _words(verdict: Verdict, protocol: Protocol) -> str:
     """Say the reason as a sentence: the table's words, or those of the flag that barred it."""
-    said = {flag.code: flag.detail for flag in verdict.flags}
-    return protocol.words.get(verdict.reason) or said[verdict.reason]
+    details = {flag.code: flag.detail for flag in verdict.flags}
+    return protocol.words.get(verdict.reason) or details[verdict.reason]

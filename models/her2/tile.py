@@ -118,10 +118,10 @@ class TileWork:
             return trace(planes, *middle, nuclei.number[which], self.settings.contrast)
 
         which, profiles = with_neighbours(np.flatnonzero(keep), nuclei.number, traced)
-        kept = int(keep.sum())
-        measured = contours(profiles, nuclei.number[which], self.settings.cutoffs.c_full, kept)
+        count = int(keep.sum())
+        measured = contours(profiles, nuclei.number[which], self.settings.cutoffs.c_full, count)
         every = _columns(
-            profiles.first(kept),
+            profiles.first(count),
             measured,
             x0[keep],
             y0[keep],

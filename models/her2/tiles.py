@@ -45,20 +45,20 @@ class Measured:
 
     def put_into(self, before: Cells) -> Cells:
         """Replace the cells of the measured boxes in an earlier measurement of the slide."""
-        kept = before.take(~self.measured_anew(before.x, before.y))
-        return Cells.join([kept, self.cells], before.mpp).in_order()
+        retained = before.take(~self.measured_anew(before.x, before.y))
+        return Cells.join([retained, self.cells], before.mpp).in_order()
 
     def put_blurred_into(self, before: Double) -> Double:
         """Likewise the places of blurred cells, in the order of `Cells.in_order`."""
-        kept = before[~self.measured_anew(before[:, 0], before[:, 1])]
-        return in_order(np.concatenate([kept, self.blurred]))
+        retained = before[~self.measured_anew(before[:, 0], before[:, 1])]
+        return in_order(np.concatenate([retained, self.blurred]))
 
     def measured_anew(self, x: Double, y: Double) -> npt.NDArray[np.bool_]:
         """Tell which places lie in the measured boxes: bool (n,)."""
-        found = np.zeros(len(x), np.bool_)
+        inside = np.zeros(len(x), np.bool_)
         for left, top, right, bottom in self.boxes:
-            found |= (x >= left) & (x < right) & (y >= top) & (y < bottom)
-        return found
+            inside |= (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        return inside
 
 
 def measure(
@@ -81,10 +81,16 @@ def measure(
     of a run from scratch. known: the survey of an earlier run of the same slide. judge_focus:
     look at blocks over the whole tumour, too; after a local edit never.
     """
-    found = known or survey(slide, settings.vectors)
-    densities = Densities(found.white, settings.vectors)
+    slide_survey = known or survey(slide, settings.vectors)
+    densities = Densities(slide_survey.white, settings.vectors)
     work = TileWork(
-        slide, masks, regions, settings, densities, detector or LogDetector(densities), found.focus
+        slide,
+        masks,
+        regions,
+        settings,
+        densities,
+        detector or LogDetector(densities),
+        slide_survey.focus,
     )
     scale = ANALYSIS_MPP / slide.mpp
     planned = _plan(slide, within)
@@ -107,9 +113,13 @@ def measure(
         cv2.setNumThreads(before)
     whole = Cells.join(parts, slide.mpp).in_order()
     judged = within is None and judge_focus
-    seen = focusing.blocks(slide, regions, found, {}) if judged else {}
+    focus_blocks = focusing.blocks(slide, regions, slide_survey, {}) if judged else {}
     return Measured(
-        whole, found, tuple(map(work.box0, planned)), in_order(np.concatenate(blurred)), seen
+        whole,
+        slide_survey,
+        tuple(map(work.box0, planned)),
+        in_order(np.concatenate(blurred)),
+        focus_blocks,
     )
 
 

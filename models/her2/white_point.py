@@ -50,16 +50,16 @@ def survey(slide: Pixels, vectors: StainVectors) -> Survey:
     mpp = max(FOCUS_MPP, longest / OVERVIEW_PX)
     size = scaled(slide.width, slide.mpp, mpp), scaled(slide.height, slide.mpp, mpp)
     overview = slide.read(0, 0, *size, mpp)
-    found = measure_white(overview)
-    white = found or WHITE
+    bare_glass = measure_white(overview)
+    white = bare_glass or WHITE
     tissue = tissue_mask(overview, mpp)
-    seen = quality(overview, tissue, np.zeros((0, 256, 256, 3), np.uint8))
+    overview_quality = quality(overview, tissue, np.zeros((0, 256, 256, 3), np.uint8))
     flags = []
-    if "fluorescence" in seen.flags:
+    if "fluorescence" in overview_quality.flags:
         flags.append(Flag("fluorescence"))
-    if "wrong_stain" in seen.flags:
+    if "wrong_stain" in overview_quality.flags:
         flags.append(Flag("colour", "The colours are not those of haematoxylin and DAB."))
-    if found is None:
+    if bare_glass is None:
         flags.append(
             Flag(
                 "white_point",
@@ -89,7 +89,7 @@ def survey(slide: Pixels, vectors: StainVectors) -> Survey:
         )
     focus = _usual_focus(slide, overview, white, mpp)
     here = Tissue.of(overview, white, mpp)
-    return Survey(white, found is not None, residual, focus, tuple(flags), here)
+    return Survey(white, bare_glass is not None, residual, focus, tuple(flags), here)
 
 
 def measure_white(overview: Rgb) -> tuple[float, float, float] | None:
