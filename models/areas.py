@@ -79,7 +79,7 @@ def merged(doubtful: Bool, doubt: Float) -> Bool:
     held[figures[:, cv2.CC_STAT_AREA] < LEAST_PX] = 0
     held[0] = 0
     chosen: Sequence[int] = np.argsort(-held, kind="stable")[:MOST].tolist()
-    kept = np.zeros(count, np.bool_)
-    kept[[each for each in chosen if held[each] > 0]] = True
-    pixels: Bool = kept[labels]
+    retained = np.zeros(count, np.bool_)
+    retained[[each for each in chosen if held[each] > 0]] = True
+    pixels: Bool = retained[labels]
     return pixels

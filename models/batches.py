@@ -42,8 +42,8 @@ class Drawn(Batch):
     def __getattr__(self, name: str) -> Any:
         if name not in PARTS:
             raise AttributeError(name)
-        vars(self)[name] = made = self.make(name)
-        return made
+        vars(self)[name] = part = self.make(name)
+        return part
 
 
 PARTS = tuple(field.name for field in fields(Batch))
@@ -94,8 +94,8 @@ class Drawing:
         return tuple(self.strong(self.unlabelled_crops, stream) for stream in UNLABELLED_STRONG)
 
     def unlabelled_noisy(self) -> Tensor:
-        seen = augment.normalise(self.unlabelled_crops)
-        return self.placed(augment.noisy(seen, self.generator(NOISE)))
+        normalised = augment.normalise(self.unlabelled_crops)
+        return self.placed(augment.noisy(normalised, self.generator(NOISE)))
 
     def whole(self) -> Tensor:
         unlabelled = self.arrays[2]

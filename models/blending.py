@@ -52,14 +52,14 @@ def window(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
 class Piece:
     """What one tile says about a box: weighted probability and votes."""
 
-    def __init__(self, layout: Layout, tile: Tile, seen: Prediction, index: int) -> None:
+    def __init__(self, layout: Layout, tile: Tile, prediction: Prediction, index: int) -> None:
         """Take one of a batch's predictions; the window's part beyond the slide is left out."""
         self.tile, self.box = tile, layout.box(tile)
         inside = np.s_[: self.box.height, : self.box.width]
         down, across = layout.weights(tile)
         weights = down[:, None] * across
-        self.probability: Floats = seen.probability[index][inside] * weights
-        self.votes: Floats = seen.students[:, index][:, *inside] * weights
+        self.probability: Floats = prediction.probability[index][inside] * weights
+        self.votes: Floats = prediction.students[:, index][:, *inside] * weights
 
     def part(self, box: Box) -> "Piece":
         """Return a copy of what lies in a box, for later: the rest can go."""
@@ -138,11 +138,11 @@ def predict_whole(
     whole = Box(0, 0, layout.height, layout.width)
     tiles = layout.touching(whole)
     canvas, done = Canvas(whole), 0
-    for some, seen in batched(
+    for some, prediction in batched(
         predictor, layout, ((tile, read(layout.box(tile))) for tile in tiles)
     ):
         for index, tile in enumerate(some):
-            canvas.add(Piece(layout, tile, seen, index))
+            canvas.add(Piece(layout, tile, prediction, index))
         done += len(some)
         progress(done, len(tiles))
     return canvas.prediction()

@@ -174,8 +174,8 @@ def end_of(data: Coded) -> int | None:
     Its notes may hold a small picture with an end of its own, and others may follow it.
     """
     at = len(END_OF_IMAGE)
-    while found := MARK.match(data, at):
-        kind, at = found[1][0], found.end()
+    while mark := MARK.match(data, at):
+        kind, at = mark[1][0], mark.end()
         if kind == END:
             return at - len(END_OF_IMAGE)
         if kind in ALONE:

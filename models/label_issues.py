@@ -103,19 +103,19 @@ def doubted(labels: Bool, probability: Float) -> Bool:
     with warnings.catch_warnings():
         # it finds few issues where there are few
         warnings.filterwarnings("ignore", "May not flag all label issues")
-        found: Bool = find_label_issues(
+        issues: Bool = find_label_issues(
             labels.astype(np.int64), columns, filter_by="prune_by_class", n_jobs=1
         )
-    return found
+    return issues
 
 
 def components(doubtful: Bool, membrane: Bool, probability: Float) -> tuple[Component, ...]:
     """Return the connected pieces of doubtful pixels that are worth a look, worst first."""
-    found = [
+    connected = [
         *pieces(doubtful & ~membrane, probability, IssueKind.MISSING),
         *pieces(doubtful & membrane, 1 - probability, IssueKind.SURPLUS),
     ]
-    return tuple(sorted(found, key=lambda each: (-each.weight, each.row, each.column)))
+    return tuple(sorted(connected, key=lambda each: (-each.weight, each.row, each.column)))
 
 
 def pieces(pixels: Bool, doubt: Float, kind: IssueKind) -> list[Component]:

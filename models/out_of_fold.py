@@ -46,13 +46,13 @@ def out_of_fold(
     this call alone: stopped (raises Stopped) or killed, the same call goes on from there.
     `progress(step, of, losses)` counts the steps of all folds.
     """
-    found = np.zeros(masks.shape, np.float32)
+    probability = np.zeros(masks.shape, np.float32)
     weights = []
     for fold in range(dealt.count):
         left_out = dealt.left_out(fold)
         folder = workdir / f"fold-{fold}"
-        kept, named = folder / "probability.npy", folder / "weights.sha256"
-        if not kept.exists():
+        stored, named = folder / "probability.npy", folder / "weights.sha256"
+        if not stored.exists():
 
             def counted(step: int, steps: int, losses: dict[str, float], fold: int = fold) -> None:
                 progress(fold * steps + step, dealt.count * steps, losses)
@@ -69,10 +69,10 @@ def out_of_fold(
             )
             predictor = TorchPredictor(trained.path, device=config.device)
             named.write_text(trained.sha256)
-            keep(kept, predicted(predictor, images[left_out], stopping))
-        found[left_out] = np.load(kept)
+            keep(stored, predicted(predictor, images[left_out], stopping))
+        probability[left_out] = np.load(stored)
         weights.append(named.read_text())
-    return Judgement(found, tuple(weights))
+    return Judgement(probability, tuple(weights))
 
 
 def predicted(

@@ -49,7 +49,7 @@ class PixelClassifier:
 
     def predict(self, images: Images) -> Array:
         """Return membrane probabilities (N, H, W) of RGB images (N, H, W, 3)."""
-        found = []
+        maps = []
         for features in described(images, self.kind):
             values = (features.reshape(-1, features.shape[-1]) - self.mean) / self.scale
             for index, (weights, biases) in enumerate(self.layers):
@@ -57,8 +57,8 @@ class PixelClassifier:
                 if index < len(self.layers) - 1:
                     values = np.maximum(values, 0)
             odds = values[:, 0].astype(np.float64)
-            found.append((1 / (1 + np.exp(-odds))).reshape(features.shape[:2]))
-        return np.stack(found).astype(np.float32)
+            maps.append((1 / (1 + np.exp(-odds))).reshape(features.shape[:2]))
+        return np.stack(maps).astype(np.float32)
 
 
 def fit(kind: str, images: Images, masks: Images, *, seed: int) -> PixelClassifier:
@@ -113,22 +113,22 @@ def described(images: Images, kind: str) -> Iterator[Array]:
     """Yield the features (H, W, F) of each image."""
     if kind not in KINDS:
         raise ValueError(f"There is no pixel classifier of {kind}; choose {' or '.join(KINDS)}.")
-    seen = seen_by_encoder(images) if kind == FEATURES else None
+    encoded = seen_by_encoder(images) if kind == FEATURES else None
     for image in images:
         parts = filtered(image)
-        yield np.concatenate([parts, next(seen)], -1) if seen is not None else parts
+        yield np.concatenate([parts, next(encoded)], -1) if encoded is not None else parts
 
 
 def filtered(image: Images) -> Array:
     """Return colour, smoothed colour, gradients and the Hessian's eigenvalues: (H, W, 42)."""
-    found = []
+    planes = []
     for channel in np.moveaxis(image.astype(np.float32) / 255, -1, 0):
-        found.append(channel)
-        found += [gaussian_filter(channel, sigma) for sigma in SMOOTHED]
+        planes.append(channel)
+        planes += [gaussian_filter(channel, sigma) for sigma in SMOOTHED]
         for sigma in CURVED:
-            found.append(gaussian_gradient_magnitude(channel, sigma))
-            found += curvatures(channel, sigma)
-    return np.stack(found, -1)
+            planes.append(gaussian_gradient_magnitude(channel, sigma))
+            planes += curvatures(channel, sigma)
+    return np.stack(planes, -1)
 
 
 def curvatures(channel: Array, sigma: float) -> list[Array]:

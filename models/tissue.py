@@ -102,13 +102,13 @@ def tissue_mask(overview: Rgb, mpp: float) -> Bool:
     evidence = mean + np.sqrt(np.maximum(spread, 0))  # pale tissue shows by its texture
     glass = float(np.percentile(evidence[~outside], 5))
     raised = np.maximum(evidence - glass, 0).astype(np.float32)
-    found = (raised > _otsu(raised[~outside], 0.02, 0.045)) & ~outside
-    return _tidy(found, mpp) & ~outside
+    tissue = (raised > _otsu(raised[~outside], 0.02, 0.045)) & ~outside
+    return _tidy(tissue, mpp) & ~outside
 
 
-def _tidy(found: Bool, mpp: float) -> Bool:
+def _tidy(tissue: Bool, mpp: float) -> Bool:
     """Drop hairlines and specks, close holes; lengths in µm turned into pixels."""
-    mask = found.astype(np.uint8)
+    mask = tissue.astype(np.uint8)
     thin = max(3, round(20 / mpp) | 1)
     opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(min(thin, 9)))
     # rebuild what touches a solid part, so that fine outlines survive but hairlines do not

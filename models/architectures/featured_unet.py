@@ -36,18 +36,20 @@ class FeaturedUNet(SmallUNet):
         # what its stages give has no scale of its own
         self.scaled = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in CHANNELS)
         levels = zip(pairwise((3 * 4, *self.WIDTHS)), CHANNELS, strict=True)
-        self.down = nn.ModuleList(Block(below + seen, outputs) for (below, outputs), seen in levels)
+        self.down = nn.ModuleList(
+            Block(below + extra, outputs) for (below, outputs), extra in levels
+        )
         self.head = head
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Features from fine to coarse: strides 2, 4, 8, 16."""
         with torch.no_grad():
-            seen = self.frozen(images)[1:]
+            frozen = self.frozen(images)[1:]
         levels: list[Tensor] = []
         features = nn.functional.pixel_unshuffle(images, 2)
         for level, (block, scaled) in enumerate(zip(self.down, self.scaled, strict=True)):
             below = nn.functional.max_pool2d(features, 2) if level else features
-            features = block(torch.cat([below, scaled(seen[level])], 1))
+            features = block(torch.cat([below, scaled(frozen[level])], 1))
             levels.append(features)
         return levels
 

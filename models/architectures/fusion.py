@@ -43,8 +43,8 @@ class SpatialGate(nn.Module):
         self.gate = normalised(2, 1, 7)
 
     def forward(self, features: Tensor) -> Tensor:
-        seen = torch.cat([features.amax(1, keepdim=True), features.mean(1, keepdim=True)], 1)
-        weights: Tensor = self.gate(seen).sigmoid()
+        pooled = torch.cat([features.amax(1, keepdim=True), features.mean(1, keepdim=True)], 1)
+        weights: Tensor = self.gate(pooled).sigmoid()
         return features * weights
 
 

@@ -69,12 +69,12 @@ def packaged_file(encoder: str) -> Path:
             f"{', '.join(PACKAGES)} one does. Name a local file, or `scratch`.",
         )
     path = Path(str(files(package.module) / package.file))
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != package.sha256:
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != package.sha256:
         raise NetworkError(
             "encoder_weights_unreadable",
             f"The file {path.name} of the package {package.module} is not the one that is known "
-            f"here: its sha256 is {found}. Install the locked version again.",
+            f"here: its sha256 is {sha256}. Install the locked version again.",
         )
     return path
 

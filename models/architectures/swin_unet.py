@@ -168,8 +168,8 @@ class SwinUnet(nn.Module):
         size = SIZES[name]
         self.encoder, self.decoder = Encoder(size), Decoder(size)
         self.segmentation_head = nn.Conv2d(size.width, CLASSES, 1, bias=False)
-        if found := states(config.encoder_weights, [name]):
-            fill(self.encoder, fitted(found[0], size.window), name=name)
+        if pretrained := states(config.encoder_weights, [name]):
+            fill(self.encoder, fitted(pretrained[0], size.window), name=name)
             self.mirror()
 
     def mirror(self) -> None:
@@ -190,8 +190,8 @@ def fitted(state: State, window: int) -> State:
     # the authors' file has a merging at the end of the stage before
     late = "layers.0.downsample.norm.weight" in state
     for key, value in state.items():
-        if late and (found := re.match(r"layers\.(\d+)\.downsample\.(.*)", key)):
-            fit[f"layers.{int(found[1]) + 1}.downsample.{found[2]}"] = value
+        if late and (merging := re.match(r"layers\.(\d+)\.downsample\.(.*)", key)):
+            fit[f"layers.{int(merging[1]) + 1}.downsample.{merging[2]}"] = value
         elif key.endswith("relative_position_bias_table"):
             shape = ((2 * window - 1) ** 2, value.shape[1])
             fit[key] = resize_rel_pos_bias_table(value, (window, window), shape)

@@ -83,8 +83,8 @@ class Hybrid(nn.Module):
         resnet, projection = whole.patch_embed.backbone, whole.patch_embed.proj
         if not isinstance(resnet, ResNetV2) or whole.patch_embed.grid_size != GRID:
             raise unknown_encoder(name, HYBRID)
-        if found := states(weights, [name]):
-            fill(whole, with_positions(found[0], GRID, whole.num_prefix_tokens), name=name)
+        if pretrained := states(weights, [name]):
+            fill(whole, with_positions(pretrained[0], GRID, whole.num_prefix_tokens), name=name)
         whole.patch_embed = Projection(projection.in_channels, whole.embed_dim)
         whole.patch_embed.proj = projection
         self.cnn, self.vit = Backbone(resnet), Tokens(whole)

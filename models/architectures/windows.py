@@ -45,8 +45,8 @@ class WindowBlock(nn.Module):
         shifts = tuple(self.shift if side > self.window else 0 for side in sides)
         moved = padded.roll((-shifts[0], -shifts[1]), (1, 2)) if any(shifts) else padded
         mask = self.mask((height, width), sides, shifts, tokens)
-        seen = self.attn(window_partition(moved, size).flatten(1, 2), mask=mask)
-        back: Tensor = window_reverse(seen.unflatten(1, size), size, *sides)
+        attended = self.attn(window_partition(moved, size).flatten(1, 2), mask=mask)
+        back: Tensor = window_reverse(attended.unflatten(1, size), size, *sides)
         back = back.roll(shifts, (1, 2)) if any(shifts) else back
         return back[:, :height, :width]
 

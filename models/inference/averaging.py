@@ -64,9 +64,9 @@ class Averaged:
         total = np.zeros(images.shape[:3], np.float32)
         votes: npt.NDArray[np.uint8] | None = None
         for view in self.views:
-            seen = self.predictor(np.ascontiguousarray(view.of(images, (1, 2))))
-            total += view.back(seen.probability, (1, 2))
-            yes = view.back(seen.students, (2, 3)).astype(np.uint8)
+            prediction = self.predictor(np.ascontiguousarray(view.of(images, (1, 2))))
+            total += view.back(prediction.probability, (1, 2))
+            yes = view.back(prediction.students, (2, 3)).astype(np.uint8)
             votes = yes if votes is None else votes + yes
         assert votes is not None
         return Prediction(total / np.float32(len(self.views)), 2 * votes >= len(self.views))

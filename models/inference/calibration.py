@@ -40,14 +40,14 @@ class Calibration:
     def from_document(cls, document: bytes) -> "Calibration":
         """Read what `document` wrote. Raises ValueError for anything else."""
         try:
-            said = json.loads(document)
+            content = json.loads(document)
             return cls(
-                str(said["weights_sha256"]),
-                tuple(map(str, said["patches_sha256"])),
-                str(said["openvino"]),
+                str(content["weights_sha256"]),
+                tuple(map(str, content["patches_sha256"])),
+                str(content["openvino"]),
                 tuple(
                     (str(name), int(port), float(low), float(high))
-                    for name, port, low, high in said["ranges"]
+                    for name, port, low, high in content["ranges"]
                 ),
             )
         except (KeyError, TypeError, ValueError) as error:

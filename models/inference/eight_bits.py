@@ -95,15 +95,15 @@ def costs(
 ) -> dict[Precision, Cost]:
     """Return what each narrowed precision costs on patches that gave no ranges."""
     plain = OpenVinoPredictor(path, threads=threads, batch_size=BATCH)
-    seen = plain(patches)
+    reference = plain(patches)
     batch = np.resize(patches, (BATCH, *patches.shape[1:]))
-    found: dict[Precision, Cost] = {}
+    by_precision: dict[Precision, Cost] = {}
     for precision in NARROWED:
         narrow = OpenVinoPredictor(
             path, threads=threads, batch_size=BATCH, precision=precision, calibration=calibration
         )
-        found[precision] = cost(seen, narrow(patches), speed(plain, narrow, batch))
-    return found
+        by_precision[precision] = cost(reference, narrow(patches), speed(plain, narrow, batch))
+    return by_precision
 
 
 def names_of(patches: Pixels) -> tuple[str, ...]:

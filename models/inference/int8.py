@@ -38,7 +38,7 @@ def quantised(model: Any, ranges: Sequence[Range], *, keep_teacher: bool) -> Any
     NetworkError `ranges_of_another_graph` where the tensors have other names.
     """
     copy = model.clone()
-    kept = before(copy.get_results()[0]) if keep_teacher else set()
+    excluded = before(copy.get_results()[0]) if keep_teacher else set()
     flows = inputs(copy)
     if {(name, port) for name, port, *_ in ranges} != set(flows):
         raise NetworkError(
@@ -46,9 +46,9 @@ def quantised(model: Any, ranges: Sequence[Range], *, keep_teacher: bool) -> Any
             "The ranges for eight bits were taken from another graph than this version of OpenVINO "
             "makes of the network. Predict in f32, or take them anew.",
         )
-    chosen = [node for node in convolutions(copy) if node.get_friendly_name() not in kept]
+    chosen = [node for node in convolutions(copy) if node.get_friendly_name() not in excluded]
     for name, port, low, high in ranges:
-        narrow_flow(flows[name, port], low, high, kept)
+        narrow_flow(flows[name, port], low, high, excluded)
     for node in chosen:
         narrow_weights(node)
     copy.validate_nodes_and_infer_types()
@@ -57,14 +57,14 @@ def quantised(model: Any, ranges: Sequence[Range], *, keep_teacher: bool) -> Any
 
 def before(result: Any) -> set[str]:
     """Return the names of all nodes that a result depends on."""
-    found: set[str] = set()
+    names: set[str] = set()
     waiting = [result]
     while waiting:
         node = waiting.pop()
-        if node.get_friendly_name() not in found:
-            found.add(node.get_friendly_name())
+        if node.get_friendly_name() not in names:
+            names.add(node.get_friendly_name())
             waiting += [value.get_node() for value in node.input_values()]
-    return found
+    return names
 
 
 def convolutions(model: Any) -> list[Any]:
@@ -95,18 +95,18 @@ def measured(model: Any, patches: Pixels, run: Run) -> tuple[Range, ...]:
     size = model.input(0).get_shape()[0]
     # whole batches of real patches: blank ones would widen the ranges
     whole = np.resize(patches, (-(-len(patches) // size) * size, *patches.shape[1:]))
-    found = []
+    extremes = []
     for start in range(0, len(whole), size):
         answer = request.infer([whole[start : start + size]])
-        found.append([float(answer[index]) for index in range(len(ends))])
-    means = np.mean(found, axis=0).reshape(-1, 2)
+        extremes.append([float(answer[index]) for index in range(len(ends))])
+    means = np.mean(extremes, axis=0).reshape(-1, 2)
     return tuple(
         (*flow, float(low), float(high)) for flow, (low, high) in zip(flows, means, strict=True)
     )
 
 
-def narrow_flow(flow: Any, low: float, high: float, kept: set[str]) -> None:
-    """Let what reads a tensor, but for `kept`, read it in 256 steps: unsigned after a ReLU."""
+def narrow_flow(flow: Any, low: float, high: float, excluded: set[str]) -> None:
+    """Let what reads a tensor, but for `excluded`, read it in 256 steps: unsigned after a ReLU."""
     op = import_module("openvino.opset13")
     if low < 0:
         # zero must be a step: it is what borders are padded with
@@ -117,7 +117,7 @@ def narrow_flow(flow: Any, low: float, high: float, kept: set[str]) -> None:
     readers = [
         reader
         for reader in flow.get_target_inputs()
-        if reader.get_node().get_friendly_name() not in kept
+        if reader.get_node().get_friendly_name() not in excluded
     ]
     if not readers:
         return

@@ -40,8 +40,8 @@ def any_size(
     down, across = -height % stride, -width % stride
     if not (down or across):
         return predict(images)
-    seen = predict(np.pad(images, [(0, 0), (0, down), (0, across), (0, 0)], mode="symmetric"))
+    prediction = predict(np.pad(images, [(0, 0), (0, down), (0, across), (0, 0)], mode="symmetric"))
     return Prediction(
-        np.ascontiguousarray(seen.probability[:, :height, :width]),
-        np.ascontiguousarray(seen.students[:, :, :height, :width]),
+        np.ascontiguousarray(prediction.probability[:, :height, :width]),
+        np.ascontiguousarray(prediction.students[:, :, :height, :width]),
     )

@@ -82,7 +82,7 @@ class Evaluation:
         ]
         one_empty = sum(absent)
         penalty = dict.fromkeys(LENGTHS, self.diagonal) | dict.fromkeys(SHARES, 0.0)
-        found: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "n": len(known),
             "both_empty": len(absent) - one_empty,
             "one_empty": one_empty,
@@ -91,8 +91,8 @@ class Evaluation:
             "with_penalty": means(known + [penalty] * one_empty) if known or one_empty else None,
         }
         if self.mpp is not None and known:
-            found["mean_um"] = {name: found["mean"][name] * self.mpp for name in LENGTHS}
-        return found
+            summary["mean_um"] = {name: summary["mean"][name] * self.mpp for name in LENGTHS}
+        return summary
 
 
 def evaluate(

@@ -78,18 +78,18 @@ class _Graph:
         image = ops.parameter([1, side, side, 3], np.uint8)
         pixels = ops.convert(ops.transpose(image, [0, 3, 1, 2]), "f32")
         halved = ops.space_to_depth(ops.divide(pixels, np.float32(255)), "depth_first", 2)
-        seen = [self.layer("stem", halved)]
+        levels = [self.layer("stem", halved)]
         for number, blocks in enumerate(BLOCKS):
-            x = self.layer(f"down.{number}.0", seen[-1], stride=2)
+            x = self.layer(f"down.{number}.0", levels[-1], stride=2)
             for block in range(1, blocks + 1):
                 name = f"down.{number}.{block}"
                 first = self.layer(f"{name}.first", x)
                 x = ops.relu(ops.add(x, self.normalised(f"{name}.second", f"{name}.norm", first)))
-            seen.append(x)
-        x = seen.pop()
+            levels.append(x)
+        x = levels.pop()
         for number in range(len(BLOCKS)):
             narrow = self.biased(f"narrow.{number}", x, pad=0)
-            x = ops.add(seen.pop(), self.doubled(narrow))
+            x = ops.add(levels.pop(), self.doubled(narrow))
             x = ops.relu(x) if number + 1 == len(BLOCKS) else self.layer(f"up.{number}", x)
         logits = ops.depth_to_space(self.biased("head", x, pad=1), "depth_first", 2)
         return self.library.Model([ops.sigmoid(logits)], [image], "nuclei")

@@ -57,11 +57,11 @@ class NucleusMaps(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         pixels = image.permute(0, 3, 1, 2).float() / 255
-        seen = [self.stem(functional.pixel_unshuffle(pixels, 2))]
+        levels = [self.stem(functional.pixel_unshuffle(pixels, 2))]
         for stage in self.down:
-            seen.append(stage(seen[-1]))
-        x = seen.pop()
+            levels.append(stage(levels[-1]))
+        x = levels.pop()
         for narrow, layer in zip(self.narrow, [*self.up, functional.relu], strict=True):
             wider = functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest")
-            x = layer(seen.pop() + wider)
+            x = layer(levels.pop() + wider)
         return functional.pixel_shuffle(self.head(x), 2)

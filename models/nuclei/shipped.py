@@ -49,11 +49,11 @@ def read_weights(path: Path, sha256: str | None) -> Weights:
         raise DetectorError(
             "detector_missing", f"The weights of the nucleus detector can't be read: {error}"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and actual != sha256:
         raise DetectorError(
             "detector_changed",
-            f"{path.name}, which comes with Membrana, has the sha256 {found}, and not {sha256}: "
+            f"{path.name}, which comes with Membrana, has the sha256 {actual}, and not {sha256}: "
             "install Membrana again.",
         )
     return load(content)

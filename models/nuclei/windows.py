@@ -84,8 +84,8 @@ class Windowed:
         for row in self.grid.covering(view.top, height, rows):
             for column in self.grid.covering(view.left, width, columns):
                 top, left = row * core - rim, column * core - rim
-                found = self._window(view.slide, row, column)
-                count = _paint(out, found, top - view.top, left - view.left, count)
+                detections = self._window(view.slide, row, column)
+                count = _paint(out, detections, top - view.top, left - view.left, count)
         return out
 
     def _window(self, slide: Pixels, row: int, column: int) -> Label:

@@ -32,15 +32,15 @@ def tissue_patches(spec: PhantomSpec, count: int) -> Iterator[tuple[Pixels, Pixe
     Images uint8 (256, 256, 3) as a JPEG-compressed slide shows them, masks uint8 (256, 256).
     """
     rows, columns = spec.height // PATCH_PX, spec.width // PATCH_PX
-    found = 0
+    drawn = 0
     for place in np.random.default_rng(spec.seed).permutation(rows * columns).tolist():
         row, column = divmod(place, columns)
         patch = region(spec, column * PATCH_PX, row * PATCH_PX, PATCH_PX, PATCH_PX, jpeg=True)
         if (patch.image.mean(-1) < GLASS).mean() < LEAST_TISSUE:
             continue
         yield patch.image, patch.mask
-        found += 1
-        if found == count:
+        drawn += 1
+        if drawn == count:
             return
 
 

@@ -66,8 +66,8 @@ class PhantomSpec:
 
     def canonical_json(self) -> bytes:
         """Sorted, compact JSON: the same spec has the same bytes."""
-        said = {name: value for name, value in asdict(self).items() if value is not None}
-        return canonical(said)
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        return canonical(fields)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -87,7 +87,7 @@ def score(counts: Mapping[str, int]) -> tuple[str, str]:
     def over(k: int) -> bool:
         return 100 * k > 10 * n
 
-    def seen(k: int) -> bool:
+    def above_floor(k: int) -> bool:
         return k >= 5 and 1000 * k >= 10 * n
 
     intense = counts["IC"]
@@ -98,10 +98,10 @@ def score(counts: Mapping[str, int]) -> tuple[str, str]:
         (over(intense), "3+", "intense_complete_gt10"),
         (over(complete), "2+", "weak_moderate_complete_gt10"),
         (over(strong), "2+", "moderate_intense_incomplete_gt10"),
-        (seen(intense), "2+", "intense_complete_le10"),
+        (above_floor(intense), "2+", "intense_complete_le10"),
         (over(stained), "1+", "faint_incomplete_gt10"),
-        (seen(strong), "1+", "gap_pattern"),
-        (seen(stained), "0+", "faint_incomplete_le10"),
+        (above_floor(strong), "1+", "gap_pattern"),
+        (above_floor(stained), "0+", "faint_incomplete_le10"),
         (stained > 0, "0", "below_detection_limit"),
     )
     for holds, name, reason in rows:

@@ -36,27 +36,29 @@ class CopyPaste(StudentTeacher):
     options: BcpOptions
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        rising, seen = self.rising(step), self.seen(batch)
+        rising, labelled = self.rising(step), self.seen(batch)
         if not rising:
-            supervised = self.labelled_alone(seen, batch)
+            supervised = self.labelled_alone(labelled, batch)
             yield {"total": supervised, "supervised": supervised}
             return
         with torch.no_grad():
             pseudo = self.teacher(batch.unlabelled).argmax(1)
-        supervised, from_teacher = self.both_ways(seen, pseudo, batch)
+        supervised, from_teacher = self.both_ways(labelled, pseudo, batch)
         yield {
             "total": supervised + rising * self.options.unsupervised_weight * from_teacher,
             "supervised": supervised,
             "from_teacher": from_teacher,
         }
 
-    def both_ways(self, seen: Tensor, pseudo: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def both_ways(
+        self, labelled_images: Tensor, pseudo: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
         """Return the losses of the labelled and of the unlabelled parts of the pasted images.
 
         pseudo: int64 (B, H, W), the teacher's labels. Each is a sum over both directions.
         """
-        count = max(len(seen), len(pseudo))
-        outer = [cycled(each, count) for each in (seen, batch.labels, batch.valid)]
+        count = max(len(labelled_images), len(pseudo))
+        outer = [cycled(each, count) for each in (labelled_images, batch.labels, batch.valid)]
         # the next labelled image the other way round: no two meet twice
         inner = [each.roll(1, 0) for each in outer]
         unlabelled, pseudo = cycled(batch.unlabelled, count), cycled(pseudo, count)
@@ -70,11 +72,11 @@ class CopyPaste(StudentTeacher):
         guessed = segmentation_loss(loss, inward, targets[0], box)
         return labelled, guessed + segmentation_loss(loss, outward, targets[1], ~box)
 
-    def labelled_alone(self, seen: Tensor, batch: Batch) -> Tensor:
+    def labelled_alone(self, labelled: Tensor, batch: Batch) -> Tensor:
         """Learn labelled images with a box of the next one in each."""
-        box = self.boxes(seen)
+        box = self.boxes(labelled)
         images, labels, valid = (
-            paste(each.roll(1, 0), each, box) for each in (seen, batch.labels, batch.valid)
+            paste(each.roll(1, 0), each, box) for each in (labelled, batch.labels, batch.valid)
         )
         return segmentation_loss(self.options.loss, self.student(images), labels, valid)
 

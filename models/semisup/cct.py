@@ -111,8 +111,8 @@ class CrossConsistency:
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         options = self.options
         rising = rise(step, self.steps, after=options.labelled_share, during=options.ramp_share)
-        seen = batch.labelled_strong if options.strong_labelled else batch.labelled
-        logits = self.teacher(seen)
+        labelled = batch.labelled_strong if options.strong_labelled else batch.labelled
+        logits = self.teacher(labelled)
         supervised = segmentation_loss(options.loss, logits, batch.labels, batch.valid)
         if not rising:
             yield {"total": supervised, "supervised": supervised}
@@ -154,8 +154,8 @@ class CrossConsistency:
             case "adversaries":
                 return adversarial(levels, decoder, radius=options.radius, probe=options.probe)
             case "contexts" | "objects":
-                kept = membrane if name == "contexts" else ~membrane
-                return masked(levels, kept.unsqueeze(1))
+                retained = membrane if name == "contexts" else ~membrane
+                return masked(levels, retained.unsqueeze(1))
             case "activity_dropped":
                 low, high = options.least_active, options.most_active
                 return [drop_active(level, least=low, most=high) for level in levels]
@@ -164,8 +164,8 @@ class CrossConsistency:
         raise KeyError(name)
 
 
-def masked(levels: list[Tensor], kept: Tensor) -> list[Tensor]:
-    return [keep(level, kept) for level in levels]
+def masked(levels: list[Tensor], retained: Tensor) -> list[Tensor]:
+    return [keep(level, retained) for level in levels]
 
 
 PERTURBATIONS = (
@@ -182,12 +182,12 @@ PERTURBATIONS = (
 
 def cross_consistency(grow: Grow, options: CrossConsistencyOptions, steps: int) -> CrossConsistency:
     student = grow(0)
-    found = strides(student)
+    levels = strides(student)
     # some encoders hand out the image itself and an empty level
-    read = [place for place, (channels, stride) in enumerate(found) if channels and stride > 1]
+    read = [place for place, (channels, stride) in enumerate(levels) if channels and stride > 1]
     decoders = {
         name: [
-            placed_like(AuxiliaryDecoder([found[place] for place in read], options.width), student)
+            placed_like(AuxiliaryDecoder([levels[place] for place in read], options.width), student)
             for _ in range(getattr(options, name))
         ]
         for name in PERTURBATIONS

@@ -20,10 +20,10 @@ def by_rows(loss: Callable[..., Tensor], *rows: Tensor, size: int = ROWS) -> Ten
     if len(rows[0]) <= size:
         return loss(*rows)
     parts = zip(*(torch.split(each, size) for each in rows), strict=True)
-    kept: list[Tensor] = [
+    losses: list[Tensor] = [
         checkpoint(loss, *part, use_reentrant=False, preserve_rng_state=False) for part in parts
     ]
-    return torch.cat(kept)
+    return torch.cat(losses)
 
 
 def pixel_contrast(queries: Tensor, keys: Tensor, *, temperature: float) -> Tensor:

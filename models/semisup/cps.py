@@ -51,14 +51,14 @@ class CrossPseudo:
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         options = self.options
         rising = rise(step, self.steps, after=options.labelled_share, during=options.ramp_share)
-        seen = batch.labelled_strong if options.strong_labelled else batch.labelled
+        labelled = batch.labelled_strong if options.strong_labelled else batch.labelled
         if not rising:
-            supervised = self.supervised([student(seen) for student in self.students], batch)
+            supervised = self.supervised([student(labelled) for student in self.students], batch)
             yield {"total": supervised, "supervised": supervised}
             return
         unlabelled, pasted_labels = self.pasted(batch.unlabelled)
         (labelled_1, first), (labelled_2, second) = (
-            passes(student, [seen, unlabelled], joint=options.joint_batches)
+            passes(student, [labelled, unlabelled], joint=options.joint_batches)
             for student in self.students
         )
         supervised = self.supervised([labelled_1, labelled_2], batch)

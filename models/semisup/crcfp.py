@@ -131,8 +131,8 @@ class ContextConsistency:
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         options = self.options
         rising = rise(step, self.steps, after=options.labelled_share, during=options.ramp_share)
-        seen = batch.labelled_strong if options.strong_labelled else batch.labelled
-        logits = self.teacher(seen)
+        labelled = batch.labelled_strong if options.strong_labelled else batch.labelled
+        logits = self.teacher(labelled)
         supervised = segmentation_loss(options.loss, logits, batch.labels, batch.valid)
         if not rising:
             yield {"total": supervised, "supervised": supervised}

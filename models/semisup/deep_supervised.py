@@ -43,8 +43,8 @@ class DeepSupervised:
         self.options = options
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        seen = batch.labelled_strong if self.options.strong_labelled else batch.labelled
-        heads = heads_of(self.teacher, seen)
+        labelled = batch.labelled_strong if self.options.strong_labelled else batch.labelled
+        heads = heads_of(self.teacher, labelled)
         weights = self.options.head_weights if len(heads) > 1 else (1.0,)
         losses = [self.loss(logits, batch) for logits in heads]
         total = sum_of(weight * loss for weight, loss in zip(weights, losses, strict=True))

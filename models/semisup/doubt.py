@@ -69,9 +69,9 @@ def flagged_by_sorting(
     confident.diagonal().clamp_(min=1)
     scaled = confident / confident.sum(1, keepdim=True) * counts.unsqueeze(1)
     scaled = scaled / scaled.sum().clamp(min=1e-100) * counts.sum()
-    kept = rounded_diagonal(scaled).clamp(min=1)
+    trusted = rounded_diagonal(scaled).clamp(min=1)
     enough = (counts > 1) & (counts >= least_count).all()
-    doubtful = torch.where(enough, counts - kept, 0)
+    doubtful = torch.where(enough, counts - trusted, 0)
 
     candidate = torch.ones_like(given)
     if drop_agreeing:

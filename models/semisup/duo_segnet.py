@@ -108,8 +108,8 @@ class DuoSegNet:
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         options = self.options
         rising = rise(step, self.steps, after=options.labelled_share, during=options.ramp_share)
-        seen = batch.labelled_strong if options.strong_labelled else batch.labelled
-        on_labelled = [student(seen) for student in self.students]
+        labelled = batch.labelled_strong if options.strong_labelled else batch.labelled
+        on_labelled = [student(labelled) for student in self.students]
         supervised = self.supervised(on_labelled, batch)
         if not rising:
             yield {"total": supervised, "supervised": supervised}

@@ -77,16 +77,16 @@ class Eugmt:
         )
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        seen = self.labelled_view(batch)
+        labelled = self.labelled_view(batch)
         if self.labels_first.lasts(step):
-            logits = [student(seen) for student in self.labels_first.learners(step)]
+            logits = [student(labelled) for student in self.labels_first.learners(step)]
             supervised = self.supervised(logits, batch.labels, batch.valid)
             yield {"total": supervised, "supervised": supervised}
             return
         self.settling.before_update(lambda: batch.whole, step)
         rising = ramp(step - self.labels_first.start, self.ramp_length)
         mixture = MIXTURES[self.options.mixing](batch)
-        predicted = self.predict(batch, seen, mixture)
+        predicted = self.predict(batch, labelled, mixture)
         yield self.first_update(batch, predicted, mixture, rising)
         if self.options.exchanged:
             yield self.second_update(batch, predicted, mixture, rising)
@@ -116,9 +116,9 @@ class Eugmt:
             return batch.labelled_strong
         return torch.cat([batch.labelled[:weak], batch.labelled_strong[weak:]])
 
-    def predict(self, batch: Batch, seen: Tensor, mixture: Mixture) -> Predictions:
+    def predict(self, batch: Batch, labelled: Tensor, mixture: Mixture) -> Predictions:
         views = mixture.seen(batch.unlabelled_strong)
-        on_labelled, on_unlabelled = self.seen_by_students(seen, views)
+        on_labelled, on_unlabelled = self.seen_by_students(labelled, views)
         with torch.no_grad():
             teacher_labelled = self.teacher(batch.labelled) if self.options.exchanged else None
             teacher_unlabelled = mixture.given(self.teacher(batch.unlabelled))

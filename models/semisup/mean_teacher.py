@@ -31,12 +31,12 @@ class ConsistentStudent(StudentTeacher):
     """Mean Teacher; a subclass says where the consistency counts."""
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        rising, seen = self.rising(step), self.seen(batch)
+        rising, labelled = self.rising(step), self.seen(batch)
         if not rising:
-            supervised = self.supervised(self.student(seen), batch)
+            supervised = self.supervised(self.student(labelled), batch)
             yield {"total": supervised, "supervised": supervised}
             return
-        parts, joint = [seen, batch.unlabelled], self.options.joint_batches
+        parts, joint = [labelled, batch.unlabelled], self.options.joint_batches
         on_labelled, on_unlabelled = passes(self.student, parts, joint=joint)
         with torch.no_grad():
             noisy = self.teacher(batch.unlabelled_noisy)

@@ -32,10 +32,10 @@ def drop_channels(features: Tensor, *, share: float) -> Tensor:
     return F.dropout2d(features, share, training=True)
 
 
-def keep(features: Tensor, kept: Tensor) -> Tensor:
+def keep(features: Tensor, retained: Tensor) -> Tensor:
     """Weigh every place by the share of it that is kept: bool (B, 1, H, W), of any larger size."""
     height, width = features.shape[-2:]
-    return features * F.adaptive_avg_pool2d(kept.to(features.dtype), (height, width))
+    return features * F.adaptive_avg_pool2d(retained.to(features.dtype), (height, width))
 
 
 def box_on(membrane: Tensor, *, side: float) -> Tensor:

@@ -48,15 +48,15 @@ class Selector:
     def weights(self, students: list[Tensor], teacher: Tensor) -> list[Tensor]:
         """Return (B, H, W) a student, bool or float in 0..1; all logits are (B, 2, H, W)."""
         options, probability = self.options, margin(teacher.float()).sigmoid()
-        found = []
+        by_student = []
         for number, logits in enumerate(students):
             given = margin(logits) > 0
             weight = self.weight(number, given, probability)
             if options.boundary_px:
                 near = near_boundary(given, options.boundary_px)
                 weight = weight * (near | near_boundary(probability > 0.5, options.boundary_px))
-            found.append(weight)
-        return found
+            by_student.append(weight)
+        return by_student
 
     def weight(self, number: int, given: Tensor, probability: Tensor) -> Tensor:
         """Weigh one student's labels, bool (B, H, W), by the teacher's probability of membrane."""
@@ -107,11 +107,11 @@ class Memory(nn.Module):
 
         The first set's are taken as they are, as the teacher takes its students' first weights.
         """
-        mean, seen = self.mean[student], self.seen[student]
+        mean, sets = self.mean[student], self.seen[student]
         there = own < ABSENT
-        kept = (1 - 1 / (seen + 1)).clamp(max=limit)
-        mean.copy_(torch.where(there, kept * mean + (1 - kept) * own, mean))
-        seen += there
+        momentum = (1 - 1 / (sets + 1)).clamp(max=limit)
+        mean.copy_(torch.where(there, momentum * mean + (1 - momentum) * own, mean))
+        sets += there
         # what a later set does to them is not this one's
         return mean.clone()
 

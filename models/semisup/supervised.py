@@ -18,8 +18,10 @@ class Supervised:
         self.options = options
 
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
-        seen = batch.labelled_strong if self.options.strong_labelled else batch.labelled
-        loss = segmentation_loss(self.options.loss, self.teacher(seen), batch.labels, batch.valid)
+        labelled = batch.labelled_strong if self.options.strong_labelled else batch.labelled
+        loss = segmentation_loss(
+            self.options.loss, self.teacher(labelled), batch.labels, batch.valid
+        )
         yield {"total": loss, "supervised": loss}
 
     def after_update(self, step: int) -> None:

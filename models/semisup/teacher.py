@@ -36,7 +36,7 @@ def follow(
 
 def averaged(network: nn.Module, *, buffers: bool) -> list[Tensor]:
     """Return what of a network is averaged: its weights, and its buffers of numbers if asked."""
-    found: list[Tensor] = list(network.parameters())
+    tensors: list[Tensor] = list(network.parameters())
     if buffers:
-        found += [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-    return found
+        tensors += [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    return tensors

@@ -67,12 +67,12 @@ class UniMatch:
     def updates(self, batch: Batch, step: int) -> Iterator[Losses]:
         options = self.options
         rising = rise(step, self.steps, after=options.labelled_share, during=options.ramp_share)
-        seen = batch.labelled_strong if options.strong_labelled else batch.labelled
+        labelled = batch.labelled_strong if options.strong_labelled else batch.labelled
         if not rising:
-            supervised = self.supervised(self.teacher(seen), batch)
+            supervised = self.supervised(self.teacher(labelled), batch)
             yield {"total": supervised, "supervised": supervised}
             return
-        on_labelled, weak, dropped = self.weak_and_dropped(seen, batch.unlabelled)
+        on_labelled, weak, dropped = self.weak_and_dropped(labelled, batch.unlabelled)
         confidence, labels = weak.detach().softmax(1).max(1)
         sure = confidence >= options.confidence
         losses = {
