@@ -87,8 +87,8 @@ def evaluate(predictor: Predictor, labelled: Labelled, check: Callable[[], None]
     size = predictor.batch_size
     for start in range(0, len(labelled.images), size):
         check()
-        seen = predictor(labelled.images[start : start + size]).probability
-        for number, probability in enumerate(seen, start):
+        probabilities = predictor(labelled.images[start : start + size]).probability
+        for number, probability in enumerate(probabilities, start):
             levels = Levels.of(probability, labelled.masks[number])
             by_patch.append((labelled.groups[number], levels))
     return Seen(tuple(by_patch))

@@ -160,12 +160,12 @@ def ahead(
 
 def scored_shard(shard: PredictedShard, doubt: Doubt = "entropy") -> ScoredShard:
     """Find a shard's areas worth a look; lay its patches out as the pyramid's channels."""
-    place, spots, seen = shard.plan.place, shard.spots, shard.prediction
+    place, spots, prediction = shard.plan.place, shard.spots, shard.prediction
     channels = np.zeros((len(Channel), SHARD_PX, SHARD_PX), np.uint8)
-    if seen is None:
+    if prediction is None:
         return ScoredShard(place, channels, (), shard.unreadable)
-    flagged = areas.worth_a_look(seen.probability, seen.students, doubt)
-    stored = selection.quantised(seen.probability)
+    flagged = areas.worth_a_look(prediction.probability, prediction.students, doubt)
+    stored = selection.quantised(prediction.probability)
     for index, spot in enumerate(spots):
         y = (spot.row % SHARD_PATCHES) * PATCH_PX
         x = (spot.column % SHARD_PATCHES) * PATCH_PX

@@ -52,18 +52,18 @@ def unseen_slides(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(held_out - learned)
 
 
-def choose(seen: Seen, snapshot: Snapshot) -> Choice:
-    """Choose on the slides that are held out whole; `seen`: by the candidate, masks that count."""
-    found = carried(seen.of_slides(unseen_slides(snapshot)))
-    return Choice(found, words(found))
+def choose(evaluated: Seen, snapshot: Snapshot) -> Choice:
+    """Choose on slides held out whole; `evaluated`: by the candidate, masks that count."""
+    chosen = carried(evaluated.of_slides(unseen_slides(snapshot)))
+    return Choice(chosen, words(chosen))
 
 
-def judged(seen: Seen, choice: Choice) -> Evaluation:
+def judged(evaluated: Seen, choice: Choice) -> Evaluation:
     """Evaluate a candidate, each slide at the threshold that other slides chose.
 
     Patches of slides that are learned from, too, chose none: they are cut at the version's own.
     """
-    return seen.cut(choice.carried.elsewhere, otherwise=choice.threshold)
+    return evaluated.cut(choice.carried.elsewhere, otherwise=choice.threshold)
 
 
 def carried_by(blobs: Blobs, trained_sha256: str, choice: Choice, folder: Path) -> str:
@@ -80,17 +80,17 @@ def carried_by(blobs: Blobs, trained_sha256: str, choice: Choice, folder: Path) 
     return sha256
 
 
-def words(found: Carried) -> str:
-    if found.dice is None or found.dice_at_half is None:
+def words(chosen: Carried) -> str:
+    if chosen.dice is None or chosen.dice_at_half is None:
         return (
             f"Proposes from a probability of 0.5: another is chosen from {LEAST_GROUPS} slides on "
             "that are held out whole, show membrane and were drawn or corrected by a person; here "
-            f"{'is' if found.groups == 1 else 'are'} {found.groups or 'none'}."
+            f"{'is' if chosen.groups == 1 else 'are'} {chosen.groups or 'none'}."
         )
     measured = (
-        f"on each of {found.groups} held-out slides, cut where the others choose, the overlap is "
-        f"{found.dice:.4f}, and {found.dice_at_half:.4f} at 0.5"
+        f"on each of {chosen.groups} held-out slides, cut where the others choose, the overlap is "
+        f"{chosen.dice:.4f}, and {chosen.dice_at_half:.4f} at 0.5"
     )
-    if found.threshold == HALF and not found.elsewhere:
+    if chosen.threshold == HALF and not chosen.elsewhere:
         return f"Proposes from a probability of 0.5, since no other does better: {measured}."
-    return f"Proposes from a probability of {found.threshold:.2f}: {measured}."
+    return f"Proposes from a probability of {chosen.threshold:.2f}: {measured}."

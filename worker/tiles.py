@@ -101,9 +101,9 @@ class Blending:
         """
         tiles: list[TilePixels] = []
         done = 0
-        for some, seen in batched(self.predictor, self.layout, noted(read, tiles)):
+        for some, prediction in batched(self.predictor, self.layout, noted(read, tiles)):
             for index, tile in enumerate(some):
-                self._hand_out(Piece(self.layout, tile, seen, index))
+                self._hand_out(Piece(self.layout, tile, prediction, index))
             done += len(some)
             step = tiles[0].step
             between(len(step.plan.spots) * done // len(step.tiles))
@@ -136,15 +136,15 @@ def noted(read: Iterable[TilePixels], tiles: list[TilePixels]) -> Iterator[tuple
         yield each.tile, each.pixels
 
 
-def patches_of(seen: Prediction, box: Box, spots: Sequence[Spot]) -> Prediction:
+def patches_of(prediction: Prediction, box: Box, spots: Sequence[Spot]) -> Prediction:
     """Cut patches out of a shard's prediction; no membrane beyond the slide."""
     shape = len(spots), PATCH_PX, PATCH_PX
     probability = np.zeros(shape, np.float32)
-    students = np.zeros((len(seen.students), *shape), np.bool_)
+    students = np.zeros((len(prediction.students), *shape), np.bool_)
     for index, spot in enumerate(spots):
         patch = patch_box(spot)
         part = patch.common(box)
         source, target = part.within(box), part.within(patch)
-        probability[index][target] = seen.probability[0][source]
-        students[:, index][:, *target] = seen.students[:, 0][:, *source]
+        probability[index][target] = prediction.probability[0][source]
+        students[:, index][:, *target] = prediction.students[:, 0][:, *source]
     return Prediction(probability, students)

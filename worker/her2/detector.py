@@ -72,10 +72,10 @@ def detector(files: Mounted) -> Detector:
     with in_words():
         if files.kind == SHIPPED.kind:
             # each thread has its own request of one processor
-            found, grid, at_once = shipped(files.sha256), GRID, os.cpu_count() or 1
+            model, grid, at_once = shipped(files.sha256), GRID, os.cpu_count() or 1
         else:
-            found, grid, at_once = network(files), None, 1
-        return LearnedDetector(Windowed(files.name, found, files.mpp, grid=grid, at_once=at_once))
+            model, grid, at_once = network(files), None, 1
+        return LearnedDetector(Windowed(files.name, model, files.mpp, grid=grid, at_once=at_once))
 
 
 @contextmanager
