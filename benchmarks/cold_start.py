@@ -137,7 +137,7 @@ def main() -> None:
         {
             "goal_percent": GOAL_PERCENT,
             "traced": {
-                source: {name: judged(found) for name, found in each.items()}
+                source: {name: judged(triples) for name, triples in each.items()}
                 for source, each in pairs.items()
             },
             "without_membrane": [share_of(negative, rules) for negative in NEGATIVES],

@@ -54,17 +54,17 @@ def read(name: str) -> tuple[Dataset, str]:
     """Return a set of the tables, and its strong view."""
     with TemporaryDirectory() as folder:
         words = words_of(name, Path(folder))
-        said = dict(zip((str(word) for word in words[::2]), words[1::2], strict=True))
-        groups, region = said.get("--groups"), said.get("--region")
+        options = dict(zip((str(word) for word in words[::2]), words[1::2], strict=True))
+        groups, region = options.get("--groups"), options.get("--region")
         data = dataset.read(
-            Path(said["--images"]),
-            Path(said["--masks"]),
-            positive=str(said["--positive"]),
+            Path(options["--images"]),
+            Path(options["--masks"]),
+            positive=str(options["--positive"]),
             groups=Path(groups) if groups else None,
             region=Path(region) if region else None,
             name=name,
         )
-    return data, str(said["--strong"])
+    return data, str(options["--strong"])
 
 
 def shifted(probability: Probabilities, threshold: float) -> Probabilities:
@@ -186,10 +186,10 @@ def of_queue(
         pairs = enumerate(zip(counts, perfect, strict=True))
         return sum((after if n in done else now for n, (now, after) in pairs), Counts()).dice
 
-    found: dict[str, Any] = {"0": round(dice(np.empty(0, np.intp)), 4)}
+    scores: dict[str, Any] = {"0": round(dice(np.empty(0, np.intp)), 4)}
     for share in CORRECTED:
         count = max(1, round(share * len(counts)))
-        found[str(count)] = {
+        scores[str(count)] = {
             name: round(
                 float(
                     np.mean(
@@ -203,7 +203,7 @@ def of_queue(
             )
             for name in (*AT_RANDOM, "entropy", "ours", "selector")
         }
-    return found
+    return scores
 
 
 def percent(pixels: Bool) -> float:
@@ -212,9 +212,9 @@ def percent(pixels: Bool) -> float:
 
 def measured(name: str, method: str, budget: int, seed: int, folder: Path) -> dict[str, Any]:
     """Train on a set, or go on, and return its figures."""
-    kept = folder / "figures.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text()))
+    stored = folder / "figures.json"
+    if stored.is_file():
+        return dict(json.loads(stored.read_text()))
     (contender,) = chosen([method])
     data, strong = read(name)
     protocol = Protocol(
@@ -229,9 +229,9 @@ def measured(name: str, method: str, budget: int, seed: int, folder: Path) -> di
     labelled = dataset.labelled(part, LABELLED, seed=seed)
     config = runs.configured(Cell(contender, LABELLED, seed), protocol, threads=1)
     trained = runs.fit(config, data, part, labelled, folder)
-    found = figures(load_ensemble(trained.path), data, part)
-    kept.write_text(json.dumps(found))
-    return found
+    result = figures(load_ensemble(trained.path), data, part)
+    stored.write_text(json.dumps(result))
+    return result
 
 
 def main() -> None:
@@ -243,18 +243,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("doubt.work"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = {}
+    by_set = {}
     for name in arguments.sets:
         folder = arguments.work / arguments.method / name
-        found[name] = measured(name, arguments.method, arguments.budget, arguments.seed, folder)
-        print(name, found[name], flush=True)
+        by_set[name] = measured(name, arguments.method, arguments.budget, arguments.seed, folder)
+        print(name, by_set[name], flush=True)
     record(
         "doubt" if arguments.method == "eugmt-plus" else f"doubt_{arguments.method}",
         {
             "method": arguments.method,
             "passes": arguments.budget,
             "seed": arguments.seed,
-            "sets": found,
+            "sets": by_set,
         },
     )
 

@@ -114,7 +114,7 @@ def measured(protocol: Protocol, model: Path | None, *, traced: bool, marked: bo
     predictor = predictor_of(model)
     for name, field, cells, places in crops():
         masks: MaskArrays = field.masks if traced else predicted(field, predictor)
-        found = measure(
+        detections = measure(
             field,
             masks,
             regions=Regions.of([shapely.box(0, 0, field.width, field.height)]),
@@ -125,14 +125,14 @@ def measured(protocol: Protocol, model: Path | None, *, traced: bool, marked: bo
             judge_focus=False,
         ).cells
         at = np.array([(each["x"], each["y"]) for each in cells], np.float64)
-        away = cdist(at, np.column_stack([found.x, found.y])).reshape(len(at), -1)
+        away = cdist(at, np.column_stack([detections.x, detections.y])).reshape(len(at), -1)
         ours, theirs = linear_sum_assignment(np.minimum(away, WITHIN_PX))
         pairs: dict[int, int] = dict(zip(ours.tolist(), theirs.tolist(), strict=True))
         for number, cell in enumerate(cells):
             which = pairs.get(number)
-            seen = which is not None and away[number, which] < WITHIN_PX
-            measures = found.completeness, found.intensity
-            c, od = (float(each[which]) if seen else float("nan") for each in measures)
+            matched = which is not None and away[number, which] < WITHIN_PX
+            measures = detections.completeness, detections.intensity
+            c, od = (float(each[which]) if matched else float("nan") for each in measures)
             eye = COMPLETENESS.index(cell["completeness"]), INTENSITY.index(cell["intensity"])
             rows.append((source_of(name), *eye, c, od))
     return Judged(*map(np.array, zip(*rows, strict=True)))
@@ -150,12 +150,14 @@ def cut(values: Double, above: npt.NDArray[np.bool_]) -> float | None:
 def chosen(cells: Judged, train: npt.NDArray[np.bool_], start: dict[str, float]) -> list[float]:
     """Choose c_any, c_full and the four steps of intensity on some cells."""
     stained = train & (cells.completeness > 0)
-    seen = stained & (cells.od > 0)
+    measurable = stained & (cells.od > 0)
     any_, full = (
         cut(cells.c[some], cells.completeness[some] > level)
         for some, level in ((train, 0), (stained, 1))
     )
-    weak, moderate, intense = (cut(cells.od[seen], cells.intensity[seen] >= k) for k in (2, 3, 4))
+    weak, moderate, intense = (
+        cut(cells.od[measurable], cells.intensity[measurable] >= k) for k in (2, 3, 4)
+    )
     weak = weak or start["t_weak"]
     intense = intense or start["t_intense"]
     steps = [start["t_faint"], weak, moderate or (weak + intense) / 2, intense]
@@ -190,7 +192,7 @@ def rounded(value: float) -> float | None:
 
 def judged(cells: Judged, protocol: Protocol) -> dict[str, Any]:
     """Compare with the eye, thresholds as they are and of other sources."""
-    found = ~np.isnan(cells.c)
+    detected = ~np.isnan(cells.c)
     start = {name: getattr(protocol, name) for name in LIMITS}
     own = read_as(cells, list(start.values()))
     others = np.zeros_like(own[0]), np.zeros_like(own[1])
@@ -198,21 +200,21 @@ def judged(cells: Judged, protocol: Protocol) -> dict[str, Any]:
     stained_sources = np.unique(cells.source[cells.completeness > 0])
     for source in np.unique(cells.source):
         here = cells.source == source
-        values = chosen(cells, ~here & found, start)
+        values = chosen(cells, ~here & detected, start)
         limits[str(source)] = dict(zip(LIMITS, np.round(values, 3).tolist(), strict=True))
         for into, part in zip(others, read_as(cells, values), strict=True):
             into[here] = part[here]
-    stained = found & np.isin(cells.source, stained_sources)
+    stained = detected & np.isin(cells.source, stained_sources)
     return {
-        "without_nucleus": int((~found).sum()),
-        "judged": len(found),
+        "without_nucleus": int((~detected).sum()),
+        "judged": len(detected),
         "chosen": limits,
         **{
             name: {
-                "all": agreement(cells, read_, found),
+                "all": agreement(cells, read_, detected),
                 "stained sources": agreement(cells, read_, stained),
                 **{
-                    str(source): agreement(cells, read_, found & (cells.source == source))
+                    str(source): agreement(cells, read_, detected & (cells.source == source))
                     for source in stained_sources
                 },
             }

@@ -72,11 +72,11 @@ def network(weights: Path, height: float) -> Detector:
 
 def judged(pictures: Iterable[Known], detector: Detector) -> Tallies:
     """Count by source."""
-    found: Tallies = {}
+    tallies: Tallies = {}
     for picture in pictures:
         counts = tally(picture, labels_of(picture, detector))
-        found[picture.group] = found.get(picture.group, Tally()) + counts
-    return found
+        tallies[picture.group] = tallies.get(picture.group, Tally()) + counts
+    return tallies
 
 
 def pooled(tallies: Mapping[str, Tally], without: tuple[str, ...] = ()) -> Tally:
@@ -186,8 +186,8 @@ def main() -> None:
         return out
 
     if asked.picture:
-        found = [(each, labels_of(each, detector_for(each.group))) for each in crops]
-        nuclei_pictures.write(asked.picture, found)
+        segmented = [(each, labels_of(each, detector_for(each.group))) for each in crops]
+        nuclei_pictures.write(asked.picture, segmented)
     by_detector = {name: Rule(radii) for name, radii in RADII.items()}
     figures = {
         "weights_sha256": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest(),

@@ -160,21 +160,21 @@ def tally(known: Known, labels: npt.NDArray[np.int32]) -> Tally:
     nuclei = measure_nuclei(labels, nothing, NUCLEI_MPP)
     nuclei = nuclei.take(nuclei.area_um2 >= LEAST_UM2)
     scale = NUCLEI_MPP / known.mpp
-    found = np.stack([nuclei.col + 0.5, nuclei.row + 0.5], axis=1) * scale
-    return matched(known, found, labels)
+    detections = np.stack([nuclei.col + 0.5, nuclei.row + 0.5], axis=1) * scale
+    return matched(known, detections, labels)
 
 
-def matched(known: Known, found: Places, labels: npt.NDArray[np.int32]) -> Tally:
+def matched(known: Known, detections: Places, labels: npt.NDArray[np.int32]) -> Tally:
     reach = REACH_UM / known.mpp
-    apart = np.hypot(*(found[:, None] - known.places[None]).transpose(2, 0, 1))
+    apart = np.hypot(*(detections[:, None] - known.places[None]).transpose(2, 0, 1))
     cost = np.where(apart <= reach, apart, 1e6)
     rows, cols = linear_sum_assignment(cost)
     good = apart[rows, cols] <= reach
     rows, cols = rows[good], cols[good]
     kind = known.classes
-    free = np.ones(len(found), np.bool_)
+    free = np.ones(len(detections), np.bool_)
     free[rows] = False
-    free &= ~_near_border(found, known.image.shape, RIM_UM / known.mpp)
+    free &= ~_near_border(detections, known.image.shape, RIM_UM / known.mpp)
     hits = np.zeros(len(kind), np.bool_)
     hits[cols] = True
     tumour, other = kind == "tumour", kind == "other"

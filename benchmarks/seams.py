@@ -73,11 +73,11 @@ def middle_of(core: Path) -> npt.NDArray[np.uint8]:
 
 def near(borders: range, shape: tuple[int, ...]) -> Bool:
     """Return the pixels within NEAR px of borders that run along and across."""
-    found = np.zeros(shape, np.bool_)
+    band = np.zeros(shape, np.bool_)
     for place in borders:
         low, high = max(0, place - NEAR), max(0, place + NEAR)
-        found[low:high] = found[:, low:high] = True
-    return found
+        band[low:high] = band[:, low:high] = True
+    return band
 
 
 def changed(

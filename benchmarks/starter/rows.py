@@ -110,5 +110,5 @@ def in_all_positions(ask: Predict, images: Pixels) -> npt.NDArray[np.float32]:
     views = [
         view.back(ask(np.ascontiguousarray(view.of(images, (1, 2)))), (1, 2)) for view in SQUARE
     ]
-    found: npt.NDArray[np.float32] = np.mean(views, axis=0, dtype=np.float32)
-    return found
+    mean: npt.NDArray[np.float32] = np.mean(views, axis=0, dtype=np.float32)
+    return mean

@@ -54,10 +54,10 @@ def ship(trial: Trial, document: dict[str, Any]) -> None:
         choosing = [name for name in trial.folds if name != fold]
     labelled = teaching(trial.folds, shipped=True)
     taught = {crop.name for crop in labelled}
-    seen = unlabelled(trial.folds)
+    patches = unlabelled(trial.folds)
     weights = PACKAGE / starter.WEIGHTS
     sha256 = save_with_threshold(trial.weights, judged["threshold"], weights)
-    calibration, costs = frozen(weights, seen[spread(len(seen))], threads=1)
+    calibration, costs = frozen(weights, patches[spread(len(patches))], threads=1)
     (PACKAGE / starter.RANGES).write_bytes(calibration.document())
     at = judged["at_threshold"]
     stained = [crop for crop in labelled if crop.source in FOLDS]
@@ -85,8 +85,8 @@ def ship(trial: Trial, document: dict[str, Any]) -> None:
                 f"without, of {counted({crop.source for crop in labelled} - set(FOLDS))}"
             ),
             "unlabelled": (
-                f"{len(seen)} patches of {counted(CORES.keys() - held_out(trial.folds))}, those of "
-                f"{counted(set(NEGATIVE) - held_out(trial.folds))} scored 0 as background"
+                f"{len(patches)} patches of {counted(CORES.keys() - held_out(trial.folds))}, "
+                f"those of {counted(set(NEGATIVE) - held_out(trial.folds))} scored 0 as background"
             ),
             "synthetic": (
                 f"{len(PHANTOMS)} synthetic slides"

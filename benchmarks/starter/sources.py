@@ -70,7 +70,7 @@ def source_of(name: str) -> str:
 @cache
 def crops() -> tuple[Crop, ...]:
     """Read all traced crops but the one that is mostly undecided."""
-    found = []
+    traced = []
     with (TRACED / "crops.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             name = row["name"]
@@ -80,17 +80,17 @@ def crops() -> tuple[Crop, ...]:
             mask[read(TRACED / "ignore" / f"{name}.png") > 0] = IGNORE
             box = (row["source file name"], int(row["x"]), int(row["y"]))
             image = read(TRACED / "images" / f"{name}.png")
-            found.append(Crop(name, source_of(name), image, mask, box))
-    return tuple(found)
+            traced.append(Crop(name, source_of(name), image, mask, box))
+    return tuple(traced)
 
 
 @cache
 def tissue_of(source: str) -> Pixels:
     """Return patches with tissue of a whole core, spread over it: (N, 256, 256, 3)."""
     boxes = [crop.box[1:] for crop in crops() if crop.source == source]
-    found = list(around(whole(DATA / CORES[source]), [(x, y) for x, y in boxes]))
-    drawn = np.random.default_rng(0).permutation(len(found))[:EACH]
-    return np.stack([found[number] for number in np.sort(drawn)])
+    tissue = list(around(whole(DATA / CORES[source]), [(x, y) for x, y in boxes]))
+    drawn = np.random.default_rng(0).permutation(len(tissue))[:EACH]
+    return np.stack([tissue[number] for number in np.sort(drawn)])
 
 
 @cache

@@ -49,13 +49,13 @@ def judged(trial: Trial, fold: str, views: str = ONCE) -> dict[str, Any]:
     probability = trial.predicted(fold, views)
     stained = [number for number, crop in enumerate(crops) if (crop.mask == MEMBRANE).any()]
     empty = [number for number in range(len(crops)) if number not in stained]
-    found: dict[str, Any] = {"without": list(trial.folds), "threshold": threshold}
+    figures: dict[str, Any] = {"without": list(trial.folds), "threshold": threshold}
     for name, level in (("at_half", 0.5), ("at_threshold", threshold)):
-        found[name] = pooled(crops, probability, level).document()
+        figures[name] = pooled(crops, probability, level).document()
         for part, numbers in (("stained", stained), ("empty", empty)):
             own = [crops[number] for number in numbers]
-            found[name][part] = pooled(own, probability[numbers], level).document()
-    return found | trial.facts()
+            figures[name][part] = pooled(own, probability[numbers], level).document()
+    return figures | trial.facts()
 
 
 def taught_by_one(row: str, fold: str, folder: Path) -> list[Trial]:
@@ -66,26 +66,26 @@ def taught_by_one(row: str, fold: str, folder: Path) -> list[Trial]:
 def on_fold(row: str, fold: str, folder: Path) -> dict[str, Any]:
     """Return all that is known of a row on a fold: `mean` is of the trainings by one source."""
     ones = [judged(trial, fold) for trial in taught_by_one(row, fold, folder)]
-    found: dict[str, Any] = {"by_one_source": ones, "mean": means(ones)}
+    figures: dict[str, Any] = {"by_one_source": ones, "mean": means(ones)}
     if row != COLD_START and ROWS[row].network:
         views = [judged(trial, fold, SQUARED) for trial in taught_by_one(row, fold, folder)]
-        found["mean_of_eight_views"] = means(views)
+        figures["mean_of_eight_views"] = means(views)
     both = Trial(row, (fold,), folder)
     if row != COLD_START and both.done:
-        found["by_two_sources"] = judged(both, fold)
-    return found
+        figures["by_two_sources"] = judged(both, fold)
+    return figures
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Return mean figures at the threshold, the Dice at 0.5, and what the empty crops get."""
-    found = {
+    figures = {
         name: float(np.mean([row["at_threshold"][name] for row in rows]))
         for name in ("dice", "near_dice", "near_precision", "near_recall")
     }
-    found["dice_at_half"] = float(np.mean([row["at_half"]["dice"] for row in rows]))
+    figures["dice_at_half"] = float(np.mean([row["at_half"]["dice"] for row in rows]))
     shares = [row["at_threshold"]["empty"]["proposed_share"] for row in rows]
-    found["empty_proposed_share"] = float(np.mean(shares))
-    return {name: round(value, 5) for name, value in found.items()}
+    figures["empty_proposed_share"] = float(np.mean(shares))
+    return {name: round(value, 5) for name, value in figures.items()}
 
 
 def complete(row: str, folder: Path) -> bool:

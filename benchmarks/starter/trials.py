@@ -69,8 +69,8 @@ class Trial:
         if self.row == COLD_START:
             return cold_start(np.stack([crop.image for crop in fold_of(fold)]))
         with np.load(self.place / f"{fold}.npz") as file:
-            found: Float = file[views]
-        return found
+            probability: Float = file[views]
+        return probability
 
 
 def pair(first: str, second: str) -> tuple[str, ...]:
