@@ -10,6 +10,7 @@ from PIL import Image
 from sqlalchemy import select, update
 
 from backend.her2.scores import service as scores
+from backend.her2.scores import thresholds
 from backend.her2.scores.cells import REACH_UM, nearest
 from backend.her2.scores.schemas import ScoreOut
 from backend.her2.scores.service import Decision
@@ -51,7 +52,7 @@ def score_of(service: Service, slide_id: str) -> dict[str, Any]:
 def cuts_of(score: dict[str, Any]) -> dict[str, float]:
     """Return the thresholds that a what-if can change."""
     said = score["document"]["protocol"]["thresholds"]
-    return {name: said[name] for name in (*scores.STEPS, *scores.SHARES)}
+    return {name: said[name] for name in (*thresholds.STEPS, *thresholds.SHARES)}
 
 
 def cells_of(service: Service, slide_id: str, **box: float) -> dict[str, Any]:
