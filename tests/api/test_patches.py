@@ -163,7 +163,7 @@ def test_doubt_is_listed_as_few_areas_the_most_doubtful_first(service: Service) 
     assert seen, "the cold start is in doubt somewhere"
     assert service.client.get("/patches/none/uncertain_areas").status_code == 404
     unseen = patches_of(service.client, ready_slide(service, seed=5))[0]["id"]
-    assert code(service.client.get(f"/patches/{unseen}/uncertain_areas")) == "no_prediction"
+    assert code(service.client.get(f"/patches/{unseen}/uncertain_areas")) == (404, "no_prediction")
 
 
 def test_a_picture_travels_once(service: Service) -> None:
