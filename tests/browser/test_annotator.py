@@ -187,7 +187,7 @@ def test_doubt_is_shown_as_areas_worth_a_look(
     expect(page.get_by_test_id("toggle-uncertain")).to_be_enabled()
     with installation.client() as client:
         areas = client.get(f"/patches/{patch_id}/uncertain_areas").json()["items"]
-        marked = pixels(client.get(f"/patches/{patch_id}/uncertain_pixels.png"))
+        marked = pixels(client.get(f"/patches/{patch_id}/uncertain_pixels.png").content)
     # the first of the queue is in doubt about a few places, none of them a speck
     assert 1 <= len(areas) <= 8
     assert min(area["pixels"] for area in areas) >= 32
