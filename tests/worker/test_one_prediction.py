@@ -5,8 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import openslide
 import psutil
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from sqlalchemy import select, update
@@ -33,7 +35,7 @@ from tests.worker.test_predict import damaged, state
 from worker.commands.weights import predicted, predictor_of
 
 SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-CORE = "her2_tma_jpeg/2_726fa489-3deb-4d06-ae5c-8f20bd3f3025.jpg"
+CORE = "wsi_her2/tma_3plus.svs"
 VIEW = Region0(2300, 100, 50, 50)
 
 
@@ -41,10 +43,8 @@ VIEW = Region0(2300, 100, 50, 50)
 def core(shared_data: Path, tmp_path: Path) -> Path:
     """A real core's middle, 2,500 × 1,200 px: two shards, six tiles, borders on all sides."""
     path = tmp_path / "core.tif"
-    with Image.open(shared_data / CORE) as whole:
-        cut = np.asarray(whole.convert("RGB").crop((1200, 1200, 3700, 2400)))
-    import tifffile
-
+    with openslide.OpenSlide(shared_data / CORE) as whole:
+        cut = np.asarray(whole.read_region((1500, 2100), 0, (2500, 1200)))[..., :3]
     tifffile.imwrite(path, cut, tile=(256, 256), photometric="rgb")
     return path
 
