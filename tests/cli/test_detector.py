@@ -24,7 +24,15 @@ def score(membrana: Membrana, tmp_path: Path):
     Image.fromarray(drawn.image).save(tmp_path / "images" / "case.png")
     mask = drawn.mask.astype(np.uint8) * 255
     Image.fromarray(mask).save(tmp_path / "masks" / "case.png")
-    places = ("--mask", str(tmp_path / "masks"), "-o", str(tmp_path / "out"), "--mpp", str(MPP))
+    places = (
+        "--mask",
+        str(tmp_path / "masks"),
+        "-o",
+        str(tmp_path / "out"),
+        "--mpp",
+        str(MPP),
+        "--whole",
+    )
     return lambda *more: membrana("score", str(tmp_path / "images"), *places, *more)
 
 
