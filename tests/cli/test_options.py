@@ -97,7 +97,7 @@ def test_no_command_chooses_an_exit_status_by_itself() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ENDINGS
     ]
-    assert found == [("cli.py", "sys.exit(told.exit_status)")]
+    assert found == [("cli.py", "sys.exit(shown.exit_status)")]
 
 
 def test_the_former_spelling_of_agreement_is_read_as_the_command() -> None:
