@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder.")
     broker_url: str = Field("", description="Celery broker; empty: files in the data folder.")
     host: str = Field("127.0.0.1", description="Address the service listens on.")
-    port: int = Field(8000, ge=1, le=65535, description="Port the service listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the service listens on.")
     admin_password: str = Field("", description="Password of `admin` at an unattended first start.")
     public_url: str = Field("", description="Address people type, if a proxy stands in front.")
 

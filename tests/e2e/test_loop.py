@@ -10,9 +10,10 @@ from tests.support.installation import Installation, embedded, finished, product
 from tests.support.pathologist import Pathologist, idle, ingested, patches_of, upload
 
 pytestmark = pytest.mark.slow
-MARGIN = 0.10
+MARGIN = 0.05
 """By how much the promoted model's Dice exceeds the cold start's on the patches that nobody
-touched. Measured with 12 corrections: +0.213, +0.171, +0.157."""
+touched. It was 0.10 over a stain rule that reached 0.52 where it reaches 0.64 now that it leaves
+what is not brown: what is asked of the model is more than before (seed 1: 0.639 → 0.734)."""
 
 GOLD_MARGIN = 0.05
 """The same on gold, five patches here. Measured with two: +0.130, +0.403, +0.173."""
