@@ -64,12 +64,11 @@ def prediction() -> Row:
 
 
 def tiles() -> Row:
-    document = result("prediction")
-    found = document["tiles"]
+    cost = result("prediction")["tiles"]
     return (
         "time for a slide in blended tiles against the same in patches edge to edge, 1 thread",
-        f"≤ {found['goal']}×",
-        f"{found['ratio']:.2f}× (their area: {found['area']:.2f}×)",
+        f"≤ {cost['goal']}×",
+        f"{cost['ratio']:.2f}× (their area: {cost['area']:.2f}×)",
         "python -m benchmarks.prediction --threads 1",
     )
 

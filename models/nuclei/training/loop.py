@@ -19,6 +19,7 @@ from models.nuclei.graph import RANGES, ranges_of
 from models.nuclei.maps import NucleusMaps
 from models.nuclei.training.pictures import Files, drawn, marked, phantoms
 from models.nuclei.training.samples import Samples
+from models.whole_file import whole_file
 
 STEPS = 1400
 BATCH = 12
@@ -139,7 +140,6 @@ class _Run:
         return int(saved["step"])
 
     def _keep(self, step: int) -> None:
-        part = self.state.with_suffix(".part")
         document = {
             "asked": self.asked,
             "step": step,
@@ -147,5 +147,5 @@ class _Run:
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        torch.save(document, part)
-        part.replace(self.state)
+        with whole_file(self.state) as fresh:
+            torch.save(document, fresh)
