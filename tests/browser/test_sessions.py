@@ -16,7 +16,7 @@ from tests.support.drawing import (
     stroke,
     untouched,
 )
-from tests.support.installation import Installation
+from tests.support.installation import Installation, until
 
 pytestmark = pytest.mark.slow
 SIGN_IN = """(credentials) => fetch("api/v1/session", {
@@ -97,9 +97,10 @@ def test_somebody_else_in_another_tab_is_named_and_nothing_is_saved_under_their_
     assert revisions(installation, patch) == []
 
     sign_in(page, "admin")
-    # it still waits, and goes out by itself, under the right name
+    # it still waits, and goes out by itself, under the right name; no button says so yet
+    # when somebody has just signed in, so that the service is asked
+    [only] = until(lambda: revisions(installation, patch), "the mask that waited")
     expect(page.get_by_test_id("unsaved-button")).to_have_count(0, timeout=PATIENCE)
-    [only] = revisions(installation, patch)
     assert only["author"]["username"] == "admin"
     assert rows_of(newest(installation, patch)) == {40}
     if told:
