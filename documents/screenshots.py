@@ -1,7 +1,7 @@
-"""The pictures of README.md and of the first start: `python -m documents.screenshots`.
+"""The pictures of README.md, the first start and a report: `python -m documents.screenshots`.
 
-An embedded installation, a synthetic slide and a real Chromium, as the browser tests have them;
-a few minutes. Nothing in the pictures is of a person.
+An embedded installation, a synthetic slide, a real core whose licence allows it (Apache-2.0) and
+a real Chromium, as the browser tests have them; a few minutes. No picture names a person.
 """
 
 import io
@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
+import pypdfium2
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
@@ -28,6 +29,10 @@ SIZE = ViewportSize(width=1400, height=860)
 QUALITY = 82
 """Of the kept picture: a third of the bytes that it has without loss."""
 CORE = DATA / "wsi_her2" / "tma_3plus.svs"
+WHOLE_CORE = [(0.32, 0.05), (0.68, 0.05), (0.97, 0.3), (0.97, 0.7), (0.68, 0.97), (0.3, 0.97)]
+WHOLE_CORE += [(0.03, 0.7), (0.03, 0.3)]
+"""Corners round the tissue, as shares of the slide's sides."""
+PAGE_DPI = 96
 NEARER = 3
 INTO_TISSUE = (320, 230)
 """Pixels that the slide is dragged, away from the phantom's lumen."""
@@ -42,6 +47,7 @@ def main() -> None:
         data, first = Path(folder) / "data", {"MEMBRANA_FIRST_MODEL": "starter"}
         with embedded(data, MEMBRANA_THREADS="1", **first).running() as installation:
             core = first_core(installation)
+            core_report(installation, core)
             slide = prepared(installation, path, truth)
             with sync_playwright() as playwright:
                 chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -102,6 +108,29 @@ def first_core(installation: Installation) -> str:
         slide = str(answer.raise_for_status().json()["id"])
         idle(client)
         return slide
+
+
+def core_report(installation: Installation, slide: str) -> None:
+    """Keep the pages of the core's report, with nothing corrected, as `report_core_N.png`."""
+    with installation.client() as client:
+        facts = client.get(f"/slides/{slide}").raise_for_status().json()
+        ring = [[x * facts["width"], y * facts["height"]] for x, y in WHOLE_CORE]
+        region = {
+            "type": "Feature",
+            "properties": {"kind": "tumour"},
+            "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+        }
+        client.post(f"/slides/{slide}/regions", json=region).raise_for_status()
+        asked = {"protocol": "asco_cap_2023_breast"}
+        answer = client.post(f"/slides/{slide}/reports", json=asked).raise_for_status()
+        idle(client)
+        file = client.get(f"/reports/{answer.json()['report_id']}.pdf").raise_for_status()
+    for old in (ROOT / PICTURES).glob("report_core_*.png"):
+        old.unlink()
+    with pypdfium2.PdfDocument(io.BytesIO(file.content)) as document:
+        for number, leaf in enumerate(document, start=1):
+            drawn = leaf.render(scale=PAGE_DPI / 72).to_pil()
+            drawn.save(ROOT / PICTURES / f"report_core_{number}.png", optimize=True)
 
 
 def proposals(page: Page, slide: str, name: str) -> None:

@@ -89,6 +89,10 @@ def test_the_heat_map_ends_where_the_region_ends() -> None:
     assert clip.count("M") == 2
     inside = drawing[drawing.index('<g clip-path="url(#scored)">') : drawing.index("</g>")]
     assert inside.count("<rect") == sum(tile["score"] is not None for tile in overview["tiles"])
+    # colours over brown tissue mislead: each tile that is large enough names its category
+    assert inside.count("<text") == inside.count("<rect")
+    small = svg_figures.overview({**overview, "tile_px": 1.0}, lambda _: b"", heat=True)
+    assert small.count("<text") == 1  # the scale bar's
     assert "clipPath" not in svg_figures.overview(overview, lambda _: b"", heat=False)
     # a report that was computed before has no such rings and is drawn as it was
     del overview["clip"]

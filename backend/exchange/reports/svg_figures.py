@@ -86,9 +86,8 @@ def probability_bar(probability: Mapping[str, float]) -> str:
         score: f"{score}: {100 * share:.0f} %" if share > 0.06 else ""
         for score, share in probability.items()
     }
-    dark = {"3+", "not assessable"}
     title = "Probability of each category"
-    return stacked_bar(probability, words.SCORE_COLOURS, labels, dark, title)
+    return stacked_bar(probability, words.SCORE_COLOURS, labels, words.DARK_SCORES, title)
 
 
 def stacked_bar(
@@ -202,19 +201,8 @@ def overview(figure: Mapping[str, Any], picture: Picture, *, heat: bool) -> str:
     unit = max(width, height) / 800
     parts = [image(picture(figure["sha256"]), 0, 0, width, height)]
     if heat:
-        side = figure["tile_px"]
-        tiles = [
-            rect(
-                tile["x"],
-                tile["y"],
-                side,
-                side,
-                words.SCORE_COLOURS[tile["score"]],
-                'fill-opacity="0.55"',
-            )
-            for tile in figure["tiles"]
-            if tile["score"] is not None
-        ]
+        scored = [tile for tile in figure["tiles"] if tile["score"] is not None]
+        tiles = [heat_tile(tile, figure["tile_px"], unit) for tile in scored]
         parts += clipped(tiles, figure["clip"]) if "clip" in figure else tiles
     for region in figure["regions"]:
         colour = words.REGION_COLOURS[region["kind"]]
@@ -228,6 +216,21 @@ def overview(figure: Mapping[str, Any], picture: Picture, *, heat: bool) -> str:
     parts.append(scale_bar(width, height, figure["um_per_px"], unit))
     title = "Categories of tiles" if heat else "Overview with regions"
     return svg(width, height, parts, title=title)
+
+
+def heat_tile(tile: Mapping[str, Any], side: float, unit: float) -> str:
+    """A tile in the colour of its category, and its name where it can be read.
+
+    Over brown tissue a light orange is soon taken for a lighter one of the legend.
+    """
+    x, y, score = tile["x"], tile["y"], tile["score"]
+    square = rect(x, y, side, side, words.SCORE_COLOURS[score], 'fill-opacity="0.7"')
+    size = 24 * unit
+    if side < 2 * size or score == "not assessable":
+        return square
+    ink = PAPER if score in words.DARK_SCORES else INK
+    middle = (x + side / 2, y + side / 2 + size / 3)
+    return square + text(*middle, score, size=size, anchor="middle", ink=ink)
 
 
 def clipped(parts: Iterable[str], rings: Iterable[Sequence[Sequence[float]]]) -> list[str]:

@@ -28,6 +28,8 @@ SCORE_COLOURS: Mapping[str, str] = {
     "3+": "#851414",
     "not assessable": "#5f6b77",
 }
+DARK_SCORES = {"3+", "not assessable"}
+"""On whose colours letters are white."""
 REGION_COLOURS: Mapping[str, str] = {
     "tumour": "#0b5cad",
     "exclude": "#333333",
