@@ -207,9 +207,13 @@ def touched(shapes: Sequence[Shape], patches: Sequence[Patch]) -> dict[str, list
 
 
 def mask_of(patch: Patch, shapes: Sequence[Shape]) -> Mask:
-    """Return a patch's mask, uint8 (256, 256); what is to be ignored goes before membrane."""
+    """Return a patch's mask, uint8 (256, 256).
+
+    What is to be ignored goes before membrane, and both before what nobody had looked at: somebody
+    has drawn there since.
+    """
     mask = np.zeros((PATCH_PX, PATCH_PX), np.uint8)
-    for drawing in (Drawing.MEMBRANE, Drawing.IGNORE):
+    for drawing in (Drawing.UNSEEN, Drawing.MEMBRANE, Drawing.IGNORE):
         outlines = [shape.outline for shape in shapes if shape.drawing == drawing]
         mask[inside(outlines, patch.x0, patch.y0, patch.size0)] = VALUES[drawing]
     return mask
@@ -246,7 +250,7 @@ def same(database: Database, blobs: Blobs, patch: Patch, mask: Mask) -> bool:
     """Say whether a mask is the patch's newest one, pixel for pixel."""
     with database.reading() as session:
         newest = service.of_revision(session, patch.id, patch.revision)
-    return np.array_equal(masks.decode(blobs.read(newest.mask_sha256)), mask)
+    return np.array_equal(masks.decode_stored(blobs.read(newest.mask_sha256)), mask)
 
 
 def counted(patch_outcomes: Sequence[PatchOutcome]) -> Iterator[tuple[Outcome, int]]:

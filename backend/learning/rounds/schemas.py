@@ -77,6 +77,7 @@ class RoundOut(BaseModel):
     held_out: str | None
     snapshot_sha256: str | None
     training_count: int
+    partial_count: int
     gold_count: int
     gold_counted: int | None
     parent_model_version_id: str
