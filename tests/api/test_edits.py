@@ -1,14 +1,11 @@
 """Edits over REST: tiles painted together are saved all or none, and unseen is no background."""
 
-import base64
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
-from httpx import Response
 from sqlalchemy import func, select
-from starlette.testclient import TestClient
 
 from backend.learning.annotations.tables import Annotation
 from backend.people.audit.tables import AuditEntry
@@ -16,54 +13,26 @@ from backend.people.users.tables import Role
 from backend.slides.patches.tables import Patch
 from tests.api.test_hostile_masks import HOSTILE
 from tests.conftest import Service
+from tests.support.edits import (
+    UNCHANGED,
+    UNSEEN,
+    complete,
+    difference,
+    painted,
+    post,
+    tile,
+    whole,
+)
 from tests.support.ready import (
     Mask,
     code,
     patches_of,
     pixels,
-    png,
     predicted_slide,
     put,
     ready_slide,
     some_mask,
 )
-
-UNSEEN, UNCHANGED = 63, 191
-
-
-def painted(seed: int = 0) -> Mask:
-    """A mask with all four values: its left half was looked at."""
-    mask = some_mask(seed)
-    mask[:, 128:] = UNSEEN
-    return mask
-
-
-def in_base64(pixels: Mask | bytes) -> str:
-    return base64.b64encode(pixels if isinstance(pixels, bytes) else png(pixels)).decode()
-
-
-def tile(patch: dict[str, Any], mask: Mask | bytes, *, base: int = 0) -> dict[str, Any]:
-    return {
-        "x": patch["x"],
-        "y": patch["y"],
-        "base_revision": base,
-        "mask_png_base64": in_base64(mask),
-    }
-
-
-def difference(patch: dict[str, Any], diff: Mask, *, base: int = 0) -> dict[str, Any]:
-    place = {"x": patch["x"], "y": patch["y"], "base_revision": base}
-    return {**place, "diff": in_base64(diff)}
-
-
-def post(client: TestClient, slide_id: str, *tiles: dict[str, Any], **more: Any) -> Response:
-    return client.post(f"/slides/{slide_id}/edits", json={"tiles": list(tiles), **more})
-
-
-def complete(client: TestClient, patch_id: str, revision: int, **query: Any) -> Response:
-    return client.post(
-        f"/patches/{patch_id}/complete", params=query, headers={"If-Match": f'"r{revision}"'}
-    )
 
 
 def mask_of(service: Service, patch_id: str) -> Mask:
@@ -357,13 +326,13 @@ def test_complete_turns_what_is_unseen_into_what_is_shown(service: Service) -> N
     assert (body["patch"]["state"], body["patch"]["unseen_px"]) == ("annotated", 0)
     assert body["annotation"]["source"] == "edited"
     assert body["annotation"]["seconds_spent"] == 3
-    expected = np.where(painted() == UNSEEN, proposal, painted())
+    expected = whole(painted(), proposal)
     assert (mask_of(service, one["id"]) == expected).all()
     assert complete(service.client, one["id"], 1).status_code == 200, "sent again"
     assert complete(service.client, one["id"], 2).json()["annotation"] == body["annotation"]
     as_background = complete(service.client, two["id"], 1, unseen="background").json()
     assert as_background["annotation"]["source"] == "scratch"
-    assert (mask_of(service, two["id"]) == np.where(painted(1) == UNSEEN, 0, painted(1))).all()
+    assert (mask_of(service, two["id"]) == whole(painted(1))).all()
     untouched = complete(service.client, three["id"], 0).json()
     assert untouched["annotation"]["source"] == "proposal", "the proposal is accepted as it is"
     assert untouched["annotation"]["model_version_id"] == three["model_version_id"]
@@ -381,7 +350,7 @@ def test_complete_without_a_proposal_is_background(service: Service) -> None:
     post(service.client, slide_id, tile(patch, painted())).raise_for_status()
     answer = complete(service.client, patch["id"], 1)
     assert answer.json()["patch"]["state"] == "annotated"
-    assert (mask_of(service, patch["id"]) == np.where(painted() == UNSEEN, 0, painted())).all()
+    assert (mask_of(service, patch["id"]) == whole(painted())).all()
     unknown = complete(
         service.client, by_position(service, slide_id)[1]["id"], 0, model_version="x"
     )

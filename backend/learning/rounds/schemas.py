@@ -122,6 +122,7 @@ def members(view: RoundView) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in RoundOut.model_fields if hasattr(row, name)},
         "training_count": view.training_count,
+        "partial_count": view.partial_count,
         "gold_count": view.gold_count,
         "gold_counted": row.metrics.get("gold", {}).get("counted"),
         "job": RoundJob.of(view.job) if view.job else None,
