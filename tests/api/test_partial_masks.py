@@ -72,7 +72,7 @@ def test_rounds_learn_from_what_was_seen_and_count_what_is_complete(service: Ser
         assert rounds.gold_counted(session) == 1
     started = service.client.post("/rounds")
     assert started.status_code == 202, started.text
-    shown = started.json()
+    shown = started.json()["round"]
     assert (shown["training_count"], shown["partial_count"], shown["gold_count"]) == (2, 9, 1)
     with service.database.reading() as session:
         parts = session.scalars(select(RoundPatch.patch_id).where(~RoundPatch.complete)).all()
@@ -161,10 +161,9 @@ def test_exports_say_what_is_unseen_and_none_makes_it_background(
     overlay = service.client.get(f"/slides/{slide_id}/overlays/annotation_files/10/0_0.png")
     assert overlay.status_code == 200
     drawn = np.asarray(Image.open(io.BytesIO(overlay.content)).convert("RGBA"))
-    level = drawn.shape[0] / 512
-    half, end = int(130 * level), int(254 * level)
-    assert not drawn[: int(250 * level), half:end, 3].any(), "nothing is drawn where nobody looked"
-    assert drawn[: int(250 * level), : int(126 * level), 3].any()
+    assert drawn.shape[:2] == (256, 256), "at full size a tile is the first patch"
+    assert not drawn[:, 130:, 3].any(), "nothing is drawn where nobody looked"
+    assert drawn[:, :126, 3].any()
 
 
 @SQLITE
