@@ -30,6 +30,7 @@ from models.metrics import Counts, compare
 from models.networks import load_ensemble
 from tests.support.learning import SIDE, Learning, add_slide, annotate, annotate_some
 from worker.data import read_labelled
+from worker.handlers.train import config_of
 from worker.predictors import predictor_for, register_cold_start
 from worker.run import run_job
 from worker.shipped_models import register_shipped
@@ -287,6 +288,18 @@ def test_settings_that_mean_nothing_fail_at_once(
     job = laboratory.job(round_id)
     assert job.problem is not None
     assert (job.problem["code"], job.attempts) == (code, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "threads"),
+    [({}, 1), ({"threads": 3}, 3), ({"architecture": "deeplabv3plus"}, 0)],
+)
+def test_a_small_network_trains_on_one_thread_unless_others_are_asked_for(
+    settings: Settings, changes: dict[str, Any], threads: int
+) -> None:
+    chosen = settings.model_copy(update={"threads": 0, **changes})
+    frozen = rounds.frozen(chosen) | {"threads": chosen.threads}
+    assert config_of(frozen).threads == threads
 
 
 def test_another_version_activated_meanwhile_is_the_one_to_beat(laboratory: Laboratory) -> None:

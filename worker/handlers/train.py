@@ -130,13 +130,15 @@ def config_of(frozen: dict[str, Any]) -> TrainingConfig:
         encoder=frozen["encoder"] or chosen.network.encoder,
         encoder_weights=frozen["encoder_weights"],
     )
+    own = network.architecture == chosen.network.architecture
     return replace(
         chosen,
         network=network,
         iterations=frozen["iterations"] or chosen.iterations,
         seed=frozen["seed"],
         checkpoint_every=frozen["checkpoint_steps"],
-        threads=frozen["threads"],
+        # a larger network than the preset's has more to share out
+        threads=frozen["threads"] or (chosen.threads if own else 0),
         device="cuda" if torch.cuda.is_available() else "cpu",
     )
 
