@@ -49,7 +49,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "states": states.states,
     "stops": methods_tables.stops,
     "validated": methods_tables.validated,
-    "verdict": methods_tables.verdict,
+    "verdict": learner_tables.verdict,
     "views": methods_tables.views,
 }
 FILES: Mapping[str, Callable[[], str]] = {f"{PICTURES}/storeys.svg": storeys.svg}
