@@ -102,7 +102,8 @@ def of_classifiers(tests: dict[str, list[float]]) -> str:
             pairs = zip(FEATURED, tests[method + ending], hardest, strict=True)
             above = [name for name, ours, theirs in pairs if round(ours, 3) > round(theirs, 3)]
             places.append(f"`{method}{ending}` on {' and '.join(above) or 'none'}")
-    return f"Above both pixel classifiers: {', '.join(places)}. Elsewhere a classifier does as well, or better."
+    shown = ", ".join(places)
+    return f"Above both pixel classifiers: {shown}. Elsewhere a classifier does as well, or better."
 
 
 def doubt() -> str:
