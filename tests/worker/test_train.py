@@ -336,6 +336,20 @@ def test_gold_without_membrane_promotes_nothing(database: Database, settings: Se
     assert laboratory.active().id == cold.id
 
 
+def test_a_round_of_another_network_says_that_it_begins_anew(
+    database: Database, settings: Settings
+) -> None:
+    laboratory = Laboratory(database, settings)
+    register_shipped(database, settings)
+    annotate_some(database, settings, add_slide(database, settings, 1), 1, 3, 3)
+    starter = laboratory.active()
+    network = {"architecture": "unet-small-features", "encoder_weights": "imagenet"}
+    done = laboratory.work(laboratory.start(round_iterations=1, **network))
+    assert not laboratory.version(done.model_version_id).config["warm_start"]
+    assert f"began anew and not from {starter.name}, whose network is unet-small:" in done.reason
+    assert "this one's is unet-small-features." in done.reason
+
+
 def test_enough_annotations_during_a_round_start_the_next(laboratory: Laboratory) -> None:
     laboratory.settings = laboratory.settings.model_copy(update={"round_annotations": 3})
     round_id = laboratory.start(round_iterations=2)
