@@ -113,7 +113,7 @@ def measured(seed: int, side: int, folder: Path, settings: dict[str, str]) -> di
         while gold_that_counts(client) < HELD_OUT:
             touched |= third.correct(1)
         touched |= second.correct(LEARNED // 2 - 1) | first.correct(LEARNED // 2 - 1)
-        watch, moments = Watch(installation), {}
+        watch, moments = Watch(installation), dict[str, dict[str, float]]()
         (row,) = client.get("/rounds").raise_for_status().json()["items"]
         assert row["training_count"] == LEARNED, row
         begun_from = row["parent_model_version_id"]

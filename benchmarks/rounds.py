@@ -15,7 +15,7 @@ done is kept in the result file and not done again.
 import argparse
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,7 @@ from models import pixel_classifier
 from models.metrics.threshold import Levels
 from models.networks import load_ensemble
 from models.presets import TrainingConfig, preset
+from models.semisup.eugmt_options import EugmtOptions
 from models.starter import shipped
 from models.study import dataset, runs
 from models.study.contenders import FEATURES, UNSETTLED
@@ -60,7 +61,7 @@ class Row:
     def config(self, seed: int) -> TrainingConfig:
         config = preset("eugmt-plus", iterations=self.steps, seed=seed, threads=1)
         if self.features:
-            options = replace(config.options, **UNSETTLED)
+            options = EugmtOptions(**{**asdict(config.options), **UNSETTLED})
             config = replace(config, network=FEATURES, options=options)
         return replace(config, learning_rate=self.rate or config.learning_rate)
 
