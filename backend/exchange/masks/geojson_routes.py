@@ -17,6 +17,7 @@ from backend.kit.errors import TooLarge
 from backend.kit.security import check_text
 from backend.learning.annotations import newest_masks
 from backend.learning.annotations.schemas import Author
+from backend.people.audit import service as audit
 from backend.people.users.guards import Pathologist, Viewer
 from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
@@ -86,7 +87,7 @@ def export_annotations(
     database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
-    _: Viewer,
+    user: Viewer,
     slide_id: str,
 ) -> StreamingResponse:
     """Return people's masks as GeoJSON that QuPath opens: a Feature an annotated patch.
@@ -99,6 +100,7 @@ def export_annotations(
         etag = newest_masks.state_of(session, slide_id)
         called = {"name": slide.name, "case_id": slide.case_id, "block": slide.block}
         name = file_name(called, "masks", "geojson")
+    audit.record_download(database, user, "masks.exported", "slide", slide_id, format="geojson")
     return StreamingResponse(
         geojson.pieces(
             slide, newest_masks.of_slide(database, slide_id), blobs, frame.corner(slide, settings)
