@@ -184,6 +184,9 @@ export const signIn = (username: string, password: string): Promise<Session> =>
   json("session", sending("POST", { username, password }));
 export const signInByLink = (link: string): Promise<Session> =>
   json("session", sending("POST", { link }));
+/** Change one's own password; all other sessions and tokens of the person end. */
+export const changePassword = (old: string, fresh: string): Promise<Session["user"]> =>
+  json("session/password", sending("POST", { old_password: old || null, new_password: fresh }));
 export const signOut = (): Promise<Response> => request("session", { method: "DELETE" });
 
 /** What of people the page shows: here of oneself. */
