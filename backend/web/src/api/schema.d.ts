@@ -296,6 +296,21 @@ export interface components {
                 number
             ];
         };
+        /** Coming */
+        Coming: {
+            /** Items */
+            items: components["schemas"]["ComingPatch"][];
+        };
+        /**
+         * ComingPatch
+         * @description A patch that comes soon, in nobody's hands yet; thumbnail: where its picture is.
+         */
+        ComingPatch: {
+            patch: components["schemas"]["PatchOut"];
+            reason: components["schemas"]["Reason"];
+            /** Thumbnail */
+            thumbnail: string;
+        };
         /**
          * Credentials
          * @description A name and a password, or the secret of a one-time link.
@@ -2302,6 +2317,8 @@ export type CellDecisionsIn = components['schemas']['CellDecisionsIn'];
 export type CellOut = components['schemas']['CellOut'];
 export type CellsOut = components['schemas']['CellsOut'];
 export type Classification = components['schemas']['Classification'];
+export type Coming = components['schemas']['Coming'];
+export type ComingPatch = components['schemas']['ComingPatch'];
 export type Credentials = components['schemas']['Credentials'];
 export type CurvePoint = components['schemas']['CurvePoint'];
 export type Cuts = components['schemas']['Cuts'];
