@@ -321,6 +321,13 @@ def test_the_one_that_was_shown_is_taken_if_it_is_still_free(service: Service) -
     other = service.client_of(Role.PATHOLOGIST)
     assert taken(service.client, slide_id=slide_id, patch_id=order[3]) == order[3]
     assert taken(other, slide_id=slide_id, patch_id=order[3]) == order[0]
+    assert taken(other, slide_id=slide_id, patch_id=order[1]) == order[1], "chosen, not held"
+    states = [patch["state"] for patch in patches_of(service.client, slide_id)]
+    assert states.count("in_annotation") == 2, "one lease a person"
+    assert [each["patch"]["id"] for each in coming(other, slide_id=slide_id, limit=2)] == [
+        order[1],
+        order[0],
+    ], "what they hold is what comes, and what they gave back waits again"
     elsewhere = predicted_slide(service, seed=4)
     third = service.client_of(Role.PATHOLOGIST)
     assert taken(third, slide_id=elsewhere, patch_id=order[1]) in ranked(service, elsewhere)

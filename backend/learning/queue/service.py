@@ -22,6 +22,7 @@ from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.patches import leases
+from backend.slides.patches import service as patches
 from backend.slides.patches.leases import FREE
 from backend.slides.patches.tables import LOT, Patch
 
@@ -44,7 +45,8 @@ def take_next(
 ) -> PatchView | None:
     """Lease the next patch to a person; None when nothing waits.
 
-    wanted: the one that they were shown as the next: it is, if it is still free.
+    wanted: the one that they were shown as the next: it is, if it is still free, and what they
+    hold besides goes back to the queue.
 
     strategy: areas in doubt, spread over unlike patches (`uncertainty`), where the networks are
     unsure (`entropy`), anywhere (`random`), or where a correction could change the slide's
@@ -61,9 +63,13 @@ def take_next(
     left = leases.leave(session, after, user) if after else None
     until = now() + timedelta(minutes=settings.patch_lease_minutes)
     held = leases.held_by(session, user, slide_id)
-    if held and leases.extend(session, held, user, until):
+    leased = None
+    if wanted is not None and (held is None or held.id != wanted):
+        leased = take_wanted(session, wanted, slide_id, user, until)
+    if leased and held:
+        leases.leave(session, held.id, user)
+    elif held and leases.extend(session, held, user, until):
         return views.view(session, held)
-    leased = take_wanted(session, wanted, slide_id, user, until) if wanted else None
     if leased is None:
         patch_id = first_waiting(session, user, slide_id, left, strategy)
         leased = leases.take(session, patch_id, user, until) if patch_id else None
@@ -103,6 +109,9 @@ def upcoming(
     shown = predictions.shown_on(slides.ready(slide_id))
     passed = [left.id] if left else []
     coming: list[PatchView] = []
+    held = leases.held_by(session, user, slide_id)
+    if held and held.id not in passed and patches.is_held(held):
+        coming.append(views.view(session, held))
     for stretch in stretches(strategy, left, place_of(session, left, strategy), user):
         while len(coming) < limit:
             best = best_of_slides(shown, strategy, stretch, passed)

@@ -1,18 +1,18 @@
 /** The next patches with their pictures and why they come; and how far it is to the next model. */
 
 import { untilLearning } from "../learning/learning";
-import { bench, work } from "../store";
+import { work } from "../store";
 import { Button } from "../shell/controls";
-import { nextOf } from "./queue";
+import { coming, nextOf } from "./queue";
 
 export function FilmStrip({ busy }: { busy: boolean }) {
-  const coming = bench.coming.value;
-  if (coming.length === 0) return null;
+  const patches = coming();
+  if (patches.length === 0) return null;
   return (
     <section class="coming" aria-label="Next patches">
       <h2>Next</h2>
       <ol data-testid="film-strip">
-        {coming.map(({ patch, reason, thumbnail }) => (
+        {patches.map(({ patch, reason, thumbnail }) => (
           <li key={patch.id}>
             <Button
               testid="coming-patch"

@@ -47,6 +47,7 @@ export function EditorPanel() {
           strategy={strategy}
           onChoice={(chosen) => {
             bench.queueNote.value = "";
+            bench.coming.value = []; // in the other order
             setPreferences({ strategy: chosen });
           }}
         />

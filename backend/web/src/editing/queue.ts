@@ -5,7 +5,7 @@ import { go, jump, type Route } from "../route";
 import { mayLeave } from "../shell/leaving";
 import { notify } from "../shell/notices";
 import { bench, page } from "../store";
-import type { QueueItem, Strategy } from "../api/types";
+import type { ComingPatch, QueueItem, Strategy } from "../api/types";
 
 const EMPTY: Record<Strategy, string> = {
   uncertainty:
@@ -38,7 +38,11 @@ function placeNow(): { route: Route; strokes: number | undefined } {
 }
 
 /** What the strip shows first: that is what comes, if nobody else has taken it meanwhile. */
-const shownFirst = (): string | null => bench.coming.value[0]?.patch.id ?? null;
+const shownFirst = (): string | null => coming()[0]?.patch.id ?? null;
+
+/** What comes next; the open patch, which came, may still be in the list. */
+export const coming = (): ComingPatch[] =>
+  bench.coming.value.filter(({ patch }) => patch.id !== page.route.value.patch);
 
 /** `allowed`: what was seen when the open patch might be left. */
 async function goOn(
