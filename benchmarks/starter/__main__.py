@@ -2,9 +2,9 @@
 
 `--choose` trains without two folds at a time and judges on the one that a choice may see,
 `--judge` trains without one and judges there, once; without either both are done. Then the table
-is written, and with `--ship` the weights and the card into the package: of the row that the Dice on
-the cores chooses, or of `--row`, for a reason that docs/starter.md gives. Killed anywhere, it goes on
-where it was: every training keeps its checkpoint and its result in `--folder`.
+is written, and with `--ship` the weights and the card into the package: of the row that the Dice
+on the cores chooses, or of `--row`, for a reason that docs/starter.md gives. Killed anywhere, it
+goes on where it was: every training keeps its checkpoint and its result in `--folder`.
 """
 
 import argparse
