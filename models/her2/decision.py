@@ -107,6 +107,26 @@ def rows(counts: Counts, protocol: Protocol, clustered: Counts | None = None) ->
     return answer
 
 
+def categories(
+    counts: Counts,
+    protocol: Protocol,
+    *,
+    barred: Iterable[str] = (),
+    clustered: Counts | None = None,
+) -> npt.NDArray[np.str_]:
+    """Give the category of each line of counts (B, 9), by the rule of `decide`: (B,)."""
+    codes = set(barred)
+    answers = np.array([row.score for row in protocol.table])
+    scores = answers[rows(counts, protocol, clustered)].astype("U16")
+    for code, among in protocol.limits.items():
+        if code in codes:
+            scores[np.isin(scores, among)] = NOT_ASSESSABLE
+    if codes & set(protocol.bars):
+        scores[:] = NOT_ASSESSABLE
+    scores[counts.sum(axis=1) < protocol.min_cells] = NOT_ASSESSABLE
+    return scores
+
+
 def needed(row: Row, total: Counts, protocol: Protocol) -> Counts:
     """Give the least number of cells (B,) with which the row's test holds among `total` (B,)."""
     if row.when == "over":

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.her2.classes import CLASSES, GROUPS, INDEX, NOT_ASSESSABLE, SCORES
-from models.her2.decision import Verdict, decide, needed, rows
+from models.her2.decision import Verdict, categories, decide, needed
 from models.her2.flags import Flag, ordered
 from models.her2.heterogeneity import describe, h_scores
 from models.her2.intervals import DRAWS, LEVEL, bounds, redraw, wilson
@@ -120,14 +120,7 @@ def _draw(tiles: TileCounts, seed: int) -> _Drawn:
 
 def _probability(drawn: _Drawn, protocol: Protocol, barred: Sequence[str]) -> dict[str, float]:
     """How often a redrawn slide gets each score, by the rule of decide()."""
-    answers = np.array([row.score for row in protocol.table])
-    scores = answers[rows(drawn.counts, protocol, drawn.clustered)].astype("U16")
-    for code, among in protocol.limits.items():
-        if code in barred:
-            scores[np.isin(scores, among)] = NOT_ASSESSABLE
-    if set(barred) & set(protocol.bars):
-        scores[:] = NOT_ASSESSABLE
-    scores[drawn.counts.sum(axis=1) < protocol.min_cells] = NOT_ASSESSABLE
+    scores = categories(drawn.counts, protocol, barred=barred, clustered=drawn.clustered)
     return {score: float((scores == score).mean()) for score in (*SCORES, NOT_ASSESSABLE)}
 
 

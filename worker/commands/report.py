@@ -14,16 +14,19 @@ from backend.exchange.reports.formats import LISTED, NAMES
 from backend.progress import bar
 from worker.commands.options import Refused
 
-VERIFY = "verify"
+VERIFY, REPLAY = "verify", "replay"
 GZIP = b"\x1f\x8b"
 IDENTICAL, DIFFERS = "identical", "differs"
 
 
 @app.command()
 def report(
-    slide: Annotated[str, typer.Argument(help="A slide's id; or `verify`, to check a file.")],
+    slide: Annotated[
+        str, typer.Argument(help="A slide's id; or `verify` or `replay`, and a file.")
+    ],
     file: Annotated[
-        Path | None, typer.Argument(exists=True, dir_okay=False, help="What `verify` checks.")
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="What `verify` checks, `replay` shows."),
     ] = None,
     kind: Annotated[str, typer.Option("--format", help=", ".join(NAMES))] = "pdf",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
@@ -36,10 +39,15 @@ def report(
     """Write a slide's newest HER2 report to a file, computed first if there is none.
 
     `membrana report verify FILE` compares a report's file with the service's own, checks its
-    signature, and has the report computed again from the slide. Prints JSON.
+    signature, and has the report computed again from the slide. Prints JSON. `membrana report
+    replay FILE` shows the category after each correction, of a report's log (--format log) or a
+    slide's (/slides/ID/score/log): a line of JSON for each, decided anew without a service.
     """
-    if (slide == VERIFY) != (file is not None):
-        raise typer.BadParameter("give a slide's id, or `verify` and a file")
+    if (slide in {VERIFY, REPLAY}) != (file is not None):
+        raise typer.BadParameter("give a slide's id, or `verify` or `replay` and a file")
+    if slide == REPLAY and file is not None:
+        replay(file)
+        return
     if kind not in NAMES:
         raise typer.BadParameter(f"--format is one of {', '.join(NAMES)}")
     with connect() as client:
@@ -110,6 +118,17 @@ def verify(client: Client, file: Path) -> None:
     same = {comparison["file"], comparison["computed_again"]} == {IDENTICAL}
     if not same or check["standing"] == "not_valid":
         raise AlreadyTold("The file or the report differs, or its signature is not valid.")
+
+
+def replay(file: Path) -> None:
+    """Show each step of a log, and whether it is decided as it was logged."""
+    from worker.commands.replay import replayed, steps_in
+
+    steps = list(replayed(steps_in(unpacked(file.read_bytes()))))
+    for step in steps:
+        say(json.dumps(step, ensure_ascii=False))
+    if other := [step["step"] for step in steps if not step["as_logged"]]:
+        raise AlreadyTold(f"Decided anew, {len(other)} of {len(steps)} steps are other categories.")
 
 
 def unpacked(content: bytes) -> bytes:

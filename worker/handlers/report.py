@@ -20,7 +20,7 @@ from models.her2.cells import Cells
 from worker.context import JobContext
 from worker.exporters import REPORT_FILES
 from worker.exporters.exporter import Scene
-from worker.her2 import decisions, measurement, report_figures
+from worker.her2 import decisions, measurement, report_figures, stopping
 from worker.her2.decisions import Placed
 from worker.her2.document import CellEdit, Scored
 from worker.her2.measurement import Measurement, Opened
@@ -85,6 +85,7 @@ def judged(
     counted = [*decisions.edits(placed), *task.edits]
     scored = measurement.scored(on, measured, counted, report.inputs, report.assay)
     scored.document["decisions"] = decisions.summary(placed)
+    scored.document["stop"] = stopping.of(on, scored, report.inputs, context.blobs, None)
     return scored, placed
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.her2.scores import inputs
+from backend.her2.scores import inputs, log
 from backend.her2.scores import service as scores
 from backend.her2.scores.service import Outdated
 from backend.her2.scores.statements import Statements
@@ -15,7 +15,7 @@ from models.canonical import canonical
 from models.her2.flags import Flag
 from models.her2.protocols import Protocol
 from worker.context import JobContext
-from worker.her2 import decisions, influence, live, measurement
+from worker.her2 import decisions, influence, live, measurement, stopping
 from worker.her2.checkpoint import Checkpoint
 from worker.her2.document import Scored
 from worker.her2.live import Changes
@@ -45,7 +45,7 @@ def followed(context: JobContext) -> bool:
     task = read(context)
     scored, checkpoint, protocol = computed(context, task)
     blobs = context.blobs
-    weights = influence.weighed(
+    weighed = influence.weighed(
         task.slide,
         scored.cells,
         scored.included,
@@ -53,6 +53,7 @@ def followed(context: JobContext) -> bool:
         protocol,
         analysis_mpp=context.settings.analysis_mpp,
     )
+    weights = influence.stopping_first(weighed, scored.document)
     score = scores.ComputedScore(
         wanted=task.row.wanted,
         inputs=task.inputs,
@@ -62,6 +63,7 @@ def followed(context: JobContext) -> bool:
             "document": blobs.put(canonical(scored.document)),
         },
         document=scored.document,
+        changes=log.changes(task.row.inputs, task.inputs, blobs),
     )
     try:
         with context.finishing() as session:
@@ -116,4 +118,6 @@ def computed(context: JobContext, task: Task) -> tuple[Scored, Checkpoint, Proto
             measured = replace(measured, flags=(*measured.flags, CHANGED))
         edits = decisions.edits(decisions.placed(checkpoint.cells, task.inputs, blobs))
         assay = task.statements.assay
-        return measurement.scored(on, measured, edits, task.inputs, assay), checkpoint, on.protocol
+        scored = measurement.scored(on, measured, edits, task.inputs, assay)
+        scored.document["stop"] = stopping.of(on, scored, task.inputs, blobs, checkpoint.survey)
+        return scored, checkpoint, on.protocol

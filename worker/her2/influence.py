@@ -1,6 +1,6 @@
 """Which patches could change a slide's category: weighed by its cells, kept for the queue."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,34 @@ def weighed(
         )
         for at in first
     ]
+
+
+def stopping_first(
+    patches: Sequence[InfluentialPatch], document: Mapping[str, Any]
+) -> list[InfluentialPatch]:
+    """Put the places that the rule to stop waits for before all others, in the rule's order."""
+    by_place = {(each.row, each.column): each for each in patches}
+    stop = document["stop"]
+    could = " or ".join(stop["could_become"]) or "another category"
+    first = []
+    for number, (row, column) in enumerate(stop["places"], start=1):
+        known = by_place.pop((row, column), None)
+        text = f"Place {number} of {stop['places_left']} after which the rule to stop may be met."
+        why = known.reason if known else _reason_of_stop(document, could)
+        said = f"{why['text']} {text}"
+        changed = why | {"text": said, "place": number, "places_left": stop["places_left"]}
+        first.append(InfluentialPatch(row, column, known.influence if known else 0.0, changed))
+    return [*first, *by_place.values()][:MOST_PATCHES]
+
+
+def _reason_of_stop(document: Mapping[str, Any], could: str) -> dict[str, Any]:
+    """Say why a place is asked for whose cells do not look doubtful one by one."""
+    now = document["printed_score"]
+    return {
+        "text": f"Proposals as on this slide are often wrong enough to change {now} to {could}.",
+        "strategy": "clinical",
+        "score_now": document["score"],
+    }
 
 
 def reason(

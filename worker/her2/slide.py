@@ -70,8 +70,14 @@ class SlideMasks:
     ) -> None:
         self._pyramid = pyramid
         self._drawn = drawn
+        self._blobs = blobs
+        self._analysis_mpp = analysis_mpp
         self._step = ANALYSIS_MPP / analysis_mpp
         self._read = lru_cache(KEPT_MASKS)(lambda sha256: read_mask(blobs, sha256))
+
+    def proposed(self) -> "SlideMasks":
+        """Return what the model alone says, as if nobody had drawn."""
+        return SlideMasks(self._pyramid, {}, self._blobs, self._analysis_mpp)
 
     def read(self, x: int, y: int, width: int, height: int) -> tuple[Bool, Bool]:
         """See models.her2.pixels.Masks."""

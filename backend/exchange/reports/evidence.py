@@ -63,6 +63,30 @@ def test_rows(document: Document) -> Iterator[dict[str, str]]:
             return
 
 
+def stopping(document: Document) -> dict[str, Any] | None:
+    """The rule that says when to stop; None where the document has none of it."""
+    stop = document.get("stop")
+    if stop is None:
+        return None
+    return {"text": stop["text"], "rows": list(_stop_rows(stop))}
+
+
+def _stop_rows(stop: Mapping[str, Any]) -> Iterator[Row]:
+    if stop["confidence"] is None:
+        yield "Rule to stop", "no category"
+        return
+    yield "Rule to stop", "met" if stop["met"] else "not met"
+    yield (
+        "Confidence that the category stands",
+        f"{percent(100 * stop['confidence'])}; asked: {percent(100 * stop['enough'])}",
+    )
+    chances = stop["chances"]
+    could = [f"{each} ({percent(100 * chances[each])})" for each in stop["could_become"]]
+    yield "Could still become", ", ".join(could) or "nothing else"
+    yield "Places left to review for it", count(stop["places_left"])
+    yield "Places reviewed", count(stop["places_reviewed"])
+
+
 def flag_rows(document: Document) -> Iterator[dict[str, str]]:
     first = document["schema"] == FIRST_SCHEMA
     for flag in document["flags"]:

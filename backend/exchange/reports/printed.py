@@ -39,6 +39,7 @@ def printed(content: Content) -> dict[str, Any]:
         "classes": list(evidence.class_rows(document)),
         "groups": list(evidence.group_rows(document)),
         "tests": list(evidence.test_rows(document)),
+        "stopping": evidence.stopping(document),
         "flags": list(evidence.flag_rows(document)),
         "secondary": list(evidence.secondary(document)),
         "heterogeneity": list(evidence.heterogeneity(document)),

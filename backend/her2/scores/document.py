@@ -79,6 +79,35 @@ class CellCounts(TypedDict):
     IC: int
 
 
+class StopInterval(TypedDict):
+    """Share of a test's cells in % once all is reviewed: 95 %."""
+
+    test: str
+    low: float
+    high: float
+
+
+class StopRule(Open):
+    """When the category stands. places: [row, column] of the grid, the first matters most.
+
+    confidence, after_them: null where there is no category; after_them is what is expected once
+    the places have been reviewed and nothing there has changed.
+    """
+
+    met: bool
+    confidence: float | None
+    enough: float
+    after_them: float | None
+    could_become: list[Category]
+    chances: dict[str, float]
+    intervals: list[StopInterval]
+    places: list[tuple[int, int]]
+    places_left: int
+    places_reviewed: int
+    learned_from: int
+    text: str
+
+
 class ScoreDocument(Open):
     protocol: ScoreProtocol
     score: Category
@@ -96,6 +125,8 @@ class ScoreDocument(Open):
     h_score: Estimate
     evaluated_area_mm2: NotRequired[float]
     """Of tissue; what an earlier version computed has none."""
+    stop: NotRequired[StopRule]
+    """What an earlier version computed has none."""
     reviewed_share: float | None
     edited_cells: int | None
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from backend.her2.scores import service
+from backend.her2.scores import log, service, stopping
 from backend.her2.scores.schemas import (
     CellDecisionOut,
     CellDecisionsIn,
@@ -14,6 +14,7 @@ from backend.her2.scores.schemas import (
     ScoreOut,
 )
 from backend.her2.scores.statements import Statements
+from backend.her2.scores.stopping_schemas import ScoreLogOut
 from backend.her2.scores.tables import CellAction, CellDecision
 from backend.jobs.schemas import JobOut
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
@@ -35,7 +36,18 @@ def get_score(session: ReadSession, blobs: BlobStore, _: Viewer, slide_id: str) 
     standing = service.standing(session, slide_id)
     counted = sum(each.action != CellAction.INCLUDE for each in standing)
     statements = Statements.of(blobs, row)
-    return ScoreOut.of(row, service.document_of(blobs, row), counted, statements)
+    document = service.document_of(blobs, row)
+    places = stopping.patches_of(session, slide_id, document)
+    return ScoreOut.of(row, document, places, counted, statements)
+
+
+@router.get("/score/log")
+def get_score_log(session: ReadSession, _: Viewer, slide_id: str) -> ScoreLogOut:
+    """Return every computed score of the slide in order: what changed, and what it counted as.
+
+    `membrana report replay FILE` shows it.
+    """
+    return ScoreLogOut(**log.document(session, slide_id))
 
 
 @router.put("/score", status_code=status.HTTP_202_ACCEPTED)

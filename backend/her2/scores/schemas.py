@@ -23,6 +23,7 @@ from backend.her2.scores.document import Category, CellClass, EnteredIsh, Gap, S
 from backend.her2.scores.ish import Ish
 from backend.her2.scores.service import Decision
 from backend.her2.scores.statements import Statements
+from backend.her2.scores.stopping_schemas import StopOut
 from backend.her2.scores.tables import CellAction, LiveScore
 from backend.kit.contract import FULL, OF_ROW, Failure, Shown
 from backend.kit.product import RESEARCH_USE_ONLY
@@ -131,6 +132,7 @@ class ScoreOut(BaseModel):
     computed_at: datetime | None = None
     problem: Annotated[dict[str, Any], Shown(Failure)] | None = None
     document: Annotated[dict[str, Any], Shown(ScoreDocument)] | None = None
+    stop: StopOut | None = None
     decisions: int = 0
     merge_zero_plus: bool = False
     cytoplasm_obscures: bool = False
@@ -142,9 +144,11 @@ class ScoreOut(BaseModel):
         cls,
         row: LiveScore,
         document: Annotated[dict[str, Any], Shown(ScoreDocument)] | None,
+        places: dict[tuple[int, int], str],
         decisions: int,
         statements: Statements,
     ) -> "ScoreOut":
+        """Show a score; places: the ids of the patches that its rule to stop waits for."""
         return cls(
             slide_id=row.slide_id,
             state=row.state.value,
@@ -159,6 +163,7 @@ class ScoreOut(BaseModel):
             computed_at=row.computed_at,
             problem=row.problem,
             document=document,
+            stop=StopOut.of(document["stop"], places) if document and "stop" in document else None,
             decisions=decisions,
             **asdict(statements),
         )

@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.her2.scores import decisions, inputs
+from backend.her2.scores import log as log_of_scores
 from backend.her2.scores.cells import REACH_UM, CellIndex, columns_in, nearest
 from backend.her2.scores.changes import go, held, touch
 from backend.her2.scores.statements import FILE as STATEMENTS
@@ -72,12 +73,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class ComputedScore:
-    """A computed score: for the change numbered `wanted`, from inputs, in blobs by name."""
+    """A computed score: for the change numbered `wanted`, from inputs, in blobs by name.
+
+    changes: what of the inputs differs from those of the score before (log.changes).
+    """
 
     wanted: int
     inputs: dict[str, Any]
     files: dict[str, str]
     document: dict[str, Any]
+    changes: dict[str, Any]
 
 
 def find(session: Session, slide_id: str) -> LiveScore | None:
@@ -367,6 +372,7 @@ def keep(session: Session, slide_id: str, computed: ComputedScore, *, last: bool
         computed_at=now(),
         problem=None,
     )
+    log_of_scores.append(session, slide_id, computed.wanted, computed.changes, computed.document)
     return row
 
 

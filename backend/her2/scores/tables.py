@@ -97,3 +97,24 @@ class CellDecision(Identified, Base):
     author_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str] = mapped_column(Text)
     author: Mapped[User] = relationship(lazy="joined")
+
+
+class ScoreStep(Base):
+    """A computed score, in the order of computing: never changed, and gone only with its slide.
+
+    changes: what had changed since the step before; rules: what turns counts into a category;
+    outcome: counts, category and the rule to stop (backend.her2.scores.log).
+    """
+
+    __tablename__ = "score_steps"
+    __table_args__ = (CheckConstraint("number >= 1", name="number_from_one"),)
+
+    slide_id: Mapped[str] = mapped_column(
+        ForeignKey("slides.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revision: Mapped[int] = mapped_column(doc="Of the live score: changes that it has followed.")
+    changes: Mapped[dict[str, Any]]
+    rules: Mapped[dict[str, Any]]
+    outcome: Mapped[dict[str, Any]]

@@ -17,6 +17,7 @@ import { anyUnstored } from "./drafts/journal";
 import { startOutbox } from "./drafts/outbox";
 import { followUnsaved, patchCount, UnsavedButton } from "./drafts/unsaved";
 import { followTakeovers } from "./editing/taken_over";
+import { StopCount } from "./her2/stop_count";
 import { followLearning } from "./learning/learning";
 import { AccountButton, PasswordRequired } from "./pages/account";
 import { SignIn } from "./pages/sign_in";
@@ -180,6 +181,7 @@ function SignedIn({ user }: { user: Session["user"] }) {
           </nav>
         )}
         <span class="grow" />
+        {slide && <StopCount />}
         <UnsavedButton />
         <span class="model" title="The active model version: its proposals are shown where they are finished">
           Model <strong data-testid="active-model">{activeModel.value?.name ?? "none yet"}</strong>

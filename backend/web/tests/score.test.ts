@@ -3,7 +3,7 @@ import { cellAt, neighbour } from "../src/her2/cell_search";
 import { draftOf, inWords, wishOf } from "../src/her2/ish";
 import { moved, NAMES, same } from "../src/her2/thresholds";
 import type { Cell, EnteredIsh, Thresholds } from "../src/api/types";
-import { colourOf, isPartial, LABELS, percent, inViewWords } from "../src/her2/words";
+import { colourOf, isPartial, LABELS, percent, inViewWords, stopWords } from "../src/her2/words";
 
 const OWN: Thresholds = {
   t_faint: 0.1,
@@ -148,5 +148,31 @@ describe("how many cells are in view", () => {
     expect(inViewWords({ ...seen, cells: [cell, cell], total: 1200, state: "read" })).toBe(
       "2 of 1,200 cells in view; zoom in for all.",
     );
+  });
+});
+
+describe("the rule to stop", () => {
+  const stop = {
+    met: false,
+    confidence: 0.7,
+    enough: 0.95,
+    after_them: 0.96,
+    places_left: ["a", "b"],
+    could_become: ["1+" as const],
+    text: "",
+  };
+
+  test("counts its places down, and says when one may stop", () => {
+    const words = (part: object): string | null =>
+      stopWords({ printed_score: "0+", stop: { ...stop, ...part } });
+    expect(words({})).toBe("2 places left for 0+");
+    expect(words({ places_left: ["a"] })).toBe("1 place left for 0+");
+    // never more than it is: 94.9 % is no 95 %
+    expect(words({ places_left: [], confidence: 0.949 })).toBe("0+ is not sure (94 %)");
+    expect(words({ met: true, places_left: [], confidence: 0.971 })).toBe(
+      "You may stop: 0+ stands (97 %)",
+    );
+    expect(words({ confidence: null })).toBeNull();
+    expect(stopWords({ printed_score: null, stop: null })).toBeNull();
   });
 });

@@ -34,6 +34,7 @@ LISTED = (
     Listed("pdf", "pdf", "application/pdf"),
     Listed("html", "html", "text/html; charset=utf-8"),
     Listed("json", "json", "application/json"),
+    Listed("log", "log.json", "application/json", file_ending="score-log.json"),
     Listed("csv", "csv", "text/csv", file_ending="cells.csv"),
     Listed("tiles", "tiles.csv", "text/csv"),
     Listed("fhir", "fhir.json", "application/fhir+json"),

@@ -1,8 +1,10 @@
 /** How the page says what scores and reports code: the words are those of the report's pages. */
 
 import type { IshField } from "./ish";
-import type { Label, RegionKind, ReportState } from "../api/types";
+import type { Label, LiveScore, RegionKind, ReportState } from "../api/types";
 import type { CellsInView } from "./cells";
+
+type StopState = Pick<LiveScore, "printed_score" | "stop">;
 
 export const REGION_KINDS: readonly RegionKind[] = ["tumour", "exclude", "artefact"];
 export const REGION_WORDS: Record<RegionKind, string> = {
@@ -166,4 +168,14 @@ export function inViewWords({ cells, total, far, state }: CellsInView): string {
     return `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} cells in view; zoom in for all.`;
   }
   return `${shown.toLocaleString("en")} ${shown === 1 ? "cell" : "cells"} in view.`;
+}
+
+/** The rule to stop in a few words; null where there is none or no category. */
+export function stopWords({ printed_score, stop }: StopState): string | null {
+  if (!stop || stop.confidence === null) return null;
+  const { met, confidence, places_left } = stop;
+  if (met) return `You may stop: ${printed_score} stands (${Math.floor(100 * confidence)} %)`;
+  const left = places_left.length;
+  if (left === 0) return `${printed_score} is not sure (${Math.floor(100 * confidence)} %)`;
+  return `${left} ${left === 1 ? "place" : "places"} left for ${printed_score}`;
 }
