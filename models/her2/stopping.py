@@ -18,7 +18,6 @@ import shapely
 from models.her2.cells import OVERRIDDEN, Cells
 from models.her2.classes import CLASSES
 from models.her2.decision import categories
-from models.her2.flags import SEVERITY
 from models.her2.influence import Turn, turns
 from models.her2.pixels import Regions
 from models.her2.protocols import Protocol
@@ -187,7 +186,7 @@ class _Drawn:
     ) -> None:
         self._protocol = protocol
         self._barred = [
-            flag["code"] for flag in document["flags"] if SEVERITY[flag["code"]] != "warning"
+            flag["code"] for flag in document["flags"] if flag["severity"] != "warning"
         ]
         self.now = merged(str(document["score"]), protocol)
         self._counts = np.array([document["counts"][name] for name in CLASSES], np.int64)

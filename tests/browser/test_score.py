@@ -199,6 +199,11 @@ def settled(page: Page, installation: Installation, slide_id: str) -> dict[str, 
     live = until(followed, "the live score", 60)
     expect(panel).to_have_attribute("data-revision", str(live["revision"]), timeout=PATIENCE)
     expect(panel).to_have_attribute("data-state", "current", timeout=PATIENCE)
+    # the header counts the places down that the rule to stop waits for
+    count = page.get_by_test_id("stop-count")
+    left = str(len(live["stop"]["places_left"]))
+    expect(count).to_have_attribute("data-left", left, timeout=PATIENCE)
+    expect(count).to_have_attribute("data-state", "met" if live["stop"]["met"] else "open")
     return dict(live["document"])
 
 
