@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from backend.her2.scores import log
@@ -25,7 +24,7 @@ NOTHING = dict.fromkeys(("regions", "decisions", "prediction", "rules"), False)
 
 
 def step(number: int, counts: list[int], protocol: Any, **changes: Any) -> dict[str, Any]:
-    document = summarise(table([np.array(counts)], protocol), protocol)
+    document = summarise(table([counts]), protocol)
     document["stop"] = STOP
     return {
         "number": number,
