@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.api.test_live_score import put, score_of
+from tests.api.test_live_score import cells_of, cuts_of, put, score_of
 from tests.api.test_queue import ask
 from tests.conftest import Service
 from tests.support.ready import code, png, predicted_slide
@@ -32,12 +32,22 @@ def clinical(service: Service, slide_id: str) -> dict[str, Any] | None:
     return ask(service.client, slide_id=slide_id, strategy="clinical")
 
 
+def near_three_plus(service: Service, slide_id: str) -> dict[str, float]:
+    """Return thresholds with which a little over 10 % of the cells are intense and complete."""
+    cuts = cuts_of(score_of(service, slide_id))
+    cells = cells_of(service, slide_id)["items"]
+    whole = [each["intensity"] for each in cells if each["completeness"] >= cuts["c_full"]]
+    return cuts | {"t_intense": sorted(whole)[-round(0.12 * len(cells))]}
+
+
 def test_the_places_come_first_and_are_counted_down_until_one_may_stop(service: Service) -> None:
     slide_id = slide_with_tumour(service)
     assert score_of(service, slide_id)["stop"] is None
     put(service, slide_id)
+    put(service, slide_id, thresholds=near_three_plus(service, slide_id))
     score = score_of(service, slide_id)
     stop = score["stop"]
+    assert not stop["met"]
     assert stop["met"] == (stop["confidence"] >= stop["enough"])
     assert stop["met"] == (stop["places_left"] == [])
     patches = {
@@ -60,9 +70,18 @@ def test_the_places_come_first_and_are_counted_down_until_one_may_stop(service: 
         if not stop["places_left"]:
             break
     assert score["document"]["stop"]["places_reviewed"] == len(reviewed)
+    assert reviewed
+    put(service, slide_id, thresholds=None)
+    score = score_of(service, slide_id)
     steps = service.client.get(f"/slides/{slide_id}/score/log").json()["steps"]
-    assert [step["number"] for step in steps] == list(range(1, len(reviewed) + 2))
-    assert [len(step["changes"]["patches"]) for step in steps] == [0] + [1] * len(reviewed)
+    assert [step["number"] for step in steps] == list(range(1, len(reviewed) + 4))
+    patches_changed = [len(step["changes"]["patches"]) for step in steps]
+    assert patches_changed == [0, 0, *([1] * len(reviewed)), 0]
+    assert [step["changes"]["rules"] for step in steps[1:]] == [
+        True,
+        *([False] * len(reviewed)),
+        True,
+    ]
     assert steps[-1]["outcome"]["counts"] == score["document"]["counts"]
     report_id = computed(service, slide_id)
     document = report_of(service, report_id)["document"]

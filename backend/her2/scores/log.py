@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.her2.scores.tables import ScoreStep
@@ -21,6 +21,7 @@ from backend.slides.catalogue import service as slides
 SCHEMA = "membrana.score-log/1"
 PLAIN = ("protocol", "gap", "calibration_sha256", "merge_zero_plus")
 """Inputs that are rules."""
+CUTS = ("t_faint", "t_weak", "t_moderate", "t_intense", "c_any", "c_full")
 
 Inputs = Mapping[str, Any]
 
@@ -62,16 +63,22 @@ def append(
 ) -> None:
     """Write the next step of a slide, whose score's row is held."""
     newest = session.scalar(
-        select(func.max(ScoreStep.number)).where(ScoreStep.slide_id == slide_id)
+        select(ScoreStep)
+        .where(ScoreStep.slide_id == slide_id)
+        .order_by(ScoreStep.number.desc())
+        .limit(1)
     )
+    rules = rules_in(document)
+    # a what-if's thresholds are none of the inputs
+    otherwise = newest is not None and newest.rules["thresholds"] != rules["thresholds"]
     session.add(
         ScoreStep(
             slide_id=slide_id,
-            number=(newest or 0) + 1,
+            number=(newest.number if newest else 0) + 1,
             at=now(),
             revision=revision,
-            changes=dict(changed),
-            rules=rules_in(document),
+            changes={**changed, "rules": changed["rules"] or otherwise},
+            rules=rules,
             outcome=outcome_in(document),
         )
     )
@@ -87,6 +94,7 @@ def rules_in(document: Mapping[str, Any]) -> dict[str, Any]:
         "version": protocol["version"],
         "gap": protocol["gap"],
         "merge_zero_plus": protocol["merge_zero_plus"],
+        "thresholds": {name: thresholds[name] for name in CUTS},
         "floor_percent": thresholds["floor_percent"],
         "floor_cells": thresholds["floor_cells"],
         "flags": [flag["code"] for flag in document["flags"] if flag["severity"] != "warning"],
@@ -124,7 +132,7 @@ def document(session: Session, slide_id: str, until: datetime | None = None) -> 
         "steps": [
             {
                 "number": step.number,
-                "at": step.at.isoformat(),
+                "at": step.at.isoformat().replace("+00:00", "Z"),
                 "revision": step.revision,
                 "changes": step.changes,
                 "rules": step.rules,
