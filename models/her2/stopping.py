@@ -185,9 +185,7 @@ class _Drawn:
         width: float,
     ) -> None:
         self._protocol = protocol
-        self._barred = [
-            flag["code"] for flag in document["flags"] if flag["severity"] != "warning"
-        ]
+        self._barred = [flag["code"] for flag in document["flags"] if flag["severity"] != "warning"]
         self.now = merged(str(document["score"]), protocol)
         self._counts = np.array([document["counts"][name] for name in CLASSES], np.int64)
         self._clustered = _clustered(document, protocol)

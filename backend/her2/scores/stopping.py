@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from backend.slides.patches.tables import Patch
+from backend.slides.patches import service as patches
 
 Place = tuple[int, int]
 """Row and column of the grid."""
@@ -19,10 +18,4 @@ def patches_of(
     places = document["stop"]["places"] if document and "stop" in document else []
     if not places:
         return {}
-    rows = session.execute(
-        select(Patch.row, Patch.column, Patch.id).where(
-            Patch.slide_id == slide_id,
-            tuple_(Patch.row, Patch.column).in_([tuple(place) for place in places]),
-        )
-    )
-    return {(row, column): patch_id for row, column, patch_id in rows}
+    return patches.ids_at(session, slide_id, [(row, column) for row, column in places])

@@ -45,6 +45,18 @@ def of_slide(session: Session, slide_id: str) -> Sequence[Patch]:
     ).all()
 
 
+def ids_at(
+    session: Session, slide_id: str, places: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], str]:
+    """Return the ids of a slide's patches at places (row, column) that have one, by place."""
+    rows = session.execute(
+        select(Patch.row, Patch.column, Patch.id).where(
+            Patch.slide_id == slide_id, tuple_(Patch.row, Patch.column).in_(places)
+        )
+    )
+    return {(row, column): patch_id for row, column, patch_id in rows}
+
+
 def holders(session: Session, patches: Sequence[Patch]) -> dict[str, Holder]:
     """Return who has each patch in hand now, if anybody has."""
     held = {patch.id: patch.lease_user_id for patch in patches if is_held(patch)}
