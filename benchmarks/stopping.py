@@ -43,7 +43,7 @@ from models.her2.nuclei import Detector
 from models.her2.pixels import Field, MaskArrays, Regions
 from models.her2.protocols import Protocol, load
 from models.her2.slide_score import summarise
-from models.her2.stopping import Open, Stop, rule
+from models.her2.stopping import WIDTH, Open, Stop, rule
 from models.her2.tile import Settings
 from models.her2.tiles import measure
 from models.her2.transitions import BINS, SCHEMA, kinds_of, normed, shipped, transitions
@@ -109,7 +109,7 @@ def case_of(number: int) -> Case:
     true = decide(truth.counts, protocol).score
     # a laboratory whose controls do not follow each other scores with start values
     with suppress(CalibrationError):
-        protocol = calibrated(spec, protocol, How(TRUE, NETWORK))
+        protocol, _ = calibrated(spec, protocol, How(TRUE, NETWORK))
     return Case(number, field, regions, protocol, detector(SHIPPED), true)
 
 
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("/tmp/stopping"))
     asked = parser.parse_args()
     count = asked.count or COUNT.get(asked.part, 0)
-    widths = WIDTHS if asked.part == "choose" else (asked.width or 1.0,)
+    widths = WIDTHS if asked.part == "choose" else (asked.width or WIDTH,)
     if asked.part == "tables":
         record("stopping", stopping_tables.figures(asked.work))
         return

@@ -29,7 +29,7 @@ Whole = npt.NDArray[np.int64]
 
 ENOUGH = 0.95
 """Confidence with which the rule is met."""
-WIDTH = 1.0
+WIDTH = 2.0
 """Of the drawn changes, chosen on phantoms that judge nothing (docs/her2_validation.md)."""
 DRAWS = 64
 """For each phantom of the bank."""

@@ -170,7 +170,8 @@ def test_what_is_seen_of_a_slide_outweighs_phantoms():
     bank = bank_of(*(faithful(wrong) for wrong in np.linspace(0, 0.5, 40)))
     blind = stop_of(cells, bank=bank)[0]
     good = stop_of(cells, bank=bank, seen=faithful() / 5)[0]
-    bad = stop_of(cells, bank=bank, seen=faithful(0.5) / 5)[0]
+    # as the tables say, without the room that the width leaves
+    bad = stop_of(cells, bank=bank, seen=faithful(0.5) / 5, width=1.0)[0]
     assert good.confidence > ENOUGH > blind.confidence > bad.confidence
     assert bad.confidence < 0.1
     assert bad.chances["0+"] > 0.9
@@ -198,7 +199,8 @@ def test_categories_that_are_printed_alike_are_one():
 
 def test_clusters_of_a_biopsy_have_a_rule_too():
     protocol = BIOPSY
-    stop, document = stop_of(slide({"N": 0.3, "IC": 0.7}, protocol=protocol), protocol)
+    strong = slide({"N": 0.3, "IC": 0.7}, protocol=protocol)
+    stop, document = stop_of(strong, protocol, bank=bank_of(faithful(0.1)))
     assert document["score"] == "3+"
     assert stop.met
     lone = slide({"N": 0.98, "FP": 0.02}, protocol=protocol)
