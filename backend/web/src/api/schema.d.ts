@@ -1678,6 +1678,7 @@ export interface components {
             h_score: components["schemas"]["Estimate"];
             /** Evaluated Area Mm2 */
             evaluated_area_mm2?: number;
+            stop?: components["schemas"]["StopRule"];
             /** Reviewed Share */
             reviewed_share: number | null;
             /** Edited Cells */
@@ -1708,6 +1709,22 @@ export interface components {
              */
             cytoplasm_obscures?: boolean;
             ish?: components["schemas"]["IshIn"] | null;
+        };
+        /**
+         * ScoreLogOut
+         * @description schema: membrana.score-log/1.
+         */
+        ScoreLogOut: {
+            /** Schema */
+            schema: string;
+            /** Research Use Only */
+            research_use_only: string;
+            /** Slide */
+            slide: {
+                [key: string]: string;
+            };
+            /** Steps */
+            steps: components["schemas"]["ScoreStepOut"][];
         };
         /** ScoreOut */
         ScoreOut: {
@@ -1742,6 +1759,7 @@ export interface components {
             problem: components["schemas"]["Failure"] | null;
             /** Document */
             document: components["schemas"]["ScoreDocument"] | null;
+            stop: components["schemas"]["StopOut"] | null;
             /**
              * Decisions
              * @default 0
@@ -1779,6 +1797,33 @@ export interface components {
             thresholds: components["schemas"]["Cuts"];
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * ScoreStepOut
+         * @description A computed score: what had changed, the rules, and what the slide counted as.
+         */
+        ScoreStepOut: {
+            /** Number */
+            number: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Revision */
+            revision: number;
+            /** Changes */
+            changes: {
+                [key: string]: unknown;
+            };
+            /** Rules */
+            rules: {
+                [key: string]: unknown;
+            };
+            /** Outcome */
+            outcome: {
+                [key: string]: unknown;
+            };
         };
         /**
          * Selection
@@ -1993,6 +2038,84 @@ export interface components {
          * @enum {string}
          */
         Standing: "valid" | "hash_only" | "not_valid" | "unsigned";
+        /**
+         * StopInterval
+         * @description Share of a test's cells in % once all is reviewed: 95 %.
+         */
+        StopInterval: {
+            /** Test */
+            test: string;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * StopOut
+         * @description The rule that says when to stop.
+         *
+         *     places_left: patches whose review could change the category, the first matters most; once they
+         *     have been reviewed none can, with the confidence `enough`, if they come out as they are counted
+         *     now (`after_them`). could_become: categories of at least 1 % chance.
+         */
+        StopOut: {
+            /** Met */
+            met: boolean;
+            /** Confidence */
+            confidence: number | null;
+            /** Enough */
+            enough: number;
+            /** After Them */
+            after_them: number | null;
+            /** Places Left */
+            places_left: string[];
+            /** Could Become */
+            could_become: ("0" | "0+" | "1+" | "2+" | "3+" | "not assessable")[];
+            /** Text */
+            text: string;
+        };
+        /**
+         * StopRule
+         * @description When the category stands. places: [row, column] of the grid, the first matters most.
+         *
+         *     confidence, after_them: null where there is no category; after_them is what is expected once
+         *     the places have been reviewed and nothing there has changed.
+         */
+        StopRule: {
+            /** Met */
+            met: boolean;
+            /** Confidence */
+            confidence: number | null;
+            /** Enough */
+            enough: number;
+            /** After Them */
+            after_them: number | null;
+            /** Could Become */
+            could_become: ("0" | "0+" | "1+" | "2+" | "3+" | "not assessable")[];
+            /** Chances */
+            chances: {
+                [key: string]: number;
+            };
+            /** Intervals */
+            intervals: components["schemas"]["StopInterval"][];
+            /** Places */
+            places: [
+                number,
+                number
+            ][];
+            /** Places Left */
+            places_left: number;
+            /** Places Reviewed */
+            places_reviewed: number;
+            /** Learned From */
+            learned_from: number;
+            /** Text */
+            text: string;
+        } & {
+            [key: string]: unknown;
+        };
         /**
          * ThresholdChoice
          * @description From which probability on the candidate proposes membrane, and how it was chosen.
@@ -2414,8 +2537,10 @@ export type Saved = components['schemas']['Saved'];
 export type Scope = components['schemas']['Scope'];
 export type ScoreDocument = components['schemas']['ScoreDocument'];
 export type ScoreIn = components['schemas']['ScoreIn'];
+export type ScoreLogOut = components['schemas']['ScoreLogOut'];
 export type ScoreOut = components['schemas']['ScoreOut'];
 export type ScoreProtocol = components['schemas']['ScoreProtocol'];
+export type ScoreStepOut = components['schemas']['ScoreStepOut'];
 export type Selection = components['schemas']['Selection'];
 export type SignIn = components['schemas']['SignIn'];
 export type SignatureCheck = components['schemas']['SignatureCheck'];
@@ -2427,6 +2552,9 @@ export type SlideOut = components['schemas']['SlideOut'];
 export type SlideState = components['schemas']['SlideState'];
 export type Source = components['schemas']['Source'];
 export type Standing = components['schemas']['Standing'];
+export type StopInterval = components['schemas']['StopInterval'];
+export type StopOut = components['schemas']['StopOut'];
+export type StopRule = components['schemas']['StopRule'];
 export type ThresholdChoice = components['schemas']['ThresholdChoice'];
 export type Thresholds = components['schemas']['Thresholds'];
 export type TileEditIn = components['schemas']['TileEditIn'];
