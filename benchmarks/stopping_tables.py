@@ -136,7 +136,7 @@ def right(pairs: Iterable[tuple[Row, str]]) -> dict[str, Any]:
     return out
 
 
-def summary(values: list[int]) -> dict[str, float]:
+def summary(values: list[int]) -> dict[str, Any]:
     quartiles = np.percentile(values, [25, 50, 75])
     low, median, high = (round(float(each), 1) for each in quartiles)
     return {"median": median, "quartiles": [low, high], "mean": round(float(np.mean(values)), 1)}

@@ -240,7 +240,7 @@ class _Drawn:
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
         counts = mean[:, None] + np.einsum("jdk,jck->jdc", self._normal, root)
-        return np.rint(np.maximum(counts, 0)).astype(np.int64)
+        return np.asarray(np.rint(np.maximum(counts, 0)), np.int64)
 
     def flips(self, ways: tuple[Turn, ...]) -> Double:
         """How many cells of the way to another category one of each kind is worth: (BINS,)."""

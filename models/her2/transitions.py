@@ -140,7 +140,7 @@ def transitions(before: Cells, after: Cells, protocol: Protocol) -> Double:
 
 
 def looks(kinds: Double) -> Double:
-    return np.sqrt(kinds / np.maximum(kinds.sum(axis=-1, keepdims=True), 1e-9))
+    return np.sqrt(normed(kinds))
 
 
 def normed(table: Any) -> Double:
