@@ -140,7 +140,7 @@ def transitions(before: Cells, after: Cells, protocol: Protocol) -> Double:
 
 
 def looks(kinds: Double) -> Double:
-    return np.sqrt(normed(kinds))
+    return np.asarray(np.sqrt(normed(kinds)), np.float64)
 
 
 def normed(table: Any) -> Double:
