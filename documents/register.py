@@ -14,6 +14,7 @@ from documents import (
     rounds,
     starter,
     states,
+    stopping_tables,
     storeys,
     training_tables,
 )
@@ -53,6 +54,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "starter-negatives": starter.negatives,
     "starter-sources": starter.by_source,
     "states": states.states,
+    "stopping": stopping_tables.stopping,
     "stops": methods_tables.stops,
     "validated": methods_tables.validated,
     "verdict": learner_tables.verdict,
