@@ -51,7 +51,7 @@ from models.her2.white_point import Survey
 from models.prediction import Predictor
 from models.starter import FOLDER, WEIGHTS
 from models.whole_file import whole_file
-from worker.commands.weights import predicted, predictor_of
+from worker.commands.weights import predicted, trained
 from worker.her2.detector import detector
 
 SIDE, PATCH = 1536, 256
@@ -99,7 +99,7 @@ class Case:
 
 @cache
 def proposers() -> dict[str, Predictor]:
-    return {"starter": predictor_of(Path(str(FOLDER / WEIGHTS))), "cold-start": ColdStart()}
+    return {"starter": trained(Path(str(FOLDER / WEIGHTS))), "cold-start": ColdStart()}
 
 
 def case_of(number: int) -> Case:
