@@ -1,6 +1,7 @@
 """Everything an installation may choose, read once from `MEMBRANA_*` and handed down as values."""
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port the service listens on.")
     admin_password: str = Field("", description="Password of `admin` at an unattended first start.")
     public_url: str = Field("", description="Address people type, if a proxy stands in front.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of the proxies in front, with commas: what they say in "
+        "X-Forwarded-For and X-Forwarded-Proto is believed, and of nobody else.",
+    )
+    client_seconds: float = Field(
+        30,
+        gt=0,
+        description="A client that keeps the service waiting this long for a request, for more of "
+        "its body or to take the answer is hung up on.",
+    )
+    silent_seconds: float = Field(
+        30,
+        gt=0,
+        description="`membrana up` starts an API again that does not answer for so long.",
+    )
 
     max_upload_bytes: int = Field(200 * GIB, description="Largest slide file taken.")
     free_space_reserve_bytes: int = Field(2 * GIB, description="Disk space never filled.")
@@ -113,6 +130,14 @@ class Settings(BaseSettings):
         description="Of networks on OpenVINO: f32; mixed, the second opinions in eight bits; or "
         "int8, the masks too: quicker, and other masks. The log says what it costs.",
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def addresses(cls, value: str) -> str:
+        for each in filter(None, map(str.strip, value.split(","))):
+            # raises ValueError: a misspelt proxy would be one that nobody believes
+            ip_network(each, strict=False)
+        return value
 
     @field_validator("job_hours")
     @classmethod

@@ -137,6 +137,10 @@ class Tree:
             command = worker_command(queue)
             self.children.append(Child(f"The worker {queue}", command, self.logs / f"{queue}.log"))
 
+    @property
+    def api(self) -> Child:
+        return self.children[0]
+
     def heed_signals(self) -> None:
         """Let Ctrl-C, `kill` and a closed terminal stop everything in order."""
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

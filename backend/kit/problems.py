@@ -8,16 +8,19 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
 from backend.kit.errors import (
     BadRequest,
+    DatabaseBusy,
     MembranaError,
     NoSpace,
     NotFound,
     Unprocessable,
+    is_database_busy,
     is_disk_full,
 )
 from backend.kit.plain_words import described
@@ -25,6 +28,7 @@ from backend.kit.security import HEADERS
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 2
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -65,7 +69,8 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(OSError, disk)
-    app.add_exception_handler(OperationalError, disk)
+    app.add_exception_handler(OperationalError, database)
+    app.add_exception_handler(NoConnection, database)
     app.add_exception_handler(Exception, unknown)
 
 
@@ -129,6 +134,19 @@ def disk(request: Request, error: Exception) -> JSONResponse:
         NoSpace(
             "The server's disk filled up, so nothing was written. Delete slides that are no "
             "longer needed, or ask the administrator for a larger disk."
+        )
+    )
+
+
+def database(request: Request, error: Exception) -> JSONResponse:
+    """Say that a database that is locked, or away, may be asked again soon."""
+    if is_disk_full(error) or not is_database_busy(error):
+        return disk(request, error)
+    log.warning("the database is busy: %s", type(error).__name__)
+    return problem(
+        DatabaseBusy(
+            "The database is busy with other work, so nothing was written. Try again soon.",
+            headers={"Retry-After": str(RETRY_SECONDS)},
         )
     )
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from secrets import compare_digest
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPBearer
 
 from backend.kit.dependencies import CurrentDatabase
 from backend.kit.errors import Forbidden, Unauthenticated
@@ -15,6 +16,17 @@ COOKIE = "membrana_session"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 ASK_FOR_TOKEN = {"WWW-Authenticate": "Bearer"}
+TOKEN = HTTPBearer(
+    scheme_name="token", auto_error=False, description="An API token (POST /tokens)."
+)
+SESSION = APIKeyCookie(
+    name=COOKIE,
+    scheme_name="session",
+    auto_error=False,
+    description=f"A browser's session (POST /session). What is no {', '.join(sorted(SAFE))} needs "
+    f"its `csrf_token` in the header {CSRF_HEADER}, too.",
+)
+"""For the contract alone: the framework lists them where they are asked for, as alternatives."""
 RANK = {Role.VIEWER: 0, Role.PATHOLOGIST: 1, Role.ADMIN: 2}
 
 
@@ -51,7 +63,11 @@ def current_user(request: Request, database: CurrentDatabase, opened: OpenSessio
 
 
 def at_least(role: Role) -> Callable[[User], User]:
-    def check(user: Annotated[User, Depends(current_user)]) -> User:
+    def check(
+        user: Annotated[User, Depends(current_user)],
+        _token: Annotated[Any, Depends(TOKEN)],
+        _session: Annotated[Any, Depends(SESSION)],
+    ) -> User:
         if RANK[user.role] < RANK[role]:
             raise Forbidden(f"This needs the role {role}; yours is {user.role}.")
         return user

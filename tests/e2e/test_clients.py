@@ -1,0 +1,175 @@
+"""What clients may do to the service: keep it waiting, come all at once, lie about who they are."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from backend.pulse import Pulse
+from backend.supervision import Child
+from tests.support.installation import Installation, until
+from tests.support.ready import png
+
+pytestmark = pytest.mark.slow
+CONNECTIONS = 60
+HEAD = b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\n"
+KINDS = {
+    "says nothing": b"",
+    "stops in the head": HEAD,
+    "stops in the body": HEAD + b"Content-Type: application/json\r\nContent-Length: 900\r\n\r\n{",
+    "never reads": b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 60,
+}
+
+
+@contextmanager
+def api(data: Path, **env: str) -> Iterator[Installation]:
+    """Run the API alone, in a process of its own, on SQLite."""
+    installation = Installation(data, env, {"api": ["api"]})
+    data.mkdir()
+    installation.run("db", "upgrade")
+    installation.token = installation.run("tokens", "create", "tests", "--role", "admin").strip()
+    installation.start()
+    try:
+        until(lambda: lives(installation), "the API to answer", 120)
+        yield installation
+    finally:
+        installation.stop()
+
+
+def lives(installation: Installation) -> bool:
+    try:
+        return httpx.get(f"{installation.url}/health/live", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def connected(installation: Installation, beginning: bytes) -> socket.socket:
+    connection = socket.socket()
+    # what is not read fills little here, and then the service's own side
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", installation.port))
+    connection.setblocking(False)
+    connection.send(beginning)
+    return connection
+
+
+def is_closed(connection: socket.socket, *, reads: bool) -> bool:
+    """Say whether the other end has hung up; one that never reads finds out by writing."""
+    try:
+        if not reads:
+            connection.send(b"G")
+            return False
+        return connection.recv(1 << 16) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_connections_that_keep_the_service_waiting_are_closed(tmp_path: Path) -> None:
+    with api(tmp_path / "data", MEMBRANA_CLIENT_SECONDS="2") as installation:
+        kinds = {
+            name: [connected(installation, beginning) for _ in range(CONNECTIONS)]
+            for name, beginning in KINDS.items()
+        }
+        # a byte now and then keeps nothing open
+        drip = connected(installation, HEAD + b"Content-Length: 900\r\n\r\n")
+        assert lives(installation)
+        for name, connections in kinds.items():
+            for each in connections:
+                reads = name != "never reads"
+                until(lambda each=each, reads=reads: is_closed(each, reads=reads), name, 60)
+                each.close()
+        until(lambda: not sent(drip), "the drip to be cut", 60)
+        assert lives(installation)
+
+
+def sent(connection: socket.socket) -> bool:
+    try:
+        connection.send(b" ")
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    time.sleep(0.05)
+    return True
+
+
+def test_only_a_trusted_proxy_says_for_whom_it_asks(tmp_path: Path) -> None:
+    def tries(installation: Installation) -> list[int]:
+        with httpx.Client(base_url=installation.url) as client:
+            return [
+                client.post(
+                    "/session",
+                    json={"username": f"nobody{number}", "password": "guessed wrongly"},
+                    headers={"X-Forwarded-For": f"10.0.0.{number}"},
+                ).status_code
+                for number in range(32)
+            ]
+
+    with api(tmp_path / "data") as installation:
+        assert tries(installation) == [401] * 30 + [429] * 2
+        # what goes into no log and no thread's way: a start of another setting
+        installation.stop()
+        installation.env["MEMBRANA_TRUSTED_PROXIES"] = "127.0.0.1, 10.9.0.0/16"
+        installation.start()
+        until(lambda: lives(installation), "the API to answer", 120)
+        assert tries(installation) == [401] * 32
+
+
+def test_the_first_uploads_after_a_start_may_come_together(tmp_path: Path) -> None:
+    pictures = [png(np.full((64, 64, 3), shade, np.uint8)) for shade in range(16)]
+    with api(tmp_path / "data") as installation, installation.client() as client:
+
+        def upload(picture: bytes) -> httpx.Response:
+            return client.post("/slides", files={"file": ("field.png", picture)})
+
+        with ThreadPoolExecutor(len(pictures)) as pool:
+            answers = list(pool.map(upload, pictures))
+        assert [each.status_code for each in answers] == [201] * len(pictures), [
+            each.text for each in answers
+        ]
+        assert "Traceback" not in (installation.data / "api.log").read_text()
+        jobs = client.get("/jobs", params={"kind": "ingest"}).json()["items"]
+        assert len(jobs) == len(pictures)
+
+
+def test_an_api_that_runs_and_does_not_answer_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Installation(tmp_path / "data", {}, {})
+    installation.data.mkdir()
+    installation.run("db", "upgrade")
+    for name, value in installation.environment.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "backend.cli", "api"]
+    child = Child("The API", command, tmp_path / "api.log")
+    pulse = Pulse(child, f"{installation.url}/health/live", 6)
+
+    def watched() -> None:
+        child.watch()
+        pulse.look()
+
+    def answers() -> bool:
+        watched()
+        return pulse.has_answered
+
+    try:
+        until(answers, "the API to answer", 120)
+        assert child.process is not None
+        silent = child.process.pid
+        os.kill(silent, signal.SIGSTOP)
+        until(lambda: watched() or child.process is None, "the silent one to be ended", 60)
+        until(answers, "another to answer", 120)
+        assert child.process.pid != silent
+    finally:
+        child.kill_session()
