@@ -17,6 +17,7 @@ class JobKind(StrEnum):
     VERIFY_REPORT = "verify_report"
     SCORE = "score"
     EXPORT = "export"
+    IMPORT = "import"
     CLEANUP = "cleanup"
 
 
@@ -37,6 +38,7 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     # somebody looks at it
     JobKind.SCORE: Queue.INTERACTIVE,
     JobKind.EXPORT: Queue.CPU,
+    JobKind.IMPORT: Queue.CPU,
     JobKind.CLEANUP: Queue.CPU,
 }
 
@@ -50,6 +52,7 @@ HOURS: Mapping[JobKind, float] = {
     JobKind.VERIFY_REPORT: 12,
     JobKind.SCORE: 2,
     JobKind.EXPORT: 2,
+    JobKind.IMPORT: 0.5,
     JobKind.CLEANUP: 2,
 }
 """How long one try may take at most, unless `job_hours` says otherwise: what hangs must end."""

@@ -14,7 +14,7 @@ ASKED = 6
 
 @dataclass
 class Pulse:
-    """Asks a process for a sign of life and kills it when it gives none; its `Child` starts it anew.
+    """Asks a process for a sign of life. One that gives none is killed: its `Child` starts another.
 
     address: of its liveness. patience: seconds. One that has never answered is still starting.
     """

@@ -5,7 +5,7 @@ Coordinates are level-0 px of the slide, x right and y down.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -125,11 +125,13 @@ def feature(mask: NewestMask, drawing: Drawing, geometry: dict[str, Any]) -> dic
     }
 
 
-def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counter[str]]:
+def parse(
+    content: Any, *, width: int, height: int, pause: Callable[[], None]
+) -> tuple[list[Shape], Counter[str]]:
     """Return the outlines of membrane and of what to ignore, and how many others there are.
 
-    width, height: level-0 px that the grid of patches covers. Raise GeoJsonInvalid or
-    OutlineInvalid in plain words.
+    width, height: level-0 px that the grid of patches covers. pause: called between features; may
+    raise what ends the work. Raise GeoJsonInvalid or OutlineInvalid in plain words.
     """
     shapes: list[Shape] = []
     others: Counter[str] = Counter()
@@ -141,6 +143,7 @@ def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counte
             code="too_many_features",
         )
     for number, each in enumerate(features, 1):
+        pause()
         where = f"Feature {number}"
         properties = properties_of(each, where, GeoJsonInvalid)
         name = class_of(properties.get("classification"), MOST_NAME)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.kit.db import outbox
 
 BUSY_MS = 30_000
-"""So long a statement waits for what others hold; then it fails, and is said to be worth a retry."""
+"""So long a statement waits for what others hold; then it fails, and may be tried again."""
 
 
 def make_engine(url: str) -> Engine:

@@ -1,0 +1,35 @@
+"""How much one import may cost: what it asks for is counted while it is done, not guessed before.
+
+A few bytes can ask for a great deal: a square over a whole slide, a thousand times.
+"""
+
+from dataclasses import dataclass
+
+from backend.exchange.masks.geojson import GeoJsonInvalid
+
+OF_BOX = 32
+"""A patch's box held against an outline costs about as much as so many pixels."""
+OF_REQUEST = 20_000_000
+"""Pixels held against outlines while somebody waits: a second or two."""
+OF_JOB = 4_000_000_000
+"""Some minutes."""
+
+
+class TooMuchWork(GeoJsonInvalid):
+    code = "too_much_at_once"
+
+
+@dataclass
+class Work:
+    """What is left of an import's share, in pixels held against an outline."""
+
+    left: int
+
+    def spend(self, pixels: int) -> None:
+        """Raise TooMuchWork if there is not so much left."""
+        self.left -= pixels
+        if self.left < 0:
+            raise TooMuchWork(
+                "The outlines lie over each other so often, or are so long, that they can't be "
+                "drawn in reasonable time. Import them in parts, or merge what overlaps."
+            )
