@@ -120,6 +120,7 @@ def draw(
         seen=seen,
         work=Work(OF_JOB),
         by=by,
+        most_patches=imports.MOST_PATCHES,
         pause=pause,
     )
 

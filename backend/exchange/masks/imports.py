@@ -128,7 +128,7 @@ def take(
     seen: Mapping[str, int],
     work: Work,
     by: User,
-    most_patches: int = MOST_PATCHES,
+    most_patches: int,
     pause: Callable[[], None] = go_on,
 ) -> Imported:
     """Write what a GeoJSON says, each patch in a transaction of its own; nobody waits for all.
