@@ -1,5 +1,6 @@
 """Everything an installation may choose, read once from `MEMBRANA_*` and handed down as values."""
 
+import os
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -58,6 +59,18 @@ class Settings(BaseSettings):
         256 * 1024**2,
         ge=0,
         description="Memory for decoded tiles of slides, in each process that reads them.",
+    )
+
+    parser_memory_bytes: int = Field(
+        4 * GIB,
+        ge=256 * 1024**2,
+        description="Memory of the process that reads a file or an import for the first time.",
+    )
+    cpu_processes: int = Field(
+        0,
+        ge=0,
+        description="Processes of the worker `cpu`; all but one of them may read new slides at a "
+        "time. 0: one for each four cores, and two at least.",
     )
 
     analysis_mpp: float = Field(0.25, description="Micrometres per pixel of the analysis grid.")
@@ -168,6 +181,12 @@ class Settings(BaseSettings):
     @property
     def sqlalchemy_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data.resolve() / 'membrana.db'}"
+
+    @property
+    def processes_of_cpu(self) -> int:
+        # two on two cores as well: a new slide takes minutes, and a report that somebody waits for
+        # must not stand behind it; a process that waits takes memory, but no core
+        return self.cpu_processes or max(2, (os.cpu_count() or 1) // 4)
 
     @property
     def celery_broker(self) -> str:

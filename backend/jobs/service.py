@@ -169,6 +169,16 @@ def newest_of(session: Session, kind: JobKind, subject: str) -> Job | None:
     )
 
 
+def longest_queued(session: Session, kind: JobKind) -> str | None:
+    """Return the queued job of a kind that has waited longest."""
+    return session.scalar(
+        select(Job.id)
+        .where(Job.kind == kind, Job.state == JobState.QUEUED)
+        .order_by(Job.id)
+        .limit(1)
+    )
+
+
 def counts(session: Session) -> list[tuple[JobKind, JobState, int]]:
     """Return how many jobs of each kind are in each state."""
     statement = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
