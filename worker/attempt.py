@@ -46,7 +46,10 @@ def run(job_id: str, settings: Settings) -> None:
     """Run a job, here or apart. An ingest waits for a place: others don't wait for ingests."""
     database = get_database(settings.sqlalchemy_url)
     with database.reading() as session:
-        kind = jobs.get(session, job_id).kind
+        job = jobs.by_id(session, [job_id]).get(job_id)
+    if job is None:
+        return
+    kind = job.kind
     if kind not in APART:
         run_job(job_id, settings)
     elif kind != JobKind.INGEST:
@@ -121,7 +124,7 @@ def main() -> None:
     """Run one attempt: `python -m worker.attempt JOB WORKER`, the worker's process id."""
     job_id, worker = sys.argv[1:]
     settings = get_settings()
-    configure_logging()
+    configure_logging(logging.WARNING)
     # what a handler of the parent's would do at Ctrl-C is done there
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     most = settings.parser_memory_bytes

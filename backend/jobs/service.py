@@ -257,6 +257,11 @@ def succeed(session: Session, job_id: str, *, owner: str) -> None:
         raise LeaseLost
 
 
+def forget_request(job: Job) -> None:
+    """Name no longer what a job was asked with: what only it named can be swept."""
+    job.params = {}
+
+
 def keep_result(session: Session, job_id: str, result: dict[str, Any]) -> None:
     """Keep what came of a job in the place of what was asked for."""
     session.execute(update(Job).where(Job.id == job_id).values(result=result, params={}))

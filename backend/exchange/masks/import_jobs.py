@@ -128,4 +128,4 @@ def draw(
 @jobs.on_failure(JobKind.IMPORT)
 def forget(_: Session, __: Settings, job: Job, ___: dict[str, Any]) -> None:
     """Let what was sent be swept: it is not tried again."""
-    job.params = {}
+    jobs.forget_request(job)
