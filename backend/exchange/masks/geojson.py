@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
 from uuid import UUID, uuid5
 
 from backend.exchange.masks.outlines import geometry_of
+from backend.exchange.masks.scanlines import Edges
 from backend.kit.errors import Unprocessable
 from backend.kit.outlines import (
     POLYGONS,
@@ -66,6 +68,11 @@ class Shape:
     patch_id: str | None
     revision: int | None
     where: str
+
+    @cached_property
+    def edges(self) -> Edges:
+        """Of the outline: kept, since it may lie over many patches."""
+        return Edges.of(self.outline)
 
 
 def pieces(

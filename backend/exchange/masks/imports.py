@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from backend.exchange.masks import geojson
 from backend.exchange.masks.geojson import VALUES, Drawing, GeoJsonInvalid, Shape
-from backend.exchange.masks.outlines import inside
 from backend.exchange.masks.placing import Grid, TooManyPatches, touched
+from backend.exchange.masks.scanlines import paint
 from backend.exchange.masks.work import Work
 from backend.kit.conditional import is_stale
 from backend.kit.db.session import Database
@@ -234,9 +234,10 @@ def mask_of(patch: Patch, shapes: Sequence[Shape], work: Work) -> Mask:
     """Return a patch's mask, uint8 (256, 256); what is to be ignored goes before membrane."""
     mask = np.zeros((PATCH_PX, PATCH_PX), np.uint8)
     for drawing in (Drawing.MEMBRANE, Drawing.IGNORE):
-        outlines = [shape.outline for shape in shapes if shape.drawing == drawing]
-        drawn = inside(outlines, patch.x0, patch.y0, patch.size0, work.spend)
-        mask[drawn] = VALUES[drawing]
+        for shape in shapes:
+            if shape.drawing == drawing:
+                edges = shape.edges.within((patch.x0, patch.y0), patch.size0 / PATCH_PX)
+                paint(mask, VALUES[drawing], edges, work.spend)
     return mask
 
 

@@ -7,8 +7,6 @@ Pillow's polygons (which fill their border too) would give a mask back pixel for
 takes about a tenth of a second, and only one is held at a time.
 """
 
-import math
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,39 +48,3 @@ def pixel_shape(inside: Bool) -> "shapely.Geometry":
     y, x = np.nonzero(inside)
     # neighbouring pixels share whole edges: a coverage, whose union is quick
     return shapely.coverage_union_all(shapely.box(x, y, x + 1, y + 1)).simplify(0)
-
-
-def inside(
-    shapes: Sequence["shapely.Geometry"],
-    x0: float,
-    y0: float,
-    size0: float,
-    spend: Callable[[int], None],
-) -> Bool:
-    """Return the pixels of a patch whose centres lie in any of the shapes, bool (256, 256).
-
-    Only pixels in the box around a shape, and in none of the shapes before, are held against it.
-    spend: told how many pixels that are; may raise what ends the work.
-    """
-    import shapely
-
-    side0 = size0 / PATCH_PX
-    pixels = np.zeros((PATCH_PX, PATCH_PX), bool)
-    for shape in shapes:
-        left, top, right, bottom = shape.bounds
-        rows, columns = window(top - y0, bottom - y0, side0), window(left - x0, right - x0, side0)
-        y, x = np.nonzero(~pixels[rows, columns])
-        spend(len(x) + PATCH_PX)
-        # kept with a shape, which may reach over many patches
-        shapely.prepare(shape)
-        within = shapely.contains_xy(
-            shape, x0 + (columns.start + x + 0.5) * side0, y0 + (rows.start + y + 0.5) * side0
-        )
-        pixels[rows, columns][y, x] = within
-    return pixels
-
-
-def window(start0: float, stop0: float, side0: float) -> slice:
-    """Return the pixels of a patch's row or column that touch a stretch of it in level-0 px."""
-    start, stop = math.floor(start0 / side0), math.ceil(stop0 / side0)
-    return slice(min(max(start, 0), PATCH_PX), min(max(stop, 0), PATCH_PX))

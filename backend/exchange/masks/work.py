@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from backend.exchange.masks.geojson import GeoJsonInvalid
 
-OF_BOX = 32
-"""A patch's box held against an outline costs about as much as so many pixels."""
-OF_REQUEST = 20_000_000
-"""Pixels held against outlines while somebody waits: a second or two."""
-OF_JOB = 4_000_000_000
+OF_REQUEST = 10_000_000
+"""Cuts of outlines by rows (scanlines.py) while somebody waits: a second or two."""
+OF_JOB = 1_000_000_000
 """Some minutes."""
 
 
@@ -21,13 +19,13 @@ class TooMuchWork(GeoJsonInvalid):
 
 @dataclass
 class Work:
-    """What is left of an import's share, in pixels held against an outline."""
+    """What is left of an import's share, in cuts."""
 
     left: int
 
-    def spend(self, pixels: int) -> None:
+    def spend(self, cuts: int) -> None:
         """Raise TooMuchWork if there is not so much left."""
-        self.left -= pixels
+        self.left -= cuts
         if self.left < 0:
             raise TooMuchWork(
                 "The outlines lie over each other so often, or are so long, that they can't be "
