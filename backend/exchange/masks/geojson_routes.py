@@ -98,18 +98,16 @@ async def on_disk(
     # hidden: of a killed process it is swept
     path = blobs.folder / f".import-{new_id()}"
     digest = hashlib.sha256()
-    size = len(body)
+    size = 0
     try:
         async with held(path) as file:
-            while True:
-                digest.update(body)
-                await run_in_threadpool(file.write, bytes(body))
-                body = bytearray(await anext(chunks, b""))
-                if not body:
-                    break
+            while body:
                 size += len(body)
                 if size > LARGEST:
                     raise ImportTooLarge(f"An import may have {LARGEST} bytes: send it in parts.")
+                digest.update(body)
+                await run_in_threadpool(file.write, bytes(body))
+                body = bytearray(await anext(chunks, b""))
         await run_in_threadpool(blobs.adopt, path, digest.hexdigest())
     finally:
         await run_in_threadpool(partial(path.unlink, missing_ok=True))
