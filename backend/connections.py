@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST = 1000
+MOST = 2000
 """Connections of one process; of more, the one that has waited longest without a request goes."""
 SLOWEST = 512
 """Bytes a second: what comes or is taken slower than this, over the whole of the patience, is a

@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     def addresses(cls, value: str) -> str:
         for each in filter(None, map(str.strip, value.split(","))):
             # raises ValueError: a misspelt proxy would be one that nobody believes
-            ip_network(each, strict=False)
+            ip_network(each)
         return value
 
     @field_validator("job_hours")
