@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
 from backend.exchange.masks import geojson_routes, import_jobs
 from backend.job_kinds import JobKind
 from backend.jobs.tables import Job
 from backend.people.users.tables import Role
+from backend.slides.patches.tables import Patch
 from tests.conftest import Service
 from tests.support.ready import code, patches_of, put, ready_slide, some_mask
 
@@ -159,3 +161,12 @@ def test_the_body_of_an_import_is_kept_whole(service: Service) -> None:
     mask = service.client.get(f"/patches/{patch_id}/annotation.png")
     assert mask.status_code == 200
     assert np.frombuffer(mask.content, np.uint8).size > 0
+
+
+def test_a_slide_without_patches_takes_nothing_and_says_so(service: Service) -> None:
+    slide_id = ready_slide(service)
+    with service.database.writing() as session:
+        session.execute(delete(Patch).where(Patch.slide_id == slide_id))
+    answer = send(service, slide_id, outlines(square(1, 9)))
+    result = drawn(service, answer.json()["id"])["result"]
+    assert (result["items"], result["features_on_no_patch"]) == ([], 1)

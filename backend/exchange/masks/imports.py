@@ -180,7 +180,8 @@ def planned(
         content, width=int(whole.x) + 1, height=int(whole.y) + 1, pause=pause
     )
     shapes = [moved(shape, *frame.corner(slide, settings)) for shape in shapes]
-    grid = Grid(np.array(patches.places(session, slide_id)).reshape(-1, 2), shape, whole.width)
+    places = np.array(patches.places(session, slide_id), np.int64).reshape(-1, 2)
+    grid = Grid(places, shape, whole.width)
     touching = touched(shapes, grid, work, most=most_patches, pause=pause)
     named = named_patches(session, slide_id, shapes)
     known = patches.at(session, slide_id, touching) + patches.by_id(session, named)
