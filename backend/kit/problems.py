@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
@@ -71,6 +72,7 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(OSError, disk)
     app.add_exception_handler(OperationalError, database)
     app.add_exception_handler(NoConnection, database)
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(Exception, unknown)
 
 
@@ -149,6 +151,11 @@ def database(request: Request, error: Exception) -> JSONResponse:
             headers={"Retry-After": str(RETRY_SECONDS)},
         )
     )
+
+
+def left(_: Request, __: Exception) -> JSONResponse:
+    """Answer nobody: the client left before its last byte, which is no mistake of ours."""
+    return problem(BadRequest("The request ended before its last byte.", code="line_broken"))
 
 
 def unknown(request: Request, error: Exception) -> JSONResponse:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -231,3 +232,20 @@ def idle(installation: Installation) -> bool:
     """Say whether the API answers a request for the slide's masks, and uses no processor."""
     process = psutil.Process(installation.processes["api"].pid)
     return lives(installation) and process.cpu_percent(0.5) < 20
+
+
+def test_liveness_answers_while_every_thread_waits(tmp_path: Path) -> None:
+    with api(tmp_path / "data") as installation, installation.client() as client:
+        lock = sqlite3.connect(installation.data / "membrana.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(60) as pool:
+            waiting = [
+                pool.submit(client.post, "/tokens", json={"name": f"token {number}"})
+                for number in range(60)
+            ]
+            # asked until some of them must stand in the line for a thread
+            assert all(lives(installation) for _ in range(20))
+            assert not any(each.done() for each in waiting)
+            lock.execute("ROLLBACK")
+            assert {each.result().status_code for each in waiting} == {201}
+        lock.close()
