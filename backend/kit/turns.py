@@ -4,14 +4,21 @@ Who waits for a turn holds no thread; who leaves meanwhile is forgotten, and not
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
+from weakref import WeakKeyDictionary
 
+from anyio import to_thread
 from fastapi import Depends, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.kit.errors import BadRequest, Unavailable
 
 AT_ONCE = 2
+MOST_IN_FLIGHT = 20
+"""Each may hold two connections, and a pool on PostgreSQL has 40."""
+THREADS = 80
 MOST_WAITING = 64
 LOOK_SECONDS = 0.5
 
@@ -23,11 +30,62 @@ class ClientGone(BadRequest):
 
 
 class Turns:
-    """The places of one process, for one event loop."""
+    """The places of one process; an event loop has its own, and the service has one loop."""
 
-    def __init__(self) -> None:
-        self.free = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, places: int) -> None:
+        self.places = places
         self.waiting = 0
+        self._of: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            WeakKeyDictionary()
+        )
+
+    @property
+    def free(self) -> asyncio.Semaphore:
+        return self._of.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.places))
+
+
+class InFlight:
+    """Holds the number of requests at work below that of threads.
+
+    A request that holds the database's lock goes on in another thread. Were all of them taken by
+    requests that wait for the lock, nobody would move until the database gives up. Small bodies
+    have come by then, and a place is free again when the answer begins, so that no slow client
+    holds one. Bodies that are streamed, and liveness, need none.
+    """
+
+    def __init__(self, app: ASGIApp, free_of: re.Pattern[str]) -> None:
+        self.app = app
+        self.free_of = free_of
+        self.turns = Turns(MOST_IN_FLIGHT)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self.free_of.fullmatch(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        places = self.turns.free
+        await places.acquire()
+        held = True
+
+        def give_back() -> None:
+            nonlocal held
+            if held:
+                held = False
+                places.release()
+
+        async def answered(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                give_back()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answered)
+        finally:
+            give_back()
+
+
+def hold_threads() -> None:
+    """Give the process as many threads as requests at work, and streamed bodies, may need."""
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
 
 
 async def in_turn(request: Request) -> AsyncIterator[None]:
