@@ -14,6 +14,7 @@ from backend.her2.scores import routes as scores
 from backend.her2.scores import service as score_service
 from backend.jobs import routes as jobs
 from backend.kit import facts
+from backend.learning.annotations import edit_routes as edits
 from backend.learning.annotations import routes as annotations
 from backend.learning.label_issues import lifecycle as audit_lifecycle
 from backend.learning.label_issues import routes as label_issues
@@ -43,6 +44,7 @@ ROUTES = (
     patches,
     queue,
     annotations,
+    edits,
     annotations_geojson,
     exports,
     review,

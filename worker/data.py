@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.uint8]
 Columns = TypeVarTuple("Columns")
-MASK_VALUES = (0, 127, 255)
+UNSEEN, IGNORE = 63, 127
+MASK_VALUES = (0, UNSEEN, IGNORE, 255)
 Check = Callable[[], None]
 """Raises when the work should end; called between two slides."""
 
@@ -104,7 +105,10 @@ def read_labelled(
 
 
 def read_mask(blobs: Blobs, sha256: str) -> Masks:
-    """Read a stored mask as uint8 (256, 256)."""
+    """Read a stored mask as uint8 (256, 256) of 0, 127 and 255.
+
+    What nobody has looked at (63) is ignored: neither learned from, nor judged, nor measured.
+    """
     try:
         mask = np.asarray(Image.open(io.BytesIO(blobs.read(sha256))), np.uint8)
     except OSError as error:
@@ -113,7 +117,7 @@ def read_mask(blobs: Blobs, sha256: str) -> Masks:
         raise MaskUnreadable(
             f"The mask {sha256[:12]}… is not {PATCH_PX}×{PATCH_PX} of the values {MASK_VALUES}."
         )
-    return mask
+    return np.where(mask == UNSEEN, np.uint8(IGNORE), mask)
 
 
 def read_unlabelled(

@@ -56,7 +56,9 @@ def write(context: JobContext, contents: Contents) -> bytes:
     source = source_of(
         settings.slide_folder / slide.sha256, width=slide.width or 0, height=slide.height or 0
     )
-    patches = [item.record for item in contents.items(context.database, blobs, settings)]
+    # a binary segment can't say that nobody has looked: such a patch is not in it
+    items = contents.items(context.database, blobs, settings, complete_only=True)
+    patches = [item.record for item in items]
     drawn = [each for each in patches if isinstance(each, NewestMask)]
     pyramid = None
     if contents.prediction is not None:

@@ -129,10 +129,17 @@ def known_places(ctx: JobContext, slide: Slide, rows: list[dict[str, Any]]) -> s
     with ctx.writing() as session:
         installed_grid.hold(session, ctx.settings.analysis_mpp)
         places = session.execute(
-            select(Patch.row, Patch.column, Patch.size0).where(Patch.slide_id == slide.id)
+            select(Patch.row, Patch.column, Patch.size0, Patch.tissue_fraction).where(
+                Patch.slide_id == slide.id
+            )
         ).all()
-        if all(wanted.get((row, column)) == size0 for row, column, size0 in places):
-            return {(row, column) for row, column, _ in places}
+        same_grid = all(
+            # without tissue: a person made it where nobody else would
+            tissue is None or wanted.get((row, column)) == size0
+            for row, column, size0, tissue in places
+        )
+        if same_grid:
+            return {(row, column) for row, column, _, _ in places}
         predictions.forget(session, slide, ctx.settings)
         session.execute(delete(Patch).where(Patch.slide_id == slide.id))
     return set()

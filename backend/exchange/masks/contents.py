@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from backend import __version__
@@ -61,12 +62,25 @@ class Item:
 
     def png(self) -> bytes:
         content = self.read()
-        return content if isinstance(content, bytes) else png(content)
+        if isinstance(content, bytes):
+            return content if self.complete else masks.encode(self.mask())
+        return png(content)
 
     def mask(self) -> Mask:
-        """Return uint8 (256, 256) of 0, 127 (ignore), 255."""
+        """Return uint8 (256, 256) of 0, 127 (ignore), 255.
+
+        What nobody has looked at is to be ignored: no reader of an export takes it for background.
+        """
         content = self.read()
-        return masks.decode(content) if isinstance(content, bytes) else content
+        if not isinstance(content, bytes):
+            return content
+        mask = masks.decode_stored(content)
+        return np.where(mask == masks.UNSEEN, np.uint8(masks.IGNORE), mask)
+
+    @property
+    def complete(self) -> bool:
+        """False of a person's mask that is painted only in part."""
+        return not isinstance(self.record, NewestMask) or self.record.complete
 
     @property
     def by_person(self) -> bool:
@@ -92,8 +106,18 @@ class Contents:
     basis: str
     computed_by: Sequence[str] = ()
 
-    def items(self, database: Database, blobs: Blobs, settings: Settings) -> Iterator[Item]:
-        """Yield the patches in the grid's order; their rows are read by pages."""
+    def items(
+        self,
+        database: Database,
+        blobs: Blobs,
+        settings: Settings,
+        *,
+        complete_only: bool = False,
+    ) -> Iterator[Item]:
+        """Yield the patches in the grid's order; their rows are read by pages.
+
+        complete_only: without masks that are painted only in part, as if nobody had drawn them.
+        """
         if self.prediction is None:
             proposed: Iterator[ProposedMask] = iter(())
         else:
@@ -104,6 +128,8 @@ class Contents:
         )
         for record in merged:
             # of two at one place the person's comes first, and counts
+            if isinstance(record, NewestMask) and not record.complete and complete_only:
+                continue
             if place_of(record) != last:
                 last = place_of(record)
                 yield Item(record, self._reader(record, blobs, settings))

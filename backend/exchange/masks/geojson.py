@@ -33,7 +33,6 @@ from backend.slides.patches.tables import PatchState
 if TYPE_CHECKING:
     import shapely
 
-IGNORE = 127
 MEMBRANE = 255
 THIN = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString"})
 MOST_FEATURES = 50_000
@@ -47,12 +46,26 @@ class Drawing(StrEnum):
 
     MEMBRANE = "Membrane"
     IGNORE = "Ignore*"
+    UNSEEN = "Unseen*"
 
 
-WORDS = {"membrane": Drawing.MEMBRANE, "ignore*": Drawing.IGNORE, "ignore": Drawing.IGNORE}
+WORDS = {
+    "membrane": Drawing.MEMBRANE,
+    "ignore*": Drawing.IGNORE,
+    "ignore": Drawing.IGNORE,
+    "unseen*": Drawing.UNSEEN,
+}
 """Names of QuPath's classes; a star marks those that QuPath leaves out of its own measurements."""
-VALUES = {Drawing.MEMBRANE: MEMBRANE, Drawing.IGNORE: IGNORE}
-COLOURS = {Drawing.MEMBRANE: (255, 210, 60), Drawing.IGNORE: (180, 180, 180)}
+VALUES = {
+    Drawing.MEMBRANE: MEMBRANE,
+    Drawing.IGNORE: masks.IGNORE,
+    Drawing.UNSEEN: masks.UNSEEN,
+}
+COLOURS = {
+    Drawing.MEMBRANE: (255, 210, 60),
+    Drawing.IGNORE: (180, 180, 180),
+    Drawing.UNSEEN: (120, 120, 160),
+}
 
 
 class GeoJsonInvalid(Unprocessable):
@@ -82,14 +95,15 @@ def pieces(
 
     corner: where QuPath's origin lies in the slide's own px (slides/catalogue/frame.py).
 
-    A patch is a Feature of its membrane, and one of what is ignored where there is such. One whose
-    mask is empty has no outline: it is named in the member `membrana` at the end.
+    A patch is a Feature of its membrane, one of what is ignored where there is such, and of a patch
+    that is painted only in part one of what nobody has looked at. One whose mask is empty has no
+    outline: it is named in the member `membrana` at the end.
     """
     yield '{"type":"FeatureCollection","features":['
     comma = ""
     empty = []
     for each in newest:
-        mask = masks.decode(blobs.read(each.mask_sha256))
+        mask = masks.decode_stored(blobs.read(each.mask_sha256))
         feature_count = 0
         for drawing, value in VALUES.items():
             geometry = geometry_of(
@@ -135,7 +149,8 @@ def feature(mask: NewestMask, drawing: Drawing, geometry: dict[str, Any]) -> dic
 def parse(
     content: Any, *, width: int, height: int, pause: Callable[[], None]
 ) -> tuple[list[Shape], Counter[str]]:
-    """Return the outlines of membrane and of what to ignore, and how many others there are.
+    """Return the outlines of membrane and of what to ignore or nobody has looked at, and how many
+    others there are.
 
     width, height: level-0 px that the grid of patches covers. pause: called between features; may
     raise what ends the work. Raise GeoJsonInvalid or OutlineInvalid in plain words.

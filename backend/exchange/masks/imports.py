@@ -145,7 +145,7 @@ def take(
     patch_outcomes = []
     for task, png in drawn:
         pause()
-        mask = masks.decode(png)
+        mask = masks.decode_stored(png)
         # a shape may end at a patch's border without a pixel of it
         if task.named or mask.any():
             patch_outcomes.append(written(database, blobs, settings, task, mask, by))
@@ -184,8 +184,8 @@ def planned(
     grid = Grid(places, shape, whole.width)
     touching = touched(shapes, grid, work, most=most_patches, pause=pause)
     named = named_patches(session, slide_id, shapes)
-    known = patches.at(session, slide_id, touching) + patches.by_id(session, named)
-    wanted = {(each.row, each.column): each for each in known}
+    wanted = patches.by_place(session, slide_id, touching)
+    wanted |= {(each.row, each.column): each for each in patches.by_id(session, named)}
     if len(wanted) > most_patches:
         raise TooManyPatches(
             f"The outlines touch {len(wanted)} patches, and {most_patches} are taken at once."
@@ -232,9 +232,13 @@ def named_patches(session: Session, slide_id: str, shapes: Sequence[Shape]) -> d
 
 
 def mask_of(patch: Patch, shapes: Sequence[Shape], work: Work) -> Mask:
-    """Return a patch's mask, uint8 (256, 256); what is to be ignored goes before membrane."""
+    """Return a patch's mask, uint8 (256, 256).
+
+    What is to be ignored goes before membrane, and both before what nobody had looked at: somebody
+    has drawn there since.
+    """
     mask = np.zeros((PATCH_PX, PATCH_PX), np.uint8)
-    for drawing in (Drawing.MEMBRANE, Drawing.IGNORE):
+    for drawing in (Drawing.UNSEEN, Drawing.MEMBRANE, Drawing.IGNORE):
         for shape in shapes:
             if shape.drawing == drawing:
                 edges = shape.edges.within((patch.x0, patch.y0), patch.size0 / PATCH_PX)
@@ -273,7 +277,7 @@ def same(database: Database, blobs: Blobs, patch: Patch, mask: Mask) -> bool:
     """Say whether a mask is the patch's newest one, pixel for pixel."""
     with database.reading() as session:
         newest = service.of_revision(session, patch.id, patch.revision)
-    return np.array_equal(masks.decode(blobs.read(newest.mask_sha256)), mask)
+    return np.array_equal(masks.decode_stored(blobs.read(newest.mask_sha256)), mask)
 
 
 def counted(patch_outcomes: Sequence[PatchOutcome]) -> Iterator[tuple[Outcome, int]]:

@@ -41,6 +41,7 @@ class Manifest:
                 "mpp": analysis_mpp,
                 "side": PATCH_PX,
                 "values": {"background": 0, "ignore": 127, "membrane": 255},
+                "unseen": "of masks that are not complete: pixels nobody has looked at, as ignore",
             },
             "proposals": version
             and {
@@ -95,5 +96,7 @@ def row_of(item: Item) -> dict[str, Any]:
         "source": str(record.source),
         "state": str(record.state),
         "mask_sha256": record.mask_sha256,
+        "complete": record.complete,
+        "unseen_px": record.unseen_px,
         "annotated_at": record.created_at.isoformat(),
     }

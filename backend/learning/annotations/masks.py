@@ -1,5 +1,8 @@
 """Masks as they arrive and as they are kept: 8-bit grayscale PNG, 0 / 127 / 255, 256×256.
 
+A mask that was painted only in part holds 63, too: pixels that nobody has looked at. They are
+neither membrane nor background, whoever reads the mask.
+
 What arrives may be made to harm, so the header is read by us before Pillow sees the file, and
 what is kept is always encoded by us.
 """
@@ -7,6 +10,7 @@ what is kept is always encoded by us.
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +22,15 @@ from backend.slides.patches.grid import PATCH_PX
 Mask = npt.NDArray[np.uint8]
 MAX_BYTES = 2**20
 VALUES = (0, 127, 255)
-"""Background, ignore (never trained on), membrane."""
+"""Background, ignore (never trained on), membrane: all that a complete mask may hold."""
+UNSEEN, IGNORE = 63, 127
+PARTIAL_VALUES = (0, UNSEEN, 127, 255)
+"""Of a mask that may be painted only in part."""
+UNCHANGED = 191
+DIFF_VALUES = (0, UNSEEN, 127, UNCHANGED, 255)
+"""Of what is to be changed of a mask: 191 leaves a pixel as it was."""
+MEANINGS = {0: "background", UNSEEN: "unseen", 127: "ignore", UNCHANGED: "unchanged"}
+"""Of the values besides the last, which is membrane."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">I4sIIBBBBB")
 GRAY, BITS = 0, 8
@@ -36,8 +48,8 @@ def not_png(detail: str) -> MaskInvalid:
     return MaskInvalid(detail, code="mask_not_png")
 
 
-def decode(content: bytes) -> Mask:
-    """Return a mask uint8 (256, 256) of 0, 127 and 255; raise MaskInvalid or MaskTooLarge."""
+def decode(content: bytes, values: Sequence[int] = VALUES) -> Mask:
+    """Return a mask uint8 (256, 256) of some values; raise MaskInvalid or MaskTooLarge."""
     if len(content) > MAX_BYTES:
         raise MaskTooLarge(f"A mask may have {MAX_BYTES} bytes; a PNG of a patch has far fewer.")
     check_header(content)
@@ -61,15 +73,36 @@ def decode(content: bytes) -> Mask:
         Image.DecompressionBombError,
     ):
         raise not_png("The PNG is damaged and can't be decoded; save it again.") from None
-    wrong = np.setdiff1d(mask, VALUES)
+    wrong = np.setdiff1d(mask, values)
     if wrong.size:
-        values = ", ".join(map(str, wrong[:5]))
+        others = ", ".join(map(str, wrong[:5]))
+        allowed = ", ".join(f"{each} ({MEANINGS[each]})" for each in values[:-1])
         raise MaskInvalid(
-            "A mask holds 0 (background), 127 (ignore) and 255 (membrane); "
-            f"this one holds {values}{'…' if wrong.size > 5 else ''} too.",
+            f"A mask holds {allowed} and 255 (membrane); "
+            f"this one holds {others}{'…' if wrong.size > 5 else ''} too.",
             code="mask_wrong_values",
         )
     return mask
+
+
+def decode_stored(content: bytes) -> Mask:
+    """Return a mask as it is kept, uint8 (256, 256) of 0, 63 (unseen), 127 and 255."""
+    return decode(content, PARTIAL_VALUES)
+
+
+def unseen_px(mask: Mask) -> int:
+    """Count the pixels that nobody has looked at."""
+    return int(np.count_nonzero(mask == UNSEEN))
+
+
+def nothing_seen() -> Mask:
+    """Return the mask of a patch that nobody has painted."""
+    return np.full((PATCH_PX, PATCH_PX), UNSEEN, np.uint8)
+
+
+def changed_by(base: Mask, diff: Mask) -> Mask:
+    """Return a mask after a change: its pixels where the change says 191, else the change's."""
+    return np.where(diff == UNCHANGED, base, diff)
 
 
 def check_header(content: bytes) -> None:

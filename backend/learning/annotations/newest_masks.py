@@ -5,23 +5,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.kit.db.session import Database
 from backend.learning.annotations.tables import Annotation, Source
 from backend.slides.catalogue.tables import Slide, Split
 from backend.slides.patches import in_grid_order
+from backend.slides.patches.grid import PATCH_PX
 from backend.slides.patches.tables import Patch, PatchRole, PatchState
 
 NEWEST = Annotation.revision == Patch.revision
 """Of annotations joined with their patches."""
 ACCEPTED = (
     NEWEST,
-    # a mask that a second person returned waits for its correction
+    # a mask that was painted only in part is in neither state, and one that a second person
+    # returned waits for its correction
     Patch.state.in_((PatchState.ANNOTATED, PatchState.APPROVED)),
     Patch.problem.is_(None),
 )
+PAINTED = (
+    NEWEST,
+    # whoever has it in hand now
+    Patch.unseen_px.between(1, PATCH_PX**2 - 1),
+    Patch.role == PatchRole.TRAINING,
+    Patch.problem.is_(None),
+)
+"""Of masks that are not complete, those that something can be learned from."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,11 @@ class NewestMask:
     mask_sha256: str
     model_version_id: str | None
     created_at: datetime
+    unseen_px: int
+
+    @property
+    def complete(self) -> bool:
+        return not self.unseen_px
 
 
 def of_slide(database: Database, slide_id: str) -> Iterator[NewestMask]:
@@ -55,6 +70,7 @@ def of_slide(database: Database, slide_id: str) -> Iterator[NewestMask]:
             Annotation.mask_sha256,
             Annotation.model_version_id,
             Annotation.created_at,
+            Annotation.unseen_px,
         )
         .join(Annotation, Annotation.patch_id == Patch.id)
         .where(Patch.slide_id == slide_id, NEWEST)
@@ -82,8 +98,8 @@ def in_box(
 
 
 @dataclass(frozen=True)
-class AcceptedMask:
-    """An accepted mask, its patch by place, and what they were held out for when first drawn."""
+class LearnableMask:
+    """A mask, its patch by place, and what they were held out for when first drawn."""
 
     slide_sha256: str
     row: int
@@ -92,11 +108,16 @@ class AcceptedMask:
     patch_id: str
     annotation_id: str
     mask_sha256: str
+    unseen_px: int
     split: Split | None
 
 
-def accepted(session: Session) -> list[AcceptedMask]:
-    """Return every accepted mask, ordered by slide content and place, in one statement."""
+def learnable(session: Session) -> list[LearnableMask]:
+    """Return every accepted mask, ordered by slide content and place, in one statement.
+
+    And of training patches what people have painted of them so far: no round is due for those, none
+    judges by them, but it learns from the pixels that somebody looked at.
+    """
     rows = session.execute(
         select(
             Slide.sha256.label("slide_sha256"),
@@ -106,14 +127,15 @@ def accepted(session: Session) -> list[AcceptedMask]:
             Patch.id.label("patch_id"),
             Annotation.id.label("annotation_id"),
             Annotation.mask_sha256,
+            Annotation.unseen_px,
             Slide.split,
         )
         .join(Patch, Annotation.patch_id == Patch.id)
         .join(Slide, Patch.slide_id == Slide.id)
-        .where(*ACCEPTED, Patch.role.is_not(None))
+        .where(or_(and_(*ACCEPTED), and_(*PAINTED)), Patch.role.is_not(None))
         .order_by(Slide.sha256, Patch.row, Patch.column)
     )
-    return [AcceptedMask(**row) for row in rows.mappings()]
+    return [LearnableMask(**row) for row in rows.mappings()]
 
 
 def accepted_of_slide(session: Session, slide_id: str) -> list[tuple[int, int, str]]:

@@ -7,12 +7,11 @@ patch when its mask was saved have no figures: nobody can have seen their propos
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.kit.storage.pyramids import Channel
-from backend.learning.annotations.masks import Mask
+from backend.learning.annotations.masks import IGNORE, UNSEEN, Mask
 from backend.learning.annotations.tables import Annotation, AnnotationProposal
 from backend.learning.predictions import patch_layers
 from backend.learning.predictions.service import NoPrediction
@@ -24,15 +23,15 @@ from backend.slides.patches.tables import Patch
 MOST_VERSIONS = 8
 """Proposals that a mask is compared with, each a read of a file: first the one that was shown,
 then the newest: an older one is on nobody's screen."""
-IGNORE, MEMBRANE = 127, 255
+MEMBRANE = 255
 
 
 @dataclass(frozen=True)
 class Distance:
-    """A mask beside a model version's proposal; `same`: pixel for pixel.
+    """A mask beside a model version's proposal; `same`: pixel for pixel, where somebody looked.
 
-    differing_px: membrane in one of the two only; membrane_px: in either. Ignored pixels are in
-    neither: no model is judged on them, and marking them changes nothing of a proposal.
+    differing_px: membrane in one of the two only; membrane_px: in either. Ignored and unseen pixels
+    are in neither: no model is judged on them, and marking them changes nothing of a proposal.
     """
 
     model_version_id: str
@@ -57,14 +56,15 @@ def distances_of(
         except NoPrediction:
             continue
         proposal = patch_layers.proposal_of(probability)
-        counted = mask != IGNORE
+        looked_at = mask != UNSEEN
+        counted = looked_at & (mask != IGNORE)
         proposed, drawn = (proposal == MEMBRANE) & counted, mask == MEMBRANE
         distances.append(
             Distance(
                 prediction.model_version_id,
                 differing_px=int((proposed ^ drawn).sum()),
                 membrane_px=int((proposed | drawn).sum()),
-                same=np.array_equal(proposal, mask),
+                same=bool(looked_at.any() and (proposal == mask)[looked_at].all()),
             )
         )
     return distances

@@ -20,5 +20,5 @@ def draft_of(
     """
     with database.reading() as session:
         earlier = service.any_revision(session, patch_id, revision)
-    mask = masks.decode(blobs.read(earlier.mask_sha256))
+    mask = masks.decode_stored(blobs.read(earlier.mask_sha256))
     return Draft(mask, base_revision, earlier.source, seconds_spent, restores=earlier)

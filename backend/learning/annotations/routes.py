@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
+from sqlalchemy.orm import Session
 
 from backend.kit import conditional
 from backend.kit.db.session import Database
@@ -11,7 +12,7 @@ from backend.kit.paging import Page, Paged
 from backend.kit.storage.blobs import Blobs
 from backend.learning.annotations import effort, masks, restoring, service
 from backend.learning.annotations.schemas import AnnotationOut, Author, Saved
-from backend.learning.annotations.service import Draft
+from backend.learning.annotations.service import Draft, Written
 from backend.learning.annotations.tables import Annotation, Source
 from backend.learning.patch_views import service as views
 from backend.learning.patch_views.schemas import PatchOut
@@ -74,10 +75,10 @@ def put_annotation(
     base = conditional.base_revision(if_match, if_none_match)
     mask = masks.decode(body)
     draft = Draft(mask, base, source, seconds_spent, model_version_id=model_version)
-    return saved(database, blobs, settings, patch_id, draft, user, response)
+    return save(database, blobs, settings, patch_id, draft, user, response)
 
 
-def saved(
+def save(
     database: Database,
     blobs: Blobs,
     settings: Settings,
@@ -91,16 +92,24 @@ def saved(
         prepared = service.prepare(session, blobs, settings, patch_id, draft)
     with database.writing() as session:
         written = service.submit(session, settings, patch_id, prepared, by=user)
-        annotation, taken_from = written.annotation, written.taken_from
-        patch = patches.get(session, annotation.patch_id)
-        shown = Saved(
-            patch=PatchOut.of(views.view(session, patch), user),
-            annotation=AnnotationOut.of(annotation),
-            taken_from=taken_from and Author.of(taken_from),
-        )
+        saved = saved_of(session, written, user)
+    tell_revision(response, written)
+    return saved
+
+
+def saved_of(session: Session, written: Written, user: User) -> Saved:
+    annotation, taken_from = written.annotation, written.taken_from
+    patch = patches.get(session, annotation.patch_id)
+    return Saved(
+        patch=PatchOut.of(views.view(session, patch), user),
+        annotation=AnnotationOut.of(annotation),
+        taken_from=taken_from and Author.of(taken_from),
+    )
+
+
+def tell_revision(response: Response, written: Written) -> None:
     response.status_code = status.HTTP_201_CREATED if written.new else status.HTTP_200_OK
-    response.headers["ETag"] = conditional.revision_etag(annotation.revision)
-    return shown
+    response.headers["ETag"] = conditional.revision_etag(written.annotation.revision)
 
 
 @router.get("/patches/{patch_id}/annotation.png", response_class=Response)
@@ -155,4 +164,4 @@ def restore_revision(
     """
     base = conditional.base_revision(if_match)
     draft = restoring.draft_of(database, blobs, patch_id, revision, base, seconds_spent)
-    return saved(database, blobs, settings, patch_id, draft, user, response)
+    return save(database, blobs, settings, patch_id, draft, user, response)

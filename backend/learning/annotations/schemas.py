@@ -30,6 +30,7 @@ class AnnotationOut(BaseModel):
     author: Author
     source: Source
     seconds_spent: float | None
+    unseen_px: int
     mask_sha256: str
     model_version_id: str | None
     restores: int | None
@@ -45,6 +46,7 @@ class AnnotationOut(BaseModel):
             author=Author.of(annotation.author),
             source=annotation.source,
             seconds_spent=annotation.seconds_spent,
+            unseen_px=annotation.unseen_px,
             mask_sha256=annotation.mask_sha256,
             model_version_id=annotation.model_version_id,
             restores=annotation.restores,

@@ -22,6 +22,7 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import service as patches
 from backend.slides.patches.service import Holder
 from backend.slides.patches.tables import Patch, PatchState
@@ -91,6 +92,13 @@ def prepare(
     Done in a session that reads: on SQLite one that writes keeps everybody else waiting.
     """
     patch = patches.get(session, patch_id)
+    return prepare_mask(session, blobs, settings, patch, draft)
+
+
+def prepare_mask(
+    session: Session, blobs: Blobs, settings: Settings, patch: Patch, draft: Draft
+) -> Prepared:
+    """Do the same for a patch; of one that is not made yet no model has proposed anything."""
     slide = slides.get(session, patch.slide_id)
     proposing = predictions.proposing(
         session, patch.id, first=draft.model_version_id, most=proposals.MOST_VERSIONS
@@ -113,19 +121,39 @@ def submit(
     A repeated request returns what the first one wrote. Raise AnnotationStale if somebody else
     was faster: nothing is lost, both masks are there.
     """
-    draft, sha256 = prepared.draft, prepared.mask_sha256
+    draft = prepared.draft
     patch = patches.get(session, patch_id)
-    if repeated := same_again(session, patch, draft, sha256, by):
+    if repeated := same_again(session, patch, prepared, by):
         return Written(repeated, new=False)
     if draft.base_revision != patch.revision:
         raise stale(session, patch)
-    if patch.problem is not None:
-        raise PatchUnreadable("The slide file is damaged here: nobody can see what they draw.")
     slide = slides.get(session, patch.slide_id)
     effort.check(draft.seconds_spent, since=slide.created_at)
+    return write_next(session, settings, patch, slide, prepared, by=by)
+
+
+def write_next(
+    session: Session,
+    settings: Settings,
+    patch: Patch,
+    slide: Slide,
+    prepared: Prepared,
+    *,
+    by: User,
+    goes_on: bool = False,
+) -> Written:
+    """Write the revision after a patch's present one, on which the draft is known to rest.
+
+    goes_on: its author paints more: a patch that is not complete stays in their hands.
+    """
+    draft, sha256 = prepared.draft, prepared.mask_sha256
+    if patch.problem is not None:
+        raise PatchUnreadable("The slide file is damaged here: nobody can see what they draw.")
     held = patches.holders(session, [patch]).get(patch.id)
     taken_from = held if held is not None and held.id != by.id else None
-    advance(session, patch)
+    unseen_px = masks.unseen_px(draft.mask)
+    counted = patch.revision > 0 and not patch.unseen_px
+    advance(session, patch, unseen_px=unseen_px, painter_id=by.id if goes_on else None)
     if patch.role is None:
         gold.assign(session, patch, slide)
     annotation = Annotation(
@@ -137,6 +165,7 @@ def submit(
         mask_sha256=sha256,
         source=prepared.source,
         seconds_spent=draft.seconds_spent,
+        unseen_px=unseen_px,
         model_version_id=prepared.model_version_id,
         restores=draft.restores and draft.restores.revision,
     )
@@ -155,14 +184,14 @@ def submit(
         **announcements.audit_details(annotation, taken_from),
     )
     announcements.announce_revision(session, patch, annotation, taken_from)
-    tell(session, settings, MaskSaved(slide.id, patch.id, annotation.revision))
+    if counted or not unseen_px:
+        tell(session, settings, MaskSaved(slide.id, patch.id, annotation.revision))
     return Written(annotation, new=True, taken_from=taken_from)
 
 
-def same_again(
-    session: Session, patch: Patch, draft: Draft, sha256: str, by: User
-) -> Annotation | None:
+def same_again(session: Session, patch: Patch, prepared: Prepared, by: User) -> Annotation | None:
     """Return the newest revision if this is the request that wrote it, sent once more."""
+    draft, sha256 = prepared.draft, prepared.mask_sha256
     if patch.revision == 0 or draft.base_revision != patch.revision - 1:
         return None
     latest = of_revision(session, patch.id, patch.revision)
@@ -171,10 +200,10 @@ def same_again(
     return latest if mine and latest.restores == restored else None
 
 
-def advance(session: Session, patch: Patch) -> None:
+def advance(session: Session, patch: Patch, *, unseen_px: int, painter_id: str | None) -> None:
     """Count the patch's revision up and take it out of everybody's hands, if it is still ours."""
     base = patch.revision
-    if patches.advance(session, patch):
+    if patches.advance(session, patch, unseen_px=unseen_px, painter_id=painter_id):
         return
     if patch.revision != base:
         raise stale(session, patch)
@@ -187,21 +216,27 @@ def advance(session: Session, patch: Patch) -> None:
 
 def stale(session: Session, patch: Patch) -> AnnotationStale:
     """Return the error that shows what is there now."""
-    current: dict[str, Any] = {"revision": patch.revision, "state": str(patch.state)}
-    if patch.revision:
-        there = of_revision(session, patch.id, patch.revision)
-        current |= {
-            "annotation_id": there.id,
-            "author": {"id": there.author.id, "username": there.author.name},
-            "created_at": there.created_at.isoformat(),
-            "mask_sha256": there.mask_sha256,
-        }
+    current = present(session, patch)
     return AnnotationStale(
         f"The patch is at revision {patch.revision} now. Your mask was not saved over it; look at "
         "the newer one, then save again.",
         headers={"ETag": revision_etag(patch.revision)},
         current=current,
     )
+
+
+def present(session: Session, patch: Patch) -> dict[str, Any]:
+    """Return what a patch's newest revision is, for who was late."""
+    current: dict[str, Any] = {"revision": patch.revision, "state": str(patch.state)}
+    if not patch.revision:
+        return current
+    there = of_revision(session, patch.id, patch.revision)
+    return current | {
+        "annotation_id": there.id,
+        "author": {"id": there.author.id, "username": there.author.name},
+        "created_at": there.created_at.isoformat(),
+        "mask_sha256": there.mask_sha256,
+    }
 
 
 def honest_source(draft: Draft, distances: Sequence[Distance]) -> Source:

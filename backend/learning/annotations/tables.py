@@ -23,6 +23,7 @@ class Annotation(Identified, Base):
         one_of("source", Source),
         UniqueConstraint("patch_id", "revision"),
         CheckConstraint("revision = base_revision + 1", name="follows_its_base"),
+        CheckConstraint("unseen_px >= 0", name="unseen_px"),
         CheckConstraint("seconds_spent IS NULL OR seconds_spent >= 0", name="seconds_spent"),
     )
 
@@ -35,6 +36,9 @@ class Annotation(Identified, Base):
     seconds_spent: Mapped[float | None]
     model_version_id: Mapped[str | None] = mapped_column(
         ForeignKey("model_versions.id"), doc="Whose proposal the person saw."
+    )
+    unseen_px: Mapped[int] = mapped_column(
+        default=0, server_default="0", doc="Pixels of the mask that nobody has looked at."
     )
     restores: Mapped[int | None] = mapped_column(
         doc="The earlier revision of the patch whose mask this is again; None: it was drawn."

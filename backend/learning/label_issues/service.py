@@ -122,7 +122,7 @@ def active(session: Session) -> Job | None:
 
 def require_enough(snapshot: Snapshot) -> None:
     """Refuse at once what could not be judged out of fold."""
-    training = len(snapshot.of_role(PatchRole.TRAINING))
+    training = len(snapshot.complete_of_role(PatchRole.TRAINING))
     if training < LEAST_MASKS:
         raise TooFewAnnotations(
             f"An audit learns from some masks to judge the others: it needs {LEAST_MASKS} accepted "

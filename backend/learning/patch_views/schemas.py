@@ -61,10 +61,11 @@ class PatchOut(BaseModel):
     x: float
     y: float
     size: float
-    tissue_fraction: float
+    tissue_fraction: float | None
     state: PatchState
     role: PatchRole | None
     revision: int
+    unseen_px: int
     problem: Annotated[dict[str, Any], Shown(Failure)] | None
     lease: Lease | None
     model_version_id: str | None
@@ -96,6 +97,7 @@ class PatchOut(BaseModel):
             state=patch.state,
             role=patch.role,
             revision=patch.revision,
+            unseen_px=patch.unseen_px,
             problem=patch.problem,
             lease=lease,
             model_version_id=view.prediction.model_version_id if view.prediction else None,

@@ -27,6 +27,7 @@ QUEUED = (
     PatchState.UNREVIEWED,
     PatchState.PROPOSED,
     PatchState.IN_ANNOTATION,
+    PatchState.PARTIAL,
     PatchState.RETURNED,
 )
 """Patches in these states wait for a person, so they get a place in the queue."""

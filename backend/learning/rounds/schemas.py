@@ -77,6 +77,7 @@ class RoundOut(BaseModel):
     held_out: str | None
     snapshot_sha256: str | None
     training_count: int
+    partial_count: int
     gold_count: int
     gold_counted: int | None
     parent_model_version_id: str
@@ -121,6 +122,7 @@ def members(view: RoundView) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in RoundOut.model_fields if hasattr(row, name)},
         "training_count": view.training_count,
+        "partial_count": view.partial_count,
         "gold_count": view.gold_count,
         "gold_counted": row.metrics.get("gold", {}).get("counted"),
         "job": RoundJob.of(view.job) if view.job else None,

@@ -62,6 +62,7 @@ class RoundView:
     round: Round
     job: Job | None
     training_count: int
+    partial_count: int
     gold_count: int
 
 
@@ -91,19 +92,20 @@ def views(session: Session, rounds: Sequence[Round]) -> list[RoundView]:
     """Add jobs and counts to rounds, in two statements however many there are."""
     job_of = jobs.by_id(session, [row.job_id for row in rounds if row.job_id])
     counts = {
-        (round_id, role): count
-        for round_id, role, count in session.execute(
-            select(RoundPatch.round_id, RoundPatch.role, func.count())
+        (round_id, role, complete): count
+        for round_id, role, complete, count in session.execute(
+            select(RoundPatch.round_id, RoundPatch.role, RoundPatch.complete, func.count())
             .where(RoundPatch.round_id.in_([row.id for row in rounds]))
-            .group_by(RoundPatch.round_id, RoundPatch.role)
+            .group_by(RoundPatch.round_id, RoundPatch.role, RoundPatch.complete)
         )
     }
     return [
         RoundView(
             row,
             job_of.get(row.job_id or ""),
-            counts.get((row.id, PatchRole.TRAINING), 0),
-            counts.get((row.id, PatchRole.GOLD), 0),
+            counts.get((row.id, PatchRole.TRAINING, True), 0),
+            counts.get((row.id, PatchRole.TRAINING, False), 0),
+            counts.get((row.id, PatchRole.GOLD, True), 0),
         )
         for row in rounds
     ]
@@ -188,7 +190,7 @@ def require_encoder_weights(encoder_weights: str, encoder: str) -> None:
 
 def require_enough(snapshot: Snapshot) -> None:
     """Refuse to train on nothing, or without anything to judge the result on."""
-    training = len(snapshot.of_role(PatchRole.TRAINING))
+    training = len(snapshot.complete_of_role(PatchRole.TRAINING))
     gold = len(snapshot.of_role(PatchRole.GOLD))
     if training and gold:
         return
@@ -222,6 +224,7 @@ def open_round(session: Session, settings: Settings, snapshot: Snapshot, by: Use
             patch_id=patch.patch_id,
             annotation_id=patch.annotation_id,
             role=patch.role,
+            complete=patch.complete,
         )
         for patch in snapshot.patches
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SnapshotPatch:
-    """One person's mask in a snapshot. Row and column are those of the analysis grid."""
+    """One person's mask in a snapshot. Row and column are those of the analysis grid.
+
+    unseen_px: pixels that nobody has looked at; with such it counts for no threshold.
+    """
 
     slide_sha256: str
     row: int
@@ -30,6 +33,11 @@ class SnapshotPatch:
     patch_id: str
     annotation_id: str
     mask_sha256: str
+    unseen_px: int = 0
+
+    @property
+    def complete(self) -> bool:
+        return not self.unseen_px
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,14 @@ class Snapshot:
     def of_role(self, role: PatchRole) -> Sequence[SnapshotPatch]:
         return [patch for patch in self.patches if patch.role == role]
 
+    def complete_of_role(self, role: PatchRole) -> Sequence[SnapshotPatch]:
+        return [patch for patch in self.of_role(role) if patch.complete]
+
     def document(self) -> bytes:
         """Return canonical JSON: what is hashed and stored."""
-        content = {"held_out": self.held_out, "patches": [asdict(patch) for patch in self.patches]}
-        return canonical(content)
+        return canonical(
+            {"held_out": self.held_out, "patches": [entry_of(patch) for patch in self.patches]}
+        )
 
     @property
     def sha256(self) -> str:
@@ -59,6 +71,14 @@ class Snapshot:
             for patch in content["patches"]
         )
         return cls(tuple(patches), content["held_out"])
+
+
+def entry_of(patch: SnapshotPatch) -> dict[str, Any]:
+    """Return a patch as the document has it: a complete one as before there were others."""
+    entry = asdict(patch)
+    if patch.complete:
+        del entry["unseen_px"]
+    return entry
 
 
 def write_of_present(
@@ -90,8 +110,8 @@ def write_of_present(
 
 
 def take(session: Session) -> Snapshot:
-    """Read the newest annotation of every accepted patch, with its role."""
-    masks = newest_masks.accepted(session)
+    """Read the newest annotation of every patch that counts or teaches, with its role."""
+    masks = newest_masks.learnable(session)
     # a gold patch of a slide that also trains says less about a new slide: it is said so
     mixed = any(mask.role == PatchRole.GOLD and mask.split == Split.MIXED for mask in masks)
     patches = tuple(

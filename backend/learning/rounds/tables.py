@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, Text, text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, Text, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.kit.db.base import Base, EnumText, Identified, UtcDateTime, one_of
@@ -83,6 +83,9 @@ class RoundPatch(Base):
     patch_id: Mapped[str] = mapped_column(String(36), primary_key=True)
     annotation_id: Mapped[str] = mapped_column(ForeignKey("annotations.id"))
     role: Mapped[PatchRole] = mapped_column(EnumText(PatchRole))
+    complete: Mapped[bool] = mapped_column(
+        default=True, server_default=true(), doc="Else it was learned from where it was painted."
+    )
 
 
 class RoundCurve(Base):

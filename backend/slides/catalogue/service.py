@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -200,6 +200,16 @@ def join_case(slide: Slide, case_id: str) -> None:
 def fix_split(slide: Slide, split: Split) -> None:
     """Say for ever whether a slide's masks teach or judge."""
     slide.split = split
+
+
+def count_patches(session: Session, slide_id: str, more: int) -> None:
+    """Count patches that people made beside those of the tissue finder."""
+    session.execute(
+        update(Slide)
+        .where(Slide.id == slide_id)
+        .values(patch_count=Slide.patch_count + more)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def record_change(session: Session, slide: Slide, fields: Sequence[str], *, by: User) -> None:

@@ -13,7 +13,7 @@ from backend.slides.patches import service
 from backend.slides.patches.service import RELEASED
 from backend.slides.patches.tables import Patch, PatchState
 
-FREE = (PatchState.UNREVIEWED, PatchState.PROPOSED, PatchState.RETURNED)
+FREE = (PatchState.UNREVIEWED, PatchState.PROPOSED, PatchState.PARTIAL, PatchState.RETURNED)
 
 
 class NotSkippable(Conflict):
@@ -57,8 +57,11 @@ def extend(session: Session, patch: Patch, user: User, until: datetime) -> bool:
 def waiting(patch: Patch) -> PatchState:
     """Return the state of a patch that is given back undone.
 
-    One that has a mask was leased to correct what a second person returned: it stays returned.
+    One that is painted in part stays so. One that has a complete mask was leased to correct what a
+    second person returned: it stays returned.
     """
+    if patch.unseen_px:
+        return PatchState.PARTIAL
     return PatchState.RETURNED if patch.revision else PatchState.PROPOSED
 
 

@@ -1,16 +1,17 @@
 """Patches: found by their id, who has them in hand, and what models and people change of them."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
 from backend.kit.errors import NotFound
+from backend.kit.geometry import Region0
 from backend.kit.states import move
 from backend.people.users import service as users
 from backend.slides.patches.tables import Patch, PatchRole, PatchState
@@ -44,22 +45,6 @@ def places(session: Session, slide_id: str) -> Sequence[tuple[int, int]]:
     """Return row and column of each patch of a slide."""
     rows = session.execute(select(Patch.row, Patch.column).where(Patch.slide_id == slide_id))
     return [(row, column) for row, column in rows]
-
-
-def at(session: Session, slide_id: str, cells: Iterable[tuple[int, int]]) -> list[Patch]:
-    """Return the patches at some (row, column) of a slide."""
-    columns: defaultdict[int, list[int]] = defaultdict(list)
-    for row, column in cells:
-        columns[row].append(column)
-    return [
-        patch
-        for row, among in columns.items()
-        for patch in session.scalars(
-            select(Patch).where(
-                Patch.slide_id == slide_id, Patch.row == row, Patch.column.in_(among)
-            )
-        )
-    ]
 
 
 def by_id(session: Session, patch_ids: Iterable[str]) -> list[Patch]:
@@ -137,16 +122,84 @@ def note_unreadable(session: Session, problems: Mapping[str, dict[str, Any]]) ->
         session.execute(update(Patch).where(Patch.id == patch_id).values(problem=problem))
 
 
-def advance(session: Session, patch: Patch) -> bool:
+def advance(
+    session: Session, patch: Patch, *, unseen_px: int = 0, painter_id: str | None = None
+) -> bool:
     """Count a patch's revision up and take it out of everybody's hands.
 
-    False, and the row as it is now, if it is at another revision or in a state that takes none.
+    unseen_px: pixels of the new mask that nobody has looked at; a patch with such is not annotated
+    yet. painter_id: who goes on with it: while it is not complete it stays in their hands, if it is
+    there. False, and the row as it is now, if it is at another revision or in a state that takes
+    none.
     """
     base = patch.revision
-    values = {**RELEASED, "revision": base + 1}
-    won = move(session, Patch, patch.id, PatchState.ANNOTATED, Patch.revision == base, **values)
+    state = PatchState.PARTIAL if unseen_px else PatchState.ANNOTATED
+    values: dict[str, Any] = {**RELEASED, "revision": base + 1, "unseen_px": unseen_px}
+    where = [Patch.revision == base]
+    if unseen_px and painter_id and is_held(patch) and patch.lease_user_id == painter_id:
+        state = PatchState.IN_ANNOTATION
+        values = {"revision": base + 1, "unseen_px": unseen_px}
+        where.append(Patch.lease_user_id == painter_id)
+    won = move(session, Patch, patch.id, state, *where, **values)
     session.refresh(patch)
     return won
+
+
+def by_place(
+    session: Session, slide_id: str, places: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Patch]:
+    """Return the patches that a slide has at some places of its grid, (row, column)."""
+    rows = session.scalars(
+        select(Patch).where(
+            Patch.slide_id == slide_id, tuple_(Patch.row, Patch.column).in_(list(places))
+        )
+    )
+    return {(patch.row, patch.column): patch for patch in rows}
+
+
+def hold(session: Session, patch_ids: Collection[str]) -> dict[str, Patch]:
+    """Return patches as they are now, held against other writers until the transaction ends.
+
+    Always in one order: two who hold some of the same never wait for each other.
+    """
+    rows = session.scalars(
+        select(Patch)
+        .where(Patch.id.in_(patch_ids))
+        .order_by(Patch.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {patch.id: patch for patch in rows}
+
+
+def box_of(patch: Patch) -> Region0:
+    return Region0(patch.x0, patch.y0, patch.size0, patch.size0)
+
+
+def unmade(slide_id: str, row: int, column: int, box: Region0) -> Patch:
+    """Return a patch that the tissue finder did not make: not in the database yet."""
+    return Patch(
+        slide_id=slide_id,
+        row=row,
+        column=column,
+        x0=box.x,
+        y0=box.y,
+        size0=box.width,
+        tissue_fraction=None,
+        state=PatchState.UNREVIEWED,
+        revision=0,
+        unseen_px=0,
+    )
+
+
+def make(session: Session, patch: Patch) -> bool:
+    """Add a patch where there is none; False if somebody was faster."""
+    try:
+        with session.begin_nested():
+            session.add(patch)
+    except IntegrityError:
+        return False
+    return True
 
 
 def judge(session: Session, patch: Patch, verdict: PatchState, *, revision: int) -> bool:

@@ -21,13 +21,19 @@ from backend.kit.db.base import Base, EnumText, Identified, UtcDateTime, one_of
 
 
 class PatchState(StrEnum):
+    """`partial`: people have painted some of its pixels and not said that it is complete."""
+
     UNREVIEWED = "unreviewed"
     PROPOSED = "proposed"
     IN_ANNOTATION = "in_annotation"
+    PARTIAL = "partial"
     ANNOTATED = "annotated"
     RETURNED = "returned"
     APPROVED = "approved"
     SKIPPED = "skipped"
+
+
+PAINTED = (PatchState.IN_ANNOTATION, PatchState.PARTIAL, PatchState.ANNOTATED)
 
 
 class PatchRole(StrEnum):
@@ -49,29 +55,56 @@ class Patch(Identified, Base):
     ANNOUNCED: ClassVar[tuple[str, ...]] = ("slide_id",)
     TRANSITIONS: ClassVar[Mapping[StrEnum, frozenset[StrEnum]]] = {
         PatchState.UNREVIEWED: frozenset(
-            {PatchState.PROPOSED, PatchState.IN_ANNOTATION, PatchState.ANNOTATED}
+            {
+                PatchState.PROPOSED,
+                PatchState.IN_ANNOTATION,
+                PatchState.PARTIAL,
+                PatchState.ANNOTATED,
+            }
         ),
         PatchState.PROPOSED: frozenset(
-            {PatchState.IN_ANNOTATION, PatchState.ANNOTATED, PatchState.SKIPPED}
+            {
+                PatchState.IN_ANNOTATION,
+                PatchState.PARTIAL,
+                PatchState.ANNOTATED,
+                PatchState.SKIPPED,
+            }
         ),
         PatchState.IN_ANNOTATION: frozenset(
             {
+                # painted by whoever has it in hand: it stays there
+                PatchState.IN_ANNOTATION,
+                PatchState.PARTIAL,
                 PatchState.ANNOTATED,
                 PatchState.PROPOSED,
                 PatchState.RETURNED,
                 PatchState.SKIPPED,
             }
         ),
-        PatchState.ANNOTATED: frozenset(
-            {PatchState.ANNOTATED, PatchState.APPROVED, PatchState.RETURNED}
+        PatchState.PARTIAL: frozenset(
+            {
+                PatchState.IN_ANNOTATION,
+                PatchState.PARTIAL,
+                PatchState.ANNOTATED,
+                PatchState.SKIPPED,
+            }
         ),
-        PatchState.RETURNED: frozenset({PatchState.IN_ANNOTATION, PatchState.ANNOTATED}),
-        PatchState.SKIPPED: frozenset({PatchState.IN_ANNOTATION, PatchState.ANNOTATED}),
+        PatchState.ANNOTATED: frozenset(
+            {
+                PatchState.PARTIAL,
+                PatchState.ANNOTATED,
+                PatchState.APPROVED,
+                PatchState.RETURNED,
+            }
+        ),
+        PatchState.RETURNED: frozenset(PAINTED),
+        PatchState.SKIPPED: frozenset(PAINTED),
     }
     __table_args__ = (
         one_of("state", PatchState),
         one_of("role", PatchRole),
         UniqueConstraint("slide_id", "row", "column"),
+        CheckConstraint("unseen_px >= 0", name="unseen_px"),
         # what a round's snapshot points at, so that gold can never be filed as training
         UniqueConstraint("id", "role"),
         CheckConstraint(
@@ -92,11 +125,18 @@ class Patch(Identified, Base):
     x0: Mapped[float] = mapped_column(doc="Left edge in level-0 px; not whole if resampled.")
     y0: Mapped[float]
     size0: Mapped[float]
-    tissue_fraction: Mapped[float]
+    tissue_fraction: Mapped[float | None] = mapped_column(
+        doc="Empty: a person painted where the tissue finder had made no patch."
+    )
     state: Mapped[PatchState] = mapped_column(EnumText(PatchState), default=PatchState.UNREVIEWED)
     problem: Mapped[dict[str, Any] | None] = mapped_column(doc="Why its pixels can't be read.")
     role: Mapped[PatchRole | None] = mapped_column(EnumText(PatchRole))
     revision: Mapped[int] = mapped_column(default=0, doc="Newest annotation revision; 0: none.")
+    unseen_px: Mapped[int] = mapped_column(
+        default=0,
+        server_default="0",
+        doc="Pixels of the newest mask that nobody has looked at; 0: it is complete.",
+    )
     lease_user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

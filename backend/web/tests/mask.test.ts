@@ -10,6 +10,8 @@ import {
   paintSegment,
   sameMask,
   union,
+  UNSEEN,
+  wholeMask,
 } from "../src/masks/mask";
 
 describe("the brush", () => {
@@ -83,6 +85,15 @@ describe("the outline", () => {
 test("labels are the nearest of 0, 127, 255", () => {
   const mask = { width: 5, height: 1, data: Uint8Array.of(0, 1, 127, 130, 254) };
   expect([...asLabels(mask).data]).toEqual([0, 0, IGNORE, IGNORE, MEMBRANE]);
+});
+
+test("what nobody has looked at stays so, and is shown as the proposal or as nothing", () => {
+  const stored = { width: 4, height: 1, data: Uint8Array.of(UNSEEN, 0, UNSEEN, MEMBRANE) };
+  const proposal = { width: 4, height: 1, data: Uint8Array.of(MEMBRANE, MEMBRANE, 0, 0) };
+  expect(asLabels(stored)).toEqual(stored);
+  expect([...wholeMask(stored, proposal).data]).toEqual([MEMBRANE, 0, 0, MEMBRANE]);
+  expect([...wholeMask(stored, null).data]).toEqual([0, 0, 0, MEMBRANE]);
+  expect(stored.data[0]).toBe(UNSEEN);
 });
 
 test("a copy is equal until one of them changes", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { emptyMask, IGNORE, MEMBRANE, paintSegment, type Mask } from "../src/masks/mask";
+import { emptyMask, IGNORE, MEMBRANE, paintSegment, UNSEEN, type Mask } from "../src/masks/mask";
 import { difference, differenceSentence, originOf, revisionWords } from "../src/editing/revisions";
 import { savedSentence } from "../src/drafts/saving";
 import { overtakenSentence, takenSentence } from "../src/editing/taken_over";
@@ -21,6 +21,7 @@ const annotation: Annotation = {
   author: { id: "u", username: "noor" },
   source: "edited",
   seconds_spent: 42.4,
+  unseen_px: 0,
   created_at: "2026-11-23T09:00:00Z",
 };
 const now = new Date("2026-11-23T09:03:10Z");
@@ -29,8 +30,18 @@ describe("the difference of two masks", () => {
   test("counts membrane only here, only there and in both, and what one of them ignores", () => {
     const one = of(MEMBRANE, MEMBRANE, 0, IGNORE, 0, IGNORE, MEMBRANE);
     const other = of(MEMBRANE, 0, MEMBRANE, 0, 0, IGNORE, IGNORE);
-    expect(difference(one, other)).toEqual({ first: 2, second: 1, both: 1, ignored: 1 });
-    expect(difference(other, one)).toEqual({ first: 1, second: 2, both: 1, ignored: 1 });
+    expect(difference(one, other)).toEqual({ first: 2, second: 1, both: 1, ignored: 1, unseen: 0 });
+    expect(difference(other, one)).toEqual({ first: 1, second: 2, both: 1, ignored: 1, unseen: 0 });
+  });
+
+  test("leaves out what nobody had looked at in one of them", () => {
+    const one = of(UNSEEN, UNSEEN, MEMBRANE, UNSEEN);
+    const other = of(MEMBRANE, 0, MEMBRANE, UNSEEN);
+    const counts = difference(one, other);
+    expect(counts).toEqual({ first: 0, second: 0, both: 1, ignored: 0, unseen: 2 });
+    expect(differenceSentence(counts, "revision 1", "revision 2")).toContain(
+      "2 px that nobody had looked at in one of them",
+    );
   });
 
   test("is said in a sentence", () => {

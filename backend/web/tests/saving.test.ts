@@ -18,6 +18,7 @@ const theirs: Current = {
     model_version_id: null,
     restores: null,
     seconds_spent: null,
+    unseen_px: 0,
     revision: 4,
     base_revision: 3,
     author: { id: "u", username: "noor" },

@@ -51,6 +51,8 @@ export interface components {
             source: components["schemas"]["Source"];
             /** Seconds Spent */
             seconds_spent: number | null;
+            /** Unseen Px */
+            unseen_px: number;
             /** Mask Sha256 */
             mask_sha256: string;
             /** Model Version Id */
@@ -384,6 +386,22 @@ export interface components {
             /** Taken */
             taken: components["schemas"]["Said"][];
         };
+        /**
+         * EditIn
+         * @description Tiles that are painted together: all are saved, or none.
+         *
+         *     seconds_spent: of active work on all of them. model_version: whose proposal was shown.
+         */
+        EditIn: {
+            /** Tiles */
+            tiles: components["schemas"]["TileEditIn"][];
+            /** Seconds Spent */
+            seconds_spent?: number | null;
+            /** @default edited */
+            source?: components["schemas"]["Source"];
+            /** Model Version */
+            model_version?: string | null;
+        };
         /** EditOut */
         EditOut: {
             /** Number */
@@ -403,6 +421,14 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+        };
+        /**
+         * EditSaved
+         * @description The tiles in the grid's order.
+         */
+        EditSaved: {
+            /** Tiles */
+            tiles: components["schemas"]["TileSaved"][];
         };
         /** EnteredBy */
         EnteredBy: {
@@ -994,11 +1020,13 @@ export interface components {
             /** Size */
             size: number;
             /** Tissue Fraction */
-            tissue_fraction: number;
+            tissue_fraction: number | null;
             state: components["schemas"]["PatchState"];
             role: components["schemas"]["PatchRole"] | null;
             /** Revision */
             revision: number;
+            /** Unseen Px */
+            unseen_px: number;
             /** Problem */
             problem: components["schemas"]["Failure"] | null;
             lease: components["schemas"]["Lease"] | null;
@@ -1020,9 +1048,10 @@ export interface components {
         PatchRole: "training" | "gold";
         /**
          * PatchState
+         * @description `partial`: people have painted some of its pixels and not said that it is complete.
          * @enum {string}
          */
-        PatchState: "unreviewed" | "proposed" | "in_annotation" | "annotated" | "returned" | "approved" | "skipped";
+        PatchState: "unreviewed" | "proposed" | "in_annotation" | "partial" | "annotated" | "returned" | "approved" | "skipped";
         /** Person */
         Person: {
             /** Id */
@@ -1431,6 +1460,8 @@ export interface components {
             snapshot_sha256: string | null;
             /** Training Count */
             training_count: number;
+            /** Partial Count */
+            partial_count: number;
             /** Gold Count */
             gold_count: number;
             /** Gold Counted */
@@ -1514,6 +1545,8 @@ export interface components {
             snapshot_sha256: string | null;
             /** Training Count */
             training_count: number;
+            /** Partial Count */
+            partial_count: number;
             /** Gold Count */
             gold_count: number;
             /** Gold Counted */
@@ -1927,6 +1960,56 @@ export interface components {
             c_full: number;
         };
         /**
+         * TileEditIn
+         * @description What becomes of a tile: its whole mask, or what changes in it.
+         *
+         *     base_revision: the one that it rests on; 0, or null, where nobody has painted yet.
+         */
+        TileEditIn: {
+            /**
+             * X
+             * @description The tile's corner, as its patch has it.
+             */
+            x: number;
+            /** Y */
+            y: number;
+            /** Base Revision */
+            base_revision: number | null;
+            /**
+             * Mask Png Base64
+             * @description An 8-bit grayscale PNG of 256 × 256: 0 background, 63 unseen, 127 ignore, 255 membrane.
+             */
+            mask_png_base64?: string | null;
+            /**
+             * Diff
+             * @description The same PNG of what changes: 0, 63, 127 and 255 are what a pixel becomes, 191 leaves it as it is at the base revision; where there is none, as unseen.
+             */
+            diff?: string | null;
+        };
+        /**
+         * TileSaved
+         * @description A tile's new revision; `etag` is what its next change names.
+         *
+         *     taken_from: who else had the patch in hand; they have been told.
+         */
+        TileSaved: {
+            /** X */
+            x: number;
+            /** Y */
+            y: number;
+            /** Patch Id */
+            patch_id: string;
+            /** Revision */
+            revision: number;
+            /** Etag */
+            etag: string;
+            state: components["schemas"]["PatchState"];
+            /** Unseen Px */
+            unseen_px: number;
+            annotation: components["schemas"]["AnnotationOut"];
+            taken_from: components["schemas"]["Author"] | null;
+        };
+        /**
          * Token
          * @description Shown once.
          */
@@ -1961,6 +2044,12 @@ export interface components {
             /** Items */
             items: components["schemas"]["AreaOut"][];
         };
+        /**
+         * Unseen
+         * @description What is shown where nobody has looked: the model's proposal, if there is one, or nothing.
+         * @enum {string}
+         */
+        Unseen: "proposal" | "background";
         /** UploadOut */
         UploadOut: {
             /** Id */
@@ -2153,7 +2242,9 @@ export type Cuts = components['schemas']['Cuts'];
 export type DecisionsIn = components['schemas']['DecisionsIn'];
 export type Distance = components['schemas']['Distance'];
 export type Duplicate = components['schemas']['Duplicate'];
+export type EditIn = components['schemas']['EditIn'];
 export type EditOut = components['schemas']['EditOut'];
+export type EditSaved = components['schemas']['EditSaved'];
 export type EnteredBy = components['schemas']['EnteredBy'];
 export type EnteredIsh = components['schemas']['EnteredIsh'];
 export type Entry = components['schemas']['Entry'];
@@ -2250,9 +2341,12 @@ export type SlideState = components['schemas']['SlideState'];
 export type Source = components['schemas']['Source'];
 export type ThresholdChoice = components['schemas']['ThresholdChoice'];
 export type Thresholds = components['schemas']['Thresholds'];
+export type TileEditIn = components['schemas']['TileEditIn'];
+export type TileSaved = components['schemas']['TileSaved'];
 export type Token = components['schemas']['Token'];
 export type TokenOut = components['schemas']['TokenOut'];
 export type UncertainAreas = components['schemas']['UncertainAreas'];
+export type Unseen = components['schemas']['Unseen'];
 export type UploadOut = components['schemas']['UploadOut'];
 export type UploadState = components['schemas']['UploadState'];
 export type UploadedSlide = components['schemas']['UploadedSlide'];

@@ -16,6 +16,7 @@ import {
   paintSegment,
   sameMask,
   union,
+  wholeMask,
   type Label,
   type Mask,
   type Rect,
@@ -147,7 +148,7 @@ export async function openEditing(
     const own = !by || (by.author.id === userId && revision === revisionOf(editing.etag) + 1);
     conflict = null;
     model = shown;
-    const saved: Patch = { ...patch, state: "annotated", revision };
+    const saved: Patch = { ...patch, state: "annotated", revision, unseen_px: 0 };
     set({ etag, theirs: null, restored: null, patch: saved });
     clock.saved(own && sent.version === EARLIER ? (by?.seconds_spent ?? 0) : undefined);
     fromScratch = false;
@@ -197,7 +198,7 @@ export async function openEditing(
     set({ state: "conflict", message, theirs: null, theirsUnread: false });
     const theirs = await readMask(patchId, "annotation").catch(() => null);
     if (conflict !== current) return; // decided, or overtaken, meanwhile
-    set({ theirs, theirsUnread: theirs === null });
+    set({ theirs: theirs && wholeMask(theirs, proposal), theirsUnread: theirs === null });
   }
 
   async function catchUp(): Promise<boolean> {

@@ -5,6 +5,7 @@ import { revisionOf } from "../drafts/saving";
 import { BesideNote, UnsavedHere } from "../drafts/unsaved";
 import { RoundsPanel } from "../learning/rounds";
 import { bench, mayEdit, page, setPreferences } from "../store";
+import { PATCH_PX } from "./editing";
 import type { Editing } from "./editing_state";
 import { Outlines, Saving, Tools } from "./patch_tools";
 import { closePatch, next, skip } from "./queue";
@@ -105,6 +106,13 @@ function OpenPatch({ editing }: { editing: Editing }) {
               ` If you accept or save it, ${lease.username} is told at once, and their strokes stay.`}
           </p>
         )}
+        {editing.patch.unseen_px > 0 && (
+          <p class="note" role="status" data-testid="painted-in-part">
+            People have painted {painted(editing.patch.unseen_px)} % of this patch. Where nobody has
+            looked you see {editing.proposal ? "the proposal" : "background"}; saving says that all
+            of it is as you see it.
+          </p>
+        )}
         {editing.patch.state === "approved" && mayEdit.value && (
           <p class="note" role="status" data-testid="approved">
             A second person has approved this mask: it stays, and strokes on it can't be saved.
@@ -135,10 +143,16 @@ function OpenPatch({ editing }: { editing: Editing }) {
   );
 }
 
+/** The share of a patch that somebody has looked at: never all of it, nor nothing. */
+function painted(unseen: number): number {
+  const share = 100 * (1 - unseen / (PATCH_PX * PATCH_PX));
+  return Math.min(99, Math.max(1, Math.round(share)));
+}
+
 function facts(patch: Patch): string {
   return [
     patch.state.replace("_", " "),
-    `${Math.round(patch.tissue_fraction * 100)} % tissue`,
+    patch.tissue_fraction !== null && `${Math.round(patch.tissue_fraction * 100)} % tissue`,
     patch.role === "gold" && "gold: measures models, never trains them",
   ]
     .filter(Boolean)

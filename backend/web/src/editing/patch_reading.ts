@@ -1,7 +1,7 @@
 /** Everything of a patch that an editing begins from, read from the service. */
 
 import { listAnnotations, patchImageUrl, readPatch, readPatchMask } from "../api/client";
-import { asLabels, type Mask } from "../masks/mask";
+import { asLabels, wholeMask, type Mask } from "../masks/mask";
 import { decodeGray } from "../masks/png";
 import type { Annotation, Patch } from "../api/types";
 
@@ -12,7 +12,7 @@ export interface PatchContent {
   /** Of the model version that the patch names. */
   proposal: Mask | null;
   uncertain: Mask | null;
-  /** The newest revision's. */
+  /** The newest revision's, with the proposal where nobody has looked. */
   annotation: Mask | null;
   revisions: Annotation[];
 }
@@ -45,5 +45,6 @@ export async function readContent(patchId: string): Promise<PatchContent> {
     revision > 0 ? readMask(patchId, "annotation") : null,
     revision > 0 ? listAnnotations(patchId) : [],
   ]);
-  return { patch, etag, image, proposal, uncertain, annotation, revisions };
+  const whole = annotation && wholeMask(annotation, proposal);
+  return { patch, etag, image, proposal, uncertain, annotation: whole, revisions };
 }

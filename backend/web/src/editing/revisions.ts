@@ -1,7 +1,7 @@
 /** Every revision of a patch: read, compared with another mask, and brought back as a new one. */
 
 import { all, json, request } from "../api/client";
-import { MEMBRANE, asLabels, type Mask } from "../masks/mask";
+import { MEMBRANE, UNSEEN, asLabels, type Mask } from "../masks/mask";
 import { decodeGray } from "../masks/png";
 import { ago } from "../drafts/saving";
 import type { Annotation } from "../api/types";
@@ -43,11 +43,17 @@ export interface Difference {
   both: number;
   /** Alike in membrane, but ignored in one of them. */
   ignored: number;
+  /** Nobody had looked there in one of them: it is not compared. */
+  unseen: number;
 }
 
 export function difference(one: Mask, other: Mask): Difference {
-  const counts: Difference = { first: 0, second: 0, both: 0, ignored: 0 };
+  const counts: Difference = { first: 0, second: 0, both: 0, ignored: 0, unseen: 0 };
   one.data.forEach((value, i) => {
+    if (value === UNSEEN || other.data[i] === UNSEEN) {
+      if (value !== other.data[i]) counts.unseen += 1;
+      return;
+    }
     const here = value === MEMBRANE;
     const there = other.data[i] === MEMBRANE;
     if (here && there) counts.both += 1;
@@ -62,10 +68,11 @@ const px = (count: number): string => `${count.toLocaleString("en-GB")} px`;
 
 /** The difference as a sentence; `one` and `other` as they are named to the person. */
 export function differenceSentence(counts: Difference, one: string, other: string): string {
-  const { first, second, both, ignored } = counts;
-  if (first + second + ignored === 0) return `No pixel differs between ${one} and ${other}.`;
+  const { first, second, both, ignored, unseen } = counts;
+  if (first + second + ignored + unseen === 0) return `No pixel differs between ${one} and ${other}.`;
   const parts = [`${px(first)} of membrane only in ${one}`, `${px(second)} only in ${other}`];
   if (ignored > 0) parts.push(`${px(ignored)} ignored in one of them`);
+  if (unseen > 0) parts.push(`${px(unseen)} that nobody had looked at in one of them`);
   return `${parts.join(", ")}; ${px(both)} in both.`;
 }
 

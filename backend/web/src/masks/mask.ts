@@ -1,9 +1,11 @@
 /**
  * A patch's label mask and what a brush does to it. No DOM here: the canvas only shows it.
- * Values are the contract's: 0 background, 127 ignore, 255 membrane. Index = y · width + x.
+ * Values are the contract's: 0 background, 127 ignore, 255 membrane, and 63 in a stored mask that
+ * was painted only in part: nobody has looked there. Index = y · width + x.
  */
 
 export const BACKGROUND = 0;
+export const UNSEEN = 63;
 export const IGNORE = 127;
 export const MEMBRANE = 255;
 export type Label = typeof BACKGROUND | typeof IGNORE | typeof MEMBRANE;
@@ -41,9 +43,18 @@ export function sameMask(a: Mask, b: Mask): boolean {
   );
 }
 
-/** Bring any grayscale to the three labels, by the nearest of them. */
+/** Bring any grayscale to the three labels, by the nearest of them; what is unseen stays so. */
 export function asLabels(mask: Mask): Mask {
-  const data = mask.data.map((value) => (value >= 192 ? MEMBRANE : value >= 64 ? IGNORE : 0));
+  const data = mask.data.map((value) =>
+    value === UNSEEN ? UNSEEN : value >= 192 ? MEMBRANE : value >= 64 ? IGNORE : BACKGROUND,
+  );
+  return { ...mask, data };
+}
+
+/** The mask as it is shown and saved: where nobody has looked, the proposal if there is one. */
+export function wholeMask(mask: Mask, proposal: Mask | null): Mask {
+  const rest = proposal?.data;
+  const data = mask.data.map((value, i) => (value === UNSEEN ? (rest?.[i] ?? BACKGROUND) : value));
   return { ...mask, data };
 }
 

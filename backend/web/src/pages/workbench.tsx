@@ -126,7 +126,7 @@ function useChanges(): void {
     reloadLearning();
     bench.viewer.value?.reread(["annotation"]);
     bench.patches.value = bench.patches.value.map((each) =>
-      each.id === saved ? { ...each, state: "annotated" } : each,
+      each.id === saved ? { ...each, state: "annotated", unseen_px: 0 } : each,
     );
   }, [saved]);
 

@@ -3,7 +3,7 @@
  * and the brush's true circle. Redrawn when the view moves or the mask changes.
  */
 
-import { MEMBRANE, IGNORE, outline, type Mask, type Point } from "../masks/mask";
+import { MEMBRANE, IGNORE, UNSEEN, outline, type Mask, type Point } from "../masks/mask";
 import type { Patch, PatchState } from "../api/types";
 import type { SlideViewer } from "./viewer";
 
@@ -22,7 +22,10 @@ const GRID: Partial<Record<PatchState, string>> = {
   approved: "#00d6b2",
   returned: "#ffb13d",
   in_annotation: "#ffffff",
+  partial: "#8fb8ff",
 };
+/** Not finished: in somebody's hands, or painted only in part. */
+const DASHED: ReadonlySet<PatchState> = new Set(["in_annotation", "partial"]);
 /** Unsaved strokes: a corner, so that the colour of the frame still says the state. */
 const DRAFTED = "#ff5c5c";
 const DRAFTED_PX = 14;
@@ -89,7 +92,8 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     const pixels = new ImageData(mask.width, mask.height);
     const words = new Uint32Array(pixels.data.buffer);
     mask.data.forEach((value, i) => {
-      words[i] = colourOf(value, compared ? compared.data[i]! : value);
+      const beside = compared?.data[i] ?? value;
+      words[i] = colourOf(value, beside === UNSEEN ? value : beside); // unseen: nothing to compare
     });
     fill.getContext("2d")!.putImageData(pixels, 0, 0);
     lines = {
@@ -114,7 +118,7 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
       }
       context.lineWidth = colour ? 2 : 1;
       context.strokeStyle = colour ?? GRID_FAINT;
-      context.setLineDash(patch.state === "in_annotation" ? [5, 4] : []);
+      context.setLineDash(DASHED.has(patch.state) ? [5, 4] : []);
       const inset = colour ? 1.5 : 0.5;
       context.strokeRect(x + inset, y + inset, size - 2 * inset, size - 2 * inset);
     }
