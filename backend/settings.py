@@ -126,7 +126,11 @@ class Settings(BaseSettings):
         description="What finds nuclei; empty: the network that comes with Membrana; `log`: the "
         "rule without weights; else file or folder of a learned detector.",
     )
-    threads: int = Field(0, description="CPU threads of one worker's network; 0: torch's choice.")
+    threads: int = Field(
+        0,
+        description="CPU threads of one worker's network; 0: one where a round trains the small "
+        "network, to which more are no use, else the library's choice.",
+    )
     doubt: Literal["entropy", "selector"] = Field(
         "entropy",
         description="What marks the areas worth a look and orders the queue: the networks' "

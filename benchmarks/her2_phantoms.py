@@ -2,11 +2,12 @@
 
 `python -m benchmarks.her2_phantoms --count 200 [--jobs 4]`. Stain, light, blur, JPEG, density and
 clutter differ from phantom to phantom; masks are the phantoms' own, so this judges what comes after
-the network that draws them. With `--masks cold-start` they are the stain rule's proposals, on
-phantoms as on controls: the first day from end to end, kept as her2_phantoms_cold_start.json.
-Nuclei are the network's (…_network.json) or the rule's, `--detector rule`. Each phantom is a
-laboratory: it has control tissue of its look, and is scored twice, with the protocol's start values
-and calibrated on the controls. Goal: 95 % of categories right.
+the network that draws them. With `--masks starter` or `cold-start` they are the shipped model's or
+the stain rule's proposals, on phantoms as on controls: the first day from end to end
+(her2_phantoms_starter_network.json). Nuclei are the network's (…_network.json) or the rule's,
+`--detector rule`. Each phantom is a laboratory: it has control tissue of its look, and is scored
+twice, with the protocol's start values and calibrated on the controls, whose negative one also says
+how many cells are stained where none is. Goal: 95 % of categories right.
 
 Finished phantoms lie in --work as JSON and are not done again.
 """
@@ -17,7 +18,7 @@ import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,8 @@ import shapely
 from scipy.spatial import cKDTree
 
 from backend.her2.scores.detector import SHIPPED
-from benchmarks.phantom_figures import judged
+from benchmarks.phantom_figures import blanks, judged
 from benchmarks.record import record
-from models.cold_start import ColdStart
 from models.her2 import calibrate
 from models.her2.calibrate import CalibrationError, vectors_of
 from models.her2.cells import Cells
@@ -42,12 +42,14 @@ from models.her2.tiles import Measured, measure
 from models.her2.white_point import measure_white
 from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place, tumour_mask
+from models.prediction import Predictor
 from models.stain import WHITE, StainVectors, estimate_vectors
+from models.starter import FOLDER, WEIGHTS
 from models.whole_file import whole_file
-from worker.commands.weights import predicted
+from worker.commands.weights import predicted, predictor_of
 from worker.her2.detector import detector
 
-TRUE, PROPOSED = "true", "cold-start"
+TRUE, STARTER, PROPOSED = "true", "starter", "cold-start"
 RULE, NETWORK = "rule", "network"
 PROTOCOL = "asco_cap_2023_breast"
 SIDE, RIM = 1280, 64
@@ -118,8 +120,8 @@ class How:
     @property
     def result(self) -> str:
         """The name of the file of results."""
-        name = "her2_phantoms" if self.masks == TRUE else "her2_phantoms_cold_start"
-        return name if self.detector == RULE else f"{name}_network"
+        of_masks = "" if self.masks == TRUE else f"_{self.masks.replace('-', '_')}"
+        return f"her2_phantoms{of_masks}" + ("" if self.detector == RULE else "_network")
 
 
 def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, Truth]:
@@ -143,7 +145,12 @@ def drawn(spec: PhantomSpec, side: int, far: int = 0) -> tuple[Field, Regions, T
 
 
 def masks_of(field: Field, masks: str) -> MaskArrays:
-    return field.masks if masks == TRUE else predicted(field, ColdStart())
+    return field.masks if masks == TRUE else predicted(field, predictor(masks))
+
+
+@cache
+def predictor(masks: str) -> Predictor:
+    return predictor_of(Path(str(FOLDER / WEIGHTS)) if masks == STARTER else None)
 
 
 def measured(
@@ -154,8 +161,11 @@ def measured(
     return measure(field, masks, regions=regions, settings=settings, workers=1, detector=nuclei)
 
 
-def calibrated(spec: PhantomSpec, protocol: Protocol, how: How) -> Protocol:
-    """The protocol with thresholds and stain vectors of this laboratory's controls."""
+def calibrated(spec: PhantomSpec, protocol: Protocol, how: How) -> tuple[Protocol, Cells]:
+    """The protocol with thresholds and stain vectors of this laboratory's controls.
+
+    Beside it the cells of the negative control.
+    """
     for side in CONTROL_SIDES:
         vectors, cells = controls(spec, protocol, side, how)
         if min(map(len, cells)) >= calibrate.LEAST_CELLS:
@@ -170,7 +180,7 @@ def calibrated(spec: PhantomSpec, protocol: Protocol, how: How) -> Protocol:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calibration.json"
         path.write_text(json.dumps(content))
-        return load(PROTOCOL, calibration=read_calibration(path, protocol=PROTOCOL))
+        return load(PROTOCOL, calibration=read_calibration(path, protocol=PROTOCOL)), negative
 
 
 def controls(
@@ -207,10 +217,15 @@ def run(number: int, how: How) -> dict[str, Any]:
         },
         "mask_dice": dice(given.membrane, field.masks.membrane),
         "refused": None,
+        "blank_percent": None,
     }
     laboratory = protocol
     try:
-        laboratory = calibrated(spec, protocol, how)
+        laboratory, blank = calibrated(spec, protocol, how)
+        row["blank_percent"] = {
+            name: round(100 * float((blank.relabelled(rules).label > 0).mean()), 3)
+            for name, rules in (("start", protocol), ("calibrated", laboratory))
+        }
     except CalibrationError as error:
         row["refused"] = str(error)
     for name, rules in (("start", protocol), ("calibrated", laboratory)):
@@ -244,7 +259,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("/tmp/her2_phantoms"))
-    parser.add_argument("--masks", choices=(TRUE, PROPOSED), default=TRUE)
+    parser.add_argument("--masks", choices=(TRUE, STARTER, PROPOSED), default=TRUE)
     parser.add_argument("--detector", choices=(RULE, NETWORK), default=NETWORK)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -266,6 +281,7 @@ def main() -> None:
             "calibration_refused": {
                 str(row["number"]): row["refused"] for row in rows if row["refused"]
             },
+            "blank": blanks(rows),
             **figures,
         },
     )

@@ -1,10 +1,12 @@
 """HER2 scores of real cores and fields beside the category in their names, and negative controls.
 
-`python -m benchmarks.her2_real [--into DIR] [--model FILE]` reads MEMBRANA_TEST_DATA; masks are the
-stain rule's unless a model draws them, thresholds are the protocol's start values, nothing is
-calibrated or tuned. `--into` keeps documents, cells and a figure of each image, and in its folder
-`disagreements` one that says what each disagreement is. These hold other people's pictures: they
-are not for the repository. What the labels are worth: docs/her2_validation.md.
+`python -m benchmarks.her2_real [--into DIR] [--cold-start | --model FILE]` reads
+MEMBRANA_TEST_DATA; masks are the shipped starter's (which was taught on crops of some of these
+cores, not on the fields), the stain rule's or a model's, nuclei the shipped network's; thresholds
+are the protocol's start values, nothing is calibrated. `--into` keeps documents, cells and a figure
+of each image, and in its folder `disagreements` one that says what each disagreement is. These hold
+other people's pictures: they are not for the repository. What the labels are worth:
+docs/her2_validation.md.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from PIL import Image
 from benchmarks.record import record
 from models.her2.classes import SCORES
 from models.her2.figures import disagreement
+from models.starter import FOLDER, WEIGHTS
 from worker.commands.image_files import read_picture
 from worker.commands.score_files import write_picture
 from worker.commands.scoring import rules_of, score_picture
@@ -155,13 +158,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, help="keep documents, cells and figures here")
     parser.add_argument("--model", type=Path, help="weights that draw the masks")
+    parser.add_argument("--cold-start", action="store_true", help="the stain rule draws them")
     arguments = parser.parse_args()
     if not DATA.is_dir():
         parser.error(f"{DATA} is not there: set MEMBRANA_TEST_DATA to the folder of public sets.")
     if arguments.into:
         arguments.into.mkdir(parents=True, exist_ok=True)
     rules = rules_of("asco_cap_2023_breast", None, None, merge_zero_plus=False)
-    source = source_of(None, "255", arguments.model, proposal=arguments.model is None, whole=True)
+    rule = arguments.cold_start
+    model = None if rule else arguments.model or Path(str(FOLDER / WEIGHTS))
+    source = source_of(None, "255", model, proposal=rule, whole=True)
     rows = []
     with TemporaryDirectory() as temporary:
         for case in (*cases(), *controls_written(Path(temporary))):
@@ -179,7 +185,7 @@ def main() -> None:
     record(
         "her2_real",
         {
-            "masks": str(arguments.model or "stain rule"),
+            "masks": "stain rule" if rule else str(arguments.model or "starter"),
             "agreement": {
                 "images with a category": len(apart),
                 "same": sum(each == 0 for each in apart),

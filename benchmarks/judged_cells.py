@@ -1,8 +1,10 @@
 """Completeness and intensity of cells against the eye, by source, on real traced crops.
 
-`python -m benchmarks.judged_cells [--model FILE]` reads MEMBRANA_TEST_DATA. Masks are the traced
-ones and predicted ones (the stain rule's, or a model's), nuclei are marked ones (discs, so that the
-membrane's measuring is judged alone) and the detector's. Thresholds are once the protocol's start
+`python -m benchmarks.judged_cells FOLDS` reads MEMBRANA_TEST_DATA. Masks are the traced ones, the
+stain rule's and the shipped starter's (which was taught on the cores, not on the fields). Nuclei
+are marked ones (discs, so that the membrane's measuring is judged alone) and the network's: each
+core's by the one of FOLDS (those of benchmarks.nuclei) that has not seen it, `core0_aa` and the
+fields by the shipped one, which has seen the former. Thresholds are once the protocol's start
 values, once chosen on other sources only: where both sides of a step are best told apart (Youden),
 with the protocol's value, or its rule for "moderate", where the others show too few of a step.
 A shared border counts for both cells, as the eye counted it: completeness is c, not c*. κ is over
@@ -13,7 +15,7 @@ the README beside them.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +29,20 @@ from scipy.spatial.distance import cdist
 
 from benchmarks.cold_start import source_of
 from benchmarks.her2_real import CORE_MPP, FIELD_MPP
+from benchmarks.nuclei import unseen_networks
 from benchmarks.own_slide import TRACED, read, whole
 from benchmarks.record import record
 from benchmarks.tables import DATA
 from models.her2.agreement import kappa
-from models.her2.nuclei import NUCLEI_MPP, Label, View
+from models.her2.nuclei import NUCLEI_MPP, Detector, Label, View
 from models.her2.pixels import Field, MaskArrays, Regions
 from models.her2.protocols import Protocol, load
 from models.her2.tile import Settings
 from models.her2.tiles import measure
 from models.her2.white_point import Survey, survey
+from models.prediction import Predictor
 from models.stain import StainVectors
+from models.starter import FOLDER, WEIGHTS
 from worker.commands.weights import predicted, predictor_of
 
 Double = npt.NDArray[np.float64]
@@ -107,19 +112,22 @@ def survey_of(name: str, mpp: float, known: dict[str, Survey]) -> Survey:
     return known[path]
 
 
-def measured(protocol: Protocol, model: Path | None, *, traced: bool, marked: bool) -> Judged:
-    """Measure all judged cells with one kind of masks and nuclei."""
+def measured(
+    protocol: Protocol,
+    predictor: Predictor | None,
+    network_for: Callable[[str], Detector] | None,
+) -> Judged:
+    """Measure all judged cells with one kind of masks (None: traced) and nuclei (None: marked)."""
     rows: list[tuple[str, int, int, float, float]] = []
     known: dict[str, Survey] = {}
-    predictor = predictor_of(model)
     for name, field, cells, places in crops():
-        masks: MaskArrays = field.masks if traced else predicted(field, predictor)
+        masks: MaskArrays = predicted(field, predictor) if predictor else field.masks
         detections = measure(
             field,
             masks,
             regions=Regions.of([shapely.box(0, 0, field.width, field.height)]),
             settings=Settings(protocol, StainVectors()),
-            detector=Marked(places) if marked else None,
+            detector=network_for(source_of(name)) if network_for else Marked(places),
             known=survey_of(name, field.mpp, known),
             workers=1,
             judge_focus=False,
@@ -225,19 +233,26 @@ def judged(cells: Judged, protocol: Protocol) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help="weights that draw the predicted masks")
+    parser.add_argument("folds", type=Path)
     asked = parser.parse_args()
     if not TRACED.is_dir():
         parser.error(f"{TRACED} is not there: set MEMBRANA_TEST_DATA to the folder of public sets.")
     protocol = load("asco_cap_2023_breast")
-    figures = {}
-    for traced in (True, False):
-        for marked in (True, False):
-            name = f"{'traced' if traced else 'predicted'} masks, "
-            name += "marked nuclei" if marked else "detected nuclei"
-            cells = measured(protocol, asked.model, traced=traced, marked=marked)
-            figures[name] = judged(cells, protocol)
-    record("judged_cells", {"predicted": str(asked.model or "stain rule"), **figures})
+    ways: dict[str, Callable[[str], Detector] | None] = {
+        "marked nuclei": None,
+        "nuclei of the network": unseen_networks(asked.folds),
+    }
+    predictors = {
+        "traced masks": None,
+        "the stain rule's masks": predictor_of(None),
+        "the starter's masks": predictor_of(Path(str(FOLDER / WEIGHTS))),
+    }
+    figures = {
+        f"{masks}, {nuclei}": judged(measured(protocol, predictor, networks), protocol)
+        for masks, predictor in predictors.items()
+        for nuclei, networks in ways.items()
+    }
+    record("judged_cells", figures)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,12 @@ def of_network(
     return heights, detector_for
 
 
+def unseen_networks(folds: Path) -> Callable[[str], Detector]:
+    """Return which network a source is judged with: of those in FOLDS the one without it."""
+    used = {fold: FOLDS[fold] for fold in FOLDS if (folds / fold / "nuclei.safetensors").exists()}
+    return of_network(list(marked(DATA)), folds, used)[1]
+
+
 def row(counts: Tally) -> dict[str, Any]:
     return {
         **vars(counts),

@@ -37,12 +37,40 @@ def judged(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
             for given in SCORES
         },
         "percent_error": errors,
+        "ultralow_read_as_null": ultralow_read_as_null(pairs),
         "cells": cells_of(rows, name),
         "wrong": [
             [row["number"], *pair]
             for row, pair in zip(rows, pairs, strict=True)
             if len(set(pair)) > 1
         ],
+    }
+
+
+def ultralow_read_as_null(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """How many of those that are 0+ are called 0, with Wilson's 95 %."""
+    computed = [each for given, each in pairs if given == "0+"]
+    if not computed:
+        return {"hits": 0, "n": 0, "wilson_95": None}
+    hits = computed.count("0")
+    low, high = binomtest(hits, len(computed)).proportion_ci(method="wilson")
+    return {"hits": hits, "n": len(computed), "wilson_95": [round(low, 4), round(high, 4)]}
+
+
+def blanks(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Limit of blank: percent of the negative controls' cells that are called stained."""
+    measured = [row["blank_percent"] for row in rows if row["blank_percent"]]
+    return {
+        "controls": len(measured),
+        **{
+            name: {
+                "median_percent": round(float(np.median(shares)), 3),
+                "percentile_95": round(float(np.percentile(shares, 95)), 3),
+                "most": max(shares),
+            }
+            for name in ("start", "calibrated")
+            if (shares := [each[name] for each in measured])
+        },
     }
 
 

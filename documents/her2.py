@@ -12,7 +12,7 @@ CATEGORIES = ("0", "0+", "1+", "2+", "3+")
 
 def phantoms() -> str:
     """Categories of random phantoms from their true masks, calibrated and not."""
-    document = result("her2_phantoms")
+    document = result("her2_phantoms_network")
     parts = {
         "calibrated on the laboratory's controls": document["calibrated"],
         "the protocol's start values": document["start"],
@@ -40,9 +40,17 @@ def phantoms() -> str:
     words = (
         f"{sentence(calibrated, 'after calibration')} {sentence(document['start'], 'without')} "
         f"Of {cells['true']:,} true cells {100 * cells['matched'] / cells['true']:.0f} % are found "
-        "one to one after calibration."
+        "one to one after calibration.\n\nUltralow read as null (0+ called 0): "
+        f"{null(calibrated)} after calibration, {null(document['start'])} without."
     )
     return table(titles, rows) + "\n\n" + words
+
+
+def null(scored: Document) -> str:
+    """How many of the 0+ were called 0."""
+    figures = scored["ultralow_read_as_null"]
+    low, high = (100 * each for each in figures["wilson_95"])
+    return f"{figures['hits']} of {figures['n']} ({low:.1f} … {high:.1f} %)"
 
 
 def nuclei() -> str:
@@ -85,14 +93,21 @@ def phantoms_by_detector() -> str:
     rows = []
     for title, name in (("calibrated", "calibrated"), ("the protocol's start values", "start")):
         wrong = sum(number < count for number, *_ in rule[name]["wrong"])
-        rows.append([title, f"{ours[name]['right']} of {count}", f"{count - wrong} of {count}"])
-    cells = ours["calibrated"]["cells"]
+        classes = f"{100 * ours[name]['cells']['class_right']:.0f} %"
+        before = f"{100 * rule[name]['cells']['class_right']:.0f} %"
+        rows.append(
+            [
+                title,
+                f"{ours[name]['right']} of {count} ({classes})",
+                f"{count - wrong} of {count} ({before})",
+            ]
+        )
     words = (
-        f"With the network {100 * cells['matched'] / cells['true']:.0f} % of the {cells['true']:,} "
-        f"true cells are found one to one, {100 * cells['class_right']:.0f} % of them in the very "
-        "class."
+        f"Of all its {rule['phantoms']} phantoms the rule had {rule['calibrated']['right']} right "
+        f"after calibration and {rule['start']['right']} without."
     )
-    return table(["category right", "network", "rule"], rows) + "\n\n" + words
+    titles = ["category right (cells of the very class)", "network", "rule, before"]
+    return table(titles, rows) + "\n\n" + words
 
 
 def other_nuclei() -> str:

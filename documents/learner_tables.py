@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from documents.methods_tables import result, source
+from documents.methods_tables import UNLABELLED, result, source
 from documents.passages import table
 from models.study.table import dice, judged, methods_of, ordered
 
@@ -37,20 +37,73 @@ def compared(studies: Sequence[dict[str, Any]], titles: Sequence[str]) -> str:
     return table(["method", *titles, "mean", "mean on validation groups"], rows)
 
 
-def features() -> str:
-    """Rows with frozen features beside those of the main table, draws that both have."""
-    studies = []
+def with_features() -> tuple[list[dict[str, Any]], list[list[int]]]:
+    """Return the main table's rows with those on frozen features, and the draws all rows have."""
+    studies, shared = [], []
     for name in FEATURED:
         ours, theirs = result(f"tables/features/{name}"), result(f"tables/validated/{name}")
-        draws = {run["seed"] for run in ours["runs"]}
-        beside = [run for run in theirs["runs"] if run["seed"] in draws]
-        studies.append({**ours, "runs": [*beside, *ours["runs"]]})
-    shared = [sorted({run["seed"] for run in study["runs"]}) for study in studies]
+        runs = [*theirs["runs"], *ours["runs"]]
+        draws = set.intersection(
+            *({run["seed"] for run in runs if run["method"] == each} for each in methods_of(runs))
+        )
+        studies.append({**ours, "runs": [run for run in runs if run["seed"] in draws]})
+        shared.append(sorted(draws))
+    return studies, shared
+
+
+def features() -> str:
+    """Rows with frozen features beside those of the main table, draws that all have."""
+    studies, shared = with_features()
     shown = "; ".join(
         f"{name} {', '.join(map(str, seeds))}" for name, seeds in zip(FEATURED, shared, strict=True)
     )
     caption = f"5 % labelled, test groups; draws of every row: {shown}. "
     return "\n\n".join([compared(studies, FEATURED), caption + source("tables/features")])
+
+
+def verdict() -> str:
+    """Which method is best on each set, in words: no figure."""
+    tests = by_method(with_features()[0], "test")
+    best = [max(tests, key=lambda method: tests[method][number]) for number in range(len(FEATURED))]
+    words = ", ".join(f"`{each}` on {name}" for name, each in zip(FEATURED, best, strict=True))
+    return (
+        "Compared on four sets with a few labelled patches of each, the best row is "
+        f"{words}. {of_unlabelled(tests, '', 'On the small U-Net')} "
+        f"{of_unlabelled(tests, ON_FEATURES, 'On the one beside frozen ImageNet features')} "
+        f"{of_classifiers(tests)}"
+    )
+
+
+ON_FEATURES, CLASSIFIER = "-features", "pixel-classifier"
+
+
+def of_unlabelled(tests: dict[str, list[float]], ending: str, where: str) -> str:
+    """Say which methods that see unlabelled images are above labels alone, on one network."""
+    baseline = tests[f"supervised{ending}"]
+    above = [
+        f"`{method}{ending}`"
+        for method in UNLABELLED
+        if all(a > b for a, b in zip(tests.get(f"{method}{ending}", [0.0]), baseline, strict=False))
+    ]
+    named = f"only {' and '.join(above)}" if above else "none"
+    return (
+        f"{where}, of the methods that learn from unlabelled images {named} "
+        f"{'is' if len(above) < 2 else 'are'} above labels alone on every set."
+    )
+
+
+def of_classifiers(tests: dict[str, list[float]]) -> str:
+    """Say where the networks are above both pixel classifiers, by what the table shows."""
+    rivals = [figures for method, figures in tests.items() if method.startswith(CLASSIFIER)]
+    hardest = [max(each) for each in zip(*rivals, strict=True)]
+    places = []
+    for method in ("supervised", "eugmt-plus"):
+        for ending in ("", ON_FEATURES):
+            pairs = zip(FEATURED, tests[method + ending], hardest, strict=True)
+            above = [name for name, ours, theirs in pairs if round(ours, 3) > round(theirs, 3)]
+            places.append(f"`{method}{ending}` on {' and '.join(above) or 'none'}")
+    shown = ", ".join(places)
+    return f"Above both pixel classifiers: {shown}. Elsewhere a classifier does as well, or better."
 
 
 def doubt() -> str:

@@ -36,6 +36,27 @@ def learning() -> Row:
     )
 
 
+def loop() -> Row:
+    """The table has what a person waits for; where others work on the machine, at what load."""
+    document = result("loop")
+    waited = [
+        f"{run['moments']['promoted']['seconds']:.0f} / {run['moments']['proposed']['seconds']:.0f}"
+        f" s ({run['moments']['proposed']['processor_seconds']:.0f} of a processor)"
+        for run in document["runs"]
+    ]
+    dices = [f"{run['dice_before']:.3f} → {run['dice_after']:.3f}" for run in document["runs"]]
+    loads = [run["load_average_meanwhile"] for run in document["runs"]]
+    return (
+        (
+            "from the tenth correction that is learned from to a promoted model / to its first "
+            f"proposal, load average {min(loads):g} to {max(loads):g}; Dice on what nobody touched"
+        ),
+        f"≤ {document['goal_seconds']:g} s to the proposal",
+        f"{'; '.join(waited)}; Dice {'; '.join(dices)}",
+        "python -m benchmarks.loop",
+    )
+
+
 def selector() -> Row:
     document = result("selector")
     tile = document["sizes"]["tile"]["milliseconds"]
@@ -197,6 +218,7 @@ def her2_cells() -> Row:
 
 ROWS: tuple[tuple[str, Callable[[], Row]], ...] = (
     ("learning", learning),
+    ("loop", loop),
     ("selector", selector),
     ("prediction", prediction),
     ("prediction", tiles),

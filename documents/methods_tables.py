@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -74,25 +73,6 @@ def against_labels() -> str:
         places.append(f"`{method}` on {' and '.join(above)}" if above else f"`{method}` nowhere")
     words = f"Above labels alone: {', '.join(places)}."
     return table(["Dice minus that of labels alone", *names], rows) + "\n\n" + words
-
-
-def verdict() -> str:
-    """Which method is best on each set, in words: no figure."""
-    means = of_sets("tables/validated")
-    best = {name: max(by.items(), key=itemgetter(1))[0] for name, by in means.items()}
-    words = ", ".join(f"`{method}` on {name}" for name, method in best.items())
-    everywhere = [
-        method
-        for method in UNLABELLED
-        if all(means[name][method] > means[name][BASELINE] for name in means)
-    ]
-    above = f"Only {', '.join(f'`{each}`' for each in everywhere)} is" if everywhere else "None is"
-    return (
-        f"Compared on four sets with a few labelled patches of each, the best row is "
-        f"{words}. Of the methods that learn from unlabelled images, "
-        f"{above[0].lower() + above[1:]} above labels alone on every set. So where a pixel "
-        "classifier is the best row, it serves you better today."
-    )
 
 
 def of_sets(folder: str, judge: str = "test") -> dict[str, dict[str, float]]:

@@ -1,7 +1,8 @@
-"""Half precision and compilation of a training's networks."""
+"""Half precision, compilation and threads of a training's networks."""
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -31,6 +32,20 @@ def exact_at_the_end(network: nn.Module) -> nn.Module:
     last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
     last.__class__ = ExactConv2d
     return network
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Have torch compute on so many threads here, and on as many as before afterwards; 0: as it is.
+
+    What a worker predicts after a training is not to be on the training's threads.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_precision(name: str, device: torch.device, updates: Iterator[Update]) -> Iterator[Update]:

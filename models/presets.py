@@ -29,6 +29,7 @@ class TrainingConfig:
     seed: int = 0
     checkpoint_every: int = 25
     threads: int = 0
+    """Of the processor; 0: torch's choice."""
     device: str = "cpu"
     precision: str = "float32"
     """Of the networks' inner layers: `float32` or `bfloat16`. Logits, losses, the selector and the
@@ -52,6 +53,10 @@ PAPER = TrainingConfig(
     batch_unlabelled=6,
     crop=256,
 )
+ALONE = 1
+"""Threads of the small network on crops of 64 px: their layers are too small to be shared out. 60
+steps of `eugmt-plus` take 2.6 processor seconds on one thread and 5.5 to 6.2 on two, which is no
+sooner on two idle cores and twice as late where others work on them (`benchmarks.loop`)."""
 PRESETS = {
     "eugmt-paper": PAPER,
     "ucmt": replace(
@@ -94,6 +99,7 @@ PRESETS = {
         schedule="cosine",
         warm_up=10,
         strong="stain",
+        threads=ALONE,
     ),
     "supervised": TrainingConfig(
         preset="supervised",
@@ -107,6 +113,7 @@ PRESETS = {
         schedule="cosine",
         warm_up=10,
         strong="stain",
+        threads=ALONE,
     ),
 }
 

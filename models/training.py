@@ -126,8 +126,6 @@ def train(
         check_frozen(config.network)
     if config.options.learns_labelled_twice:
         unlabelled = np.concatenate([unlabelled, images])
-    if config.threads:
-        torch.set_num_threads(config.threads)
     workdir.mkdir(parents=True, exist_ok=True)
     run, file = Run(config, initial, group), workdir / "checkpoint.pt"
     setting = {"processes": group.size, "compiled": config.compile}
@@ -140,7 +138,8 @@ def train(
 
     # a GPU's step may be quicker than the drawing of its batch
     workers = 4 if group.device.type == "cuda" else 1
-    with Prefetch(begin, run.step, config.iterations, workers=workers) as batches:
+    prefetched = Prefetch(begin, run.step, config.iterations, workers=workers)
+    with acceleration.on_threads(config.threads), prefetched as batches:
         while run.step < config.iterations:
             if group.any(flag=stopping()):
                 run.checkpoint(file, fingerprint)

@@ -120,6 +120,7 @@ def agreement(
         "kappa_quadratic": _interval(_quadratic, matrix, draws),
         "ac1": _interval(gwet_ac1, matrix, draws),
         "cuts": {name: _cut(matrix, draws, labels.index(above)) for name, above in cuts.items()},
+        "ultralow_read_as_null": _ultralow_read_as_null(matrix, labels),
         "interval": {"level": LEVEL, "draws": DRAWS, "drawn": "patients", "seed": seed},
     }
 
@@ -206,6 +207,14 @@ def _cut(matrix: Whole, draws: Whole | None, at: int) -> dict[str, Any]:
         "kappa": _interval(kappa, two, folded),
         "ac1": _interval(gwet_ac1, two, folded),
     }
+
+
+def _ultralow_read_as_null(matrix: Whole, labels: list[str]) -> dict[str, Any] | None:
+    """Of the slides given as 0+ (HER2-ultralow) those computed as 0; None where 0+ is no label."""
+    if "0+" not in labels:
+        return None
+    given = matrix[labels.index("0+")]
+    return _rate(int(given[labels.index("0")]), int(given.sum()))
 
 
 def _three_way(matrix: Whole, labels: list[str]) -> dict[str, Any]:

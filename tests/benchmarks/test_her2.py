@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.her2_phantoms import PROPOSED, TRUE, dice, masks_of
 from benchmarks.her2_real import BLANK, NUCLEAR, controls, steps_apart
+from benchmarks.phantom_figures import blanks, ultralow_read_as_null
 from models.her2.pixels import Field
 from tests.models.her2.mosaic import MPP, all_of, mosaic
 
@@ -48,3 +49,17 @@ def test_cells_of_the_controls_are_taken_together():
     assert found[NUCLEAR]["cells"] == 100
     assert found[BLANK]["stained_percent"] is None
     assert (found[BLANK]["not_assessable"], found[BLANK]["images"]) == (1, 1)
+
+
+def test_limit_of_blank_and_ultralow_read_as_null_by_hand():
+    shares = [{"start": float(n), "calibrated": 1.0} for n in range(21)]
+    rows = [*({"blank_percent": each} for each in shares), {"blank_percent": None}]
+    found = blanks(rows)
+    assert found["controls"] == 21
+    assert found["start"] == {"median_percent": 10, "percentile_95": 19, "most": 20}
+    assert found["calibrated"]["percentile_95"] == 1
+    pairs = [("0+", "0"), ("0+", "0+"), ("0+", "1+"), ("0+", "0"), ("0", "0"), ("1+", "0")]
+    null = ultralow_read_as_null(pairs)
+    assert (null["hits"], null["n"]) == (2, 4)
+    assert null["wilson_95"][0] < 0.5 < null["wilson_95"][1]
+    assert ultralow_read_as_null([("0", "0")])["wilson_95"] is None

@@ -82,6 +82,28 @@ def test_train_writes_a_model_and_its_figures(folder, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [model.name, f"{model.name}.json"]
 
 
+@pytest.mark.parametrize(
+    ("words", "network"),
+    [
+        ((), NetworkConfig("unet-small-features", encoder_weights="imagenet")),
+        (("--network", "unet-small"), NetworkConfig("unet-small")),
+    ],
+)
+def test_train_without_a_method_takes_what_was_chosen_unless_a_network_is_named(
+    here, folder, tmp_path, words, network
+):
+    model = tmp_path / "model.safetensors"
+    done = here("train", *map(str, of(folder)), *QUICK, "--passes", "40", *words, "-o", str(model))
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    of_network = figures["config"]["network"]
+    assert (of_network["architecture"], of_network["encoder_weights"]) == (
+        network.architecture,
+        network.encoder_weights,
+    )
+    assert load_ensemble(model).config.architecture == network.architecture
+
+
 def test_torchrun_trains_in_two_processes_and_one_of_them_writes(folder, tmp_path):
     model = tmp_path / "model.safetensors"
     words = (
@@ -204,6 +226,7 @@ TRAIN = (
     (("--passes", "0"), "wrong_option"),
     (("--seed", "-1"), "wrong_option"),
     (("--method", "magic"), "method_unknown"),
+    (("--method", "supervised-features", "--network", "unet"), "wrong_option"),
     (("--device", "cuda:99"), "no_gpu"),
 )
 

@@ -18,7 +18,7 @@ def says(name: str, words: str) -> bool:
 def test_where_categories_of_phantoms_are_wrong() -> None:
     assert says("her2_validation.md", "After calibration every error lies between 0+ and 1+")
     assert says("her2_validation.md", "without it some concern 2+ and 3+")
-    document = result("her2_phantoms")
+    document = result("her2_phantoms_network")
     assert all({true, got} == {"0+", "1+"} for _, true, got in document["calibrated"]["wrong"])
     assert any({true, got} & {"2+", "3+"} for _, true, got in document["start"]["wrong"])
 

@@ -62,6 +62,25 @@ def test_every_preset_trains_and_is_reproducible(tmp_path, name):
     assert other.sha256 != runs[0].sha256
 
 
+def test_a_training_has_its_threads_and_leaves_the_process_its_own(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen = []
+    try:
+        for threads in (1, 0):
+            train(
+                tiny(threads=threads, iterations=2),
+                *samples(),
+                workdir=tmp_path / str(threads),
+                progress=lambda *_: seen.append(torch.get_num_threads()),
+            )
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen[:2]) == {1}
+    assert set(seen[2:]) == {2}
+
+
 def test_it_learns_to_tell_the_line(tmp_path):
     config = tiny(iterations=25, learning_rate=5e-3)
     images, masks, unlabelled = samples()

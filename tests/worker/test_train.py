@@ -30,6 +30,7 @@ from models.metrics import Counts, compare
 from models.networks import load_ensemble
 from tests.support.learning import SIDE, Learning, add_slide, annotate, annotate_some
 from worker.data import read_labelled
+from worker.handlers.train import config_of
 from worker.predictors import predictor_for, register_cold_start
 from worker.run import run_job
 from worker.shipped_models import register_shipped
@@ -289,6 +290,18 @@ def test_settings_that_mean_nothing_fail_at_once(
     assert (job.problem["code"], job.attempts) == (code, 1)
 
 
+@pytest.mark.parametrize(
+    ("changes", "threads"),
+    [({}, 1), ({"threads": 3}, 3), ({"architecture": "deeplabv3plus"}, 0)],
+)
+def test_a_small_network_trains_on_one_thread_unless_others_are_asked_for(
+    settings: Settings, changes: dict[str, Any], threads: int
+) -> None:
+    chosen = settings.model_copy(update={"threads": 0, **changes})
+    frozen = rounds.frozen(chosen) | {"threads": chosen.threads}
+    assert config_of(frozen).threads == threads
+
+
 def test_another_version_activated_meanwhile_is_the_one_to_beat(laboratory: Laboratory) -> None:
     laboratory.add_blind_version()
     round_id = laboratory.start(round_iterations=2)
@@ -321,6 +334,20 @@ def test_gold_without_membrane_promotes_nothing(database: Database, settings: Se
     assert done.state == RoundState.NOT_JUDGED
     assert "no membrane is marked on the 3 held-out patches," in done.reason
     assert laboratory.active().id == cold.id
+
+
+def test_a_round_of_another_network_says_that_it_begins_anew(
+    database: Database, settings: Settings
+) -> None:
+    laboratory = Laboratory(database, settings)
+    register_shipped(database, settings)
+    annotate_some(database, settings, add_slide(database, settings, 1), 1, 3, 3)
+    starter = laboratory.active()
+    network = {"architecture": "unet-small-features", "encoder_weights": "imagenet"}
+    done = laboratory.work(laboratory.start(round_iterations=1, **network))
+    assert not laboratory.version(done.model_version_id).config["warm_start"]
+    assert f"began anew and not from {starter.name}, whose network is unet-small:" in done.reason
+    assert "this one's is unet-small-features." in done.reason
 
 
 def test_enough_annotations_during_a_round_start_the_next(laboratory: Laboratory) -> None:

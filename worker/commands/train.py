@@ -24,7 +24,14 @@ def train(
     labelled: Annotated[
         str, typer.Option(help="Share of the training patches whose masks are used.")
     ] = "1.0",
-    method: Annotated[str, typer.Option(help="A method's name; see `benchmark`.")] = "eugmt-plus",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="A method's name; see `benchmark`. Left out: eugmt-plus, on the small network "
+            "beside frozen ImageNet features (eugmt-plus-features) unless --protocol, --network or "
+            "--encoder says otherwise."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     threads: Annotated[int, typer.Option(help="Processor threads.")] = 1,
 ) -> None:
@@ -46,7 +53,11 @@ def train(
         from models.study.contenders import chosen
 
         protocol = options.chosen()
-        (contender,) = chosen(["eugmt-plus" if method == "eugmt" else method])
+        (contender,) = chosen([method_of(method, options)])
+        if contender.network and (options.network or options.encoder):
+            raise OptionRefused(
+                f"{contender.name} has a network of its own: leave out --network and --encoder."
+            )
         checks.check([contender], protocol)
         data = folders.read()
         work = work_beside(output, output.with_name(output.name + ".work"))
@@ -71,3 +82,13 @@ def train(
     output.with_name(output.name + ".json").write_text(text + "\n")
     shutil.rmtree(work)
     say(text)
+
+
+def method_of(name: str, options: ProtocolOptions) -> str:
+    """Return the contender that is meant: by its name, or the one that validation groups chose.
+
+    That one brings its own network (docs/methods.md); where another is asked for, it has that.
+    """
+    if name:
+        return "eugmt-plus" if name == "eugmt" else name
+    return "eugmt-plus" if options.names_a_network else "eugmt-plus-features"

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from models.study.dataset import Dataset
     from models.study.protocol import Protocol
 
+SMALL, SCRATCH = "small", "scratch"
+"""A protocol's name and a network's beginning, without loading torch to say them."""
+
 
 @dataclass(frozen=True)
 class Folders(Group):
@@ -73,7 +76,7 @@ class ProtocolOptions(Group):
             help="`small`, for a CPU, or `paper`: UCMT's DeepLabV3+, 256 px, 6 + 6 images, AdamW "
             "1e-4, Dice, colour views, 50 epochs. The other options here change it."
         ),
-    ] = "small"
+    ] = SMALL
     passes: Annotated[
         int | None,
         typer.Option(
@@ -94,7 +97,7 @@ class ProtocolOptions(Group):
     ] = None
     encoder_weights: Annotated[
         str, typer.Option(help="File of the encoder's weights, a folder of such, or `scratch`.")
-    ] = "scratch"
+    ] = SCRATCH
     crop: Annotated[
         int | None, typer.Option(help="Side of the training crops, px; small: 128.")
     ] = None
@@ -120,6 +123,12 @@ class ProtocolOptions(Group):
             "in long trainings of unet-small alone.",
         ),
     ] = False
+
+    @property
+    def names_a_network(self) -> bool:
+        """Whether any word here says which network is trained, or from which weights."""
+        asked = (self.network, self.encoder)
+        return self.protocol != SMALL or any(asked) or self.encoder_weights != SCRATCH
 
     def check(self) -> None:
         """Refuse numbers that can't be meant, before torch is loaded."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from backend.kit.errors import Unprocessable
 from backend.learning.model_versions import service as model_versions
 from backend.learning.model_versions.service import ActiveModelChanged
-from backend.learning.model_versions.tables import ModelKind, ModelVersion
+from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.rounds import gold_masks, lifecycle
 from backend.learning.rounds import service as rounds
 from backend.learning.rounds.snapshot import Snapshot
@@ -23,7 +23,7 @@ from backend.learning.rounds.tables import LIVE, RoundState
 from backend.slides.patches.tables import PatchRole
 from models import training
 from models.metrics import IGNORE
-from models.networks import SCRATCH, NetworkConfig, NetworkError
+from models.networks import NetworkError
 from models.training import Stopped, Trained, TrainingConfig, TrainingDataError
 from worker import threshold
 from worker.context import JobContext
@@ -37,6 +37,7 @@ from worker.data import (
     read_unlabelled,
 )
 from worker.evaluation import Seen, evaluate
+from worker.initial_weights import weights_to_go_on_from
 from worker.predictors import predictor_for, require_precision
 from worker.threshold import Choice
 from worker.verdict import Gold, Verdict, judge, too_few
@@ -54,7 +55,11 @@ class TrainingRefused(Unprocessable):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a round does, frozen before its first step."""
+    """What a round does, frozen before its first step.
+
+    begins: why it does not go on from the active version's weights; empty where it does, or where
+    there are none.
+    """
 
     round_id: str
     version_id: str
@@ -62,6 +67,7 @@ class Plan:
     unlabelled: list[Place]
     config: TrainingConfig
     initial: Path | None
+    begins: str
     gold_needed: int
 
 
@@ -106,13 +112,17 @@ def open_plan(context: JobContext) -> Plan | None:
             lifecycle.begin_training(session, row, config=frozen)
         parent = model_versions.get(session, row.parent_model_version_id)
     config = config_of(row.config)
+    initial, begins = weights_to_go_on_from(context.blobs, parent, config)
+    if begins:
+        log.info("round %s: %s", row.id, begins)
     return Plan(
         round_id=row.id,
         version_id=row.model_version_id or "",
         snapshot=Snapshot.from_document(context.blobs.read(row.snapshot_sha256 or "")),
         unlabelled=places_from(context.blobs.read(row.config["unlabelled_sha256"])),
         config=config,
-        initial=weights_to_go_on_from(context, parent, config),
+        initial=initial,
+        begins=begins,
         # a round from before this was a setting is judged by today's
         gold_needed=row.config.get("gold_patches", context.settings.gold_patches),
     )
@@ -130,32 +140,17 @@ def config_of(frozen: dict[str, Any]) -> TrainingConfig:
         encoder=frozen["encoder"] or chosen.network.encoder,
         encoder_weights=frozen["encoder_weights"],
     )
+    own = network.architecture == chosen.network.architecture
     return replace(
         chosen,
         network=network,
         iterations=frozen["iterations"] or chosen.iterations,
         seed=frozen["seed"],
         checkpoint_every=frozen["checkpoint_steps"],
-        threads=frozen["threads"],
+        # a larger network than the preset's has more to share out
+        threads=frozen["threads"] or (chosen.threads if own else 0),
         device="cuda" if torch.cuda.is_available() else "cpu",
     )
-
-
-def weights_to_go_on_from(
-    context: JobContext, parent: ModelVersion, config: TrainingConfig
-) -> Path | None:
-    """Return the parent's weights if they fit the network that is trained now."""
-    if parent.kind != ModelKind.EUGMT or parent.weights_sha256 is None:
-        return None
-    before = parent.config.get("training", {})
-    if before.get("method") != config.method:
-        return None
-    # where the encoder once began makes no difference to weights that are trained
-    same = replace(config.network, encoder_weights=SCRATCH)
-    known = NetworkConfig(**before["network"])
-    if replace(known, encoder_weights=SCRATCH) != same:
-        return None
-    return context.blobs.path(parent.weights_sha256)
 
 
 def labelled_of(context: JobContext, snapshot: Snapshot, role: PatchRole) -> Labelled:
@@ -286,7 +281,7 @@ def finish_round(
             session,
             plan.round_id,
             state=verdict.state,
-            reason=verdict.reason,
+            reason=f"{verdict.reason} {plan.begins}".rstrip(),
             metrics=metrics,
         )
         if verdict.promoted:

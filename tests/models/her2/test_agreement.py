@@ -97,6 +97,9 @@ def test_document_of_agreement_by_hand():
     # (65/70 - (40·41 + 30·29)/4900) / (1 - …)
     chance = (40 * 41 + 30 * 29) / 4900
     assert cut["kappa"]["value"] == pytest.approx((65 / 70 - chance) / (1 - chance))
+    null = found["ultralow_read_as_null"]
+    assert (null["hits"], null["n"], null["value"]) == (3, 10, 0.3)
+    assert null["low"] < 0.3 < null["high"]
     assert found["cuts"]["0|1+"]["confusion"] == [[19, 4], [3, 44]]
     assert found["cuts"]["0|0+"]["confusion"] == [[10, 3], [4, 53]]
     assert found["cuts"]["2+|3+"]["confusion"] == [[52, 2], [1, 15]]
@@ -114,6 +117,7 @@ def test_a_reference_without_0_plus_merges_it():
     assert found["labels"] == ["0", "1+", "2+", "3+"]
     assert found["confusion"][0] == [19, 4, 0, 0]
     assert set(found["cuts"]) == {"0|1+", "1+|2+", "2+|3+"}
+    assert found["ultralow_read_as_null"] is None
 
 
 def test_not_assessable_is_counted_apart():

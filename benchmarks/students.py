@@ -1,0 +1,158 @@
+"""What makes the two students differ, and what it costs: short trainings, on validation groups.
+
+`python -m benchmarks.students [--sets dsb em] [--rows …] [--budget 6000]`. The selector doubts
+where a student and the teacher part, so of two students that are nearly one network it flags
+nothing. Each row is `eugmt-plus` with what its students' origin hangs on turned, on 5 % of the
+labels and half of the tables' passes. Judged are validation patches alone: the Dice at the
+threshold that is best there, the share of pixels on which the students differ and that the selector
+flags, and the AUROC of errors by the selector's doubt beside that by the entropy.
+
+What is done is kept in the result file and not done again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from benchmarks.doubt import LABELLED, figures
+from benchmarks.doubt import read as read_set
+from benchmarks.record import RESULTS, record
+from benchmarks.tables import DATA
+from models.metrics.threshold import best_threshold
+from models.networks import Ensemble, load_ensemble
+from models.semisup.eugmt_options import EugmtOptions
+from models.study import dataset, runs
+from models.study.contenders import chosen
+from models.study.dataset import Dataset
+from models.study.protocol import Protocol
+from models.study.runs import Cell
+from models.training import TrainingConfig, train
+
+SHIPPED = "eugmt-plus"
+OWN_WAYS = {"fork": False, "student_mix": 0.99}
+"""Two students from the beginning, and a teacher that follows the first."""
+KINDS = ("selector", "entropy", "disagreement")
+RESTARTED = 1e-3
+"""Learning rate of a second phase."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A training. switches: options turned; second: those of a second phase, on half of the passes.
+
+    A second phase begins with the first one's weights, and its own rate.
+    """
+
+    switches: Mapping[str, Any] = field(default_factory=dict)
+    second: Mapping[str, Any] = field(default_factory=dict)
+    method: str = SHIPPED
+
+
+ROWS = {
+    "as shipped": Row(),
+    "parting at half": Row({"labelled_share": 0.5}),
+    "apart from the start": Row(OWN_WAYS),
+    "apart from the start, teaching from half on": Row({**OWN_WAYS, "labelled_share": 0.5}),
+    "apart from the start, two phases": Row(
+        {**OWN_WAYS, "labelled_share": 1.0},
+        second={**OWN_WAYS, "labelled_share": 0.0, "ramp_share": 1.0},
+    ),
+    "features, as its row": Row(method="eugmt-plus-features"),
+    "features, apart from the start": Row(OWN_WAYS, method="eugmt-plus-features"),
+}
+
+
+def configured(row: Row, switches: Mapping[str, Any], passes: int, strong: str) -> TrainingConfig:
+    (contender,) = chosen([row.method])
+    protocol = Protocol(
+        passes=passes,
+        batch_labelled=8,
+        batch_unlabelled=8,
+        crop=64,
+        learning_rate=5e-3,
+        strong=strong,
+    )
+    turned = replace(contender, switches={**contender.switches, **switches})
+    return runs.configured(Cell(turned, LABELLED, 0), protocol, threads=1)
+
+
+def trained(row: Row, data: Dataset, strong: str, passes: int, folder: Path) -> Ensemble:
+    """Train a row on a set's labels, in one phase or two."""
+    part = dataset.split(data)
+    labelled = dataset.labelled(part, LABELLED, seed=0)
+    phases = [row.switches, row.second] if row.second else [row.switches]
+    weights = None
+    for number, switches in enumerate(phases):
+        config = configured(row, switches, passes // len(phases), strong)
+        assert isinstance(config.options, EugmtOptions)
+        if weights:
+            config = replace(config, learning_rate=RESTARTED)
+        rest = [index for index in part.train if index not in set(labelled)]
+        weights = train(
+            config,
+            data.images[labelled],
+            data.masks[labelled],
+            data.images[rest],
+            workdir=folder / str(number),
+            initial=weights,
+        ).path
+    assert weights is not None
+    return load_ensemble(weights)
+
+
+def measured(row: Row, data: Dataset, strong: str, passes: int) -> dict[str, Any]:
+    """Train, and look at the validation patches as `benchmarks.doubt` looks at the test patches."""
+    part = dataset.split(data)
+    began = time.process_time()
+    with TemporaryDirectory() as folder:
+        ensemble = trained(row, data, strong, passes, Path(folder))
+    seconds = time.process_time() - began
+    # of the test patches nothing is seen here
+    doubts = figures(ensemble, data, replace(part, test=part.validation))
+    truth = data.truth(part.validation)
+    _, dice = best_threshold(runs.predict(ensemble.teacher, data.images[part.validation]), truth)
+    return {
+        "dice": round(dice, 4),
+        "students": [
+            round(best_threshold(runs.predict(each, data.images[part.validation]), truth)[1], 4)
+            for each in ensemble.students
+        ],
+        "students_differ_percent": doubts["students_differ_percent"],
+        "flagged_percent": doubts["flagged_percent"],
+        "auroc": {kind: doubts["kinds"][kind]["auroc"] for kind in KINDS},
+        "errors_in_most_doubtful_5_percent": {
+            kind: doubts["kinds"][kind]["errors_in_most_doubtful_5_percent"] for kind in KINDS
+        },
+        "processor_seconds": round(seconds, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="+", default=["dsb", "em"])
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--budget", type=int, default=6_000)
+    arguments = parser.parse_args()
+    if not DATA.is_dir():
+        parser.error(f"{DATA} is not there: set MEMBRANA_TEST_DATA to the folder of public sets.")
+    torch.set_num_threads(1)
+    stored = RESULTS / "students.json"
+    done = json.loads(stored.read_text())["sets"] if stored.is_file() else {}
+    for name in arguments.sets:
+        data, strong = read_set(name)
+        of_set = done.setdefault(name, {})
+        for row in arguments.rows:
+            if row not in of_set:
+                of_set[row] = measured(ROWS[row], data, strong, arguments.budget)
+                record("students", {"passes": arguments.budget, "seed": 0, "sets": done})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The table of docs/rounds.md: how long a person waits for a round, and what it is worth."""
+
+from typing import Any
+
+from documents.methods_tables import RESULTS, result, source
+from documents.passages import table
+
+LOOPS = {
+    "loop": "as the service comes",
+    "loop_short": "300 steps instead of 1,200",
+    "loop_features": "`unet-small-features`, from nothing",
+    "loop_before": "on two threads, as before",
+}
+
+
+def loop() -> str:
+    """Seconds and Dice of the same tenth correction, by settings."""
+    there = [name for name in LOOPS if (RESULTS / f"{name}.json").is_file()]
+    titles = ["", "to a promoted model, s", "to its first proposal, s", "of a processor, s", "Dice"]
+    lines = [[LOOPS[name], *waited(result(name)["runs"])] for name in there]
+    seeds = "; ".join(
+        f"{LOOPS[name]}: {', '.join(str(run['seed']) for run in result(name)['runs'])}"
+        for name in there
+    )
+    loads = [run["load_average_meanwhile"] for name in there for run in result(name)["runs"]]
+    caption = (
+        f"Phantoms of these seeds: {seeds}. {result('loop')['machine']['cores']} cores, load "
+        f"average {min(loads):g} to {max(loads):g}. "
+    )
+    files = source(*(f"{name}.json" for name in there))
+    return "\n\n".join([table(titles, lines), caption + files])
+
+
+def waited(runs: list[dict[str, Any]]) -> list[str]:
+    """Return the columns of one line: a figure a seed."""
+
+    def of(moment: str, kind: str = "seconds") -> str:
+        return ", ".join(
+            f"{run['moments'][moment][kind]:.0f}" if moment in run["moments"] else run["state"]
+            for run in runs
+        )
+
+    dices = [
+        f"{run['dice_before']:.3f} → {run['dice_after']:.3f}" if "dice_after" in run else ""
+        for run in runs
+    ]
+    return [
+        of("promoted"),
+        of("proposed"),
+        of("proposed", "processor_seconds"),
+        ", ".join(filter(None, dices)),
+    ]
