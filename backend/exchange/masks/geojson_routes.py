@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from backend.exchange.masks import geojson, import_jobs, imports
 from backend.exchange.masks.import_jobs import content_in
+from backend.exchange.masks.placing import TooManyPatches
 from backend.exchange.masks.schemas import ImportOut
 from backend.exchange.masks.work import OF_REQUEST, TooMuchWork, Work
 from backend.jobs.schemas import JobOut
@@ -190,5 +191,5 @@ def at_once(
             by=user,
             most_patches=FEW_PATCHES,
         )
-    except (TooMuchWork, imports.TooManyPatches):
+    except (TooMuchWork, TooManyPatches):
         return None

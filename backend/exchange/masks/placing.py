@@ -47,7 +47,8 @@ class Grid:
         size = rows.stop - rows.start, columns.stop - columns.start
         reached = inside(part, size, work.spend)
         reached |= crossed(part, size, RIM / PATCH_PX, work.spend)
-        return np.argwhere(reached & there) + np.array([rows.start, columns.start])
+        under: Cells = np.argwhere(reached & there) + np.array([rows.start, columns.start])
+        return under
 
 
 def touched(

@@ -94,7 +94,8 @@ def inside(edges: Edges, shape: tuple[int, int], spend: Callable[[int], None]) -
         x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
         column = np.clip(np.floor(x - 0.5) + 1, 0, columns).astype(np.int64)
         counts += np.bincount(row * (columns + 1) + column, minlength=len(counts))
-    return counts.reshape(rows, columns + 1)[:, :-1].cumsum(axis=1) % 2 == 1
+    odd: Bool = counts.reshape(rows, columns + 1)[:, :-1].cumsum(axis=1) % 2 == 1
+    return odd
 
 
 def crossed(edges: Edges, shape: tuple[int, int], rim: float, spend: Callable[[int], None]) -> Bool:

@@ -62,7 +62,7 @@ def current_user(request: Request, database: CurrentDatabase, opened: OpenSessio
     return opened.user
 
 
-def at_least(role: Role) -> Callable[[User], User]:
+def at_least(role: Role) -> Callable[[User, Any, Any], User]:
     def check(
         user: Annotated[User, Depends(current_user)],
         _token: Annotated[Any, Depends(TOKEN)],
