@@ -57,6 +57,11 @@ HOURS: Mapping[JobKind, float] = {
 }
 """How long one try may take at most, unless `job_hours` says otherwise: what hangs must end."""
 
+APART = frozenset({JobKind.INGEST, JobKind.IMPORT})
+"""Kinds that read what nobody has read before: in a process of their own, which may die."""
+STARTING_SECONDS = 60.0
+"""What such a process may take to begin, beside its time."""
+
 WITHOUT_ROW = frozenset(
     {
         JobKind.PREDICT,

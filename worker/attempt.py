@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +19,7 @@ from os import getpid, getppid
 
 from filelock import FileLock, Timeout
 
-from backend.job_kinds import JobKind
+from backend.job_kinds import APART, STARTING_SECONDS, JobKind
 from backend.jobs import service as jobs
 from backend.jobs.bell import longest, ring
 from backend.jobs.tables import Job, JobState
@@ -30,8 +31,7 @@ from worker.context import stop_file
 from worker.run import run_job
 
 log = logging.getLogger(__name__)
-APART = frozenset({JobKind.INGEST, JobKind.IMPORT})
-"""Kinds that read what nobody has read before."""
+LOOK_SECONDS = 0.2
 CRASHED = {
     "code": "reader_crashed",
     "detail": (
@@ -72,6 +72,7 @@ def run_apart(job_id: str, kind: JobKind, database: Database, settings: Settings
     )
     problem: jobs.Problem = CRASHED
     try:
+        await_claim(job_id, process, database)
         # its own watch ends it before that, if it is not stuck in a library
         process.wait(longest(kind, settings) + settings.lease_seconds / 2)
     except subprocess.TimeoutExpired:
@@ -84,14 +85,34 @@ def run_apart(job_id: str, kind: JobKind, database: Database, settings: Settings
         put_back(job_id, process.pid, problem, database, settings)
 
 
+def await_claim(job_id: str, process: "subprocess.Popen[bytes]", database: Database) -> None:
+    """Wait until a process has its job, or has ended: to begin does not count as work.
+
+    Raise TimeoutExpired if it takes far too long.
+    """
+    end = time.monotonic() + STARTING_SECONDS
+    while process.poll() is None:
+        with database.reading() as session:
+            job = jobs.by_id(session, [job_id]).get(job_id)
+        if job is None or (job.owner or "").startswith(owner_of(process.pid)):
+            return
+        if time.monotonic() > end:
+            raise subprocess.TimeoutExpired(process.args, STARTING_SECONDS)
+        time.sleep(LOOK_SECONDS)
+
+
+def owner_of(process_id: int) -> str:
+    """Return how the owner of what a process runs begins (worker/run.py)."""
+    return f"{socket.gethostname()}:{process_id}:"
+
+
 def put_back(
     job_id: str, process_id: int, problem: jobs.Problem, database: Database, settings: Settings
 ) -> None:
     """Have a job whose attempt died tried again, or fail it; one that another has is theirs."""
-    owner = f"{socket.gethostname()}:{process_id}:"
     with database.writing() as session:
         job = jobs.get(session, job_id)
-        if job.state == JobState.RUNNING and (job.owner or "").startswith(owner):
+        if job.state == JobState.RUNNING and (job.owner or "").startswith(owner_of(process_id)):
             jobs.put_back(session, settings, job, problem, now_if=Job.owner == job.owner)
 
 

@@ -9,7 +9,7 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from backend.job_kinds import HOURS, QUEUE_OF, JobKind, Queue
+from backend.job_kinds import APART, HOURS, QUEUE_OF, STARTING_SECONDS, JobKind, Queue
 from backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def ring(settings: Settings, job_id: str, kind: JobKind) -> None:
             queue=str(QUEUE_OF[kind]),
             retry=False,
             ignore_result=True,
-            time_limit=longest(kind, settings) + settings.lease_seconds,
+            time_limit=longest(kind, settings)
+            + settings.lease_seconds
+            + (STARTING_SECONDS if kind in APART else 0),
         )
     except Exception as error:  # noqa: BLE001 - after the commit, nothing may become an error
         log.warning("the broker does not answer; job %s waits for the reaper: %s", job_id, error)
