@@ -7,7 +7,8 @@ COPY backend/web/ ./
 RUN npm run build
 
 FROM python:3.12-slim
-RUN pip install --no-cache-dir uv && useradd --create-home membrana && install -d -o membrana /data
+RUN pip install --no-cache-dir uv && useradd --create-home membrana && install -d -o membrana /data && \
+    install -d -o membrana -m 700 /keys
 WORKDIR /app
 COPY requirements/lock.txt requirements/lock.txt
 RUN uv pip sync --system --no-cache requirements/lock.txt
@@ -20,6 +21,6 @@ COPY --from=annotator /src/backend/static/ backend/static/
 RUN uv pip install --system --no-cache --no-deps -e .
 USER membrana
 ENV MEMBRANA_DATA=/data MEMBRANA_HOST=0.0.0.0
-VOLUME /data
+VOLUME /data /keys
 EXPOSE 8000
 CMD ["membrana", "api"]

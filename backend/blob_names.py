@@ -20,6 +20,7 @@ SILENT = frozenset(
     {
         # these tell of what was there once, deleted slides too
         "audit_entries",
+        "audit_head",
         "events",
         # hashes of pixels in pyramids, and numbers: many rows and no blob
         "predictions",

@@ -64,6 +64,7 @@ def up(
     demo: Annotated[bool, typer.Option("--demo", help="Begin with a synthetic slide.")] = False,
 ) -> None:
     """Run everything on this machine: database, broker, API, workers, annotator."""
+    private()
     for variable, value in (("DATA", data and data.resolve()), ("PORT", port), ("HOST", host)):
         if value is not None:
             os.environ[f"MEMBRANA_{variable}"] = str(value)
@@ -78,6 +79,7 @@ def api() -> None:
     """Run the API alone."""
     import uvicorn
 
+    private()
     # a start makes a hundred thousand objects and no garbage: looking for it is a tenth of the time
     gc.disable()
     from backend.app import create_app
@@ -87,7 +89,7 @@ def api() -> None:
     configure_logging()
     raise_file_limit()
     settings = get_settings()
-    require_grid(settings)
+    require_at_start(settings)
     service = create_app(settings)
     gc.freeze()
     gc.enable()
@@ -117,17 +119,21 @@ def worker(queue: Annotated[str, typer.Argument(help="interactive, gpu or cpu")]
 
     if queue not in list(Queue):
         raise typer.BadParameter(f"{queue} is no queue; choose {', '.join(Queue)}")
-    require_grid(get_settings())
+    private()
+    require_at_start(get_settings())
     command = worker_command(queue)
     os.execv(command[0], command)  # noqa: S606 - our own interpreter
 
 
-def require_grid(settings: Settings) -> None:
-    """Refuse to start beside patches of another grid."""
+def require_at_start(settings: Settings) -> None:
+    """Refuse to start beside patches of another grid, or without the key of the audit trail."""
     from backend.kit.db.session import get_database
+    from backend.people.audit import service as audit
     from backend.slides.patches import installed_grid
 
-    installed_grid.require_at_start(get_database(settings.sqlalchemy_url), settings.analysis_mpp)
+    database = get_database(settings.sqlalchemy_url)
+    installed_grid.require_at_start(database, settings.analysis_mpp)
+    audit.require_key_at_start(database)
 
 
 @app.command("settings")
@@ -146,13 +152,16 @@ def upgrade_database() -> None:
     """Bring the database to this version's tables; on an empty one make the user `admin`."""
     from backend.kit.db.migrate import upgrade
     from backend.kit.db.session import get_database
+    from backend.people.audit import service as audit
     from backend.people.users import service as auth
 
+    private()
     settings = get_settings()
     settings.data.mkdir(parents=True, exist_ok=True)
     upgrade()
     with get_database(settings.sqlalchemy_url).writing() as session:
         link = auth.first_start(session, settings.admin_password)
+        audit.sign_first(session)
     if link is not None:
         say(f"Sign in once as admin with /?sign_in={link}")
 
@@ -187,14 +196,52 @@ def add_user(
         say(f"{address(settings)}/?sign_in={link}")
 
 
-@tokens.command("create")
-def create_token(name: str, role: Annotated[str, typer.Option()] = "pathologist") -> None:
-    """Make an API token and print it, nothing else."""
+@users.command("password")
+def reset_password(name: str) -> None:
+    """Give a person another password and print it; they must change it at the next sign-in."""
     from backend.kit.db.session import get_database
+    from backend.people.audit import service as audit
     from backend.people.users import service as auth
 
+    password = auth.new_password()
+    password_hash = auth.hashed(password)
     with get_database(get_settings().sqlalchemy_url).writing() as session:
-        token = auth.create_program_token(session, name=name, role=known_role(role))
+        user = auth.get_user_named(session, name)
+        auth.set_password(session, user, password_hash, by_another=True)
+        audit.record(session, None, "reset_password", "user", user.id)
+    say(password)
+
+
+@tokens.command("create")
+def create_token(
+    name: str,
+    role: Annotated[str, typer.Option()] = "pathologist",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may be used for, several times; else all its role allows."),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="After so many days it is over.")
+    ] = None,
+) -> None:
+    """Make an API token and print it, nothing else."""
+    from datetime import timedelta
+
+    from backend.kit.db.base import now
+    from backend.kit.db.session import get_database
+    from backend.people.users import service as auth
+    from backend.people.users.scopes import Scope
+
+    if unknown := set(scope or ()) - set(Scope):
+        raise typer.BadParameter(f"{min(unknown)} is no scope; choose {', '.join(Scope)}")
+    with get_database(get_settings().sqlalchemy_url).writing() as session:
+        token = auth.create_program_token(
+            session,
+            name=name,
+            role=known_role(role),
+            scopes=scope or None,
+            expires_at=now() + timedelta(days=days) if days else None,
+        )
     say(token)
 
 
@@ -271,6 +318,11 @@ def show_round(
     """Show a round as JSON."""
     with connect() as client:
         say(json.dumps(client.get(f"/rounds/{round_id}") if round_id else client.newest_round()))
+
+
+def private() -> None:
+    """Let files that are made from now on be this account's alone; processes started inherit it."""
+    os.umask(0o077)
 
 
 def say(line: str) -> None:

@@ -17,6 +17,7 @@ from backend.client import Client
 from backend.kit.db.migrate import upgrade
 from backend.kit.db.session import get_database
 from backend.kit.errors import Conflict, MembranaError, NoSpace
+from backend.people.audit import service as audit
 from backend.people.users import service as auth
 from backend.pulse import Pulse
 from backend.settings import Settings
@@ -44,8 +45,10 @@ def up(settings: Settings, *, demo: bool) -> None:
         installed_grid.require_at_start(
             get_database(settings.sqlalchemy_url), settings.analysis_mpp
         )
+        audit.require_key_at_start(get_database(settings.sqlalchemy_url))
         with get_database(settings.sqlalchemy_url).writing() as session:
             entrance = auth.first_start(session, settings.admin_password)
+            audit.sign_first(session)
         tree = Tree(settings.data / "logs")
         tree.heed_signals()
         slide = DemoSlide(settings) if demo else None

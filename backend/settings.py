@@ -29,6 +29,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the service listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the service listens on.")
     admin_password: str = Field("", description="Password of `admin` at an unattended first start.")
+    idle_minutes: float = Field(
+        60, ge=0, description="A browser that nobody uses for this long is signed out; 0: never."
+    )
+    signing_key: Path | None = Field(
+        None,
+        description="File of the private key that signs the audit trail and reports; empty: "
+        "`signing.pem` in a folder beside the data folder, made at the first start.",
+    )
     public_url: str = Field("", description="Address people type, if a proxy stands in front.")
     trusted_proxies: str = Field(
         "",
@@ -191,6 +199,12 @@ class Settings(BaseSettings):
         # two on two cores as well: a new slide takes minutes, and a report that somebody waits for
         # must not stand behind it; a process that waits takes memory, but no core
         return self.cpu_processes or max(2, (os.cpu_count() or 1) // 4)
+
+    @property
+    def signing_key_file(self) -> Path:
+        """Never inside the data folder: who has a copy of that, has not the key."""
+        data = self.data.resolve()
+        return self.signing_key or data.with_name(f"{data.name}.keys") / "signing.pem"
 
     @property
     def celery_broker(self) -> str:

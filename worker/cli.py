@@ -4,10 +4,23 @@ torch is imported when a command needs it, not before.
 """
 
 from backend.cli import main
-from worker.commands import agreement, benchmark, export, predict, report, score, segment, train
+from worker.commands import (
+    agreement,
+    audit,
+    backup,
+    benchmark,
+    export,
+    predict,
+    report,
+    score,
+    segment,
+    train,
+)
 
 __all__ = [
     "agreement",
+    "audit",
+    "backup",
     "benchmark",
     "export",
     "main",

@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from backend.events.feed import Feed, Position, present
 from backend.kit.db.session import Database
 from backend.kit.dependencies import CurrentDatabase
-from backend.kit.errors import Unauthenticated
-from backend.people.users.guards import Viewer, browser_session, current_user
+from backend.kit.errors import Forbidden, Unauthenticated
+from backend.people.users.guards import Viewer, caller
 
 router = APIRouter(tags=["events"])
 WAKE_SECONDS = 0.5
@@ -56,8 +56,8 @@ def start_of(database: Database, last_event_id: str) -> Position:
 def is_let_in(request: Request, database: Database) -> bool:
     """Say whether the request's token or session still opens the service."""
     try:
-        current_user(request, database, browser_session(request, database))
-    except Unauthenticated:
+        caller(request, database)
+    except (Unauthenticated, Forbidden):
         return False
     return True
 

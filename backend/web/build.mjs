@@ -7,7 +7,7 @@ import { build } from "esbuild";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const target = path.resolve(here, "../static");
-const GZIPPED_BUDGET = 168_000; // bytes; OpenSeadragon alone is 90 kB
+const GZIPPED_BUDGET = 170_000; // bytes; OpenSeadragon alone is 90 kB
 
 await rm(path.join(target, "assets"), { recursive: true, force: true });
 await mkdir(target, { recursive: true });

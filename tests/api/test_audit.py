@@ -5,6 +5,7 @@ import pytest
 from backend.people.audit import service as audit
 from backend.people.users.tables import Role
 from tests.conftest import Service
+from tests.support.scoring import computed, slide_with_tumour
 
 PASSWORD = "correct horse battery"
 
@@ -58,3 +59,37 @@ def test_pages_go_from_the_newest_to_the_oldest(service: Service) -> None:
 def test_only_admins_read_it(service: Service) -> None:
     for role in (Role.VIEWER, Role.PATHOLOGIST):
         assert service.client_of(role).get("/audit").status_code == 403
+
+
+def seen_by(service: Service, subject_id: str) -> list[tuple[str, str | None]]:
+    entries = service.client.get("/audit", params={"subject_id": subject_id}).json()["items"]
+    told = ("viewed", "downloaded", "exported")
+    return [
+        (entry["action"], entry["details"].get("format"))
+        for entry in reversed(entries)
+        if entry["action"].endswith(told)
+    ]
+
+
+def test_who_looked_exported_and_downloaded_is_told(service: Service) -> None:
+    slide_id = slide_with_tumour(service)
+    report_id = computed(service, slide_id)
+    viewer = service.client_of(Role.VIEWER)
+    for _ in range(2):
+        for path in (f"/slides/{slide_id}.dzi", f"/slides/{slide_id}_files/8/0_0.jpeg"):
+            viewer.get(path).raise_for_status()
+        for path in (f"/reports/{report_id}", f"/reports/{report_id}.csv"):
+            viewer.get(path).raise_for_status()
+    for path in ("annotations.geojson", "export/manifest.json?proposals=true"):
+        viewer.get(f"/slides/{slide_id}/{path}").raise_for_status()
+    assert viewer.get(f"/reports/{report_id}.nonsense").status_code == 404
+    assert seen_by(service, report_id) == [
+        ("report.viewed", None),
+        ("report.downloaded", "csv"),
+        ("report.downloaded", "csv"),
+    ]
+    assert seen_by(service, slide_id) == [
+        ("slide.viewed", None),
+        ("masks.exported", "geojson"),
+        ("masks.exported", "manifest"),
+    ]

@@ -211,8 +211,8 @@ def test_a_link_signs_in_once(service: Service, browser: TestClient) -> None:
 def test_a_token_is_kept_as_a_hash(service: Service) -> None:
     token = service.client.post("/tokens", json={"name": "script"}).json()["token"]
     with service.database.reading() as session:
-        assert auth.user_of_token(session, token) is not None
-        assert auth.user_of_token(session, token + "x") is None
+        assert auth.token_of(session, token) is not None
+        assert auth.token_of(session, token + "x") is None
         stored = session.connection().exec_driver_sql("SELECT secret_sha256 FROM api_tokens")
         assert token not in str(stored.all())
 

@@ -371,7 +371,18 @@ def test_a_stream_ends_when_its_listener_may_no_longer_listen(
     by_token = way == "token ended"
     header = (b"authorization", f"Bearer {token}".encode())
     cookie = (b"cookie", f"{COOKIE}={secret}".encode())
-    asked = Request({"type": "http", "method": "GET", "headers": [header if by_token else cookie]})
+    asked = Request(
+        {
+            "type": "http",
+            "method": "GET",
+            "scheme": "http",
+            "server": ("testserver", 80),
+            "path": "/api/v1/events",
+            "query_string": b"",
+            "headers": [header if by_token else cookie],
+            "app": service.client.app,
+        }
+    )
     polls = 0
 
     def stays() -> bool:

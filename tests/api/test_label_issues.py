@@ -16,6 +16,7 @@ from backend.learning.label_issues.lifecycle import DoubtfulPiece, JudgedMask
 from backend.learning.label_issues.tables import IssueKind, LabelAudit, LabelIssue
 from backend.learning.rounds.snapshot import Snapshot
 from backend.people.users.tables import Role
+from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.tables import Patch
 from tests.conftest import Service
 from tests.support.learning import add_slide, annotate_some
@@ -230,12 +231,15 @@ def test_an_audit_that_is_cancelled_leaves_the_last_one_in_place(
 
 def test_issues_go_with_the_mask_they_are_about(service: Service, audited: list[str]) -> None:
     with service.database.writing() as session:
-        [annotation, *_] = session.scalars(select(Annotation).order_by(Annotation.id)).all()
-        session.delete(session.get_one(Patch, annotation.patch_id))
+        # masks go with their slide only: the database holds them
+        masks_of = select(Annotation.id).join(Patch).where(Patch.slide_id == audited[0])
+        gone = set(session.scalars(masks_of))
+        session.delete(session.get_one(Slide, audited[0]))
     with service.database.reading() as session:
         left = session.scalars(select(LabelIssue.annotation_id)).all()
-    assert len(left) == 6
-    assert annotation.id not in left
+    assert len(left) == 4
+    assert len(gone) == 2
+    assert gone.isdisjoint(left)
 
 
 def test_what_is_not_there_is_said_so(service: Service, audited: list[str]) -> None:

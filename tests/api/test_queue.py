@@ -280,3 +280,81 @@ def test_who_only_looks_takes_nothing(service: Service) -> None:
     assert viewer.post(f"/patches/{patch_id}/skip").status_code == 403
     assert code(service.client.get("/queue/next?slide_id=none")) == (404, "slide_not_found")
     assert service.client.get("/queue/next?strategy=beauty").status_code == 422
+
+
+def coming(client: TestClient, **query: Any) -> list[dict[str, Any]]:
+    answer = client.get("/queue", params=query)
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+def test_the_next_ones_are_shown_with_reasons_and_pictures_and_nobody_holds_them(
+    service: Service,
+) -> None:
+    slide_id = predicted_slide(service)
+    order = ranked(service, slide_id)
+    listed = coming(service.client, slide_id=slide_id)
+    assert [each["patch"]["id"] for each in listed] == order
+    assert all(each["reason"]["text"] for each in listed)
+    assert {patch["state"] for patch in patches_of(service.client, slide_id)} == {"proposed"}
+    place = listed[0]["thumbnail"].removeprefix("/api/v1")
+    assert service.client.get(place).headers["Content-Type"] == "image/png"
+    assert len(coming(service.client, slide_id=slide_id, limit=2)) == 2
+    assert code(service.client.get("/queue", params={"limit": 0})) == (422, "invalid")
+    viewer = service.client_of(Role.VIEWER)
+    assert code(viewer.get("/queue", params={"slide_id": slide_id})) == (403, "not_allowed")
+
+    first = taken(service.client, slide_id=slide_id)
+    after = [each["patch"]["id"] for each in coming(service.client, slide_id=slide_id, after=first)]
+    assert after == order[1:], "the open one is not among those that come"
+    handed_out = []
+    for expected in after:
+        handed_out.append(taken(service.client, slide_id=slide_id, after=first, patch_id=expected))
+        first = handed_out[-1]
+    assert handed_out == after
+
+
+def test_the_one_that_was_shown_is_taken_if_it_is_still_free(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    order = ranked(service, slide_id)
+    other = service.client_of(Role.PATHOLOGIST)
+    assert taken(service.client, slide_id=slide_id, patch_id=order[3]) == order[3]
+    assert taken(other, slide_id=slide_id, patch_id=order[3]) == order[0]
+    assert taken(other, slide_id=slide_id, patch_id=order[1]) == order[1], "chosen, not held"
+    states = [patch["state"] for patch in patches_of(service.client, slide_id)]
+    assert states.count("in_annotation") == 2, "one lease a person"
+    assert [each["patch"]["id"] for each in coming(other, slide_id=slide_id, limit=2)] == [
+        order[1],
+        order[0],
+    ], "what they hold is what comes, and what they gave back waits again"
+    elsewhere = predicted_slide(service, seed=4)
+    third = service.client_of(Role.PATHOLOGIST)
+    assert taken(third, slide_id=elsewhere, patch_id=order[1]) in ranked(service, elsewhere)
+
+
+def test_what_is_put_back_comes_last_to_who_did_it_and_first_to_others(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    order = ranked(service, slide_id)
+    mine = taken(service.client, slide_id=slide_id)
+    answer = service.client.post(f"/queue/{mine}/skip")
+    assert answer.status_code == 200
+    assert (answer.json()["state"], answer.json()["lease"]) == ("proposed", None)
+    assert service.client.post(f"/queue/{mine}/skip").status_code == 200, "once more is the same"
+    listed = [each["patch"]["id"] for each in coming(service.client, slide_id=slide_id)]
+    assert listed == [*order[1:], mine]
+    other = service.client_of(Role.PATHOLOGIST)
+    assert taken(other, slide_id=slide_id) == mine
+    assert code(service.client.post(f"/queue/{mine}/skip")) == (409, "patch_not_skippable")
+    put(other, mine, some_mask()).raise_for_status()
+    assert code(other.post(f"/queue/{mine}/skip")) == (409, "patch_not_skippable")
+    seen = []
+    for _ in order[1:]:
+        seen.append(taken(service.client, slide_id=slide_id))
+        service.client.post(f"/queue/{seen[-1]}/skip").raise_for_status()
+    assert seen == order[1:], "each once before any comes again"
+    again = taken(service.client, slide_id=slide_id)
+    assert again == order[1]
+    expire(service, again)
+    assert coming(service.client, slide_id=slide_id, limit=1)[0]["patch"]["id"] != again
+    assert code(service.client.post("/queue/none/skip")) == (404, "patch_not_found")

@@ -1,6 +1,7 @@
 """The command line in this process, and a real API in its own for what speaks REST."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,7 +48,11 @@ def membrana(
         assert "Traceback" not in said.out + said.err
         return Outcome(code, said.out, said.err)
 
+    # commands of the service make files that are its account's alone from then on
+    umask = os.umask(0o022)
+    os.umask(umask)
     yield run
+    os.umask(umask)
     get_settings.cache_clear()
 
 

@@ -10,11 +10,15 @@ from sqlalchemy.exc import IntegrityError
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs.tables import Job
+from backend.kit import signing_key
 from backend.kit.db.base import Base, now
 from backend.kit.db.migrate import config
 from backend.kit.db.session import Database
 from backend.learning.rounds.tables import Round
+from backend.people.audit import service as audit
+from backend.people.audit import verification
 from tests.conftest import Service
+from tests.support import before_keys
 from tests.support.learning import add_slide, annotate_some
 
 
@@ -113,3 +117,28 @@ def test_masks_accepted_before_the_rule_are_known_as_accepted(service: Service) 
         rows = session.execute(text("SELECT * FROM annotation_proposals")).all()
     assert rows == [(accepted, model, 0, 0)]
     assert drawn != accepted
+
+
+def test_entries_of_before_are_chained_as_they_are_found(service: Service) -> None:
+    for name in ("anna", "ben"):
+        new = {"username": name, "role": "viewer", "password": "a long enough password"}
+        service.client.post("/users", json=new).raise_for_status()
+
+    def entries() -> list[object]:
+        with service.database.reading() as session:
+            asked = text("SELECT id, action, details FROM audit_entries ORDER BY id")
+            return list(session.execute(asked).all())
+
+    before_keys.downgrade(service, "0023")
+    before = entries()
+    assert len(before) == 2
+    with pytest.raises(IntegrityError), service.database.writing() as session:
+        session.execute(text("DELETE FROM audit_entries"))
+    command.upgrade(config(), "head")
+    assert entries() == before
+    with service.database.writing() as session:
+        audit.sign_first(session)
+    keys = signing_key.trusted(service.settings.signing_key_file)
+    with service.database.reading() as session:
+        verified = verification.verify(session, keys)
+    assert (verified.entries, verified.findings) == (2, [])

@@ -6,7 +6,6 @@ from sqlalchemy import delete, select, update
 
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
-from backend.learning.annotations.tables import Annotation
 from backend.learning.rounds.snapshot import Snapshot, take
 from backend.settings import Settings
 from backend.slides.catalogue.tables import Slide, Split
@@ -142,8 +141,7 @@ def test_of_a_deleted_slide_the_unlabelled_are_left_out_and_the_masks_are_an_err
     assert len(of) == 2
     with database.writing() as session:
         sha256 = session.get_one(Slide, kept).sha256
-        session.execute(delete(Annotation))
-        session.execute(delete(Patch).where(Patch.slide_id == gone))
+        # masks go with their slide only: the database holds them
         session.execute(delete(Slide).where(Slide.id == gone))
     images = read_unlabelled(database, settings, places, keep_on)
     assert len(images) == sum(place.slide_sha256 == sha256 for place in places)

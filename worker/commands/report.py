@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import AlreadyTold, app, connect, say
+from backend.cli import AlreadyTold, app, complain, connect, say
 from backend.client import Client, JobFailed
 from backend.exchange.reports.formats import LISTED, NAMES
 from backend.progress import bar
@@ -35,8 +35,8 @@ def report(
 ) -> None:
     """Write a slide's newest HER2 report to a file, computed first if there is none.
 
-    `membrana report verify FILE` compares a report's file with the service's own, and has the
-    report computed again from the slide. Prints JSON.
+    `membrana report verify FILE` compares a report's file with the service's own, checks its
+    signature, and has the report computed again from the slide. Prints JSON.
     """
     if (slide == VERIFY) != (file is not None):
         raise typer.BadParameter("give a slide's id, or `verify` and a file")
@@ -95,6 +95,10 @@ def verify(client: Client, file: Path) -> None:
         "format": ending,
         "file": IDENTICAL if now == content else DIFFERS,
     }
+    check = client.get(f"/reports/{report_id}/signature")
+    comparison["signature"] = check["standing"]
+    for sentence in check["findings"]:
+        complain(sentence)
     job = client.ask("POST", f"/reports/{report_id}/verify").json()
     try:
         with bar("computing again", 1) as show:
@@ -103,8 +107,9 @@ def verify(client: Client, file: Path) -> None:
     except JobFailed as failed:
         comparison |= {"computed_again": DIFFERS, "detail": failed.detail}
     say(json.dumps(comparison, ensure_ascii=False))
-    if {comparison["file"], comparison["computed_again"]} != {IDENTICAL}:
-        raise AlreadyTold("The file or the report differs.")
+    same = {comparison["file"], comparison["computed_again"]} == {IDENTICAL}
+    if not same or check["standing"] == "not_valid":
+        raise AlreadyTold("The file or the report differs, or its signature is not valid.")
 
 
 def unpacked(content: bytes) -> bytes:

@@ -3,6 +3,8 @@
 import logging
 from datetime import timedelta
 
+from filelock import FileLock, Timeout
+
 from backend.blob_names import blob_names
 from backend.kit.db.base import now
 from backend.kit.events import service as events
@@ -27,7 +29,11 @@ def run(context: JobContext) -> None:
     with context.reading() as session:
         trainings.forget_ended(session, context.settings)
         audits.forget_ended(session, context.settings)
-    sweep_files(context)
+    try:
+        with FileLock(sweeping.pause_file(context.settings.data), timeout=0):
+            sweep_files(context)
+    except Timeout:
+        log.info("nothing is swept while a backup is made")
     with context.finishing() as session:
         events.forget_before(session, now() - EVENTS_KEPT)
 

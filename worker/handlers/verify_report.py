@@ -7,6 +7,7 @@ from typing import Any
 from backend.her2.reports import integrity
 from backend.her2.reports import service as reports
 from backend.kit.errors import Conflict
+from backend.kit.signing_key import trusted
 from models.canonical import canonical
 from worker.context import JobContext
 from worker.handlers.report import exported, judged, read
@@ -26,7 +27,8 @@ class ReportAltered(Conflict):
 def run(context: JobContext) -> None:
     with context.reading() as session:
         report = reports.computed(session, context.subject)
-        altered = integrity.altered(session, context.blobs, report)
+        keys = trusted(context.settings.signing_key_file)
+        altered = integrity.altered(session, context.blobs, report, keys)
     if altered:
         raise ReportAltered(
             f"These are not as they were when the report was made: {listed(altered)}.",

@@ -23,6 +23,7 @@ from backend.kit.errors import TooLarge
 from backend.kit.storage.blobs import Blobs
 from backend.kit.turns import InTurn
 from backend.learning.annotations import newest_masks
+from backend.people.audit import service as audit
 from backend.people.users.guards import Pathologist, Viewer
 from backend.people.users.tables import User
 from backend.settings import Settings
@@ -49,7 +50,7 @@ def export_annotations(
     database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
-    _: Viewer,
+    user: Viewer,
     slide_id: str,
 ) -> StreamingResponse:
     """Return people's masks as GeoJSON that QuPath opens: a Feature an annotated patch.
@@ -62,6 +63,7 @@ def export_annotations(
         etag = newest_masks.state_of(session, slide_id)
         called = {"name": slide.name, "case_id": slide.case_id, "block": slide.block}
         name = file_name(called, "masks", "geojson")
+    audit.record_download(database, user, "masks.exported", "slide", slide_id, format="geojson")
     return StreamingResponse(
         geojson.pieces(
             slide, newest_masks.of_slide(database, slide_id), blobs, frame.corner(slide, settings)

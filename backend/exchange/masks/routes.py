@@ -13,6 +13,7 @@ from backend.her2.reports.requests import labelled
 from backend.jobs.schemas import JobOut
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.kit.downloads import disposition, file_name
+from backend.people.audit import service as audit
 from backend.people.users.guards import Viewer
 from backend.slides.catalogue.tables import Slide
 
@@ -54,7 +55,12 @@ def export_masks(
     with database.reading() as session:
         masks = contents.of_slide(session, slide_id, with_proposals=proposals)
     form = load(format)
+
+    def exported() -> None:
+        audit.record_download(database, user, "masks.exported", "slide", slide_id, format=form.name)
+
     if isinstance(form, Archive):
+        exported()
         return StreamingResponse(
             service.archive(masks, form, database, blobs, settings),
             media_type=MEDIA_TYPES[format],
@@ -63,6 +69,7 @@ def export_masks(
     form.require(masks.slide)
     built = service.built_file(masks, form, settings)
     if built.is_file():
+        exported()
         headers = as_file(masks.slide, "masks", form.ending)
         return FileResponse(built, media_type=MEDIA_TYPES[format], headers=headers)
     with database.writing() as session:
@@ -79,7 +86,7 @@ def export_manifest(
     database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
-    _: Viewer,
+    user: Viewer,
     slide_id: str,
     *,
     proposals: Proposals = False,
@@ -87,6 +94,7 @@ def export_manifest(
     """Return what an export is made of: each mask's patch, author, revision and hash."""
     with database.reading() as session:
         masks = contents.of_slide(session, slide_id, with_proposals=proposals)
+    audit.record_download(database, user, "masks.exported", "slide", slide_id, format="manifest")
     return StreamingResponse(
         service.listing(masks, database, blobs, settings),
         media_type="application/json",

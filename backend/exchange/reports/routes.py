@@ -14,9 +14,10 @@ from backend.exchange.reports.format import Gzipped, Source
 from backend.exchange.reports.formats import LISTED
 from backend.her2.reports import requests, service, signing
 from backend.her2.reports.content import Content
-from backend.kit.dependencies import BlobStore, CurrentSettings, ReadSession
+from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
 from backend.kit.downloads import disposition, file_name
 from backend.kit.errors import NotFound
+from backend.people.audit import service as audit
 from backend.people.users.guards import Viewer
 
 router = APIRouter(tags=["her2"])
@@ -53,9 +54,10 @@ def signed_pdf(content: Content) -> bytes:
 def get_report_file(
     request: Request,
     session: ReadSession,
+    database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,
-    _: Viewer,
+    user: Viewer,
     report_id: str,
     ending: Annotated[str, InPath(json_schema_extra={"enum": list(BY_ENDING)})],
     *,
@@ -73,6 +75,9 @@ def get_report_file(
         raise FormatUnknown(f"A report's address ends in one of: {', '.join(BY_ENDING)}.")
     report = service.computed(session, report_id)
     content = wanted.load().write(Source(session, blobs, settings, report))
+    audit.record_download(
+        database, user, "report.downloaded", report.TOPIC, report.id, format=wanted.ending
+    )
     draft = "" if report.signed_at else "-draft"
     what = f"HER2-v{report.version}{draft}"
     labels = requests.labels_of(session, report)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, status
 
-from backend.her2.reports import edits, loading, requests, service, signing
+from backend.her2.reports import edits, integrity, loading, requests, service, signing
 from backend.her2.reports.schemas import (
     AmendmentIn,
     DecisionsIn,
@@ -11,6 +11,7 @@ from backend.her2.reports.schemas import (
     ReportJob,
     ReportOut,
     ReportSummary,
+    SignatureCheck,
     SignIn,
 )
 from backend.her2.reports.tables import Report
@@ -25,6 +26,8 @@ from backend.kit.dependencies import (
 )
 from backend.kit.errors import Forbidden, Unauthenticated
 from backend.kit.paging import Page, Paged
+from backend.kit.signing_key import trusted
+from backend.people.audit import service as audit
 from backend.people.users import service as auth
 from backend.people.users.guards import Pathologist, Viewer
 from backend.people.users.throttle import TRIES_OF_NAME, Throttle
@@ -69,9 +72,17 @@ def list_reports(
 
 
 @router.get("/reports/{report_id}")
-def get_report(session: ReadSession, blobs: BlobStore, _: Viewer, report_id: str) -> ReportOut:
-    """Return a report: category, percentages, intervals, flags, evidence, provenance, signature."""
-    return shown(session, blobs, service.get(session, report_id))
+def get_report(
+    session: ReadSession, database: CurrentDatabase, blobs: BlobStore, user: Viewer, report_id: str
+) -> ReportOut:
+    """Return a report: category, percentages, intervals, flags, evidence, provenance, signature.
+
+    Who was shown a computed one stands in the audit trail, once in ten minutes.
+    """
+    report = shown(session, blobs, service.get(session, report_id))
+    if report.document is not None:
+        audit.record_view(database, user, "report.viewed", Report.TOPIC, report_id)
+    return report
 
 
 def shown(session: ReadSession, blobs: BlobStore, report: Report) -> ReportOut:
@@ -132,6 +143,26 @@ def sign_report(
         signing.sign(session, prepared, by=user)
     with database.reading() as session:
         return shown(session, blobs, service.get(session, report_id))
+
+
+@router.get("/reports/{report_id}/signature")
+def check_signature(
+    session: ReadSession,
+    blobs: BlobStore,
+    settings: CurrentSettings,
+    _: Viewer,
+    report_id: str,
+) -> SignatureCheck:
+    """Say whether a signature is valid: by the installation's key, the hashes and the audit trail.
+
+    Every stored byte of the report is read; nothing is computed again.
+    """
+    report = service.get(session, report_id)
+    keys = trusted(settings.signing_key_file)
+    standing, findings = integrity.standing(session, blobs, report, keys)
+    return SignatureCheck(
+        report_id=report.id, standing=standing, key=report.signature_key, findings=findings
+    )
 
 
 @router.post("/reports/{report_id}/amend", status_code=status.HTTP_202_ACCEPTED)

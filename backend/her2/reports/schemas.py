@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
+from backend.her2.reports.integrity import Standing
 from backend.her2.reports.requests import ReportRequest
 from backend.her2.reports.service import Decision
 from backend.her2.reports.signing import Verdict
@@ -164,6 +165,10 @@ class SignatureOut(BaseModel):
     reason: str
     sha256: str
     pdf_sha256: str | None
+    key: str | None = Field(
+        description="The installation's key that signed it; null: signed before there was one."
+    )
+    ed25519: str | None
 
     @classmethod
     def of(cls, report: Report) -> "SignatureOut | None":
@@ -182,7 +187,23 @@ class SignatureOut(BaseModel):
             reason=report.signed_reason,
             sha256=str(report.signature_sha256),
             pdf_sha256=report.pdf_sha256,
+            key=report.signature_key,
+            ed25519=report.signature_ed25519,
         )
+
+
+class SignatureCheck(BaseModel):
+    """Whether what is stored of a report is what was signed.
+
+    `hash_only`: all hashes fit, and it was signed before the installation had a key.
+    """
+
+    model_config = FULL
+
+    report_id: str
+    standing: Standing
+    key: str | None
+    findings: list[str]
 
 
 class ReportSummary(BaseModel):

@@ -1,7 +1,8 @@
 """Signing: a person's own category, their password again, and a row that never changes after.
 
 The signature's hash binds person, time, meaning and category to the document and all files, and to
-the signature of the version it amends.
+the signature of the version it amends. The installation's key signs that hash and the PDF's: who
+writes the database can work a hash out again, and no signature.
 """
 
 from collections.abc import Callable
@@ -78,6 +79,8 @@ class Prepared:
     pdf_sha256: str
     edits: list[dict[str, Any]]
     ish: dict[str, Any] | None
+    key: str
+    ed25519: str
 
 
 def prepare(
@@ -123,7 +126,19 @@ def prepare(
     signed_pdf = blobs.put(pdf(replace(content, history=history)))
     basis = report.document_sha256, report.edit_count
     frozen_edits = edits.frozen(edits.of_report(session, report))
-    return Prepared(report.id, basis, signature, signed_pdf, frozen_edits, ish)
+    key = audit.key_of(session)
+    ed25519 = key.sign(statement(report.id, signature.sha256, signed_pdf))
+    return Prepared(report.id, basis, signature, signed_pdf, frozen_edits, ish, key.name, ed25519)
+
+
+def statement(report_id: str, signature_sha256: str, pdf_sha256: str) -> dict[str, str]:
+    """Return what the installation's key signs of a report."""
+    return {
+        "schema": "membrana.report_signature/1",
+        "report": loading.urn_of(report_id),
+        "signature_sha256": signature_sha256,
+        "pdf_sha256": pdf_sha256,
+    }
 
 
 def facts_of(
@@ -226,6 +241,8 @@ def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
         signed_comment=signature.comment,
         signed_reason=signature.reason,
         signature_sha256=signature.sha256,
+        signature_key=prepared.key,
+        signature_ed25519=prepared.ed25519,
         pdf_sha256=prepared.pdf_sha256,
         ish=prepared.ish,
         signed_facts=signature.facts,
@@ -250,6 +267,7 @@ def sign(session: Session, prepared: Prepared, *, by: User) -> Report:
         document_sha256=report.document_sha256,
         signature_sha256=report.signature_sha256,
         pdf_sha256=report.pdf_sha256,
+        key=report.signature_key,
         amends=report.amends_id,
     )
     return report

@@ -87,6 +87,10 @@ class Report(Identified, Base):
         "known any more which nuclei they were about. Null: those of the slide made in it count.",
     )
     signature_sha256: Mapped[str | None] = mapped_column(String(64))
+    signature_key: Mapped[str | None] = mapped_column(
+        String(16), doc="Name of the installation's key; null: unsigned, or signed before keys."
+    )
+    signature_ed25519: Mapped[str | None] = mapped_column(String(88), doc="Of the above; base64.")
     pdf_sha256: Mapped[str | None] = mapped_column(String(64), doc="The PDF that was signed.")
     requester: Mapped[User] = relationship(foreign_keys=[requested_by], lazy="joined")
     signer: Mapped[User | None] = relationship(foreign_keys=[signed_by], lazy="joined")

@@ -75,10 +75,11 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Yield a session; commit at the end, roll back on any error, then ring the bells."""
+        """Yield a session; do its last acts and commit, roll back on any error, ring the bells."""
         with self._write() as session:
             with session.begin():
                 yield session
+                outbox.finish(session)
             outbox.send(session)
 
     def dispose(self) -> None:

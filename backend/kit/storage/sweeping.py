@@ -18,6 +18,11 @@ DOCUMENT = (b"{", b"[")
 PIECE = 1 << 20
 
 
+def pause_file(data: Path) -> Path:
+    """Return the lock that a sweep holds, and that a backup holds so that none begins meanwhile."""
+    return data / "sweep.lock"
+
+
 def sweep(blobs: Blobs, named: Callable[[], set[str]], before: datetime) -> int:
     """Delete blobs last stored before a moment that neither a row nor a named blob names.
 

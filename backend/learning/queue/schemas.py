@@ -11,6 +11,18 @@ class LeaseTerm(BaseModel):
     expires_at: datetime
 
 
+class ComingPatch(BaseModel):
+    """A patch that comes soon, in nobody's hands yet; thumbnail: where its picture is."""
+
+    patch: PatchOut
+    reason: Reason
+    thumbnail: str
+
+
+class Coming(BaseModel):
+    items: list[ComingPatch]
+
+
 class QueueItem(BaseModel):
     patch: PatchOut
     reason: Reason

@@ -1,7 +1,7 @@
 """The queue: who gets which patch next. A patch is in one person's hands at a time."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import log
 from random import getrandbits
 from typing import Any, Literal
@@ -15,13 +15,14 @@ from backend.learning.patch_views import service as views
 from backend.learning.patch_views.service import UNRANKED, PatchView
 from backend.learning.predictions import service as predictions
 from backend.learning.predictions.tables import PatchPrediction, Prediction
-from backend.learning.queue import influence
+from backend.learning.queue import influence, put_back
 from backend.learning.queue.facts import InfluenceWanted
 from backend.learning.queue.tables import PatchInfluence
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.patches import leases
+from backend.slides.patches import service as patches
 from backend.slides.patches.leases import FREE
 from backend.slides.patches.tables import LOT, Patch
 
@@ -39,9 +40,13 @@ def take_next(
     user: User,
     slide_id: str | None = None,
     after: str | None = None,
+    wanted: str | None = None,
     strategy: Strategy = "uncertainty",
 ) -> PatchView | None:
     """Lease the next patch to a person; None when nothing waits.
+
+    wanted: the one that they were shown as the next: it is, if it is still free, and what they
+    hold besides goes back to the queue.
 
     strategy: areas in doubt, spread over unlike patches (`uncertainty`), where the networks are
     unsure (`entropy`), anywhere (`random`), or where a correction could change the slide's
@@ -58,15 +63,72 @@ def take_next(
     left = leases.leave(session, after, user) if after else None
     until = now() + timedelta(minutes=settings.patch_lease_minutes)
     held = leases.held_by(session, user, slide_id)
-    if held and leases.extend(session, held, user, until):
+    leased = None
+    if wanted is not None and (held is None or held.id != wanted):
+        leased = take_wanted(session, wanted, slide_id, user, until)
+    if leased and held:
+        leases.leave(session, held.id, user)
+    elif held and leases.extend(session, held, user, until):
         return views.view(session, held)
-    patch_id = first_waiting(session, slide_id, left, strategy)
-    leased = leases.take(session, patch_id, user, until) if patch_id else None
-    return views.view(session, leased) if leased else None
+    if leased is None:
+        patch_id = first_waiting(session, user, slide_id, left, strategy)
+        leased = leases.take(session, patch_id, user, until) if patch_id else None
+    if leased is None:
+        return None
+    put_back.forget(session, leased.id, user)
+    return views.view(session, leased)
+
+
+def take_wanted(
+    session: Session, patch_id: str, slide_id: str | None, user: User, until: datetime
+) -> Patch | None:
+    """Lease the patch that a person was shown as the next, if it is still free."""
+    patch = session.get(Patch, patch_id)
+    if patch is None or patch.problem is not None or slide_id not in {None, patch.slide_id}:
+        return None
+    return leases.take(session, patch_id, user, until)
+
+
+def upcoming(
+    session: Session,
+    *,
+    user: User,
+    slide_id: str | None,
+    after: str | None,
+    strategy: Strategy,
+    limit: int,
+) -> list[PatchView]:
+    """Return the patches that `take_next` would hand out one after the other, as of now.
+
+    after: the one that the person has open. Nobody's lease changes; what is drawn at random is
+    drawn anew with each call.
+    """
+    if slide_id is not None:
+        slides.get(session, slide_id)
+    left = session.get(Patch, after) if after else None
+    shown = predictions.shown_on(slides.ready(slide_id))
+    passed = [left.id] if left else []
+    coming: list[PatchView] = []
+    held = leases.held_by(session, user, slide_id)
+    if held and held.id not in passed and patches.is_held(held):
+        coming.append(views.view(session, held))
+    for stretch in stretches(strategy, left, place_of(session, left, strategy), user):
+        while len(coming) < limit:
+            best = best_of_slides(shown, strategy, stretch, passed)
+            patch = session.scalar(first_of(best, strategy))
+            if patch is None:
+                break
+            passed.append(patch.id)
+            coming.append(views.view(session, patch))
+    return coming
 
 
 def first_waiting(
-    session: Session, slide_id: str | None, left: Patch | None, strategy: Strategy
+    session: Session,
+    user: User,
+    slide_id: str | None,
+    left: Patch | None,
+    strategy: Strategy,
 ) -> str | None:
     """Return the best free patch: the ranks of all slides interleaved, if it goes by ranks.
 
@@ -81,12 +143,13 @@ def first_waiting(
     readable = slides.ready(slide_id)
     shown = predictions.shown_on(readable)
     place = place_of(session, left, strategy)
-    for stretch in stretches(strategy, left, place):
+    for stretch in stretches(strategy, left, place, user):
         passed = [left.id] if left else []
         while True:
             best = best_of_slides(shown, strategy, stretch, passed)
-            if patch_id := session.scalar(first_of(best, strategy)):
-                return patch_id
+            first = first_of(best, strategy).with_for_update(of=Patch, skip_locked=True)
+            if patch := session.scalar(first):
+                return patch.id
             # nothing there, or each slide's best is held by another transaction this moment
             held = session.scalars(select(best.c.patch_id)).all()
             if not held:
@@ -95,10 +158,10 @@ def first_waiting(
     return None
 
 
-def first_of(best: Subquery, strategy: Strategy) -> Select[str]:
-    """Select the first of the slides' best patches, and hold its row."""
+def first_of(best: Subquery, strategy: Strategy) -> Select[Patch]:
+    """Select the first of the slides' best patches."""
     statement = (
-        select(Patch.id)
+        select(Patch)
         .join(best, best.c.patch_id == Patch.id)
         .join(
             PatchPrediction,
@@ -109,7 +172,6 @@ def first_of(best: Subquery, strategy: Strategy) -> Select[str]:
         )
         .where(*WAITS)
         .order_by(*order_of(strategy))
-        .with_for_update(of=Patch, skip_locked=True)
         .limit(1)
     )
     return by_influence(statement) if strategy == "clinical" else statement
@@ -135,6 +197,17 @@ def order_of(strategy: Strategy) -> list[ColumnElement[Any]]:
 
 
 def stretches(
+    strategy: Strategy, left: Patch | None, place: float | None, user: User
+) -> Iterator[Sequence[ColumnElement[bool]]]:
+    """Yield the parts of the queue in turn; what the person has put back comes at the end."""
+    later = put_back.by(user, Patch.id.expression)
+    for stretch in in_order(strategy, left, place):
+        yield [*stretch, ~later]
+    for stretch in in_order(strategy, None, None):
+        yield [*stretch, later]
+
+
+def in_order(
     strategy: Strategy, left: Patch | None, place: float | None
 ) -> Iterator[Sequence[ColumnElement[bool]]]:
     """Yield the parts of the queue in turn: after the patch that was left, then from its start.

@@ -7,13 +7,15 @@ from fastapi import APIRouter, Header, Request, Response, status
 from backend.kit import conditional
 from backend.kit.db.session import Database
 from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
-from backend.kit.errors import PreconditionFailed, Unauthenticated
+from backend.kit.errors import Forbidden, PreconditionFailed, Unauthenticated, Unprocessable
 from backend.kit.paging import Cursor, Limit, Page
 from backend.people.accounts.schemas import (
     Credentials,
     NewToken,
     NewUser,
     OwnProfile,
+    PasswordChange,
+    PasswordReset,
     Person,
     SignedIn,
     Token,
@@ -22,7 +24,7 @@ from backend.people.accounts.schemas import (
 )
 from backend.people.audit import service as audit
 from backend.people.users import service as auth
-from backend.people.users.guards import COOKIE, Admin, OpenSession, Viewer
+from backend.people.users.guards import COOKIE, RANK, Admin, OpenSession, SignedInUser, Viewer
 from backend.people.users.tables import BrowserSession
 from backend.people.users.throttle import TRIES_OF_ADDRESS, TRIES_OF_NAME, Throttle
 
@@ -85,11 +87,57 @@ def who_am_i(opened: OpenSession) -> SignedIn:
 
 
 @router.delete("/session", status_code=status.HTTP_204_NO_CONTENT)
-def sign_out(response: Response, session: WriteSession, opened: OpenSession, user: Viewer) -> None:
+def sign_out(
+    response: Response, session: WriteSession, opened: OpenSession, user: SignedInUser
+) -> None:
     if opened is not None:
         auth.close_session(session, opened)
         audit.record(session, user, "signed_out", "user", user.id)
     response.delete_cookie(COOKIE)
+
+
+@router.post("/session/password")
+def change_own_password(
+    change: PasswordChange, database: CurrentDatabase, opened: OpenSession, user: SignedInUser
+) -> Person:
+    """Change one's own password; the old one is asked for.
+
+    One's other sessions, all of one's tokens and open links end with it.
+    """
+    # a token proves nobody a person: only their own browser may give them a first password
+    own = opened if opened is not None and opened.user_id == user.id else None
+    if user.password_hash is not None or own is None:
+        with throttle.attempt({f"name {user.name}": TRIES_OF_NAME}), database.reading() as session:
+            try:
+                auth.check_password(session, user.name, change.old_password or "")
+            except Unauthenticated as wrong:
+                raise Forbidden("The old password is wrong.", code="wrong_password") from wrong
+    if change.new_password == change.old_password:
+        raise Unprocessable("That is the old password.", code="password_unchanged")
+    # before the writing begins: on SQLite a slow hash would hold up every writer
+    password_hash = auth.hashed(change.new_password)
+    with database.writing() as session:
+        changed = auth.change_own_password(
+            session, user.id, user.password_hash, password_hash, opened=own
+        )
+        audit.record(session, changed, "changed_own_password", "user", user.id)
+        return Person.model_validate(changed)
+
+
+@router.post("/users/{user_id}/password")
+def reset_password(
+    user_id: str, reset: PasswordReset, database: CurrentDatabase, admin: Admin
+) -> Person:
+    """Set another's password: at the next sign-in they must change it before anything else.
+
+    Their sessions, tokens and open links end.
+    """
+    password_hash = auth.hashed(reset.password)
+    with database.writing() as session:
+        user = auth.get_user(session, user_id, held=True)
+        auth.set_password(session, user, password_hash, by_another=True)
+        audit.record(session, admin, "reset_password", "user", user.id)
+        return Person.model_validate(user)
 
 
 @router.get("/users")
@@ -173,11 +221,29 @@ def change_user(
 
 
 @router.post("/tokens", status_code=status.HTTP_201_CREATED)
-def add_token(new: NewToken, session: WriteSession, user: Viewer) -> Token:
-    """Make a token that acts as the caller; it is shown this once."""
-    token = auth.create_token(session, user, name=new.name)
-    audit.record(session, user, "made_token", "user", user.id, name=new.name)
-    return Token(name=new.name, token=token)
+def add_token(new: NewToken, request: Request, session: WriteSession, user: Viewer) -> Token:
+    """Make a token that acts as the caller, or as less; it is shown this once."""
+    if new.role is not None and RANK[new.role] > RANK[user.role]:
+        raise Forbidden(f"Your role is {user.role}: no token of yours is {new.role}.")
+    by = getattr(request.state, "token", None)
+    if by is not None and (by.scopes is not None or by.expires_at is not None):
+        raise Forbidden("A token that is limited itself makes no others.", code="token_limited")
+    # a token that is less than its user makes none that is more than itself
+    role = new.role or user.role
+    token = auth.create_token(
+        session,
+        user,
+        name=new.name,
+        role=role if new.role or by else None,
+        scopes=new.scopes,
+        expires_at=new.expires_at,
+    )
+    audit.record(
+        session, user, "made_token", "user", user.id, name=new.name, role=role, scopes=new.scopes
+    )
+    return Token(
+        name=new.name, token=token, role=role, scopes=new.scopes, expires_at=new.expires_at
+    )
 
 
 @router.get("/tokens")

@@ -3,8 +3,16 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
+from backend.people.users.scopes import Scope
 from backend.people.users.tables import Role
 
 Name = Annotated[
@@ -45,6 +53,7 @@ class Person(BaseModel):
     full_name: str | None
     role: Role
     active: bool
+    must_change_password: bool
     created_at: datetime
 
 
@@ -75,8 +84,28 @@ class UserChange(BaseModel, extra="forbid"):
     full_name: FullName | None = None
 
 
+class PasswordChange(BaseModel, extra="forbid"):
+    """One's own. Without `old_password`: of who has signed in by a link and has none yet."""
+
+    old_password: Password | None = None
+    new_password: Password
+
+
+class PasswordReset(BaseModel, extra="forbid"):
+    """Another's, who has to change it at the next sign-in."""
+
+    password: Password
+
+
 class NewToken(BaseModel, extra="forbid"):
     name: Name
+    role: Role | None = Field(
+        None, description="The most that it may do; left out: what the caller may."
+    )
+    scopes: Annotated[list[Scope], Field(min_length=1)] | None = Field(
+        None, description="What it may be used for; left out: all that its role allows."
+    )
+    expires_at: AwareDatetime | None = None
 
 
 class Token(BaseModel):
@@ -84,6 +113,9 @@ class Token(BaseModel):
 
     name: str
     token: str
+    role: Role
+    scopes: list[Scope] | None
+    expires_at: datetime | None
 
 
 class TokenOut(BaseModel):
@@ -93,4 +125,7 @@ class TokenOut(BaseModel):
 
     id: str
     name: str
+    role: Role | None
+    scopes: list[Scope] | None
+    expires_at: datetime | None
     created_at: datetime

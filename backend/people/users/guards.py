@@ -1,14 +1,19 @@
 """Who is asking: routes take `user: Viewer`, `Pathologist` or `Admin` as a parameter."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from secrets import compare_digest
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import BackgroundTasks, Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.attributes import set_committed_value
 
-from backend.kit.dependencies import CurrentDatabase
+from backend.kit.db.session import Database
+from backend.kit.dependencies import CurrentDatabase, settings_of
 from backend.kit.errors import Forbidden, Unauthenticated
+from backend.people.users import scopes
 from backend.people.users import service as auth
 from backend.people.users.tables import BrowserSession, Role, User
 
@@ -30,29 +35,45 @@ SESSION = APIKeyCookie(
 RANK = {Role.VIEWER: 0, Role.PATHOLOGIST: 1, Role.ADMIN: 2}
 
 
-def browser_session(request: Request, database: CurrentDatabase) -> BrowserSession | None:
+def session_of(request: Request, database: Database) -> BrowserSession | None:
     """Return the session of the request's cookie, if there is one and it is open."""
     secret = request.cookies.get(COOKIE)
     if secret is None:
         return None
+    idle = settings_of(request).idle_minutes
     with database.reading() as session:
-        return auth.session_of(session, secret)
+        return auth.session_of(session, secret, idle_minutes=idle)
+
+
+def browser_session(
+    request: Request, database: CurrentDatabase, afterwards: BackgroundTasks
+) -> BrowserSession | None:
+    """Do the same and note that it is used."""
+    opened = session_of(request, database)
+    # a stream that stays open by itself is nobody's work
+    if opened and not request.url.path.endswith("/events") and auth.is_stale(opened):
+        # a route may hold the database for writing by now: it would wait for itself
+        afterwards.add_task(note_use, database, opened)
+    return opened
+
+
+def note_use(database: Database, opened: BrowserSession) -> None:
+    """Write down that a session is used; a database that is busy or full hears of it next time."""
+    with suppress(OperationalError), database.writing() as session:
+        auth.note_use(session, opened)
 
 
 OpenSession = Annotated[BrowserSession | None, Depends(browser_session)]
 
 
-def current_user(request: Request, database: CurrentDatabase, opened: OpenSession) -> User:
-    """Return the caller, by bearer token or by cookie with its CSRF header on changes."""
+def signed_in(request: Request, database: CurrentDatabase, opened: OpenSession) -> User:
+    """Return the caller, by bearer token or by cookie with its CSRF header on changes.
+
+    Also one who has to change the password first: few routes are for them.
+    """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        with database.reading() as session:
-            user = auth.user_of_token(session, token.strip())
-        if user is None:
-            raise Unauthenticated(
-                "This token is not known here.", code="wrong_token", headers=ASK_FOR_TOKEN
-            )
-        return user
+        return user_of_token(request, database, token.strip())
     if opened is None:
         raise Unauthenticated("Sign in, or send an API token.", headers=ASK_FOR_TOKEN)
     # bytes, as compare_digest takes no text beyond ASCII and a header may hold some
@@ -60,6 +81,48 @@ def current_user(request: Request, database: CurrentDatabase, opened: OpenSessio
     if request.method not in SAFE and not compare_digest(sent, opened.csrf_token.encode()):
         raise Forbidden(f"The {CSRF_HEADER} header is missing or wrong.", code="csrf")
     return opened.user
+
+
+def user_of_token(request: Request, database: Database, secret: str) -> User:
+    """Return a token's user with no more than the token's role, if its scopes allow the request."""
+    with database.reading() as session:
+        token = auth.token_of(session, secret)
+    if token is None:
+        raise Unauthenticated(
+            "This token is not known here.", code="wrong_token", headers=ASK_FOR_TOKEN
+        )
+    if auth.is_over(token):
+        raise Unauthenticated(
+            "This token has expired.", code="token_expired", headers=ASK_FOR_TOKEN
+        )
+    path = request.url.path.removeprefix("/api/v1")
+    if not scopes.allows(token.scopes, request.method, path):
+        wanted = " or ".join(sorted(scopes.needed(request.method, path)))
+        raise Forbidden(f"This token lacks the scope: {wanted}.", code="scope_missing")
+    user = token.user
+    if token.role is not None and RANK[token.role] < RANK[user.role]:
+        # as if it had been read so: nothing of it is ever written
+        set_committed_value(user, "role", token.role)
+    request.state.token = token
+    return user
+
+
+SignedInUser = Annotated[User, Depends(signed_in)]
+
+
+def current_user(user: SignedInUser) -> User:
+    """Return the caller who may work."""
+    if user.must_change_password:
+        raise Forbidden(
+            "An administrator has set your password: choose another one first.",
+            code="password_change_required",
+        )
+    return user
+
+
+def caller(request: Request, database: Database) -> User:
+    """Return who asks, as routes are told; for what asks again while an answer goes on."""
+    return current_user(signed_in(request, database, session_of(request, database)))
 
 
 def at_least(role: Role) -> Callable[[User, Any, Any], User]:

@@ -4,11 +4,11 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from backend.people.users.tables import ApiToken, BrowserSession, Role, SignInLi
 
 TOKEN_PREFIX = "mbr_"  # noqa: S105 - what our tokens begin with, so that scanners find leaks
 SESSION_LIFE = timedelta(hours=12)
+SEEN_WITHIN = timedelta(minutes=1)
 LINK_LIFE = timedelta(hours=24)
 SHORTEST_PASSWORD = 12
 passwords = PasswordHasher()
@@ -68,11 +69,27 @@ def hashed(password: str) -> str:
 
 
 def get_user(session: Session, user_id: str, *, held: bool = False) -> User:
-    """Return a person; `held` keeps others from changing them in this transaction."""
-    user = session.get(User, user_id, with_for_update=held or None, populate_existing=held)
+    """Return a person; `held` keeps others from changing them in this transaction.
+
+    Rows that only name the person, as those of the audit trail, are written meanwhile.
+    """
+    lock = {"key_share": True} if held else None
+    user = session.get(User, user_id, with_for_update=lock, populate_existing=held)
     if user is None:
         raise NotFound("There is no user with this id.", code="user_not_found")
     return user
+
+
+def get_user_named(session: Session, name: str) -> User:
+    user = session.scalar(select(User).where(User.name == name))
+    if user is None:
+        raise NotFound(f"There is no user called {name}.", code="user_not_found")
+    return user
+
+
+def new_password() -> str:
+    """Return a password that nobody guesses, for who must change it."""
+    return secrets.token_urlsafe(SHORTEST_PASSWORD)
 
 
 def listing(
@@ -106,7 +123,8 @@ def change_user(
 ) -> User:
     """Change a person. The last active admin stays one.
 
-    A new password and a lock-out end the person's browser sessions.
+    A new password and a lock-out end the person's browser sessions, tokens and links; a password
+    that somebody else has set must be changed at the next sign-in.
     """
     user = get_user(session, user_id)
     loses_admin = (role not in (None, Role.ADMIN)) or active is False
@@ -116,20 +134,62 @@ def change_user(
         user.role = role
     if full_name is not None:
         user.full_name = full_name
-    if password is not None:
-        user.password_hash = hashed(password)
     if active is not None:
         user.active = active
-    if password is not None or active is False:
-        session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
+    if active is False:
+        end_all(session, user)
+    if password is not None:
+        set_password(session, user, hashed(password), by_another=True)
     session.flush()
+    return user
+
+
+def set_password(
+    session: Session,
+    user: User,
+    password_hash: str,
+    *,
+    by_another: bool,
+    but: BrowserSession | None = None,
+) -> None:
+    """Give a person another password; whatever proved who they were ends, `but` one session."""
+    user.password_hash = password_hash
+    user.must_change_password = by_another
+    end_all(session, user, but=but)
+    session.flush()
+
+
+def end_all(session: Session, user: User, *, but: BrowserSession | None = None) -> None:
+    """End a person's sessions, tokens and links."""
+    sessions = delete(BrowserSession).where(BrowserSession.user_id == user.id)
+    if but is not None:
+        sessions = sessions.where(BrowserSession.id != but.id)
+    session.execute(sessions)
+    for table, ended in ((ApiToken, ApiToken.revoked_at), (SignInLink, SignInLink.used_at)):
+        open_ones = update(table).where(table.user_id == user.id, ended.is_(None))
+        session.execute(open_ones.values({ended: now()}))
+
+
+def change_own_password(
+    session: Session,
+    user_id: str,
+    former_hash: str | None,
+    password_hash: str,
+    *,
+    opened: BrowserSession | None,
+) -> User:
+    """Change one's own password, if it is still the one that was proved meanwhile."""
+    user = get_user(session, user_id, held=True)
+    if user.password_hash != former_hash:
+        raise Conflict("Your password was changed meanwhile.", code="password_changed")
+    set_password(session, user, password_hash, by_another=False, but=opened)
     return user
 
 
 def active_admins(session: Session) -> list[str]:
     """Return the admins' ids, locked: two who demote each other at once do it one by one."""
     statement = select(User.id).where(User.role == Role.ADMIN, User.active)
-    return list(session.scalars(statement.with_for_update()))
+    return list(session.scalars(statement.with_for_update(key_share=True)))
 
 
 def check_password(session: Session, name: str, password: str) -> str:
@@ -165,26 +225,66 @@ def close_session(session: Session, opened: BrowserSession) -> None:
     session.execute(delete(BrowserSession).where(BrowserSession.id == opened.id))
 
 
-def session_of(session: Session, secret: str) -> BrowserSession | None:
-    """Return the open session of a cookie, if its user may still come in."""
+def session_of(session: Session, secret: str, *, idle_minutes: float) -> BrowserSession | None:
+    """Return the open session of a cookie, if its user may still come in.
+
+    idle_minutes: one that was not used for so long is over; 0: it is not.
+    """
     opened = session.scalar(
         select(BrowserSession).where(
             BrowserSession.secret_sha256 == sha256(secret), BrowserSession.expires_at > now()
         )
     )
-    return opened if opened and opened.user.active else None
+    if opened is None or not opened.user.active:
+        return None
+    idle = idle_minutes and opened.seen_at < now() - timedelta(minutes=idle_minutes)
+    return None if idle else opened
 
 
-def create_token(session: Session, user: User, *, name: str) -> str:
+def is_stale(opened: BrowserSession) -> bool:
+    """Say whether the last use of a session that is known is older than a minute."""
+    return opened.seen_at < now() - SEEN_WITHIN
+
+
+def note_use(session: Session, opened: BrowserSession) -> None:
+    session.execute(
+        update(BrowserSession).where(BrowserSession.id == opened.id).values(seen_at=now())
+    )
+
+
+def create_token(
+    session: Session,
+    user: User,
+    *,
+    name: str,
+    role: Role | None = None,
+    scopes: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
+) -> str:
     """Make an API token that acts as this user; it is shown once and kept as a hash."""
+    if expires_at is not None and expires_at <= now():
+        raise Unprocessable("This moment is over already.", code="expires_in_the_past")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    session.add(ApiToken(user_id=user.id, name=name, secret_sha256=sha256(token)))
+    session.add(
+        ApiToken(
+            user_id=user.id,
+            name=name,
+            secret_sha256=sha256(token),
+            role=role,
+            scopes=None if scopes is None else sorted(scopes),
+            expires_at=expires_at,
+        )
+    )
     session.flush()
     return token
 
 
 def tokens_of(session: Session, user: User) -> Sequence[ApiToken]:
-    valid = select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
+    valid = select(ApiToken).where(
+        ApiToken.user_id == user.id,
+        ApiToken.revoked_at.is_(None),
+        or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now()),
+    )
     return session.scalars(valid.order_by(ApiToken.id)).all()
 
 
@@ -203,7 +303,14 @@ def end_token(session: Session, token: str) -> None:
     )
 
 
-def create_program_token(session: Session, *, name: str, role: Role) -> str:
+def create_program_token(
+    session: Session,
+    *,
+    name: str,
+    role: Role,
+    scopes: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
+) -> str:
     """Make a token for a program, which acts as a user of its own name and role."""
     user = session.scalar(select(User).where(User.name == f"program {name}"))
     if user is not None and user.role != role:
@@ -212,16 +319,21 @@ def create_program_token(session: Session, *, name: str, role: Role) -> str:
             code="program_has_another_role",
         )
     user = user or create_user(session, name=f"program {name}", role=role)
-    return create_token(session, user, name=name)
+    return create_token(session, user, name=name, scopes=scopes, expires_at=expires_at)
 
 
-def user_of_token(session: Session, token: str) -> User | None:
+def token_of(session: Session, token: str) -> ApiToken | None:
+    """Return a token that is not revoked, if its user may come in."""
     known = session.scalar(
         select(ApiToken).where(
             ApiToken.secret_sha256 == sha256(token), ApiToken.revoked_at.is_(None)
         )
     )
-    return known.user if known and known.user.active else None
+    return known if known and known.user.active else None
+
+
+def is_over(token: ApiToken) -> bool:
+    return token.expires_at is not None and token.expires_at <= now()
 
 
 def create_sign_in_link(session: Session, user: User) -> str:

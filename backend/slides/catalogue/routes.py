@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from backend.kit import conditional
-from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
+from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
 from backend.kit.paging import Page, Paged
+from backend.people.audit import service as audit
 from backend.people.users.guards import Admin, Pathologist, Viewer
 from backend.slides.catalogue import concurrency, rendering, service
 from backend.slides.catalogue.description import describe
@@ -33,9 +34,12 @@ def list_slides(
 
 
 @router.get("/slides/{slide_id}.dzi", response_class=Response)
-def describe_pyramid(user: Viewer, session: ReadSession, slide_id: str) -> Response:
-    """Return the Deep Zoom descriptor."""
+def describe_pyramid(
+    user: Viewer, session: ReadSession, database: CurrentDatabase, slide_id: str
+) -> Response:
+    """Return the Deep Zoom descriptor: who opens a slide stands in the audit trail."""
     _, width, height = service.visible(session, slide_id)
+    audit.record_view(database, user, "slide.viewed", "slide", slide_id)
     return Response(
         dzi(width, height),
         media_type="application/xml",

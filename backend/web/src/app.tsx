@@ -18,6 +18,7 @@ import { startOutbox } from "./drafts/outbox";
 import { followUnsaved, patchCount, UnsavedButton } from "./drafts/unsaved";
 import { followTakeovers } from "./editing/taken_over";
 import { followLearning } from "./learning/learning";
+import { AccountButton, PasswordRequired } from "./pages/account";
 import { SignIn } from "./pages/sign_in";
 import { followSlides } from "./pages/slide_list";
 import { SlidesPage } from "./pages/slides";
@@ -57,6 +58,10 @@ function signedIn(session: Session): void {
   broadcast({ kind: "session" });
 }
 
+function failed(error: Error): void {
+  if (page.session.value) notify(error.message, "bad");
+}
+
 export function App() {
   useEffect(() => {
     onSignedOut((why) => {
@@ -77,7 +82,13 @@ export function App() {
 
   return (
     <>
-      {session ? (
+      {session?.user.must_change_password ? (
+        <PasswordRequired
+          user={session.user}
+          onChanged={() => void readSession().then(signedIn, failed)}
+          onSignOut={() => void signOut().then(() => signOutOfStore(""), failed)}
+        />
+      ) : session ? (
         <SignedIn user={session.user} />
       ) : (
         note !== null && <SignIn note={note} onSession={signedIn} />
@@ -116,9 +127,7 @@ async function leave(): Promise<void> {
       signOutOfStore("");
       broadcast({ kind: "session" });
     },
-    (error: Error) => {
-      if (page.session.value) notify(error.message, "bad");
-    },
+    failed,
   );
 }
 
@@ -175,9 +184,7 @@ function SignedIn({ user }: { user: Session["user"] }) {
         <span class="model" title="The active model version: its proposals are shown where they are finished">
           Model <strong data-testid="active-model">{activeModel.value?.name ?? "none yet"}</strong>
         </span>
-        <span class="user" data-testid="user-name" title={user.role}>
-          {user.username}
-        </span>
+        <AccountButton user={user} />
         <Button class="plain" testid="sign-out" onClick={() => void leave()}>Sign out</Button>
       </header>
       {route.slide ? (

@@ -7,6 +7,7 @@ import { batch, computed, signal, type Signal } from "@preact/signals";
 import type {
   Annotation,
   Cell,
+  ComingPatch,
   LiveScore,
   ModelVersion,
   Patch,
@@ -102,6 +103,8 @@ export const [bench, resetBench] = facts<{
   /** Why it offered nothing; empty if it did, or nobody asked. */
   queueNote: string;
   asking: boolean;
+  /** The patches that come next, the first of them first. */
+  coming: ComingPatch[];
 }>({
   tab: "patch",
   tool: "brush",
@@ -122,6 +125,7 @@ export const [bench, resetBench] = facts<{
   offer: null,
   queueNote: "",
   asking: false,
+  coming: [],
 });
 
 /** What is counted on the open slide: its regions, its live score, the cells in view. */

@@ -32,7 +32,7 @@ const header = (call: Call | undefined, name: string): string | null =>
 const sessionOf = (username: string, csrf_token: string) => ({
   csrf_token,
   user: {
-    ...{ id: `id-${username}`, username, full_name: null, active: true },
+    ...{ id: `id-${username}`, username, full_name: null, active: true, must_change_password: false },
     ...{ role: "pathologist" as const, created_at: "2026-11-23T09:00:00Z" },
   },
 });

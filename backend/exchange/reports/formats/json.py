@@ -5,6 +5,7 @@ from typing import Any
 from backend.exchange.reports.format import File, Format, Source
 from backend.her2.reports import edits, loading
 from backend.her2.reports.content import Signature
+from backend.her2.reports.tables import Report
 from backend.kit.canonical import canonical
 from backend.kit.product import RESEARCH_USE_ONLY
 
@@ -30,12 +31,13 @@ def write(source: Source) -> bytes:
         "files": report.files,
         "decisions": loading.decided(source.blobs, report),
         "edits": [edits.exported(each) for each in edits.of_report(source.session, report)],
-        "signature": content.signature and signed(content.signature, report.pdf_sha256),
+        "signature": content.signature and signed(content.signature, report),
     }
     return canonical(whole, ensure_ascii=False)
 
 
-def signed(signature: Signature, pdf_sha256: str | None) -> dict[str, Any]:
+def signed(signature: Signature, report: Report) -> dict[str, Any]:
+    by_key = {"key": report.signature_key, "ed25519": report.signature_ed25519}
     return {
         "name": signature.name,
         "at": signature.at.isoformat(),
@@ -44,7 +46,8 @@ def signed(signature: Signature, pdf_sha256: str | None) -> dict[str, Any]:
         "comment": signature.comment,
         "reason": signature.reason,
         "sha256": signature.sha256,
-        "pdf_sha256": pdf_sha256,
+        "pdf_sha256": report.pdf_sha256,
+        **(by_key if report.signature_key else {}),
         **of_facts(signature),
     }
 

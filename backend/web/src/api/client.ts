@@ -2,6 +2,7 @@
 
 import type {
   Annotation,
+  ComingPatch,
   ModelVersion,
   Page,
   Patch,
@@ -184,6 +185,9 @@ export const signIn = (username: string, password: string): Promise<Session> =>
   json("session", sending("POST", { username, password }));
 export const signInByLink = (link: string): Promise<Session> =>
   json("session", sending("POST", { link }));
+/** Change one's own password; all other sessions and tokens of the person end. */
+export const changePassword = (old: string, fresh: string): Promise<Session["user"]> =>
+  json("session/password", sending("POST", { old_password: old || null, new_password: fresh }));
 export const signOut = (): Promise<Response> => request("session", { method: "DELETE" });
 
 /** What of people the page shows: here of oneself. */
@@ -229,12 +233,29 @@ export async function nextPatch(
   slide: string,
   after: string | null,
   strategy: Strategy,
+  wanted: string | null = null,
 ): Promise<QueueItem | null> {
   const query = new URLSearchParams({ slide_id: slide, strategy });
   if (after) query.set("after", after);
+  if (wanted) query.set("patch_id", wanted);
   const response = await request(`queue/next?${query}`);
   return response.status === 204 ? null : ((await response.json()) as QueueItem);
 }
+
+/** The patches that come next; nobody's lease changes. */
+export async function listComing(
+  slide: string,
+  after: string | null,
+  strategy: Strategy,
+): Promise<ComingPatch[]> {
+  const query = new URLSearchParams({ slide_id: slide, strategy });
+  if (after) query.set("after", after);
+  return (await json<{ items: ComingPatch[] }>(`queue?${query}`)).items;
+}
+
+/** Skip a patch for now: it comes back when nothing else is left. */
+export const putBack = (id: string): Promise<Response> =>
+  request(`queue/${id}/skip`, { method: "POST" });
 
 export async function readPatch(id: string): Promise<{ patch: Patch; etag: string }> {
   const response = await request(`patches/${id}`);

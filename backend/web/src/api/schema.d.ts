@@ -296,6 +296,21 @@ export interface components {
                 number
             ];
         };
+        /** Coming */
+        Coming: {
+            /** Items */
+            items: components["schemas"]["ComingPatch"][];
+        };
+        /**
+         * ComingPatch
+         * @description A patch that comes soon, in nobody's hands yet; thumbnail: where its picture is.
+         */
+        ComingPatch: {
+            patch: components["schemas"]["PatchOut"];
+            reason: components["schemas"]["Reason"];
+            /** Thumbnail */
+            thumbnail: string;
+        };
         /**
          * Credentials
          * @description A name and a password, or the secret of a one-time link.
@@ -464,6 +479,8 @@ export interface components {
         Entry: {
             /** Id */
             id: string;
+            /** Number */
+            number: number;
             /**
              * Created At
              * Format: date-time
@@ -481,6 +498,8 @@ export interface components {
             details: {
                 [key: string]: unknown;
             };
+            /** Sha256 */
+            sha256: string;
         };
         /**
          * Estimate
@@ -549,6 +568,27 @@ export interface components {
         GoldVerdict: {
             active?: components["schemas"]["GoldMetrics"];
             candidate?: components["schemas"]["GoldMetrics"];
+        };
+        /**
+         * Head
+         * @description The end of the trail as it is handed out, to be kept where nobody here can change it.
+         */
+        Head: {
+            /**
+             * Schema
+             * @default membrana.audit_head/1
+             */
+            schema?: string;
+            /** Number */
+            number: number;
+            /** Sha256 */
+            sha256: string;
+            /** At */
+            at: string | null;
+            /** Key */
+            key: string | null;
+            /** Signature */
+            signature: string | null;
         };
         /**
          * ImportOut
@@ -865,6 +905,15 @@ export interface components {
         NewToken: {
             /** Name */
             name: string;
+            /** @description The most that it may do; left out: what the caller may. */
+            role?: components["schemas"]["Role"] | null;
+            /**
+             * Scopes
+             * @description What it may be used for; left out: all that its role allows.
+             */
+            scopes?: components["schemas"]["Scope"][] | null;
+            /** Expires At */
+            expires_at?: string | null;
         };
         /** NewUser */
         NewUser: {
@@ -982,6 +1031,24 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * PasswordChange
+         * @description One's own. Without `old_password`: of who has signed in by a link and has none yet.
+         */
+        PasswordChange: {
+            /** Old Password */
+            old_password?: string | null;
+            /** New Password */
+            new_password: string;
+        };
+        /**
+         * PasswordReset
+         * @description Another's, who has to change it at the next sign-in.
+         */
+        PasswordReset: {
+            /** Password */
+            password: string;
+        };
+        /**
          * PatchImported
          * @description What became of one patch; `code` and `detail` say why nothing was written.
          *
@@ -1063,6 +1130,8 @@ export interface components {
             role: components["schemas"]["Role"];
             /** Active */
             active: boolean;
+            /** Must Change Password */
+            must_change_password: boolean;
             /**
              * Created At
              * Format: date-time
@@ -1599,6 +1668,15 @@ export interface components {
             annotation: components["schemas"]["AnnotationOut"];
             taken_from: components["schemas"]["Author"] | null;
         };
+        /**
+         * Scope
+         * @description READ: look at anything but people and the trail. METRICS: `/metrics` alone. UPLOAD: bring
+         *     slides and say what they are. ANNOTATE: regions, masks, the queue, reviews. REPORT: scores and
+         *     reports. TRAIN: predictions, rounds, model versions, jobs. MANAGE: people, tokens, the trail,
+         *     deletion, and all else.
+         * @enum {string}
+         */
+        Scope: "read" | "metrics" | "upload" | "annotate" | "report" | "train" | "manage";
         /** ScoreDocument */
         ScoreDocument: {
             protocol: components["schemas"]["ScoreProtocol"];
@@ -1785,6 +1863,21 @@ export interface components {
              */
             without_review?: boolean;
         };
+        /**
+         * SignatureCheck
+         * @description Whether what is stored of a report is what was signed.
+         *
+         *     `hash_only`: all hashes fit, and it was signed before the installation had a key.
+         */
+        SignatureCheck: {
+            /** Report Id */
+            report_id: string;
+            standing: components["schemas"]["Standing"];
+            /** Key */
+            key: string | null;
+            /** Findings */
+            findings: string[];
+        };
         /** SignatureOut */
         SignatureOut: {
             by: components["schemas"]["Author"];
@@ -1813,6 +1906,13 @@ export interface components {
             sha256: string;
             /** Pdf Sha256 */
             pdf_sha256: string | null;
+            /**
+             * Key
+             * @description The installation's key that signed it; null: signed before there was one.
+             */
+            key: string | null;
+            /** Ed25519 */
+            ed25519: string | null;
         };
         /** SignedIn */
         SignedIn: {
@@ -1923,6 +2023,12 @@ export interface components {
          */
         Source: "proposal" | "edited" | "scratch";
         /**
+         * Standing
+         * @description What a signature is worth.
+         * @enum {string}
+         */
+        Standing: "valid" | "hash_only" | "not_valid" | "unsigned";
+        /**
          * ThresholdChoice
          * @description From which probability on the candidate proposes membrane, and how it was chosen.
          *
@@ -2018,6 +2124,11 @@ export interface components {
             name: string;
             /** Token */
             token: string;
+            role: components["schemas"]["Role"];
+            /** Scopes */
+            scopes: components["schemas"]["Scope"][] | null;
+            /** Expires At */
+            expires_at: string | null;
         };
         /**
          * TokenOut
@@ -2028,6 +2139,11 @@ export interface components {
             id: string;
             /** Name */
             name: string;
+            role: components["schemas"]["Role"] | null;
+            /** Scopes */
+            scopes: components["schemas"]["Scope"][] | null;
+            /** Expires At */
+            expires_at: string | null;
             /**
              * Created At
              * Format: date-time
@@ -2236,6 +2352,8 @@ export type CellDecisionsIn = components['schemas']['CellDecisionsIn'];
 export type CellOut = components['schemas']['CellOut'];
 export type CellsOut = components['schemas']['CellsOut'];
 export type Classification = components['schemas']['Classification'];
+export type Coming = components['schemas']['Coming'];
+export type ComingPatch = components['schemas']['ComingPatch'];
 export type Credentials = components['schemas']['Credentials'];
 export type CurvePoint = components['schemas']['CurvePoint'];
 export type Cuts = components['schemas']['Cuts'];
@@ -2255,6 +2373,7 @@ export type Format = components['schemas']['Format'];
 export type Geometry = components['schemas']['Geometry'];
 export type GoldMetrics = components['schemas']['GoldMetrics'];
 export type GoldVerdict = components['schemas']['GoldVerdict'];
+export type Head = components['schemas']['Head'];
 export type ImportOut = components['schemas']['ImportOut'];
 export type IshIn = components['schemas']['IshIn'];
 export type IssueKind = components['schemas']['IssueKind'];
@@ -2291,6 +2410,8 @@ export type Page_RegionRevision_ = components['schemas']['Page_RegionRevision_']
 export type Page_ReportSummary_ = components['schemas']['Page_ReportSummary_'];
 export type Page_SlideOut_ = components['schemas']['Page_SlideOut_'];
 export type Page_TokenOut_ = components['schemas']['Page_TokenOut_'];
+export type PasswordChange = components['schemas']['PasswordChange'];
+export type PasswordReset = components['schemas']['PasswordReset'];
 export type PatchImported = components['schemas']['PatchImported'];
 export type PatchOut = components['schemas']['PatchOut'];
 export type PatchRole = components['schemas']['PatchRole'];
@@ -2326,12 +2447,14 @@ export type RoundStarted = components['schemas']['RoundStarted'];
 export type RoundState = components['schemas']['RoundState'];
 export type Said = components['schemas']['Said'];
 export type Saved = components['schemas']['Saved'];
+export type Scope = components['schemas']['Scope'];
 export type ScoreDocument = components['schemas']['ScoreDocument'];
 export type ScoreIn = components['schemas']['ScoreIn'];
 export type ScoreOut = components['schemas']['ScoreOut'];
 export type ScoreProtocol = components['schemas']['ScoreProtocol'];
 export type Selection = components['schemas']['Selection'];
 export type SignIn = components['schemas']['SignIn'];
+export type SignatureCheck = components['schemas']['SignatureCheck'];
 export type SignatureOut = components['schemas']['SignatureOut'];
 export type SignedIn = components['schemas']['SignedIn'];
 export type SlideChange = components['schemas']['SlideChange'];
@@ -2339,6 +2462,7 @@ export type SlideLabels = components['schemas']['SlideLabels'];
 export type SlideOut = components['schemas']['SlideOut'];
 export type SlideState = components['schemas']['SlideState'];
 export type Source = components['schemas']['Source'];
+export type Standing = components['schemas']['Standing'];
 export type ThresholdChoice = components['schemas']['ThresholdChoice'];
 export type Thresholds = components['schemas']['Thresholds'];
 export type TileEditIn = components['schemas']['TileEditIn'];

@@ -18,6 +18,7 @@ export type {
   Assay,
   CellOut as Cell,
   CellAction,
+  ComingPatch,
   Distance,
   EnteredIsh,
   Flag,

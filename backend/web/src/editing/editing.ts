@@ -23,7 +23,7 @@ import {
 } from "../masks/mask";
 import { deliver, kinshipOf, readCurrent, type Sent } from "../drafts/outbox";
 import { holdDraft, NOTHING_BESIDE } from "../drafts/own_draft";
-import { readContent, readMask } from "./patch_reading";
+import { openContent, readMask } from "./patch_reading";
 import {
   conflictSentence,
   revisionOf,
@@ -63,7 +63,7 @@ export async function openEditing(
   wanted?: string,
 ): Promise<Editing> {
   const own = await holdDraft(userId, patchId, wanted);
-  const content = await readContent(patchId).catch((error: unknown) => {
+  const content = await openContent(patchId).catch((error: unknown) => {
     own.release();
     throw error;
   });

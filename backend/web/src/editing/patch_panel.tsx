@@ -8,7 +8,8 @@ import { bench, mayEdit, page, setPreferences } from "../store";
 import { PATCH_PX } from "./editing";
 import type { Editing } from "./editing_state";
 import { Outlines, Saving, Tools } from "./patch_tools";
-import { closePatch, next, skip } from "./queue";
+import { closePatch, later, next, skip } from "./queue";
+import { FilmStrip } from "./film_strip";
 import { RevisionsPanel } from "./revisions_panel";
 import { StrategyChoice } from "./strategy_choice";
 import { Button } from "../shell/controls";
@@ -46,6 +47,7 @@ export function EditorPanel() {
           strategy={strategy}
           onChoice={(chosen) => {
             bench.queueNote.value = "";
+            bench.coming.value = []; // in the other order
             setPreferences({ strategy: chosen });
           }}
         />
@@ -58,6 +60,7 @@ export function EditorPanel() {
           {bench.queueNote.value}
         </p>
       )}
+      {mayEdit.value && <FilmStrip busy={busy !== ""} />}
       <UnsavedHere />
       {editing ? (
         <OpenPatch editing={editing} />
@@ -121,6 +124,9 @@ function OpenPatch({ editing }: { editing: Editing }) {
         {offer?.lease && editing.state !== "saved" && (
           <p class="quiet" data-testid="lease">
             Yours until {clock(offer.lease.expires_at)}.{" "}
+            <Button class="plain inline" testid="later-patch" onClick={() => void later()}>
+              Later <kbd>K</kbd>
+            </Button>{" "}
             {editing.patch.revision === 0 && (
               <Button class="plain inline" testid="skip-patch" onClick={() => void skip()}>
                 Put aside <kbd>X</kbd>

@@ -33,7 +33,33 @@ async function readImage(id: string): Promise<HTMLImageElement> {
   return image;
 }
 
-export async function readContent(patchId: string): Promise<PatchContent> {
+/** Of patches that come next: read before they are asked for, a few at a time. */
+let ahead = new Map<string, Promise<PatchContent | null>>();
+
+/** Read these ahead, and forget what was read ahead of others. */
+export function readAhead(patchIds: string[]): void {
+  ahead = new Map(
+    patchIds.map((id) => [id, ahead.get(id) ?? readContent(id).catch(() => null)] as const),
+  );
+}
+
+/** What was read ahead, if it is still so: one question, and no pixel comes twice. */
+async function readAlready(patchId: string): Promise<PatchContent | null> {
+  const waiting = ahead.get(patchId);
+  ahead.delete(patchId);
+  const content = (await waiting) ?? null;
+  if (!content) return null;
+  const { patch, etag } = await readPatch(patchId);
+  const same = etag === content.etag && patch.model_version_id === content.patch.model_version_id;
+  return same ? { ...content, patch } : null;
+}
+
+/** Everything of a patch as it is now. */
+export async function openContent(patchId: string): Promise<PatchContent> {
+  return (await readAlready(patchId)) ?? readContent(patchId);
+}
+
+async function readContent(patchId: string): Promise<PatchContent> {
   const picture = readImage(patchId);
   const { patch, etag } = await readPatch(patchId);
   const { model_version_id: model, revision } = patch;

@@ -3,7 +3,7 @@
 import { bench, page, setPreferences } from "../store";
 import { LARGEST_BRUSH, SMALLEST_BRUSH, type Tool } from "../viewer/painting";
 import type { Editing, SaveState } from "./editing_state";
-import { accept, save } from "./queue";
+import { accept, complete, save } from "./queue";
 import { Button, Check, Slider } from "../shell/controls";
 
 const TOOLS: [Tool, string, string][] = [
@@ -170,6 +170,9 @@ export function Saving({ editing }: { editing: Editing }) {
           ? STATE_WORDS.conflict
           : editing.message || STATE_WORDS[editing.state]}
       </p>
+      <Button class="wide" testid="complete" disabled={saving || conflict} onClick={() => void complete()}>
+        Complete, and next <kbd>Enter</kbd>
+      </Button>
       <Check
         checked={page.preferences.value.advance}
         testid="auto-advance"

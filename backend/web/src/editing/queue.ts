@@ -1,11 +1,11 @@
 /** The way from patch to patch: the queue by the chosen strategy, or the sentence why it is at its end. */
 
-import { ApiError, nextPatch, skipPatch } from "../api/client";
+import { ApiError, nextPatch, putBack, skipPatch } from "../api/client";
 import { go, jump, type Route } from "../route";
 import { mayLeave } from "../shell/leaving";
 import { notify } from "../shell/notices";
 import { bench, page } from "../store";
-import type { QueueItem, Strategy } from "../api/types";
+import type { ComingPatch, QueueItem, Strategy } from "../api/types";
 
 const EMPTY: Record<Strategy, string> = {
   uncertainty:
@@ -14,12 +14,12 @@ const EMPTY: Record<Strategy, string> = {
   clinical: "No patch is left whose correction could change the score.",
 };
 
-/** The patch after the open one; null when nothing is left. */
-async function askQueue(slide: string): Promise<QueueItem | null> {
+/** The patch after the open one, or the wanted one; null when nothing is left. */
+async function askQueue(slide: string, wanted: string | null): Promise<QueueItem | null> {
   const { strategy } = page.preferences.value;
   bench.queueNote.value = "";
   try {
-    const item = await nextPatch(slide, page.route.value.patch, strategy);
+    const item = await nextPatch(slide, page.route.value.patch, strategy, wanted);
     bench.offer.value = item;
     if (!item) bench.queueNote.value = EMPTY[strategy];
     return item;
@@ -37,12 +37,22 @@ function placeNow(): { route: Route; strokes: number | undefined } {
   return { route: page.route.value, strokes: bench.editing.value?.pixels.value };
 }
 
+/** What the strip shows first: that is what comes, if nobody else has taken it meanwhile. */
+const shownFirst = (): string | null => coming()[0]?.patch.id ?? null;
+
+/** What comes next; the open patch, which came, may still be in the list. */
+export const coming = (): ComingPatch[] =>
+  bench.coming.value.filter(({ patch }) => patch.id !== page.route.value.patch);
+
 /** `allowed`: what was seen when the open patch might be left. */
-async function goOn(allowed: ReturnType<typeof placeNow>): Promise<void> {
+async function goOn(
+  allowed: ReturnType<typeof placeNow>,
+  wanted: string | null = shownFirst(),
+): Promise<void> {
   const { slide } = allowed.route;
   if (!slide || page.route.value !== allowed.route) return;
   bench.asking.value = true;
-  const item = await askQueue(slide);
+  const item = await askQueue(slide, wanted);
   bench.asking.value = false;
   if (page.route.value !== allowed.route) return; // the person went elsewhere meanwhile
   if (!item) bench.tab.value = "patch"; // says why
@@ -53,6 +63,11 @@ async function goOn(allowed: ReturnType<typeof placeNow>): Promise<void> {
 /** Go on to the next patch, if the open one may be left. */
 export async function next(): Promise<void> {
   if (await mayLeave()) await goOn(placeNow());
+}
+
+/** Go on to one that the strip shows; to another, if somebody else has it by now. */
+export async function nextOf(patchId: string): Promise<void> {
+  if (await mayLeave()) await goOn(placeNow(), patchId);
 }
 
 export function closePatch(): void {
@@ -71,6 +86,30 @@ export async function skip(): Promise<void> {
   } catch (error) {
     notify((error as Error).message, "bad");
   }
+}
+
+/** Leave the open patch for later and go on: it comes back when nothing else is left. */
+export async function later(): Promise<void> {
+  const editing = bench.editing.value;
+  if (!editing || !(await mayLeave())) return;
+  const allowed = placeNow();
+  try {
+    await putBack(editing.patch.id);
+    await goOn(allowed);
+  } catch (error) {
+    notify((error as Error).message, "bad");
+  }
+}
+
+/** Say that the patch is complete as it is shown, and go on; one that is so already just stays. */
+export async function complete(): Promise<void> {
+  const editing = bench.editing.value;
+  if (!editing) return next();
+  if (editing.state === "conflict") return save();
+  const { state, unseen_px } = editing.patch;
+  const done = (state === "annotated" || state === "approved") && unseen_px === 0;
+  if (!done || editing.isUnsaved()) await editing.save();
+  if (!editing.isUnsaved() || editing.state === "waiting") await next();
 }
 
 /** Save the open patch; go on if the person wants that. */

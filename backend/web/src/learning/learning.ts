@@ -20,6 +20,17 @@ export const ROUND_WORDS: Record<RoundState, string> = {
 
 export const isLive = (round: Round): boolean => LIVE.includes(round.state);
 
+/** How far it is to the next model, in words; none where rounds don't start by themselves. */
+export function untilLearning(known: RoundPage | null): string {
+  if (!known || known.threshold === 0) return "";
+  if (known.items.some(isLive)) {
+    return "The model is learning. Go on: what you do now is for the next time.";
+  }
+  const missing = known.threshold - known.annotations_since;
+  if (missing <= 0) return "Enough is annotated: the model learns as soon as it can be judged.";
+  return `${missing} ${missing === 1 ? "patch" : "patches"} until the model learns.`;
+}
+
 /** The round that is under way, while somebody waits for its end. */
 let watched: string | null = null;
 

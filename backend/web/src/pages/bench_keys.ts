@@ -1,6 +1,6 @@
 /** What each key does at the bench. */
 
-import { accept, closePatch, next, save, skip } from "../editing/queue";
+import { accept, closePatch, complete, later, next, save, skip } from "../editing/queue";
 import { revisionShortcuts } from "../editing/use_revisions";
 import { cellShortcuts, regionShortcuts } from "../her2/keys";
 import type { Shortcut } from "../shell/shortcuts";
@@ -59,6 +59,8 @@ function benchShortcuts(): Shortcut[] {
   if (!editing) return [...finding, ...looking];
   return [
     ...finding,
+    { keys: ["enter"], label: "Complete as it is shown, take the next", run: () => void complete() },
+    { keys: ["k"], label: "Leave it for later, take the next", run: () => void later() },
     { keys: ["a"], label: "Accept the proposal as it is", run: () => void accept() },
     { keys: ["x"], label: "Put the patch aside, take the next", run: () => void skip() },
     { keys: ["s", "ctrl+s"], label: "Save", run: () => void save() },

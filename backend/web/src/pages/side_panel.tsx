@@ -3,7 +3,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Tabs } from "../shell/tabs";
-import { bench } from "../store";
+import { UntilLearning } from "../editing/film_strip";
+import { bench, mayEdit } from "../store";
 import { shortcutsNow } from "./bench_keys";
 import { Button } from "../shell/controls";
 
@@ -13,6 +14,7 @@ export function SidePanel(props: { children: ComponentChildren }) {
   return (
     <div class="side">
       <Tabs />
+      {mayEdit.value && <UntilLearning />}
       <div
         id="panel"
         class="side-panel"

@@ -6,6 +6,7 @@ import { listPatches } from "../api/client";
 import { subscribe } from "../api/events";
 import type { Slide } from "../api/types";
 import { useActivity } from "../editing/activity";
+import { useComing } from "../editing/coming";
 import { EditorPanel } from "../editing/patch_panel";
 import { useOpenPatch } from "../editing/use_open_patch";
 import { useRevisions } from "../editing/use_revisions";
@@ -38,6 +39,7 @@ export function Workbench({ slide }: { slide: Slide }) {
   useStage(host, map, canvas, slide.id, clickSlide);
   useHer2(slide.id, shapes);
   usePatches(slide.id);
+  useComing(slide.id);
   useChanges();
 
   useEffect(() => listenToKeys(shortcutsNow), []);

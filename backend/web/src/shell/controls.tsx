@@ -80,7 +80,7 @@ export function TextField(
     maxLength?: number;
     placeholder?: string;
     list?: string;
-    autocomplete?: "current-password";
+    autocomplete?: "current-password" | "new-password";
     "aria-invalid"?: boolean;
     children?: ComponentChildren;
   },

@@ -37,7 +37,9 @@ function typing(target: EventTarget | null): boolean {
   return element.tagName === "TEXTAREA" || element.tagName === "SELECT";
 }
 
-/** Space belongs to a control that the keyboard has reached. */
+const PRESSING: ReadonlySet<string> = new Set(["space", "enter"]);
+
+/** Space and Enter belong to a control that the keyboard has reached. */
 function pressable(target: EventTarget | null): boolean {
   const element = target as HTMLElement | null;
   return element?.matches?.("button, a, summary, input") === true;
@@ -64,7 +66,7 @@ export function listenToKeys(shortcuts: () => Shortcut[]): () => void {
     if (typing(event.target) || document.querySelector("dialog:modal")) return;
     const name = keyName(event);
     const shortcut = shortcuts().find((candidate) => candidate.keys.includes(name));
-    if (!shortcut || (name === "space" && pressable(event.target))) return;
+    if (!shortcut || (PRESSING.has(name) && pressable(event.target))) return;
     event.preventDefault();
     if (event.repeat && !shortcut.repeats) return;
     if (shortcut.release) held.set(event.code, shortcut);

@@ -140,15 +140,10 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     }
   }
 
-  function drawOpen(open: NonNullable<Scene["open"]>, width: number, height: number): void {
+  function drawOpen(open: NonNullable<Scene["open"]>): void {
     if (stale) prepare(open);
     const { x, y, size } = place(open.patch);
     const scale = size / open.mask.width;
-    context.fillStyle = "rgba(12, 15, 18, 0.45)";
-    context.beginPath();
-    context.rect(0, 0, width, height);
-    context.rect(x, y, size, size);
-    context.fill("evenodd");
     context.imageSmoothingEnabled = scale < 1;
     if (open.image) context.drawImage(open.image, x, y, size, size);
     if (!open.hidden) {
@@ -178,9 +173,15 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
       stroke(lines.uncertain, LINE_UNCERTAIN, 1.25, []);
       stroke(lines.theirs, LINE_THEIRS, 1.75, [6, 3]);
     }
-    context.strokeStyle = "#ffffff";
-    context.lineWidth = 2;
-    context.strokeRect(x - 1, y - 1, size + 2, size + 2);
+    // dark under light: seen on glass and on tissue, and nothing around it is dimmed
+    for (const [colour, weight] of [
+      ["rgba(0, 0, 0, 0.65)", 4],
+      ["#ffffff", 2],
+    ] as const) {
+      context.strokeStyle = colour;
+      context.lineWidth = weight;
+      context.strokeRect(x - 1, y - 1, size + 2, size + 2);
+    }
   }
 
   function drawBrush(brush: NonNullable<Scene["brush"]>, open: NonNullable<Scene["open"]>): void {
@@ -215,7 +216,7 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     context.clearRect(0, 0, width, height);
     const { open, brush, gridShown } = layer.scene;
     if (gridShown) drawGrid(width, height);
-    if (open) drawOpen(open, width, height);
+    if (open) drawOpen(open);
     drawDrafted();
     if (open && brush && !open.hidden) drawBrush(brush, open);
   }

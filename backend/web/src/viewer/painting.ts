@@ -9,7 +9,8 @@ import type { MaskLayer } from "./mask_layer";
 export type Tool = PaintTool | "pan";
 
 export const SMALLEST_BRUSH = 1;
-export const LARGEST_BRUSH = 64;
+/** As wide as a patch: nobody meets a limit before. */
+export const LARGEST_BRUSH = 256;
 
 /** One step larger or smaller: single pixels while thin, then by a fifth. */
 export function nextDiameter(diameter: number, direction: 1 | -1): number {

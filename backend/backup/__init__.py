@@ -1,0 +1,1 @@
+"""Backups: an installation as a folder, and a folder as an installation."""
