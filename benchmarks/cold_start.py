@@ -1,7 +1,8 @@
 """What the stain rule proposes on traced real membranes, and where there are none.
 
-`python -m benchmarks.cold_start` reads MEMBRANA_TEST_DATA. Each row stands twice: with the rule's
-parameters of today, and without the rules on hue, arms, densities of lumps and length (`before`).
+`python -m benchmarks.cold_start` reads MEMBRANA_TEST_DATA. Each row stands with the rule's
+parameters of today (`now`), without the rules on hue, arms, densities of lumps and length
+(`before`), as the shipped starter proposes, and as its networks would without the stain rules.
 Traced crops are judged by source, undecided pixels out on both sides; within 2 px as their README
 says; what they are worth stands there, too: one reader, few crops. Where no membrane is (cores
 labelled 0, nuclear stains, H&E), the share of the tissue that is proposed; its goal is below 0.1 %.
@@ -11,6 +12,7 @@ import argparse
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,8 +22,12 @@ import numpy.typing as npt
 from benchmarks.own_slide import TRACED, read, whole
 from benchmarks.record import record
 from benchmarks.tables import DATA
+from models import starter
 from models.cold_start import ColdStart, ColdStartParameters
 from models.her2.pixels import ANALYSIS_MPP, Field
+from models.inference.choice import load
+from models.prediction import Predictor
+from models.stain_rules import StainRuled
 from models.tissue import tissue_mask
 from worker.commands.weights import predicted
 
@@ -34,6 +40,7 @@ BEFORE = ColdStartParameters(
 OVERVIEW = 8
 WITHIN = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 GOAL_PERCENT = 0.1
+HALF = 0.5
 PANEL_PX = 512
 
 
@@ -102,7 +109,7 @@ def judged(pairs: list[tuple[Bool, Bool, Bool]]) -> dict[str, float | None]:
     }
 
 
-def share_of(negative: Negative, rules: dict[str, ColdStart]) -> dict[str, Any]:
+def share_of(negative: Negative, rules: dict[str, Predictor]) -> dict[str, Any]:
     """Percent of a negative's tissue that each of the rules proposes."""
     path = DATA / negative.path
     image = whole(path) if path.suffix == ".svs" else read(path)[..., :3]
@@ -110,7 +117,7 @@ def share_of(negative: Negative, rules: dict[str, ColdStart]) -> dict[str, Any]:
         image = np.ascontiguousarray(image[:, :PANEL_PX])  # beside it lie other stains
     field = Field(image, negative.mpp)
     masks = {name: predicted(field, rule).membrane for name, rule in rules.items()}
-    shape = masks["now"].shape
+    shape = next(iter(masks.values())).shape
     tissue = np.ones(shape, np.bool_)
     if not negative.field:
         height, width = (max(1, side // OVERVIEW) for side in shape)
@@ -126,11 +133,18 @@ def share_of(negative: Negative, rules: dict[str, ColdStart]) -> dict[str, Any]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    rules = {"before": ColdStart(BEFORE), "now": ColdStart()}
+    ruled = load(Path(str(starter.FOLDER)) / starter.WEIGHTS, threads=1)
+    assert isinstance(ruled, StainRuled)
+    rules: dict[str, Predictor] = {
+        "before": ColdStart(BEFORE),
+        "now": ColdStart(),
+        "starter": ruled,
+        "starter_without_rules": ruled.predictor,
+    }
     pairs: dict[str, dict[str, list[tuple[Bool, Bool, Bool]]]] = {}
     for source, image, truth, ignore in crops():
         for name, rule in rules.items():
-            mask = rule(image[None]).probability[0] >= 0.5
+            mask = rule(image[None]).probability[0] >= HALF
             pairs.setdefault(source, {}).setdefault(name, []).append((mask, truth, ignore))
     record(
         "cold_start",

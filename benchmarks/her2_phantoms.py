@@ -30,6 +30,7 @@ from scipy.spatial import cKDTree
 from backend.her2.scores.detector import SHIPPED
 from benchmarks.phantom_figures import blanks, judged
 from benchmarks.record import record
+from models.cold_start import ColdStart
 from models.her2 import calibrate
 from models.her2.calibrate import CalibrationError, vectors_of
 from models.her2.cells import Cells
@@ -46,7 +47,7 @@ from models.prediction import Predictor
 from models.stain import WHITE, StainVectors, estimate_vectors
 from models.starter import FOLDER, WEIGHTS
 from models.whole_file import whole_file
-from worker.commands.weights import predicted, predictor_of
+from worker.commands.weights import drawing, predicted
 from worker.her2.detector import detector
 
 TRUE, STARTER, PROPOSED = "true", "starter", "cold-start"
@@ -150,7 +151,7 @@ def masks_of(field: Field, masks: str) -> MaskArrays:
 
 @cache
 def predictor(masks: str) -> Predictor:
-    return predictor_of(Path(str(FOLDER / WEIGHTS)) if masks == STARTER else None)
+    return drawing(Path(str(FOLDER / WEIGHTS))).predictor if masks == STARTER else ColdStart()
 
 
 def measured(

@@ -33,6 +33,7 @@ from benchmarks.nuclei import unseen_networks
 from benchmarks.own_slide import TRACED, read, whole
 from benchmarks.record import record
 from benchmarks.tables import DATA
+from models.cold_start import ColdStart
 from models.her2.agreement import kappa
 from models.her2.nuclei import NUCLEI_MPP, Detector, Label, View
 from models.her2.pixels import Field, MaskArrays, Regions
@@ -43,7 +44,7 @@ from models.her2.white_point import Survey, survey
 from models.prediction import Predictor
 from models.stain import StainVectors
 from models.starter import FOLDER, WEIGHTS
-from worker.commands.weights import predicted, predictor_of
+from worker.commands.weights import drawing, predicted
 
 Double = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -244,8 +245,8 @@ def main() -> None:
     }
     predictors = {
         "traced masks": None,
-        "the stain rule's masks": predictor_of(None),
-        "the starter's masks": predictor_of(Path(str(FOLDER / WEIGHTS))),
+        "the stain rule's masks": ColdStart(),
+        "the starter's masks": drawing(Path(str(FOLDER / WEIGHTS))).predictor,
     }
     figures = {
         f"{masks}, {nuclei}": judged(measured(protocol, predictor, networks), protocol)

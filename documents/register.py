@@ -50,6 +50,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "small": methods_tables.small,
     "starter-card": starter.card,
     "starter-detail": starter.in_detail,
+    "starter-negatives": starter.negatives,
     "starter-sources": starter.by_source,
     "states": states.states,
     "stops": methods_tables.stops,

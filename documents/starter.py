@@ -1,5 +1,6 @@
 """The tables of docs/starter.md: what the shipped model is worth, from its benchmark and card."""
 
+from pathlib import Path
 from typing import Any
 
 from documents.methods_tables import result
@@ -31,7 +32,7 @@ def line(name: str, document: dict[str, Any]) -> list[str]:
 
 
 def figures(found: dict[str, float]) -> str:
-    return f"{found['dice']:.3f} / {found['near_dice']:.3f} ({found['dice_at_half']:.3f})"
+    return f"{found['dice']:.3f} / {found['near_dice']:.3f} ({found['dice_without_rules']:.3f})"
 
 
 def in_detail() -> str:
@@ -47,11 +48,26 @@ def in_detail() -> str:
         views = [each["mean_of_eight_views"]["dice"] for each in folds if len(each) > 2]
         shown = f"{sum(views) / len(views):.3f}" if views else ""
         both = [each.get("by_two_sources") for each in folds]
-        two = [f"{each['at_threshold']['dice']:.3f}" if each else "" for each in both]
+        two = [f"{each['dice']:.3f}" if each else "" for each in both]
         chosen = f"{document['validation'][name]['eze10']:.3f}"
         lines.append([name, *near, shown, chosen, ", ".join(filter(None, two))])
     names = (NAMES[fold] for fold in document["folds"])
     return table(["", *names, "mean Dice, 8 views", "chosen by", "by two sources"], lines)
+
+
+def negatives() -> str:
+    """Percent of tissue without membranes that is proposed, by what proposes."""
+    document = result("cold_start")
+    names = {"starter": "starter", "starter_without_rules": "its networks alone"}
+    names |= {"now": "cold start", "before": "cold start, fewer rules"}
+    lines = [
+        [
+            f"{each['kind']} ({Path(each['image']).stem[:12]})",
+            *(f"{each[name]:.2f} %" for name in names),
+        ]
+        for each in document["without_membrane"]
+    ]
+    return table(["", *names.values()], lines)
 
 
 def card() -> str:

@@ -48,8 +48,8 @@ def crumbs(mask: Bool, least: int, join: int = 9) -> Bool:
 def _filled(pieces: Byte, most: int) -> Byte:
     if not most:
         return pieces
-    _, numbers, stats, _ = cv2.connectedComponentsWithStats(1 - pieces, connectivity=4)
-    small = stats[:, cv2.CC_STAT_AREA] <= most
+    count, numbers = cv2.connectedComponents(1 - pieces, connectivity=4)
+    small = np.bincount(numbers.ravel(), minlength=count) <= most
     small[0] = False
     return np.asarray(pieces | small[numbers], np.uint8)
 

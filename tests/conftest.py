@@ -31,6 +31,9 @@ from worker.run import run_job
 
 ENGINES = ("sqlite", "postgresql")
 
+# what most tests are about knows no network; those of the starter ask for it
+os.environ["MEMBRANA_FIRST_MODEL"] = "cold-start"
+
 
 DATA = Path(os.environ.get("MEMBRANA_TEST_DATA", "../shared/data"))
 """Real images and slides, which are no part of the repository."""

@@ -2,8 +2,9 @@
 
 `--choose` trains without two folds at a time and judges on the one that a choice may see,
 `--judge` trains without one and judges there, once; without either both are done. Then the table
-is written, and with `--ship` the weights and the card into the package. Killed anywhere, it goes on
-where it was: every training keeps its checkpoint and its result in `--folder`.
+is written, and with `--ship` the weights and the card into the package: of the row that the Dice
+on the cores chooses, or of `--row`, for a reason that docs/starter.md gives. Killed anywhere, it
+goes on where it was: every training keeps its checkpoint and its result in `--folder`.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.starter.rows import ROWS
 from benchmarks.starter.shipping import ship
-from benchmarks.starter.table import to_ship, write
+from benchmarks.starter.table import STARTERS, to_ship, write
 from benchmarks.starter.trials import trials
 from benchmarks.tables import DATA
 
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--choose", action="store_true")
     parser.add_argument("--judge", action="store_true")
     parser.add_argument("--ship", action="store_true")
+    parser.add_argument("--row", choices=STARTERS)
     parser.add_argument("--folder", type=Path, default=Path("starter.work"))
     asked = parser.parse_args()
     if not DATA.is_dir():
@@ -34,7 +36,7 @@ def main() -> None:
     if asked.choose == asked.judge:
         document = write(asked.folder)
         if asked.ship:
-            ship(to_ship(document, asked.folder), document)
+            ship(to_ship(document, asked.folder, asked.row), document)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.starter.sources import IGNORE, MEMBRANE, Crop
+from models.stain_rules import StainRules, no_membrane, wrong_colour
 
 Float = npt.NDArray[np.float32]
 NEAR = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-LEVELS = tuple(round(0.05 + 0.01 * number, 2) for number in range(91))
-"""Thresholds tried."""
+HALF = 0.5
+"""Where all are cut: a single source of membranes is too little to choose another threshold, as it
+is for a round (`models.metrics.threshold.LEAST_GROUPS`)."""
 
 
 @dataclass(frozen=True)
@@ -50,33 +53,24 @@ class Tally:
         }
 
 
-def tally(probability: Float, mask: npt.NDArray[np.uint8], threshold: float) -> Tally:
-    """Count one crop: probability (H, W), mask of 0, 127 and 255."""
-    decided = mask != IGNORE
-    proposed = (probability >= threshold) & decided
-    truth = mask == MEMBRANE
+@cache
+def wrong(crop: Crop) -> npt.NDArray[np.bool_]:
+    return wrong_colour(crop.image, StainRules())
+
+
+def tally(probability: Float, crop: Crop, *, ruled: bool) -> Tally:
+    """Count one crop: probability (H, W). ruled: without what the stain rules take for none."""
+    decided = crop.mask != IGNORE
+    proposed = probability >= HALF
+    if ruled:
+        proposed &= ~no_membrane(proposed, wrong(crop), StainRules())
+    proposed &= decided
+    truth = crop.mask == MEMBRANE
     near = [cv2.dilate(each.astype(np.uint8), NEAR) > 0 for each in (truth, proposed)]
     counts = (*(proposed & truth, proposed, truth, proposed & near[0], truth & near[1], decided),)
     return Tally(*(int(each.sum()) for each in counts))
 
 
-def pooled(crops: Sequence[Crop], probabilities: Float, threshold: float) -> Tally:
+def pooled(crops: Sequence[Crop], probabilities: Float, *, ruled: bool = True) -> Tally:
     pairs = zip(crops, probabilities, strict=True)
-    return sum((tally(each, crop.mask, threshold) for crop, each in pairs), Tally())
-
-
-def dice_by_level(crops: Sequence[Crop], probabilities: Float) -> npt.NDArray[np.float64]:
-    """Return the pooled Dice at each of LEVELS."""
-    return np.array([pooled(crops, probabilities, level).dice for level in LEVELS])
-
-
-def best_level(curves: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
-    """Return the threshold of the highest mean Dice over sources, and that Dice.
-
-    Of thresholds within 0.002 of the best the one nearest to 0.5: a choice on few crops must not
-    hang on noise.
-    """
-    mean = np.mean(curves, axis=0)
-    good = np.flatnonzero(mean >= mean.max() - 0.002)
-    chosen = int(good[np.abs(np.array(LEVELS)[good] - 0.5).argmin()])
-    return LEVELS[chosen], float(mean[chosen])
+    return sum((tally(each, crop, ruled=ruled) for crop, each in pairs), Tally())

@@ -47,7 +47,7 @@ PHANTOMS = {2000: "3+", 2001: "2+", 2002: "1+", 2003: "3+", 2004: "2+", 2005: "0
 PHANTOMS_EACH = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crop:
     """A traced crop. mask: uint8 (256, 256) of 0, 127 (undecided) and 255."""
 
@@ -110,9 +110,10 @@ def held_out(folds: tuple[str, ...]) -> frozenset[str]:
     return frozenset(source for fold in folds for source in FOLDS[fold])
 
 
-def fold_of(name: str) -> list[Crop]:
+@cache
+def fold_of(name: str) -> tuple[Crop, ...]:
     """Return the crops that a fold is judged on."""
-    return [crop for crop in crops() if crop.source in FOLDS[name]]
+    return tuple(crop for crop in crops() if crop.source in FOLDS[name])
 
 
 def inputs() -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import record
-from benchmarks.starter.judging import best_level, dice_by_level, pooled
+from benchmarks.starter.judging import pooled
 from benchmarks.starter.rows import COLD_START, ROWS
 from benchmarks.starter.sources import FOLDS, MEMBRANE, fold_of, inputs
 from benchmarks.starter.trials import OF_OTHER_LICENCE, ONCE, SQUARED, Trial, pair, trials
@@ -17,44 +17,33 @@ STARTERS = tuple(name for name in ROWS if name.startswith("eugmt-plus"))
 none, and a round goes on from the same method."""
 
 
-def chosen_on(row: str, fold: str, folder: Path, views: str = ONCE) -> tuple[float, float]:
-    """Return the threshold for a fold, and the mean Dice there, of the other two alone.
+def chosen_on(row: str, fold: str, folder: Path) -> float:
+    """Return the mean Dice on the other two folds than this one, which may choose for it.
 
     Each of them is predicted by a training that saw neither it nor the fold.
     """
-    curves = []
+    dices = []
     for other in FOLDS:
         if other != fold:
             trial = Trial(row, pair(fold, other), folder)
-            curves.append(dice_by_level(fold_of(other), trial.predicted(other, views)))
-    return best_level(curves)
-
-
-def threshold_of(trial: Trial, fold: str, views: str = ONCE) -> float:
-    """Return where a training is cut on a fold, chosen without that fold.
-
-    One that leaves out two folds is cut where it is best on the other one.
-    """
-    others = [other for other in trial.folds if other != fold]
-    if not others:
-        return chosen_on(trial.row, fold, trial.folder, views)[0]
-    curves = [dice_by_level(fold_of(other), trial.predicted(other, views)) for other in others]
-    return best_level(curves)[0]
+            dices.append(pooled(fold_of(other), trial.predicted(other)).dice)
+    return float(np.mean(dices))
 
 
 def judged(trial: Trial, fold: str, views: str = ONCE) -> dict[str, Any]:
-    """Return a training's figures on a fold that neither taught it nor chose its threshold."""
-    threshold = threshold_of(trial, fold, views)
+    """Return a training's figures on a fold that did not teach it."""
     crops = fold_of(fold)
     probability = trial.predicted(fold, views)
     stained = [number for number, crop in enumerate(crops) if (crop.mask == MEMBRANE).any()]
     empty = [number for number in range(len(crops)) if number not in stained]
-    figures: dict[str, Any] = {"without": list(trial.folds), "threshold": threshold}
-    for name, level in (("at_half", 0.5), ("at_threshold", threshold)):
-        figures[name] = pooled(crops, probability, level).document()
-        for part, numbers in (("stained", stained), ("empty", empty)):
-            own = [crops[number] for number in numbers]
-            figures[name][part] = pooled(own, probability[numbers], level).document()
+    figures: dict[str, Any] = {
+        "without": list(trial.folds),
+        **pooled(crops, probability).document(),
+        "without_rules": pooled(crops, probability, ruled=False).document(),
+    }
+    for part, numbers in (("stained", stained), ("empty", empty)):
+        own = [crops[number] for number in numbers]
+        figures[part] = pooled(own, probability[numbers]).document()
     return figures | trial.facts()
 
 
@@ -77,13 +66,14 @@ def on_fold(row: str, fold: str, folder: Path) -> dict[str, Any]:
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return mean figures at the threshold, the Dice at 0.5, and what the empty crops get."""
+    """Return mean figures, the Dice without the stain rules, and what the empty crops get."""
     figures = {
-        name: float(np.mean([row["at_threshold"][name] for row in rows]))
+        name: float(np.mean([row[name] for row in rows]))
         for name in ("dice", "near_dice", "near_precision", "near_recall")
     }
-    figures["dice_at_half"] = float(np.mean([row["at_half"]["dice"] for row in rows]))
-    shares = [row["at_threshold"]["empty"]["proposed_share"] for row in rows]
+    plain = [row["without_rules"]["dice"] for row in rows]
+    figures["dice_without_rules"] = float(np.mean(plain))
+    shares = [row["empty"]["proposed_share"] for row in rows]
     figures["empty_proposed_share"] = float(np.mean(shares))
     return {name: round(value, 5) for name, value in figures.items()}
 
@@ -95,7 +85,7 @@ def complete(row: str, folder: Path) -> bool:
 
 def choice(fold: str, rows: Sequence[str], folder: Path) -> str:
     """Return the row with the highest Dice on the folds that may choose for this one."""
-    return max(rows, key=lambda row: chosen_on(row, fold, folder)[1])
+    return max(rows, key=lambda row: chosen_on(row, fold, folder))
 
 
 def write(folder: Path) -> dict[str, Any]:
@@ -109,7 +99,7 @@ def write(folder: Path) -> dict[str, Any]:
         "configurations": {name: ROWS[name].document() for name in rows if name != COLD_START},
         "rows": table,
         "validation": {
-            row: {fold: round(chosen_on(row, fold, folder)[1], 4) for fold in FOLDS} for row in rows
+            row: {fold: round(chosen_on(row, fold, folder), 4) for fold in FOLDS} for row in rows
         },
         "chosen": chosen,
         "chosen_judged": {fold: table[row][fold]["mean"] for fold, row in chosen.items()},
@@ -120,13 +110,14 @@ def write(folder: Path) -> dict[str, Any]:
     return document
 
 
-def to_ship(document: dict[str, Any], folder: Path) -> Trial:
-    """Return the training whose weights are shipped: of the chosen row, by the 3+ core.
+def to_ship(document: dict[str, Any], folder: Path, row: str | None = None) -> Trial:
+    """Return the training whose weights are shipped: of the chosen row or another, by the 3+ core.
 
-    The other core chooses its threshold. A training by both cores leaves none to choose one.
+    A training by both cores would leave none of its own licence to be looked at on the way.
     """
-    row = document["chosen"][OF_OTHER_LICENCE]
-    return Trial(row, pair("core1_a", OF_OTHER_LICENCE), folder)
+    return Trial(
+        row or document["chosen"][OF_OTHER_LICENCE], pair("core1_a", OF_OTHER_LICENCE), folder
+    )
 
 
 def mean_of_folds(folds: dict[str, Any]) -> dict[str, float]:

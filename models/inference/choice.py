@@ -16,6 +16,8 @@ from models.inference.calibration import Calibration, Precision
 from models.inference.openvino_backend import OpenVinoPredictor, openvino
 from models.inference.torch_backend import TorchPredictor
 from models.networks import NetworkError, load_ensemble
+from models.prediction import Predictor
+from models.stain_rules import StainRuled
 
 Backend = Literal["auto", "torch", "openvino"]
 
@@ -34,8 +36,8 @@ def load(
     threads: int = 0,
     precision: Precision = "f32",
     calibration: Calibration | None = None,
-) -> TorchPredictor | OpenVinoPredictor:
-    """Return the predictor of saved weights on this machine.
+) -> Predictor:
+    """Return the predictor of saved weights on this machine, with the rules that they carry.
 
     A GPU is torch's unless OpenVINO, which runs on the CPU, is asked for by name.
     threads: processor threads; 0: the library's choice. precision, calibration: `mixed` and `int8`
@@ -54,11 +56,14 @@ def load(
         backend = "openvino"
     elif backend == "auto":
         backend = chosen(ensemble.config.architecture, device)
+    predictor: Predictor
     if backend == "openvino":
-        return OpenVinoPredictor(
+        predictor = OpenVinoPredictor(
             ensemble, threads=threads, precision=precision, calibration=calibration
         )
-    return TorchPredictor(ensemble, device=device)
+    else:
+        predictor = TorchPredictor(ensemble, device=device)
+    return StainRuled(predictor) if ensemble.stain_rules else predictor
 
 
 def chosen(architecture: str, device: str) -> Backend:

@@ -24,13 +24,15 @@ class Ensemble:
 
     threshold: the probability from which on the networks mean membrane, above 0 and below 1. It
     was chosen where truth is known and is carried by the weights; training on from them does not
-    look at it.
+    look at it. stain_rules: whether what they say is no membrane is none (`models.stain_rules`),
+    for networks that have seen few slides.
     """
 
     config: NetworkConfig
     teacher: nn.Module
     students: tuple[nn.Module, ...]
     threshold: float = HALF
+    stain_rules: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -55,21 +57,28 @@ def save_ensemble(ensemble: Ensemble, path: Path) -> str:
     # where the encoder's first weights lay on some machine is no part of the model
     config = asdict(ensemble.config) | {"encoder_weights": SCRATCH}
     document = {"network": config, "students": len(ensemble.students)}
-    return write(tensors, document, ensemble.threshold, path)
+    return write(tensors, document | carried(ensemble.threshold, ensemble.stain_rules), path)
 
 
-def write(
-    tensors: dict[str, torch.Tensor], document: dict[str, Any], threshold: float, path: Path
-) -> str:
-    # weights at 0.5 are the bytes that they were before a threshold could be named
-    named = {} if threshold == HALF else {"threshold": threshold}
-    content = save(tensors, metadata={"membrana": json.dumps(document | named, sort_keys=True)})
+def carried(threshold: float, stain_rules: bool) -> dict[str, float | bool]:  # noqa: FBT001
+    # what is as it always was is not named: such weights are the bytes that they were before
+    named = {"threshold": threshold, "stain_rules": stain_rules}
+    usual = {"threshold": HALF, "stain_rules": False}
+    return {name: value for name, value in named.items() if value != usual[name]}
+
+
+def write(tensors: dict[str, torch.Tensor], document: dict[str, Any], path: Path) -> str:
+    content = save(tensors, metadata={"membrana": json.dumps(document, sort_keys=True)})
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
-def save_with_threshold(source: Path, threshold: float, path: Path) -> str:
+def save_with_threshold(
+    source: Path, threshold: float, path: Path, *, stain_rules: bool = False
+) -> str:
     """Write weights once more, for another threshold, and return the new file's sha256.
+
+    stain_rules: as an Ensemble's.
 
     Raises NetworkError for a file that `save_ensemble` did not write, ValueError for a threshold
     that is none.
@@ -77,8 +86,9 @@ def save_with_threshold(source: Path, threshold: float, path: Path) -> str:
     document, tensors = read(source)
     if not 0 < threshold < 1:
         raise ValueError(f"A threshold lies between 0 and 1, not at {threshold}.")
-    document.pop("threshold", None)
-    return write(tensors, document, threshold, path)
+    for name in ("threshold", "stain_rules"):
+        document.pop(name, None)
+    return write(tensors, document | carried(threshold, stain_rules), path)
 
 
 def threshold_of(path: Path) -> float:
@@ -139,4 +149,5 @@ def load_ensemble(path: Path) -> Ensemble:
         return network
 
     students = tuple(filled(f"student_{n}") for n in range(1, count + 1))
-    return Ensemble(config, filled("teacher"), students, named_threshold(document, path))
+    threshold, ruled = named_threshold(document, path), document.get("stain_rules") is True
+    return Ensemble(config, filled("teacher"), students, threshold, ruled)

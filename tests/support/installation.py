@@ -53,8 +53,6 @@ class Installation:
             "MEMBRANA_DATA": str(self.data),
             "MEMBRANA_PORT": str(self.port),
             "MEMBRANA_ADMIN_PASSWORD": "a long enough password",
-            # what most tests are about knows no network; those of the starter ask for it
-            "MEMBRANA_FIRST_MODEL": "cold-start",
             **self.env,
         }
 

@@ -32,7 +32,7 @@ from tests.support.installation import until
 from tests.support.ready import PREDICT, phantom, ready_slide, request
 from tests.support.rows import add_slide
 from tests.worker.test_predict import damaged, state
-from worker.commands.weights import predicted, predictor_of
+from worker.commands.weights import drawing, predicted
 
 SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 CORE = "wsi_her2/tma_3plus.svs"
@@ -98,7 +98,8 @@ def test_a_real_core_has_one_prediction(
     request(service, slide_id, model_version_id=version_id)
     service.run_jobs(PREDICT)
     picture = np.asarray(Image.open(core))
-    likely = predicted(Field(picture, mpp), predictor_of(weights)).likely
+    predictor = drawing(weights).predictor if weights else ColdStart()
+    likely = predicted(Field(picture, mpp), predictor).likely
     assert likely is not None
     assert (likely >= 128).any()
     np.testing.assert_array_equal(stored(service, slide_id), likely)
@@ -116,7 +117,7 @@ def test_a_slide_that_ends_just_past_a_tile_is_predicted_to_its_end(
     service.run_jobs(PREDICT)
     assert {patch[2] for patch in state(service, slide_id)["patches"]} == {"proposed"}
     picture = np.asarray(Image.open(phantom(width, height, 3)))[..., :3]
-    likely = predicted(Field(picture, 0.25), predictor_of(None)).likely
+    likely = predicted(Field(picture, 0.25), ColdStart()).likely
     assert likely is not None
     np.testing.assert_array_equal(stored(service, slide_id), likely)
 
@@ -220,7 +221,7 @@ def test_beside_a_damaged_part_the_rest_is_predicted_on_its_own_pixels(
     picture = np.asarray(Image.open(path))[..., :3].copy()
     for row, column in marked:
         picture[256 * row : 256 * (row + 1), 256 * column : 256 * (column + 1)] = 255
-    predictor: Predictor = predictor_of(None)
+    predictor: Predictor = ColdStart()
     likely = predicted(Field(picture, 0.25), predictor).likely
     assert likely is not None
     for row, column in marked:

@@ -28,6 +28,11 @@ class Installation:
         self.blobs = Blobs(settings.blob_folder)
 
 
+@pytest.fixture(autouse=True)
+def starter_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMBRANA_FIRST_MODEL", "starter")
+
+
 def states(database: Database) -> dict[str, str]:
     with database.reading() as session:
         return {each.name: str(each.state) for each in session.scalars(select(ModelVersion))}
@@ -43,7 +48,7 @@ def test_a_new_installation_begins_with_the_model_that_is_set(
 
 
 def test_the_starter_is_what_is_set_by_default() -> None:
-    assert Settings().first_model == "starter"
+    assert Settings.model_fields["first_model"].default == "starter"
 
 
 def test_workers_that_start_together_register_each_once(

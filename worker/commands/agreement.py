@@ -51,7 +51,7 @@ def agreement(
     """Compare computed HER2 categories with those that people gave. For Research Use Only.
 
     Scores the images of the table (its columns: docs/her2.md) and prints one JSON document.
-    Without masks and model the stain rule draws the membranes. An image that can't be scored is
+    Without masks and model what comes with Membrana draws them. An image that can't be scored is
     named and left out of the figures, and the exit code is 1.
     """
     from worker.her2.detector import of_detector

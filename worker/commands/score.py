@@ -23,7 +23,8 @@ Mask = Annotated[
 Positive = Annotated[str, typer.Option(help="The masks' value of membrane; `any` for all but 0.")]
 Model = Annotated[Path | None, typer.Option(help="Weights that draw the masks, instead of --mask.")]
 Proposal = Annotated[
-    bool, typer.Option("--proposal", help="Let the stain rule draw the masks: a rough start.")
+    bool,
+    typer.Option("--proposal", help="Let what comes with Membrana draw the masks: a rough start."),
 ]
 Mpp = Annotated[float | None, typer.Option(help="µm per pixel; without it, what the file says.")]
 Rules = Annotated[str, typer.Option(help="asco_cap_2023_breast, hercep_gastric_resection, …")]

@@ -14,10 +14,8 @@ from PIL import Image
 
 from backend.cli import AlreadyTold, app, say
 from backend.kit.product import RESEARCH_USE_ONLY
-from backend.kit.storage.blobs import file_sha256
 from backend.progress import bar
 from backend.slides.patches.grid import scale
-from models.cold_start import ColdStart
 from models.her2.pixels import ANALYSIS_MPP, Field
 from models.prediction import Predictor
 from worker.commands.image_files import read_picture, remark_on, stated_size
@@ -26,7 +24,7 @@ from worker.commands.options import OptionRefused, Refused, folder_of, in_words,
 from worker.commands.score import Images, Mpp
 from worker.commands.scoring import going_on
 from worker.commands.sources import files_of
-from worker.commands.weights import check_model, predicted, predictor_of
+from worker.commands.weights import check_model, drawing, predicted
 
 if TYPE_CHECKING:
     from models.inference.calibration import Calibration
@@ -45,7 +43,7 @@ def segment(
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help="Weights that draw the masks; without them, the stain rule: a start."),
+        typer.Option(help="Weights that draw the masks; without them, those of the package."),
     ] = None,
     *,
     precision: Annotated[
@@ -70,15 +68,15 @@ def segment(
     with in_words():
         stated_size(mpp, "--mpp")
         ranges = ranges_for(precision, model, calibration or [], mpp)
-        predictor = predictor_of(model, ranges)
+        drawn = drawing(model, ranges)
         paths = files_of(images)
     folders = {"mask": output} | ({LIKELY: output / LIKELY} if probability else {})
     for folder in folders.values():
         folder_of(folder)
     drawn_by = {
-        "model": model.name if model else "cold-start",
-        "model_sha256": file_sha256(model) if model else ColdStart().sha256,
-        "predictor": predictor.backend,
+        "model": drawn.name,
+        "model_sha256": drawn.sha256,
+        "predictor": drawn.predictor.backend,
         **({"ranges_sha256": ranges.sha256} if ranges else {}),
         "research_use_only": RESEARCH_USE_ONLY,
     }
@@ -87,7 +85,7 @@ def segment(
         for path, targets in named(paths, folders):
             with going_on(path.name, partial(note_trouble, documents, path)):
                 check_targets(path, targets, paths, documents)
-                documents.append(segmented(path, mpp, predictor, targets) | drawn_by)
+                documents.append(segmented(path, mpp, drawn.predictor, targets) | drawn_by)
             show(len(documents), len(paths))
     say(json.dumps(documents, indent=1, ensure_ascii=False))
     if any("problem" in each for each in documents):
@@ -104,7 +102,7 @@ def ranges_for(
             raise OptionRefused("--calibration is of --precision int8.")
         return None
     if model is None:
-        raise OptionRefused("--precision int8 needs --model: the stain rule has no network.")
+        raise OptionRefused("--precision int8 needs --model.")
     check_model(model)
     return calibration_of(model, files_of(calibration), mpp)
 

@@ -1,4 +1,4 @@
-"""Which pictures a command reads, and where their masks come from: files, weights or the rule."""
+"""Which pictures a command reads, and where their masks come from: files, or what draws them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from backend.her2.scores.detector import Mounted, chosen
-from backend.kit.storage.blobs import file_sha256
 from models.prediction import Predictor
 from models.study.files import check_positive, pictures
 from worker.commands.mask_files import stems_of
 from worker.commands.options import OptionRefused, Refused
-from worker.commands.weights import predictor_of
+from worker.commands.weights import drawing
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif"}
 
@@ -63,9 +62,8 @@ def source_of(
     nuclei = chosen(detector)
     if mask is not None:
         return Source(pictures(mask), positive, None, regions, None, nuclei, whole)
-    predictor = predictor_of(model)
-    sha256 = file_sha256(model) if model else None
-    return Source(None, positive, predictor, regions, sha256, nuclei, whole)
+    drawn = drawing(model)
+    return Source(None, positive, drawn.predictor, regions, drawn.weights_sha256, nuclei, whole)
 
 
 def files_of(given: list[Path]) -> list[Path]:

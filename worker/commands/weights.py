@@ -1,17 +1,22 @@
-"""Weights that draw a picture's masks, or the stain rule, which needs none."""
+"""What draws a picture's masks: weights, the starter of the package, or the stain rule."""
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from backend.kit.storage.blobs import file_sha256
+from backend.settings import Settings
 from backend.slides.patches.grid import analysis_region, analysis_size
 from backend.slides.reading.picture import PictureReader
 from models.blending import predict_whole
 from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays
 from models.prediction import Predictor
 from models.selection import quantised
+from models.starter import FOLDER, WEIGHTS, StarterDamaged, shipped
 from models.tiling import Box, Layout
 from worker.commands.options import Refused
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 SURE = 0.5
+log = logging.getLogger(__name__)
 
 
 def predicted(field: Field, predictor: Predictor) -> MaskArrays:
@@ -39,16 +45,42 @@ def predicted(field: Field, predictor: Predictor) -> MaskArrays:
     return MaskArrays(membrane, np.zeros_like(membrane), quantised(probability)[0])
 
 
-def predictor_of(model: Path | None, ranges: "Calibration | None" = None) -> Predictor:
-    """Return the predictor of a weights file, or the stain rule that needs none.
+@dataclass(frozen=True)
+class Drawing:
+    """What draws masks. weights_sha256: None of the stain rule; sha256: of weights or rule."""
 
-    ranges: frozen with these weights; with them it predicts in eight bits.
+    name: str
+    predictor: Predictor
+    sha256: str
+    weights_sha256: str | None
+
+
+def drawing(model: Path | None, ranges: "Calibration | None" = None) -> Drawing:
+    """Return what a weights file draws with, or what a new installation proposes with.
+
+    That is the starter, or the stain rule with MEMBRANA_FIRST_MODEL=cold-start and where the
+    package's starter is damaged. ranges: frozen with these weights; with them it predicts in
+    eight bits.
     """
-    if model is None:
-        from models.cold_start import ColdStart
+    if model is not None:
+        check_model(model)
+        sha256 = file_sha256(model)
+        return Drawing(model.name, trained(model, ranges), sha256, sha256)
+    if Settings().first_model == "starter":
+        try:
+            starter = shipped()
+        except StarterDamaged as error:
+            log.warning("%s The stain rule draws the masks.", error)
+        else:
+            predictor = trained(Path(str(FOLDER)) / WEIGHTS)
+            return Drawing(starter.name, predictor, starter.sha256, starter.sha256)
+    from models.cold_start import ColdStart
 
-        return ColdStart()
-    check_model(model)
+    rule = ColdStart()
+    return Drawing("cold-start", rule, rule.sha256, None)
+
+
+def trained(model: Path, ranges: "Calibration | None" = None) -> Predictor:
     from models.inference.choice import load
 
     precision: Precision = "int8" if ranges else "f32"
