@@ -11,6 +11,7 @@ from backend.events.feed import Feed
 from backend.kit.db.session import get_database
 from backend.kit.problems import answer_with_problems, describe_problems
 from backend.kit.security import secure
+from backend.kit.turns import AT_ONCE, Turns, hold_threads
 from backend.methods import Methods
 from backend.settings import Settings, get_settings
 from backend.web_page import serve_annotator
@@ -27,6 +28,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.database = get_database(settings.sqlalchemy_url)
         app.state.feed = Feed(app.state.database)
+        app.state.turns = Turns(AT_ONCE)
+        hold_threads()
         yield
         await app.state.feed.close()
         app.state.database.dispose()

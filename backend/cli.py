@@ -83,9 +83,11 @@ def api() -> None:
     # a start makes a hundred thousand objects and no garbage: looking for it is a tenth of the time
     gc.disable()
     from backend.app import create_app
+    from backend.connections import BoundedConnection, raise_file_limit
     from backend.logging import configure_logging
 
     configure_logging()
+    raise_file_limit()
     settings = get_settings()
     require_at_start(settings)
     service = create_app(settings)
@@ -97,6 +99,11 @@ def api() -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
+        http=BoundedConnection,
+        ws="none",
+        # uvicorn believes every program on this machine otherwise
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=3,
         # longer than clients and proxies keep a quiet connection: the end that closes it first is
         # theirs, and no request is ever sent into one that is closing

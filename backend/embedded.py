@@ -19,6 +19,7 @@ from backend.kit.db.session import get_database
 from backend.kit.errors import Conflict, MembranaError, NoSpace
 from backend.people.audit import service as audit
 from backend.people.users import service as auth
+from backend.pulse import Pulse
 from backend.settings import Settings
 from backend.slides.patches import installed_grid
 from backend.supervision import Tree, say, start
@@ -65,8 +66,10 @@ def watch(tree: Tree, settings: Settings, entrance: str | None, slide: "DemoSlid
     """Keep the tree alive until it is asked to stop; say once when it is ready."""
     greeted = warned = False
     begun = time.monotonic()
+    pulse = Pulse(tree.api, f"{near(settings)}/api/v1/health/live", settings.silent_seconds)
     while not tree.stopping:
         tree.watch()
+        pulse.look()
         if not greeted and ready(settings):
             greeted = True
             say(f"Membrana is ready at {address(settings)} (for research use only).")

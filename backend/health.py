@@ -15,8 +15,8 @@ router = APIRouter(prefix="/health", tags=["service"])
 
 
 @router.get("/live")
-def live() -> dict[str, str]:
-    """Answer as long as the process serves."""
+async def live() -> dict[str, str]:
+    """Answer as long as the process serves: not in a thread, which others may hold all."""
     return {"status": "alive"}
 
 
@@ -49,10 +49,11 @@ def database_trouble(database: Database) -> str | None:
 
 
 def broker_trouble(settings: Settings) -> str | None:
+    app = sender(settings)
     from kombu.exceptions import OperationalError
 
     try:
-        with sender(settings).connection_for_write() as connection:
+        with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
     except (OperationalError, OSError):
         return "The broker does not answer."

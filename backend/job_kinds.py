@@ -17,6 +17,7 @@ class JobKind(StrEnum):
     VERIFY_REPORT = "verify_report"
     SCORE = "score"
     EXPORT = "export"
+    IMPORT = "import"
     CLEANUP = "cleanup"
 
 
@@ -37,6 +38,7 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     # somebody looks at it
     JobKind.SCORE: Queue.INTERACTIVE,
     JobKind.EXPORT: Queue.CPU,
+    JobKind.IMPORT: Queue.CPU,
     JobKind.CLEANUP: Queue.CPU,
 }
 
@@ -50,9 +52,15 @@ HOURS: Mapping[JobKind, float] = {
     JobKind.VERIFY_REPORT: 12,
     JobKind.SCORE: 2,
     JobKind.EXPORT: 2,
+    JobKind.IMPORT: 0.5,
     JobKind.CLEANUP: 2,
 }
 """How long one try may take at most, unless `job_hours` says otherwise: what hangs must end."""
+
+APART = frozenset({JobKind.INGEST, JobKind.IMPORT})
+"""Kinds that read what nobody has read before: in a process of their own, which may die."""
+STARTING_SECONDS = 60.0
+"""What such a process may take to begin, beside its time."""
 
 WITHOUT_ROW = frozenset(
     {

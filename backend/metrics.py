@@ -6,6 +6,7 @@ import time
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -40,7 +41,11 @@ LATENCY = Histogram(
 RECEIVED = Counter("membrana_received_bytes", "Bytes of bodies received.", ["route"], registry=None)
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def figures(session: ReadSession, _: Viewer) -> Response:
     """Return the process's own figures and the rows' as they are now."""
     registry = CollectorRegistry()

@@ -1,6 +1,8 @@
 """Everything an installation may choose, read once from `MEMBRANA_*` and handed down as values."""
 
+import os
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +38,22 @@ class Settings(BaseSettings):
         "`signing.pem` in a folder beside the data folder, made at the first start.",
     )
     public_url: str = Field("", description="Address people type, if a proxy stands in front.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of the proxies in front, with commas: what they say in "
+        "X-Forwarded-For and X-Forwarded-Proto is believed, and of nobody else.",
+    )
+    client_seconds: float = Field(
+        30,
+        gt=0,
+        description="A client that keeps the service waiting this long for a request, for more of "
+        "its body or to take the answer is hung up on.",
+    )
+    silent_seconds: float = Field(
+        30,
+        gt=0,
+        description="`membrana up` starts an API again that does not answer for so long.",
+    )
 
     max_upload_bytes: int = Field(200 * GIB, description="Largest slide file taken.")
     free_space_reserve_bytes: int = Field(2 * GIB, description="Disk space never filled.")
@@ -49,6 +67,18 @@ class Settings(BaseSettings):
         256 * 1024**2,
         ge=0,
         description="Memory for decoded tiles of slides, in each process that reads them.",
+    )
+
+    parser_memory_bytes: int = Field(
+        4 * GIB,
+        ge=256 * 1024**2,
+        description="Memory of the process that reads a file or an import for the first time.",
+    )
+    cpu_processes: int = Field(
+        0,
+        ge=0,
+        description="Processes of the worker `cpu`; all but one of them may read new slides at a "
+        "time. 0: one for each four cores, and two at least.",
     )
 
     analysis_mpp: float = Field(0.25, description="Micrometres per pixel of the analysis grid.")
@@ -126,6 +156,14 @@ class Settings(BaseSettings):
         "int8, the masks too: quicker, and other masks. The log says what it costs.",
     )
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def addresses(cls, value: str) -> str:
+        for each in filter(None, map(str.strip, value.split(","))):
+            # raises ValueError: a misspelt proxy would be one that nobody believes
+            ip_network(each)
+        return value
+
     @field_validator("job_hours")
     @classmethod
     def known_kinds(cls, value: str) -> str:
@@ -155,6 +193,12 @@ class Settings(BaseSettings):
     @property
     def sqlalchemy_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data.resolve() / 'membrana.db'}"
+
+    @property
+    def processes_of_cpu(self) -> int:
+        # two on two cores as well: a new slide takes minutes, and a report that somebody waits for
+        # must not stand behind it; a process that waits takes memory, but no core
+        return self.cpu_processes or max(2, (os.cpu_count() or 1) // 4)
 
     @property
     def signing_key_file(self) -> Path:

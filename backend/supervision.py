@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.job_kinds import Queue
+from backend.settings import get_settings
 
 STOP_SECONDS = 30.0
 LONGEST_PAUSE = 30.0
@@ -26,11 +27,12 @@ def say(sentence: str) -> None:
 
 
 def worker_command(queue: str) -> list[str]:
+    processes = get_settings().processes_of_cpu if queue == Queue.CPU else 1
     return [
         # quiet: no banner among the log's JSON
         *(sys.executable, "-m", "celery", "--quiet", "-A", "worker.app", "worker"),
         *("-Q", queue, "-n", f"{queue}@%h", "--loglevel", "warning", "--without-gossip"),
-        *("--without-mingle",),
+        *("--without-mingle", "--concurrency", str(processes)),
     ]
 
 
@@ -136,6 +138,10 @@ class Tree:
         for queue in Queue:
             command = worker_command(queue)
             self.children.append(Child(f"The worker {queue}", command, self.logs / f"{queue}.log"))
+
+    @property
+    def api(self) -> Child:
+        return self.children[0]
 
     def heed_signals(self) -> None:
         """Let Ctrl-C, `kill` and a closed terminal stop everything in order."""

@@ -3,6 +3,7 @@
 from backend import health, metrics
 from backend.events import routes as events
 from backend.exchange.masks import geojson_routes as annotations_geojson
+from backend.exchange.masks import import_jobs
 from backend.exchange.masks import routes as exports
 from backend.exchange.reports import routes as report_files
 from backend.her2.regions import routes as regions
@@ -76,6 +77,7 @@ LISTENERS = (
     audit_lifecycle,
     score_service,
     report_service,
+    import_jobs,
 )
 """Who follows what happens below, in this order; each says with `@on` which facts it follows."""
 

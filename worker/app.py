@@ -14,15 +14,16 @@ from backend.jobs.bell import TASK, celery_app
 from backend.kit.db.session import get_database
 from backend.logging import configure_logging
 from backend.settings import get_settings
+from worker import attempt
 from worker.context import stop_file
 from worker.reaper import Reaper
-from worker.run import run_job
 from worker.shipped_models import register_shipped
 
 app = celery_app(get_settings())
 app.conf.update(
     worker_pool="prefork",
     worker_pool_start_method="spawn",
+    # unless the command that starts it says otherwise (backend/supervision.py)
     worker_concurrency=1,
     # a spawned process imports everything anew: in the usual four seconds a busy machine kills each
     # successor of a lost one before it has begun, for ever
@@ -41,7 +42,7 @@ def log_as_json(loglevel: int | None = None, **_: Any) -> None:
 
 @app.task(name=TASK)
 def run(job_id: str) -> None:
-    run_job(job_id, get_settings())
+    attempt.run(job_id, get_settings())
 
 
 @signals.worker_ready.connect
@@ -79,4 +80,6 @@ def end_watch(**_: Any) -> None:
     # a worker that could not start its pool has none
     if reaper := getattr(app, "reaper", None):
         reaper.stop()
-    stop_file(get_settings(), os.getpid()).unlink(missing_ok=True)
+    mine = stop_file(get_settings(), os.getpid())
+    for file in mine.parent.glob(f"{mine.stem}.*"):
+        file.unlink(missing_ok=True)

@@ -48,7 +48,16 @@ def stop_file(settings: Settings, worker_pid: int) -> Path:
 class JobContext:
     """One attempt at one job by one owner."""
 
-    def __init__(self, job: Job, *, owner: str, database: Database, settings: Settings) -> None:
+    def __init__(
+        self,
+        job: Job,
+        *,
+        owner: str,
+        database: Database,
+        settings: Settings,
+        worker: int | None = None,
+    ) -> None:
+        """Work on a job. worker: process id of the worker, if it is not this process's parent."""
         self.job_id = job.id
         self.kind = job.kind
         self.subject = job.subject
@@ -63,6 +72,7 @@ class JobContext:
         self._end: type[Exception] | None = None
         self._reported = 0.0
         self._parent = os.getppid()
+        self._worker = worker or self._parent
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -116,7 +126,7 @@ class JobContext:
     def _beat(self, done: threading.Event) -> None:
         renewed = time.monotonic()
         deadline = renewed + longest(self.kind, self.settings)
-        stop = stop_file(self.settings, self._parent)
+        stop = stop_file(self.settings, self._worker)
         while not done.wait(POLL_SECONDS):
             if time.monotonic() > deadline:
                 # it ends itself at its next safe point; if it hangs, the lease runs out, and the

@@ -17,7 +17,12 @@ from PIL import Image
 from backend.kit.errors import Unprocessable
 from backend.slides.reading import pixel_kinds, tiff
 from backend.slides.reading.colour import ProfileUnusable, to_srgb
-from backend.slides.reading.formats import SlideTruncated, UnsupportedFormat
+from backend.slides.reading.formats import (
+    ImageTooLarge,
+    SlideTruncated,
+    UnsupportedFormat,
+    refuse_blank,
+)
 from backend.slides.reading.pixel_kinds import UnsupportedPixels
 from backend.slides.reading.reader import Rgb, SlideUnreadable
 from models import decoding
@@ -40,10 +45,6 @@ NOT_PIXELS = "the data is not what the file says it holds"
 PREFIX = re.compile(r"^(?:\w+: |Error -?\d+ while decompressing data: )+")
 """What libraries begin with: `tiff2vips: `."""
 FUNCTION = re.compile(r"\w+\(\)")
-
-
-class ImageTooLarge(Unprocessable):
-    code, title = "image_too_large", "The picture has too many pixels"
 
 
 @contextmanager
@@ -159,6 +160,7 @@ def open_picture(path: Path, layout: Layout, *, most_pixels: int) -> pyvips.Imag
             f"The picture has {image.width} × {image.height} pixels, more than this installation "
             f"converts{' of an interlaced or progressive file' if whole else ''}."
         )
+    refuse_blank(image.width, image.height, image.bands, path.stat().st_size)
     return image
 
 

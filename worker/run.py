@@ -28,10 +28,17 @@ FULL = {
         "longer needed, or ask the administrator for a larger disk; then ask for it again."
     ),
 }
+NO_MEMORY = {
+    "code": "out_of_memory",
+    "detail": "This needs more memory than the installation gives to one job, so it was ended.",
+}
 
 
-def run_job(job_id: str, settings: Settings) -> None:
-    """Run the job if it is still queued; a doubled or late message finds nothing to do."""
+def run_job(job_id: str, settings: Settings, *, worker: int | None = None) -> None:
+    """Run the job if it is still queued; a doubled or late message finds nothing to do.
+
+    worker: process id of the worker, if it is not this process's parent.
+    """
     wiring.listen()
     database = get_database(settings.sqlalchemy_url)
     owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
@@ -39,7 +46,7 @@ def run_job(job_id: str, settings: Settings) -> None:
         job = jobs.claim(session, job_id, owner=owner, lease_seconds=settings.lease_seconds)
     if job is None:
         return
-    context = JobContext(job, owner=owner, database=database, settings=settings)
+    context = JobContext(job, owner=owner, database=database, settings=settings, worker=worker)
     try:
         with context.reading() as session:
             installed_grid.require(session, settings.analysis_mpp)
@@ -60,6 +67,9 @@ def run_job(job_id: str, settings: Settings) -> None:
     except MembranaError as error:
         log.warning("job %s failed: %s", job_id, error.problem_code)
         end(context, error.problem(), JobState.FAILED)
+    except MemoryError:
+        log.warning("job %s needed more memory than there is", job_id)
+        put_back(context, NO_MEMORY)
     except Exception as error:
         log.exception("job %s stumbled at attempt %d", job_id, job.attempts)
         put_back(context, FULL if is_disk_full(error) else STUMBLED)

@@ -5,10 +5,11 @@ with the first job: it is a tenth of what the API needs to start.
 """
 
 import logging
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from backend.job_kinds import HOURS, QUEUE_OF, JobKind, Queue
+from backend.job_kinds import APART, HOURS, QUEUE_OF, STARTING_SECONDS, JobKind, Queue
 from backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ TASK = "membrana.run_job"
 FILES = "backend.jobs.files:Transport"
 """What stands behind filesystem://, by name: loaded when it is first used."""
 log = logging.getLogger(__name__)
+LOADING = threading.Lock()
+"""Celery and kombu put their modules together while they are imported: another thread that asks for
+them meanwhile takes half of one."""
 
 
 def celery_app(settings: Settings) -> "Celery":
@@ -58,9 +62,18 @@ def filesystem_folders(settings: Settings) -> dict[str, Any]:
     }
 
 
-@lru_cache
 def sender(settings: Settings) -> "Celery":
-    return celery_app(settings)
+    """Return what sends this process's messages; the first thread to ask makes it for all."""
+    with LOADING:
+        return loaded_sender(settings)
+
+
+@lru_cache
+def loaded_sender(settings: Settings) -> "Celery":
+    app = celery_app(settings)
+    # what Celery makes with its first message, and not safely in two threads at once
+    _ = app.amqp.queues, app.amqp.router, app.producer_pool
+    return app
 
 
 def longest(kind: JobKind, settings: Settings) -> float:
@@ -69,13 +82,13 @@ def longest(kind: JobKind, settings: Settings) -> float:
 
 
 def ring(settings: Settings, job_id: str, kind: JobKind) -> None:
-    """Tell a worker. A broker that is away is not an error: the reaper rings again.
+    """Tell a worker. A broker that fails is not an error: the reaper rings again.
+
+    Whatever it fails by: the job is written, and who asked for it must not hear otherwise.
 
     Celery kills a pool process that hangs beyond the time limit, whatever it hangs in; before
     that the job's own watch has ended it if it could, and the lease is over when it is killed.
     """
-    from kombu.exceptions import OperationalError
-
     try:
         sender(settings).send_task(
             TASK,
@@ -83,7 +96,9 @@ def ring(settings: Settings, job_id: str, kind: JobKind) -> None:
             queue=str(QUEUE_OF[kind]),
             retry=False,
             ignore_result=True,
-            time_limit=longest(kind, settings) + settings.lease_seconds,
+            time_limit=longest(kind, settings)
+            + settings.lease_seconds
+            + (STARTING_SECONDS if kind in APART else 0),
         )
-    except (OperationalError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - after the commit, nothing may become an error
         log.warning("the broker does not answer; job %s waits for the reaper: %s", job_id, error)

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
-from backend.jobs.schemas import JobOut
+from backend.jobs.schemas import JobDetail, JobOut
 from backend.jobs.tables import ACTIVE, Job, JobState
 from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.kit.paging import Page, Paged
@@ -33,8 +33,8 @@ def list_jobs(
 
 
 @router.get("/{job_id}")
-def get_job(job_id: str, session: ReadSession, _: Viewer) -> JobOut:
-    return JobOut.model_validate(jobs.get(session, job_id))
+def get_job(job_id: str, session: ReadSession, _: Viewer) -> JobDetail:
+    return JobDetail.model_validate(jobs.get(session, job_id))
 
 
 @router.delete("/{job_id}", status_code=status.HTTP_202_ACCEPTED)

@@ -25,3 +25,9 @@ class JobOut(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class JobDetail(JobOut):
+    """result: of an import, what became of each patch; null of other kinds."""
+
+    result: dict[str, Any] | None

@@ -169,6 +169,16 @@ def newest_of(session: Session, kind: JobKind, subject: str) -> Job | None:
     )
 
 
+def longest_queued(session: Session, kind: JobKind) -> str | None:
+    """Return the queued job of a kind that has waited longest."""
+    return session.scalar(
+        select(Job.id)
+        .where(Job.kind == kind, Job.state == JobState.QUEUED)
+        .order_by(Job.id)
+        .limit(1)
+    )
+
+
 def counts(session: Session) -> list[tuple[JobKind, JobState, int]]:
     """Return how many jobs of each kind are in each state."""
     statement = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
@@ -245,6 +255,16 @@ def succeed(session: Session, job_id: str, *, owner: str) -> None:
     values = {"progress": 1.0, "problem": None, **ended()}
     if not move(session, Job, job_id, JobState.SUCCEEDED, Job.owner == owner, **values):
         raise LeaseLost
+
+
+def forget_request(job: Job) -> None:
+    """Name no longer what a job was asked with: what only it named can be swept."""
+    job.params = {}
+
+
+def keep_result(session: Session, job_id: str, result: dict[str, Any]) -> None:
+    """Keep what came of a job in the place of what was asked for."""
+    session.execute(update(Job).where(Job.id == job_id).values(result=result, params={}))
 
 
 def fail(

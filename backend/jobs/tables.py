@@ -65,6 +65,9 @@ class Job(Identified, Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     problem: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None] = mapped_column(
+        deferred=True, doc="What came of it, where no other row tells. May be long."
+    )
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
     request_sha256: Mapped[str | None] = mapped_column(
         String(64), doc="Of the request that came with the key."

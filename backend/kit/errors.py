@@ -104,8 +104,16 @@ class NoSpace(MembranaError):
     status, code, title = 507, "no_space", "The disk is too full"
 
 
+class DatabaseBusy(Unavailable):
+    code, title = "database_busy", "The database is busy"
+
+
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 SQLITE_FULL, POSTGRESQL_FULL = 13, "53100"
+SQLITE_BUSY, SQLITE_LOCKED = 5, 6
+POSTGRESQL_BUSY = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P01", "57P03"})
+"""Two who waited for each other, too many connections, a lock or a statement that took too long, a
+server that stops or starts."""
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -117,3 +125,15 @@ def is_disk_full(error: BaseException) -> bool:
         getattr(cause, "sqlite_errorcode", None) == SQLITE_FULL
         or getattr(cause, "sqlstate", None) == POSTGRESQL_FULL
     )
+
+
+def is_database_busy(error: BaseException) -> bool:
+    """Say whether a database could not answer this time, and may the next."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        # the upper bits say more of the same
+        return code & 0xFF in {SQLITE_BUSY, SQLITE_LOCKED}
+    sqlstate = getattr(cause, "sqlstate", None)
+    # psycopg knows no state of a server that could not be reached
+    return sqlstate is None or sqlstate in POSTGRESQL_BUSY or sqlstate.startswith("08")

@@ -8,16 +8,20 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
 from backend.kit.errors import (
     BadRequest,
+    DatabaseBusy,
     MembranaError,
     NoSpace,
     NotFound,
     Unprocessable,
+    is_database_busy,
     is_disk_full,
 )
 from backend.kit.plain_words import described
@@ -25,6 +29,7 @@ from backend.kit.security import HEADERS
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 2
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -65,7 +70,9 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(OSError, disk)
-    app.add_exception_handler(OperationalError, disk)
+    app.add_exception_handler(OperationalError, database)
+    app.add_exception_handler(NoConnection, database)
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(Exception, unknown)
 
 
@@ -131,6 +138,24 @@ def disk(request: Request, error: Exception) -> JSONResponse:
             "longer needed, or ask the administrator for a larger disk."
         )
     )
+
+
+def database(request: Request, error: Exception) -> JSONResponse:
+    """Say that a database that is locked, or away, may be asked again soon."""
+    if is_disk_full(error) or not is_database_busy(error):
+        return disk(request, error)
+    log.warning("the database is busy: %s", type(error).__name__)
+    return problem(
+        DatabaseBusy(
+            "The database is busy with other work, so nothing was written. Try again soon.",
+            headers={"Retry-After": str(RETRY_SECONDS)},
+        )
+    )
+
+
+def left(_: Request, __: Exception) -> JSONResponse:
+    """Answer nobody: the client left before its last byte, which is no mistake of ours."""
+    return problem(BadRequest("The request ended before its last byte.", code="line_broken"))
 
 
 def unknown(request: Request, error: Exception) -> JSONResponse:

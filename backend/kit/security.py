@@ -8,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.kit.errors import BadRequest, MembranaError, TooLarge
+from backend.kit.turns import InFlight
 
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
@@ -25,6 +26,7 @@ LARGE = re.compile(
     r"/api/v1/(slides(/[^/]*/annotations\.geojson)?|uploads(/[^/]*)?|patches/[^/]*/annotation)"
 )
 """Addresses that read large bodies as a stream and hold their own limits."""
+LARGE_OR_LIVE = re.compile(f"{LARGE.pattern}|/api/v1/health/live")
 ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([0-9a-fA-F]{4})|.)", re.DOTALL
 )
@@ -33,6 +35,8 @@ SURROGATES = range(0xD800, 0xE000)
 
 
 def secure(app: FastAPI) -> None:
+    # the first added is the innermost: what is small has come before it takes a place
+    app.add_middleware(InFlight, free_of=LARGE_OR_LIVE)
     app.add_middleware(BoundedBodies)
     app.add_middleware(SafeHeaders)
 
@@ -70,11 +74,12 @@ class BoundedBodies:
         if LARGE.fullmatch(scope["path"]):
             await self.app(scope, receive, send)
             return
-        messages: list[Message] = []
         body = bytearray()
         while True:
             message = await receive()
-            messages.append(message)
+            if message["type"] == "http.disconnect":
+                # who left before the last byte asks for nothing
+                return
             body += message.get("body", b"")
             if len(body) > LARGEST_BODY:
                 too_large = TooLarge(f"A body here may have {LARGEST_BODY} bytes.")
@@ -87,10 +92,11 @@ class BoundedBodies:
         except BadRequest as error:
             await refuse(error, scope, receive, send)
             return
-        messages.reverse()
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        body.clear()
 
         async def again() -> Message:
-            return messages.pop() if messages else await receive()
+            return whole.pop() if whole else await receive()
 
         await self.app(scope, again, send)
 

@@ -11,6 +11,7 @@ from httpx import Response
 from sqlalchemy import select
 
 from backend.exchange.masks import geojson_routes, imports
+from backend.job_kinds import JobKind
 from backend.learning.annotations.tables import Annotation
 from backend.people.audit.tables import AuditEntry
 from backend.people.users.tables import Role
@@ -63,7 +64,14 @@ def send(service: Service, slide_id: str, content: Any, **headers: str) -> Respo
 
 
 def imported(service: Service, slide_id: str, content: Any, **headers: str) -> Json:
+    """Import and return the outcome: at once, or of the job that a large one is."""
     answer = send(service, slide_id, content, **headers)
+    if answer.status_code == 202:
+        service.run_jobs((JobKind.IMPORT,))
+        job = service.client.get(f"/jobs/{answer.json()['id']}").json()
+        assert job["state"] == "succeeded", job
+        outcome: Json = job["result"]
+        return outcome
     assert answer.status_code == 200, answer.text
     found: Json = answer.json()
     assert all(each["outcome"] in {"written", "unchanged"} for each in found["items"]), found
@@ -310,9 +318,14 @@ def test_large_files_are_taken_and_endless_ones_are_not(
     assert imported(service, slide_id, long)["written"] == 1
     monkeypatch.setattr(geojson_routes, "LARGEST", 1 << 20)
     assert code(send(service, slide_id, long)) == (413, "import_too_large")
-    monkeypatch.setattr(imports, "MOST_PATCHES", 3)
+    # what is too much for a request is a job; what is too much for a job is refused
     over_four = drawn("Membrane", square(200, 200))
-    assert code(send(service, slide_id, over_four)) == (422, "too_many_patches")
+    monkeypatch.setattr(geojson_routes, "FEW_PATCHES", 3)
+    assert send(service, slide_id, over_four).status_code == 202
+    monkeypatch.setattr(imports, "MOST_PATCHES", 3)
+    service.run_jobs((JobKind.IMPORT,))
+    [job] = service.client.get("/jobs?kind=import&state=failed").json()["items"]
+    assert job["problem"]["code"] == "too_many_patches"
 
 
 @SQLITE

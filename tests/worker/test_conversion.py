@@ -11,10 +11,11 @@ from PIL import Image
 
 from backend.kit.errors import MembranaError
 from backend.kit.geometry import Region0
+from backend.slides.reading.formats import ImageTooLarge
 from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, SlideUnreadable
 from worker.conversion import convert_picture, convert_slide, has_usable_levels
 from worker.layout import layout_of
-from worker.plain_pictures import ImageTooLarge, look_into
+from worker.plain_pictures import look_into
 from worker.vips_progress import ConversionStopped, Watch
 
 MOST = 4_000_000_000

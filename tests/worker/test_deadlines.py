@@ -150,7 +150,7 @@ def test_a_worker_whose_pool_process_was_killed_works_on(
         first = jobs.enqueue(session, settings, JobKind.CLEANUP, "first").id
     with worker(settings.data) as child:
         until(lambda: job(database, first).state == JobState.SUCCEEDED, "the first job")
-        [victim] = pool_of(child)
+        victim, *_ = pool_of(child)
         victim.send_signal(signal.SIGKILL)
         with database.writing() as session:
             other = jobs.enqueue(session, settings, JobKind.CLEANUP, "other").id

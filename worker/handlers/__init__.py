@@ -19,6 +19,7 @@ MODULES: Mapping[JobKind, str] = {
     JobKind.VERIFY_REPORT: "worker.handlers.verify_report",
     JobKind.SCORE: "worker.handlers.score",
     JobKind.EXPORT: "worker.handlers.export",
+    JobKind.IMPORT: "worker.handlers.import_masks",
     JobKind.CLEANUP: "worker.handlers.cleanup",
 }
 

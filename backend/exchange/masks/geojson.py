@@ -5,13 +5,15 @@ Coordinates are level-0 px of the slide, x right and y down.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
 from uuid import UUID, uuid5
 
 from backend.exchange.masks.outlines import geometry_of
+from backend.exchange.masks.scanlines import Edges
 from backend.kit.errors import Unprocessable
 from backend.kit.outlines import (
     POLYGONS,
@@ -80,6 +82,11 @@ class Shape:
     revision: int | None
     where: str
 
+    @cached_property
+    def edges(self) -> Edges:
+        """Of the outline: kept, since it may lie over many patches."""
+        return Edges.of(self.outline)
+
 
 def pieces(
     slide: Slide, newest: Iterable[NewestMask], blobs: Blobs, corner: tuple[int, int] = (0, 0)
@@ -139,12 +146,14 @@ def feature(mask: NewestMask, drawing: Drawing, geometry: dict[str, Any]) -> dic
     }
 
 
-def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counter[str]]:
+def parse(
+    content: Any, *, width: int, height: int, pause: Callable[[], None]
+) -> tuple[list[Shape], Counter[str]]:
     """Return the outlines of membrane and of what to ignore or nobody has looked at, and how many
     others there are.
 
-    width, height: level-0 px that the grid of patches covers. Raise GeoJsonInvalid or
-    OutlineInvalid in plain words.
+    width, height: level-0 px that the grid of patches covers. pause: called between features; may
+    raise what ends the work. Raise GeoJsonInvalid or OutlineInvalid in plain words.
     """
     shapes: list[Shape] = []
     others: Counter[str] = Counter()
@@ -156,6 +165,7 @@ def parse(content: Any, *, width: int, height: int) -> tuple[list[Shape], Counte
             code="too_many_features",
         )
     for number, each in enumerate(features, 1):
+        pause()
         where = f"Feature {number}"
         properties = properties_of(each, where, GeoJsonInvalid)
         name = class_of(properties.get("classification"), MOST_NAME)

@@ -1,85 +1,48 @@
 """A slide's annotations as QuPath's GeoJSON over HTTP, both ways."""
 
-import json
+import hashlib
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request, Response, status
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from fastapi.responses import JSONResponse, StreamingResponse
 
-from backend.exchange.masks import geojson, imports
-from backend.exchange.masks.geojson import GeoJsonInvalid
-from backend.exchange.masks.imports import Imported, Outcome, PatchOutcome
+from backend.exchange.masks import geojson, import_jobs, imports
+from backend.exchange.masks.import_jobs import content_in
+from backend.exchange.masks.placing import TooManyPatches
+from backend.exchange.masks.schemas import ImportOut
+from backend.exchange.masks.work import OF_REQUEST, TooMuchWork, Work
+from backend.jobs.schemas import JobOut
+from backend.kit.db.base import new_id
+from backend.kit.db.session import Database
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
 from backend.kit.downloads import disposition, file_name
 from backend.kit.errors import TooLarge
-from backend.kit.security import check_text
+from backend.kit.storage.blobs import Blobs
+from backend.kit.turns import InTurn
 from backend.learning.annotations import newest_masks
-from backend.learning.annotations.schemas import Author
 from backend.people.audit import service as audit
 from backend.people.users.guards import Pathologist, Viewer
+from backend.people.users.tables import User
+from backend.settings import Settings
 from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
+from backend.slides.uploads.receiving import check_space, held
 
 router = APIRouter(prefix="/slides/{slide_id}/annotations.geojson", tags=["annotations"])
 LARGEST = 32 << 20
 """Bytes of one import."""
+SMALL = 1 << 18
+"""Bytes of an import that is perhaps drawn while its sender waits."""
+FEW_POINTS = 12_000
+"""Of its points: whether an outline crosses itself may take their square."""
+FEW_PATCHES = 64
 
 
 class ImportTooLarge(TooLarge):
     code = "import_too_large"
-
-
-class PatchImported(BaseModel):
-    """What became of one patch; `code` and `detail` say why nothing was written.
-
-    taken_from: who else had it in hand; they have been told.
-    """
-
-    patch_id: str
-    row: int
-    column: int
-    outcome: Outcome
-    revision: int
-    code: str | None
-    detail: str | None
-    taken_from: Author | None
-
-    @classmethod
-    def of(cls, outcome: PatchOutcome) -> "PatchImported":
-        problem = outcome.problem or {}
-        return cls(
-            patch_id=outcome.patch.id,
-            row=outcome.patch.row,
-            column=outcome.patch.column,
-            outcome=outcome.outcome,
-            revision=outcome.revision,
-            code=problem.get("code"),
-            detail=problem.get("detail"),
-            taken_from=outcome.taken_from and Author.of(outcome.taken_from),
-        )
-
-
-class ImportOut(BaseModel):
-    """Patch by patch what was written; features on no patch, and of other classes, were left."""
-
-    items: list[PatchImported]
-    written: int
-    unchanged: int
-    conflict: int
-    refused: int
-    features_on_no_patch: int
-    features_of_other_classes: dict[str, int]
-
-    @classmethod
-    def of(cls, imported: Imported) -> "ImportOut":
-        return cls(
-            items=[PatchImported.of(each) for each in imported.patches],
-            features_on_no_patch=imported.elsewhere,
-            features_of_other_classes=dict(imported.others),
-            **{str(outcome): number for outcome, number in imports.counted(imported.patches)},
-        )
 
 
 @router.get("", response_class=StreamingResponse)
@@ -114,23 +77,57 @@ def export_annotations(
     )
 
 
-async def content_of(request: Request) -> Any:
-    """Read a body of JSON, and no more of it than is taken."""
+async def body_of(
+    request: Request, _: Pathologist, blobs: BlobStore, settings: CurrentSettings
+) -> bytes | str:
+    """Read a body: the bytes of a small one, or the sha256 of the blob that a larger one became.
+
+    What is large goes to disk as it comes: many at once must not fill the memory.
+    """
     body = bytearray()
-    async for chunk in request.stream():
+    chunks = aiter(request.stream())
+    async for chunk in chunks:
         body += chunk
-        if len(body) > LARGEST:
-            raise ImportTooLarge(f"An import may have {LARGEST} bytes: send it in parts.")
-    await run_in_threadpool(check_text, body)
+        if len(body) > SMALL:
+            return await on_disk(body, chunks, blobs, settings)
+    return bytes(body)
+
+
+async def on_disk(
+    body: bytearray, chunks: AsyncIterator[bytes], blobs: Blobs, settings: Settings
+) -> str:
+    """Write a body's beginning, and what is still to come of it, as a blob."""
+    await run_in_threadpool(check_space, settings, LARGEST)
+    # hidden: of a killed process it is swept
+    path = blobs.folder / f".import-{new_id()}"
+    digest = hashlib.sha256()
+    size = 0
     try:
-        return await run_in_threadpool(json.loads, body)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise GeoJsonInvalid(f"The body is no JSON: {reason}.") from None
+        async with held(path) as file:
+            while body:
+                size += len(body)
+                if size > LARGEST:
+                    raise ImportTooLarge(f"An import may have {LARGEST} bytes: send it in parts.")
+                digest.update(body)
+                await run_in_threadpool(file.write, bytes(body))
+                body = bytearray(await anext(chunks, b""))
+        await run_in_threadpool(blobs.adopt, path, digest.hexdigest())
+    finally:
+        await run_in_threadpool(partial(path.unlink, missing_ok=True))
+    return digest.hexdigest()
 
 
 @router.post(
-    "", openapi_extra={"requestBody": {"required": True, "content": {"application/geo+json": {}}}}
+    "",
+    responses={
+        200: {"model": ImportOut},
+        202: {
+            "model": JobOut,
+            "description": "It is large: it is being drawn. `GET /jobs/{id}` has the outcome in "
+            "`result` when the job is done.",
+        },
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {"application/geo+json": {}}}},
 )
 def import_annotations(
     database: CurrentDatabase,
@@ -138,16 +135,63 @@ def import_annotations(
     settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
-    content: Annotated[Any, Depends(content_of)],
+    body: Annotated[bytes | str, Depends(body_of)],
+    _: InTurn,
     if_match: Annotated[str | None, Header()] = None,
-) -> ImportOut:
+) -> Response:
     """Draw polygons classified Membrane (and Ignore*) onto the patches they touch.
 
     Each patch gets a new revision if it is still at the one its feature was exported from; a
     polygon that names none is for patches that nobody has annotated, or, with If-Match and the
     ETag of the slide's GeoJSON, for those too. What somebody annotated meanwhile is in conflict
     and stays.
+
+    Few outlines on few patches are drawn at once (200); more are a job (202).
     """
-    return ImportOut.of(
-        imports.take(database, blobs, settings, slide_id, content, if_match=if_match, by=user)
+    with database.reading() as session:
+        seen = imports.state_seen(session, slide_id, if_match)
+    if isinstance(body, bytes):
+        imported = at_once(database, blobs, settings, slide_id, body, seen, user)
+        if imported is not None:
+            return JSONResponse(ImportOut.of(imported).model_dump(mode="json"))
+        body = blobs.put(body)
+    seen_sha256 = import_jobs.store_seen(blobs, seen)
+    with database.writing() as session:
+        job = import_jobs.request(
+            session, settings, slide_id, content_sha256=body, seen_sha256=seen_sha256, by=user
+        )
+        answer = JobOut.model_validate(job).model_dump(mode="json")
+    return JSONResponse(
+        answer,
+        status.HTTP_202_ACCEPTED,
+        headers={"Location": f"/api/v1/jobs/{job.id}", "Retry-After": "1"},
     )
+
+
+def at_once(
+    database: Database,
+    blobs: Blobs,
+    settings: Settings,
+    slide_id: str,
+    body: bytes,
+    seen: dict[str, int],
+    user: User,
+) -> imports.Imported | None:
+    """Draw an import now, or return None: it is more than somebody should wait for."""
+    content: Any = content_in(body)
+    if body.count(b"[") > FEW_POINTS:
+        return None
+    try:
+        return imports.take(
+            database,
+            blobs,
+            settings,
+            slide_id,
+            content,
+            seen=seen,
+            work=Work(OF_REQUEST),
+            by=user,
+            most_patches=FEW_PATCHES,
+        )
+    except (TooMuchWork, TooManyPatches):
+        return None

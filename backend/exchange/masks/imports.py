@@ -5,8 +5,8 @@ that its writer has seen: the one its feature was exported from, or, where the f
 present one if the caller holds the present ETag, else none at all.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 
 from backend.exchange.masks import geojson
 from backend.exchange.masks.geojson import VALUES, Drawing, GeoJsonInvalid, Shape
-from backend.exchange.masks.outlines import inside
+from backend.exchange.masks.placing import Grid, TooManyPatches, touched
+from backend.exchange.masks.scanlines import paint
+from backend.exchange.masks.work import Work
 from backend.kit.conditional import is_stale
 from backend.kit.db.session import Database
 from backend.kit.errors import MembranaError, PreconditionFailed
@@ -31,15 +33,13 @@ from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
+from backend.slides.patches import service as patches
 from backend.slides.patches.grid import PATCH_PX, grid_shape, patch_region
 from backend.slides.patches.service import Holder
-from backend.slides.patches.service import of_slide as every_patch
 from backend.slides.patches.tables import Patch
 
 MOST_PATCHES = 2000
 """Of one import: more than a person draws in weeks, less than a slip of the mouse may cover."""
-RIM = 0.25
-"""Analysis px: what reaches less far into a patch than this holds no pixel's centre."""
 
 
 class SlideChanged(PreconditionFailed):
@@ -96,6 +96,28 @@ class Plan:
     others: Counter[str]
 
 
+def go_on() -> None:
+    """Let the work go on."""
+
+
+def state_seen(session: Session, slide_id: str, if_match: str | None) -> dict[str, int]:
+    """Return which revision of each patch a caller has seen: none, unless `if_match` says all.
+
+    Raise SlideChanged if `if_match` is not the slide's present state.
+    """
+    require_measured(slides.get(session, slide_id))
+    if if_match is None:
+        return {}
+    etag = f'"{newest_masks.state_of(session, slide_id)}"'
+    if is_stale(if_match, etag):
+        raise SlideChanged(
+            "Somebody has annotated this slide since you got it: get it again, and import what you "
+            "drew into that.",
+            headers={"ETag": etag},
+        )
+    return patches.annotated(session, slide_id)
+
+
 def take(
     database: Database,
     blobs: Blobs,
@@ -103,19 +125,27 @@ def take(
     slide_id: str,
     content: Any,
     *,
-    if_match: str | None,
+    seen: Mapping[str, int],
+    work: Work,
     by: User,
+    most_patches: int,
+    pause: Callable[[], None] = go_on,
 ) -> Imported:
     """Write what a GeoJSON says, each patch in a transaction of its own; nobody waits for all.
 
-    Raise GeoJsonInvalid or OutlineInvalid before anything is written, SlideChanged if `if_match` is
-    not the slide's present state. Sent again it finds what it wrote and writes nothing.
+    seen: revisions of annotated patches that the caller knows (`state_seen`). pause: called now and
+    then; may raise what ends the work. Raise GeoJsonInvalid, OutlineInvalid or TooMuchWork before
+    anything is written. Sent again it finds what it wrote and writes nothing.
     """
     with database.reading() as session:
-        plan = planned(session, settings, slide_id, content, if_match)
+        plan = planned(
+            session, settings, slide_id, content, seen, work, most_patches=most_patches, pause=pause
+        )
+    drawn = [(task, drawn_small(task, work, pause)) for task in plan.tasks]
     patch_outcomes = []
-    for task in plan.tasks:
-        mask = mask_of(task.patch, task.shapes)
+    for task, png in drawn:
+        pause()
+        mask = masks.decode_stored(png)
         # a shape may end at a patch's border without a pixel of it
         if task.named or mask.any():
             patch_outcomes.append(written(database, blobs, settings, task, mask, by))
@@ -125,40 +155,50 @@ def take(
     return Imported(patch_outcomes, plan.elsewhere, plan.others)
 
 
+def drawn_small(task: Task, work: Work, pause: Callable[[], None]) -> bytes:
+    """Return a patch's mask as its PNG: all are drawn before the first is written."""
+    pause()
+    return masks.encode(mask_of(task.patch, task.shapes, work))
+
+
 def planned(
-    session: Session, settings: Settings, slide_id: str, content: Any, if_match: str | None
+    session: Session,
+    settings: Settings,
+    slide_id: str,
+    content: Any,
+    seen: Mapping[str, int],
+    work: Work,
+    *,
+    most_patches: int,
+    pause: Callable[[], None],
 ) -> Plan:
     slide = slides.get(session, slide_id)
     require_measured(slide)
-    etag = f'"{newest_masks.state_of(session, slide_id)}"'
-    if is_stale(if_match, etag):
-        raise SlideChanged(
-            "Somebody has annotated this slide since you got it: get it again, and import what you "
-            "drew into that.",
-            headers={"ETag": etag},
-        )
-    rows, columns = grid_shape(slide, settings.analysis_mpp)
-    whole = patch_region(slide, rows, columns, settings.analysis_mpp)
-    shapes, others = geojson.parse(content, width=int(whole.x) + 1, height=int(whole.y) + 1)
+    shape = grid_shape(slide, settings.analysis_mpp)
+    whole = patch_region(slide, *shape, settings.analysis_mpp)
+    shapes, others = geojson.parse(
+        content, width=int(whole.x) + 1, height=int(whole.y) + 1, pause=pause
+    )
     shapes = [moved(shape, *frame.corner(slide, settings)) for shape in shapes]
-    patches = every_patch(session, slide_id)
-    named = named_patches(shapes, patches)
-    touching = touched(shapes, patches)
-    wanted = [each for each in patches if each.id in touching or each.id in named]
-    if len(wanted) > MOST_PATCHES:
-        raise GeoJsonInvalid(
-            f"The outlines touch {len(wanted)} patches, and {MOST_PATCHES} are taken at once.",
-            code="too_many_patches",
+    places = np.array(patches.places(session, slide_id), np.int64).reshape(-1, 2)
+    grid = Grid(places, shape, whole.width)
+    touching = touched(shapes, grid, work, most=most_patches, pause=pause)
+    named = named_patches(session, slide_id, shapes)
+    wanted = patches.by_place(session, slide_id, touching)
+    wanted |= {(each.row, each.column): each for each in patches.by_id(session, named)}
+    if len(wanted) > most_patches:
+        raise TooManyPatches(
+            f"The outlines touch {len(wanted)} patches, and {most_patches} are taken at once."
         )
     reached = {id(shape) for some in touching.values() for shape in some}
     tasks = [
         Task(
             patch,
-            touching.get(patch.id, []),
-            named.get(patch.id, patch.revision if if_match is not None else 0),
+            touching.get(place, []),
+            named.get(patch.id, seen.get(patch.id, 0)),
             patch.id in named,
         )
-        for patch in wanted
+        for place, patch in sorted(wanted.items())
     ]
     return Plan(tasks, sum(id(each) not in reached for each in shapes), others)
 
@@ -172,41 +212,26 @@ def moved(shape: Shape, x: int, y: int) -> Shape:
     return replace(shape, outline=shapely.affinity.translate(shape.outline, x, y))
 
 
-def named_patches(shapes: Sequence[Shape], patches: Sequence[Patch]) -> dict[str, int]:
+def named_patches(session: Session, slide_id: str, shapes: Sequence[Shape]) -> dict[str, int]:
     """Return the revision that features name of each patch: the oldest, if they differ."""
-    known = {patch.id for patch in patches}
     named: dict[str, int] = {}
+    where: dict[str, str] = {}
     for shape in shapes:
-        if shape.patch_id is None or shape.revision is None:
-            continue
-        if shape.patch_id not in known:
+        if shape.patch_id is not None and shape.revision is not None:
+            where.setdefault(shape.patch_id, shape.where)
+            named[shape.patch_id] = min(shape.revision, named.get(shape.patch_id, shape.revision))
+    known = {each.id for each in patches.by_id(session, named) if each.slide_id == slide_id}
+    for patch_id in named:
+        if patch_id not in known:
             raise GeoJsonInvalid(
-                f"{shape.where} was exported from a patch that this slide does not have. To put "
-                "it here all the same, take `patch_id` out of its properties and its metadata.",
+                f"{where[patch_id]} was exported from a patch that this slide does not have. To "
+                "put it here all the same, take `patch_id` out of its properties and its metadata.",
                 code="patch_of_another_slide",
             )
-        named[shape.patch_id] = min(shape.revision, named.get(shape.patch_id, shape.revision))
     return named
 
 
-def touched(shapes: Sequence[Shape], patches: Sequence[Patch]) -> dict[str, list[Shape]]:
-    """Return the shapes that reach into each patch."""
-    import shapely
-
-    if not patches:
-        return {}
-    corner = np.array([(each.x0, each.y0) for each in patches])
-    side = np.array([each.size0 for each in patches])[:, None]
-    rim = RIM * side / PATCH_PX
-    boxes = shapely.box(*(corner + rim).T, *(corner + side - rim).T)
-    tree = shapely.STRtree([shape.outline for shape in shapes])
-    shapes_of: defaultdict[str, list[Shape]] = defaultdict(list)
-    for patch, shape in tree.query(boxes, predicate="intersects").T.tolist():
-        shapes_of[patches[patch].id].append(shapes[shape])
-    return shapes_of
-
-
-def mask_of(patch: Patch, shapes: Sequence[Shape]) -> Mask:
+def mask_of(patch: Patch, shapes: Sequence[Shape], work: Work) -> Mask:
     """Return a patch's mask, uint8 (256, 256).
 
     What is to be ignored goes before membrane, and both before what nobody had looked at: somebody
@@ -214,8 +239,10 @@ def mask_of(patch: Patch, shapes: Sequence[Shape]) -> Mask:
     """
     mask = np.zeros((PATCH_PX, PATCH_PX), np.uint8)
     for drawing in (Drawing.UNSEEN, Drawing.MEMBRANE, Drawing.IGNORE):
-        outlines = [shape.outline for shape in shapes if shape.drawing == drawing]
-        mask[inside(outlines, patch.x0, patch.y0, patch.size0)] = VALUES[drawing]
+        for shape in shapes:
+            if shape.drawing == drawing:
+                edges = shape.edges.within((patch.x0, patch.y0), patch.size0 / PATCH_PX)
+                paint(mask, VALUES[drawing], edges, work.spend)
     return mask
 
 

@@ -7,7 +7,6 @@ Pillow's polygons (which fill their border too) would give a mask back pixel for
 takes about a tenth of a second, and only one is held at a time.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,16 +48,3 @@ def pixel_shape(inside: Bool) -> "shapely.Geometry":
     y, x = np.nonzero(inside)
     # neighbouring pixels share whole edges: a coverage, whose union is quick
     return shapely.coverage_union_all(shapely.box(x, y, x + 1, y + 1)).simplify(0)
-
-
-def inside(shapes: Sequence["shapely.Geometry"], x0: float, y0: float, size0: float) -> Bool:
-    """Return the pixels of a patch whose centres lie in any of the shapes, bool (256, 256)."""
-    import shapely
-
-    along = (np.arange(PATCH_PX) + 0.5) * size0 / PATCH_PX
-    x, y = np.meshgrid(x0 + along, y0 + along)
-    shape = shapes[0] if len(shapes) == 1 else shapely.union_all(shapes)
-    # kept with a shape, which may reach over many patches
-    shapely.prepare(shape)
-    pixels: Bool = shapely.contains_xy(shape, x.ravel(), y.ravel())
-    return pixels.reshape(PATCH_PX, PATCH_PX)

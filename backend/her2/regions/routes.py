@@ -11,6 +11,7 @@ from backend.her2.regions.tables import RegionSet
 from backend.kit import conditional
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings, ReadSession
 from backend.kit.paging import Page, Paged
+from backend.kit.turns import InTurn
 from backend.people.users.guards import Pathologist, Viewer
 from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
@@ -60,6 +61,7 @@ def list_regions(
 
 
 def editor(
+    _: InTurn,
     database: CurrentDatabase,
     blobs: BlobStore,
     settings: CurrentSettings,

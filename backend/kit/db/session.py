@@ -11,12 +11,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.kit.db import outbox
 
 BUSY_MS = 30_000
+"""So long a statement waits for what others hold; then it fails, and may be tried again."""
 
 
 def make_engine(url: str) -> Engine:
     """Make an engine; on SQLite: WAL, foreign keys, patience, explicit BEGIN."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=20)
+        server = create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=20)
+        event.listen(server, "connect", as_patient)
+        return server
     engine = create_engine(
         url,
         connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},
@@ -45,6 +48,13 @@ def make_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def as_patient(connection: Any, _record: Any) -> None:
+    """Have PostgreSQL wait for a lock as long as SQLite does, and not for ever."""
+    connection.autocommit = True
+    connection.execute(f"SET lock_timeout = {BUSY_MS}")
+    connection.autocommit = False
 
 
 class Database:

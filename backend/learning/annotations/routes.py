@@ -1,6 +1,6 @@
 """Annotations over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from sqlalchemy.orm import Session
@@ -22,6 +22,10 @@ from backend.settings import Settings
 from backend.slides.patches import service as patches
 
 router = APIRouter(tags=["annotations"])
+SAVED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The patch has this mask already: no new revision."},
+    201: {"model": Saved, "description": "A new revision."},
+}
 SecondsSpent = Annotated[
     float | None,
     # held to where all ways of saving pass through
@@ -44,6 +48,7 @@ async def body_of(request: Request) -> bytes:
 
 @router.put(
     "/patches/{patch_id}/annotation",
+    responses=SAVED,
     openapi_extra={"requestBody": {"required": True, "content": {"image/png": {}}}},
 )
 def put_annotation(
@@ -141,7 +146,7 @@ def get_revision(
     )
 
 
-@router.post("/patches/{patch_id}/annotations/{revision}/restore")
+@router.post("/patches/{patch_id}/annotations/{revision}/restore", responses=SAVED)
 def restore_revision(
     database: CurrentDatabase,
     blobs: BlobStore,

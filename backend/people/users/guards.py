@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 from secrets import compare_digest
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import BackgroundTasks, Depends, Request
+from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -20,6 +21,17 @@ COOKIE = "membrana_session"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 ASK_FOR_TOKEN = {"WWW-Authenticate": "Bearer"}
+TOKEN = HTTPBearer(
+    scheme_name="token", auto_error=False, description="An API token (POST /tokens)."
+)
+SESSION = APIKeyCookie(
+    name=COOKIE,
+    scheme_name="session",
+    auto_error=False,
+    description=f"A browser's session (POST /session). What is no {', '.join(sorted(SAFE))} needs "
+    f"its `csrf_token` in the header {CSRF_HEADER}, too.",
+)
+"""For the contract alone: the framework lists them where they are asked for, as alternatives."""
 RANK = {Role.VIEWER: 0, Role.PATHOLOGIST: 1, Role.ADMIN: 2}
 
 
@@ -113,8 +125,12 @@ def caller(request: Request, database: Database) -> User:
     return current_user(signed_in(request, database, session_of(request, database)))
 
 
-def at_least(role: Role) -> Callable[[User], User]:
-    def check(user: Annotated[User, Depends(current_user)]) -> User:
+def at_least(role: Role) -> Callable[[User, Any, Any], User]:
+    def check(
+        user: Annotated[User, Depends(current_user)],
+        _token: Annotated[Any, Depends(TOKEN)],
+        _session: Annotated[Any, Depends(SESSION)],
+    ) -> User:
         if RANK[user.role] < RANK[role]:
             raise Forbidden(f"This needs the role {role}; yours is {user.role}.")
         return user

@@ -83,6 +83,11 @@ def listing(state: SlideState | None = None, case_id: str | None = None) -> Sele
     return statement
 
 
+def of_case(session: Session, case_id: str) -> set[str]:
+    """Return the ids of a case's slides."""
+    return set(session.scalars(select(Slide.id).where(Slide.case_id == case_id)))
+
+
 def ready(slide_id: str | None = None) -> Select[str]:
     """Select the slides that models can see, or the one, if they can see it."""
     statement = select(Slide.id).where(Slide.state == SlideState.READY)

@@ -1,7 +1,8 @@
 """Patches: found by their id, who has them in hand, and what models and people change of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, select, tuple_, update
@@ -16,6 +17,8 @@ from backend.people.users import service as users
 from backend.slides.patches.tables import Patch, PatchRole, PatchState
 
 REVIEWED = (PatchState.ANNOTATED, PatchState.RETURNED, PatchState.APPROVED)
+IDS_AT_ONCE = 500
+"""In one statement."""
 RELEASED: Mapping[str, None] = {"lease_user_id": None, "lease_until": None}
 
 
@@ -38,11 +41,33 @@ def get(session: Session, patch_id: str) -> Patch:
     return patch
 
 
-def of_slide(session: Session, slide_id: str) -> Sequence[Patch]:
-    """Return all patches of a slide, in the grid's order."""
-    return session.scalars(
-        select(Patch).where(Patch.slide_id == slide_id).order_by(Patch.row, Patch.column)
-    ).all()
+def places(session: Session, slide_id: str) -> Sequence[tuple[int, int]]:
+    """Return row and column of each patch of a slide."""
+    rows = session.execute(select(Patch.row, Patch.column).where(Patch.slide_id == slide_id))
+    return [(row, column) for row, column in rows]
+
+
+def by_id(session: Session, patch_ids: Iterable[str]) -> list[Patch]:
+    """Return patches by their ids; one that is not there is left out."""
+    return [
+        patch
+        for some in batched(patch_ids, IDS_AT_ONCE)
+        for patch in session.scalars(select(Patch).where(Patch.id.in_(some)))
+    ]
+
+
+def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    several = iter(items)
+    while some := list(islice(several, size)):
+        yield some
+
+
+def annotated(session: Session, slide_id: str) -> dict[str, int]:
+    """Return the revision of each patch of a slide that people have drawn on."""
+    rows = session.execute(
+        select(Patch.id, Patch.revision).where(Patch.slide_id == slide_id, Patch.revision > 0)
+    )
+    return {patch_id: revision for patch_id, revision in rows}  # noqa: C416 - rows are no pairs
 
 
 def ids_at(

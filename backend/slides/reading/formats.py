@@ -4,6 +4,7 @@ Sniffing is cheap and runs as soon as the last byte has come, so that what can n
 slide is refused at once; whether its pixels can be read is found out at ingest.
 """
 
+import struct
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +21,13 @@ TIFF = tiff.MAGIC
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 HEAD_BYTES = 4096
+PNG_HEADER = struct.Struct(">8sI4sIIBB")
+"""Signature, the chunk's length and name, width, height, bits of a sample, kind of colours."""
+PNG_BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+MOST_EXPANSION = 300
+"""A scan of nothing but glass has its noise, and unpacks to less than this."""
+FEW_PIXELS = 100_000_000
+"""Up to here a picture may be as blank as it likes: it is decoded in seconds."""
 SCANNER_SUFFIXES = frozenset(
     {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".czi", ".dcm", ".vms", ".vmu"}
 )
@@ -45,6 +53,10 @@ class NotAnImage(Unprocessable):
 
 class UnsupportedFormat(Unprocessable):
     code, title = "unsupported_format", "This kind of file is not supported"
+
+
+class ImageTooLarge(Unprocessable):
+    code, title = "image_too_large", "The picture has too many pixels"
 
 
 class SlideTruncated(Unprocessable):
@@ -79,6 +91,7 @@ def sniff(path: Path, *, name: str, settings: Settings) -> Content:
             return Content.ARCHIVE
         if head.startswith((PNG, JPEG)):
             mirax.check_alone(name)
+            refuse_large(head, size, settings.max_image_pixels)
             return picture(head, name)
         vendor = vendor_of(path, head)
         if vendor in {None, "dicom"}:
@@ -117,6 +130,33 @@ def vendor_of(path: Path, head: bytes) -> str | None:
             "the slide as NDPI and upload that."
         )
     return vendor
+
+
+def refuse_large(head: bytes, size: int, most_pixels: int) -> None:
+    """Refuse a PNG by what its header says; 437 kB can hold 3.6 thousand million pixels."""
+    if not head.startswith(PNG) or len(head) < PNG_HEADER.size:
+        return
+    _, _, name, width, height, _, colours = PNG_HEADER.unpack_from(head)
+    if name != b"IHDR":
+        return
+    if width * height > most_pixels:
+        raise ImageTooLarge(
+            f"The picture has {width} × {height} pixels, more than this installation converts."
+        )
+    refuse_blank(width, height, PNG_BANDS.get(colours, 1), size)
+
+
+def refuse_blank(width: int, height: int, bands: int, size: int) -> None:
+    """Refuse a large picture that unpacks to far more than any scan does. size: bytes of its file.
+
+    Decoding it takes minutes, and shows nothing.
+    """
+    pixels = width * height
+    if pixels > FEW_PIXELS and pixels * bands > MOST_EXPANSION * size:
+        raise ImageTooLarge(
+            f"The picture has {width} × {height} pixels in a file of {size} bytes: it is blank, "
+            "or made to keep a program busy."
+        )
 
 
 def picture(head: bytes, name: str) -> Content:

@@ -709,10 +709,45 @@ export interface components {
             role: components["schemas"]["PatchRole"] | null;
         };
         /**
+         * JobDetail
+         * @description result: of an import, what became of each patch; null of other kinds.
+         */
+        JobDetail: {
+            /** Id */
+            id: string;
+            kind: components["schemas"]["JobKind"];
+            /** Subject */
+            subject: string;
+            state: components["schemas"]["JobState"];
+            /** Progress */
+            progress: number;
+            /** Message */
+            message: string;
+            /** Attempts */
+            attempts: number;
+            /** Cancel Requested */
+            cancel_requested: boolean;
+            /** Problem */
+            problem: components["schemas"]["Failure"] | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Result */
+            result: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * JobKind
          * @enum {string}
          */
-        JobKind: "ingest" | "predict" | "predict_viewport" | "train" | "audit_labels" | "report" | "verify_report" | "score" | "export" | "cleanup";
+        JobKind: "ingest" | "predict" | "predict_viewport" | "train" | "audit_labels" | "report" | "verify_report" | "score" | "export" | "import" | "cleanup";
         /** JobOut */
         JobOut: {
             /** Id */
@@ -2468,6 +2503,7 @@ export type IssueKind = components['schemas']['IssueKind'];
 export type IssueList = components['schemas']['IssueList'];
 export type IssueOut = components['schemas']['IssueOut'];
 export type IssuePatch = components['schemas']['IssuePatch'];
+export type JobDetail = components['schemas']['JobDetail'];
 export type JobKind = components['schemas']['JobKind'];
 export type JobOut = components['schemas']['JobOut'];
 export type JobState = components['schemas']['JobState'];
