@@ -92,6 +92,7 @@ def test_a_report_from_upload_to_signature(
             "format": "pdf",
             "file": "identical",
             "computed_again": "identical",
+            "signature": "unsigned",
         }
 
         report = client.get(f"/reports/{made['report']}").raise_for_status().json()
@@ -107,6 +108,7 @@ def test_a_report_from_upload_to_signature(
         for kind in ("html", "geojson"):
             found = membrana(installation, "report", "verify", str(tmp_path / kind))
             assert (found["format"], found["state"]) == (kind, "signed")
+            assert found["signature"] == "valid"
         forged = tmp_path / "forged"
         forged.write_bytes((tmp_path / "json").read_bytes().replace(b"Seen at 20", b"Seen at 40"))
         assert membrana(installation, "report", "verify", str(forged), code=1)["file"] == "differs"
