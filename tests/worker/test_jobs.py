@@ -16,6 +16,7 @@ from backend.kit.db.base import new_id, now
 from backend.kit.db.session import Database
 from backend.kit.errors import Conflict
 from backend.kit.events.tables import Event
+from backend.people.audit import service as audit
 from backend.people.audit.tables import AuditEntry
 from backend.settings import Settings, get_settings
 from worker.context import Cancelled, JobContext
@@ -127,9 +128,9 @@ def test_who_lost_the_lease_writes_nothing(database: Database, settings: Setting
     quick = claim(database, job_id, settings, owner="quick")
 
     with pytest.raises(jobs.LeaseLost), slow.finishing() as session:
-        session.add(AuditEntry(action="wrong", subject_type="job", subject_id=job_id))
+        audit.record(session, None, "wrong", "job", job_id)
     with quick.finishing() as session:
-        session.add(AuditEntry(action="right", subject_type="job", subject_id=job_id))
+        audit.record(session, None, "right", "job", job_id)
 
     with database.reading() as session:
         assert list(session.scalars(select(AuditEntry.action))) == ["right"]
@@ -140,11 +141,13 @@ def test_results_and_success_are_one_transaction(database: Database, settings: S
     job_id = queue(database)
     context = claim(database, job_id, settings)
     with pytest.raises(ZeroDivisionError), context.finishing() as session:
-        session.add(AuditEntry(action="half", subject_type="job", subject_id=job_id))
+        audit.record(session, None, "half", "job", job_id)
+        jobs.enqueue(session, settings, JobKind.CLEANUP, "half")
         session.flush()
         raise ZeroDivisionError
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(AuditEntry)) == 0
+        assert session.scalars(select(Job.id)).all() == [job_id]
     assert row(database, job_id).state == JobState.RUNNING
 
 
