@@ -4,37 +4,48 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from benchmarks.starter import lessons, sources
-from benchmarks.starter.judging import LEVELS, best_level, tally
+from benchmarks.starter.judging import tally
 from benchmarks.starter.trials import OF_OTHER_LICENCE, Trial, pair, trials
+
+
+def crop_of(mask: npt.NDArray[np.uint8], shade: tuple[int, int, int]) -> sources.Crop:
+    """A line of one colour on glass, and what is true of it."""
+    image = np.full((*mask.shape, 3), 236, np.uint8)
+    image[mask == 255] = shade
+    return sources.Crop("line", "line", image, mask, ("", 0, 0))
 
 
 def test_a_mask_two_pixels_off_is_near_and_not_the_same() -> None:
     truth = np.zeros((20, 20), np.uint8)
     truth[10] = 255
     truth[:, :4] = 127
+    crop = crop_of(truth, (150, 105, 70))
     proposed = np.zeros((20, 20), np.float32)
     proposed[12] = 0.6
-    found = tally(proposed, truth, 0.5)
+    found = tally(proposed, crop, ruled=False)
     # sixteen decided pixels of a line on each side
     assert (found.hit, found.proposed, found.truth) == (0, 16, 16)
     assert (found.near_truth, found.near_proposed, found.pixels) == (16, 16, 320)
     assert found.document()["near_dice"] == 1
     assert found.dice == 0
-    assert tally(proposed, truth, 0.7).proposed == 0
+    assert tally(np.where(proposed > 0, 0.4, 0), crop, ruled=False).proposed == 0
     proposed[12], proposed[13] = 0, 0.6
-    assert tally(proposed, truth, 0.5).near_truth == 0
+    assert tally(proposed, crop, ruled=False).near_truth == 0
 
 
-def test_the_threshold_is_of_the_mean_over_sources() -> None:
-    levels = np.array(LEVELS)
-    one, other = 1 - np.abs(levels - 0.3), 1 - 3 * np.abs(levels - 0.6)
-    assert best_level([one])[0] == pytest.approx(0.3)
-    assert best_level([one, other])[0] == pytest.approx(0.6)
-    # nothing to choose: the middle
-    assert best_level([np.ones(len(LEVELS))]) == (0.5, 1.0)
+@pytest.mark.parametrize(("shade", "share"), [((150, 105, 70), 1), ((120, 120, 120), 0)])
+def test_the_rules_leave_out_of_a_mask_what_is_not_brown(
+    shade: tuple[int, int, int], share: int
+) -> None:
+    truth = np.zeros((64, 64), np.uint8)
+    truth[30:33] = 255
+    proposed = (truth / 255).astype(np.float32)
+    assert tally(proposed, crop_of(truth, shade), ruled=False).dice == 1
+    assert tally(proposed, crop_of(truth, shade), ruled=True).dice == share
 
 
 @pytest.mark.usefixtures("shared_data")

@@ -340,7 +340,7 @@ def test_a_round_of_another_network_says_that_it_begins_anew(
     database: Database, settings: Settings
 ) -> None:
     laboratory = Laboratory(database, settings)
-    register_shipped(database, settings)
+    register_shipped(database, settings.model_copy(update={"first_model": "starter"}))
     annotate_some(database, settings, add_slide(database, settings, 1), 1, 3, 3)
     starter = laboratory.active()
     network = {"architecture": "unet-small-features", "encoder_weights": "imagenet"}
@@ -384,7 +384,7 @@ def test_ignored_pixels_count_for_nothing() -> None:
 
 def test_the_first_round_goes_on_from_the_starter(database: Database, settings: Settings) -> None:
     laboratory = Laboratory(database, settings)
-    register_shipped(database, settings)
+    register_shipped(database, settings.model_copy(update={"first_model": "starter"}))
     slide_id = add_slide(database, settings, 1)
     annotate_some(database, settings, slide_id, 1, 3, 3)
     starter = laboratory.active()
