@@ -12,7 +12,6 @@ import argparse
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,12 +21,13 @@ import numpy.typing as npt
 from benchmarks.own_slide import TRACED, read, whole
 from benchmarks.record import record
 from benchmarks.tables import DATA
-from models import starter
 from models.cold_start import ColdStart, ColdStartParameters
 from models.her2.pixels import ANALYSIS_MPP, Field
 from models.inference.choice import load
+from models.metrics.threshold import HALF
 from models.prediction import Predictor
 from models.stain_rules import StainRuled
+from models.starter import weights_path
 from models.tissue import tissue_mask
 from worker.commands.weights import predicted
 
@@ -40,7 +40,6 @@ BEFORE = ColdStartParameters(
 OVERVIEW = 8
 WITHIN = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 GOAL_PERCENT = 0.1
-HALF = 0.5
 PANEL_PX = 512
 
 
@@ -133,7 +132,7 @@ def share_of(negative: Negative, rules: dict[str, Predictor]) -> dict[str, Any]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    ruled = load(Path(str(starter.FOLDER)) / starter.WEIGHTS, threads=1)
+    ruled = load(weights_path(), threads=1)
     assert isinstance(ruled, StainRuled)
     rules: dict[str, Predictor] = {
         "before": ColdStart(BEFORE),

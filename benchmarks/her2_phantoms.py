@@ -45,7 +45,7 @@ from models.phantom import PhantomSpec, region
 from models.phantom.tumour import richest_place, tumour_mask
 from models.prediction import Predictor
 from models.stain import WHITE, StainVectors, estimate_vectors
-from models.starter import FOLDER, WEIGHTS
+from models.starter import weights_path
 from models.whole_file import whole_file
 from worker.commands.weights import drawing, predicted
 from worker.her2.detector import detector
@@ -151,7 +151,7 @@ def masks_of(field: Field, masks: str) -> MaskArrays:
 
 @cache
 def predictor(masks: str) -> Predictor:
-    return drawing(Path(str(FOLDER / WEIGHTS))).predictor if masks == STARTER else ColdStart()
+    return drawing(weights_path()).predictor if masks == STARTER else ColdStart()
 
 
 def measured(

@@ -23,7 +23,7 @@ from PIL import Image
 from benchmarks.record import record
 from models.her2.classes import SCORES
 from models.her2.figures import disagreement
-from models.starter import FOLDER, WEIGHTS
+from models.starter import weights_path
 from worker.commands.image_files import read_picture
 from worker.commands.score_files import write_picture
 from worker.commands.scoring import rules_of, score_picture
@@ -166,7 +166,7 @@ def main() -> None:
         arguments.into.mkdir(parents=True, exist_ok=True)
     rules = rules_of("asco_cap_2023_breast", None, None, merge_zero_plus=False)
     rule = arguments.cold_start
-    model = None if rule else arguments.model or Path(str(FOLDER / WEIGHTS))
+    model = None if rule else arguments.model or weights_path()
     source = source_of(None, "255", model, proposal=rule, whole=True)
     rows = []
     with TemporaryDirectory() as temporary:

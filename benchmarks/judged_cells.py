@@ -43,7 +43,7 @@ from models.her2.tiles import measure
 from models.her2.white_point import Survey, survey
 from models.prediction import Predictor
 from models.stain import StainVectors
-from models.starter import FOLDER, WEIGHTS
+from models.starter import weights_path
 from worker.commands.weights import drawing, predicted
 
 Double = npt.NDArray[np.float64]
@@ -246,7 +246,7 @@ def main() -> None:
     predictors = {
         "traced masks": None,
         "the stain rule's masks": ColdStart(),
-        "the starter's masks": drawing(Path(str(FOLDER / WEIGHTS))).predictor,
+        "the starter's masks": drawing(weights_path()).predictor,
     }
     figures = {
         f"{masks}, {nuclei}": judged(measured(protocol, predictor, networks), protocol)

@@ -49,7 +49,7 @@ from models.her2.tiles import measure
 from models.her2.transitions import BINS, SCHEMA, kinds_of, normed, shipped, transitions
 from models.her2.white_point import Survey
 from models.prediction import Predictor
-from models.starter import FOLDER, WEIGHTS
+from models.starter import weights_path
 from models.whole_file import whole_file
 from worker.commands.weights import predicted, trained
 from worker.her2.detector import detector
@@ -99,7 +99,7 @@ class Case:
 
 @cache
 def proposers() -> dict[str, Predictor]:
-    return {"starter": trained(Path(str(FOLDER / WEIGHTS))), "cold-start": ColdStart()}
+    return {"starter": trained(weights_path()), "cold-start": ColdStart()}
 
 
 def case_of(number: int) -> Case:

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.metrics.threshold import HALF
 from models.pieces import crumbs, lumps
 from models.prediction import Prediction, Predictor
 from models.stain import StainVectors, optical_density
 
-HALF = 0.5
 Float = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
@@ -73,7 +73,7 @@ class StainRuled:
 
 
 _HOLE_PX = 200
-_HALF, _MOSTLY = 0.5, 0.7
+_HALF_FULL, _MOSTLY = 0.5, 0.7
 _REACH_PX = 5
 _TOO_DARK = 1.5
 """Sum of three densities from which a camera's hue says nothing."""
@@ -115,7 +115,7 @@ def wrong_colour(image: npt.NDArray[np.uint8], rules: StainRules) -> Bool:
 def no_membrane(proposed: Bool, none: Bool, rules: StainRules) -> Bool:
     """Join to what is none, bool (H, W), the lumps and crumbs of what is taken for membrane."""
     if rules.thickest_px:
-        none = none | lumps(proposed, *_sizes(rules), _HALF)
+        none = none | lumps(proposed, *_sizes(rules), _HALF_FULL)
     return none | crumbs(proposed & ~none, rules.shortest_px) if rules.shortest_px else none
 
 

@@ -1,4 +1,8 @@
-"""What a mask is worth beside a traced one: Dice, and precision and recall within two pixels."""
+"""What a mask is worth beside a traced one: Dice, and precision and recall within two pixels.
+
+All are cut at one half: a single source of membranes is too little to choose another threshold, as
+it is for a round (`models.metrics.threshold.LEAST_GROUPS`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -10,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.starter.sources import IGNORE, MEMBRANE, Crop
+from models.metrics.threshold import HALF
 from models.stain_rules import StainRules, no_membrane, wrong_colour
 
 Float = npt.NDArray[np.float32]
 NEAR = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-HALF = 0.5
-"""Where all are cut: a single source of membranes is too little to choose another threshold, as it
-is for a round (`models.metrics.threshold.LEAST_GROUPS`)."""
 
 
 @dataclass(frozen=True)

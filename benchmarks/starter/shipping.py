@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.starter.judging import HALF
 from benchmarks.starter.lessons import PLACES, teaching, unlabelled
 from benchmarks.starter.rows import ROWS, SEED
 from benchmarks.starter.sources import CORES, FOLDS, NEGATIVE, PHANTOMS, held_out, inputs
@@ -18,6 +17,7 @@ from benchmarks.starter.table import judged as judged_on
 from benchmarks.starter.trials import OF_OTHER_LICENCE, Trial
 from models import starter
 from models.inference.eight_bits import frozen, spread
+from models.metrics.threshold import HALF
 from models.networks import save_with_threshold
 
 NAME = "starter-1"

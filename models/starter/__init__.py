@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 FOLDER = files(__name__)
@@ -49,6 +50,11 @@ def shipped() -> Starter:
             "The starter's files are not those that its card names: install the package again."
         )
     return Starter(card, weights, ranges)
+
+
+def weights_path() -> Path:
+    """Return where the weights lie, for what loads them from a file."""
+    return Path(str(FOLDER)) / WEIGHTS
 
 
 def sha256_of(content: bytes) -> str:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from benchmarks.cold_start import NEGATIVES, share_of
-from models import starter
 from models.inference import TorchPredictor
 from models.inference.choice import load
 from models.networks import load_ensemble, save_ensemble, save_with_threshold
 from models.stain_rules import StainRuled, no_membrane, wrong_colour
 from models.stain_rules import StainRules as Rules
+from models.starter import weights_path
 from tests.models.test_cold_start import lines
 
-SHIPPED = Path(str(starter.FOLDER)) / starter.WEIGHTS
+SHIPPED = weights_path()
 GOAL_PERCENT = 0.1
 
 

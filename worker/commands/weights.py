@@ -16,7 +16,7 @@ from models.blending import predict_whole
 from models.her2.pixels import ANALYSIS_MPP, Field, MaskArrays
 from models.prediction import Predictor
 from models.selection import quantised
-from models.starter import FOLDER, WEIGHTS, StarterDamaged, shipped
+from models.starter import StarterDamaged, shipped, weights_path
 from models.tiling import Box, Layout
 from worker.commands.options import Refused
 
@@ -72,7 +72,7 @@ def drawing(model: Path | None, ranges: "Calibration | None" = None) -> Drawing:
         except StarterDamaged as error:
             log.warning("%s The stain rule draws the masks.", error)
         else:
-            predictor = trained(Path(str(FOLDER)) / WEIGHTS)
+            predictor = trained(weights_path())
             return Drawing(starter.name, predictor, starter.sha256, starter.sha256)
     from models.cold_start import ColdStart
 
