@@ -2,10 +2,7 @@
 
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +17,9 @@ from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings, get_settings
 from backend.slides.catalogue.tables import Slide, SlideState
-from backend.supervision import Child, worker_command
+from backend.supervision import Child
 from tests.support.installation import until
+from tests.support.supervised import worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("settings", ["sqlite"], indirect=True)]
 SIDE = 4000
@@ -34,27 +32,6 @@ def quick(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
         monkeypatch.setenv(f"MEMBRANA_{name}", value)
     get_settings.cache_clear()
     return get_settings()
-
-
-@contextmanager
-def worker(folder: Path) -> Iterator[Child]:
-    child = Child("The worker", worker_command("cpu"), folder / "worker.log")
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.2):
-            child.watch()
-
-    child.watch()
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield child
-    finally:
-        done.set()
-        thread.join()
-        child.stop()
-        child.wait(time.monotonic() + 30)
 
 
 def uploaded(database: Database, settings: Settings, folder: Path, side: int, seed: int) -> Slide:

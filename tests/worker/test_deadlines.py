@@ -3,11 +3,9 @@
 import io
 import os
 import signal
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,36 +22,15 @@ from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.settings import Settings, get_settings
 from backend.slides.catalogue.tables import Slide, SlideState
-from backend.supervision import Child, worker_command
+from backend.supervision import Child
 from tests.e2e.conftest import redis_url
+from tests.support.supervised import worker
 from worker.context import JobContext, TimedOut
 from worker.reaper import Reaper
 
 __all__ = ["redis_url"]
 SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 PATIENCE = 180.0
-
-
-@contextmanager
-def worker(folder: Path) -> Iterator[Child]:
-    """Run a worker as `membrana up` does: whenever it ends it is started again."""
-    child = Child("The worker", worker_command("cpu"), folder / "worker.log")
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.2):
-            child.watch()
-
-    child.watch()
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield child
-    finally:
-        done.set()
-        thread.join()
-        child.stop()
-        child.wait(time.monotonic() + 30)
 
 
 def until(look: Callable[[], bool], what: str) -> None:

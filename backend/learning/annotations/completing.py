@@ -50,7 +50,8 @@ def draft_of(
         if not 0 <= base_revision <= patch.revision:
             raise service.stale(session, patch)
         shown = prediction_shown(session, patch, model_version_id, unseen)
-        mask = whole(before(session, blobs, patch, base_revision), shown, session, patch, settings)
+        mask = service.mask_at(session, blobs, patch.id, base_revision)
+        mask = whole(mask, shown, session, patch, settings)
     return Draft(
         mask,
         base_revision,
@@ -78,14 +79,6 @@ def prediction_shown(
         return patch_layers.prediction_of(session, patch, model_version_id)
     scored = predictions.of_patch(session, patch.id)
     return scored[1] if scored else None
-
-
-def before(session: Session, blobs: Blobs, patch: Patch, revision: int) -> Mask:
-    """Return the mask of a revision; of 0: nobody has looked anywhere."""
-    if revision == 0:
-        return masks.nothing_seen()
-    earlier = service.of_revision(session, patch.id, revision)
-    return masks.decode_stored(blobs.read(earlier.mask_sha256))
 
 
 def whole(

@@ -87,7 +87,10 @@ def prepare(
     ahead = [each for each, tile in wanted.items() if tile.base_revision > there[each].revision]
     if ahead:
         raise stale(session, [there[each] for each in ahead])
-    before = {each: base_of(session, blobs, there[each], wanted[each]) for each in wanted}
+    before = {
+        each: service.mask_at(session, blobs, there[each].id, tile.base_revision)
+        for each, tile in wanted.items()
+    }
     after = {each: after_of(before[each], wanted[each]) for each in wanted}
     seconds = shared(
         edit.seconds_spent, [int((before[each] != after[each]).sum()) for each in wanted]
@@ -118,14 +121,6 @@ def by_place(slide: Slide, edit: Edit, settings: Settings) -> dict[Place, TileEd
             )
         placed[place] = tile
     return dict(sorted(placed.items()))
-
-
-def base_of(session: Session, blobs: Blobs, patch: Patch, tile: TileEdit) -> Mask:
-    """Return the mask that a person began from."""
-    if tile.base_revision == 0:
-        return masks.nothing_seen()
-    earlier = service.of_revision(session, patch.id, tile.base_revision)
-    return masks.decode_stored(blobs.read(earlier.mask_sha256))
 
 
 def after_of(base: Mask, tile: TileEdit) -> Mask:

@@ -282,6 +282,13 @@ def of_revision(session: Session, patch_id: str, revision: int) -> Annotation:
     ).one()
 
 
+def mask_at(session: Session, blobs: Blobs, patch_id: str, revision: int) -> Mask:
+    """Return the mask of a revision that is there; of 0: nobody has looked anywhere."""
+    if revision == 0:
+        return masks.nothing_seen()
+    return masks.decode_stored(blobs.read(of_revision(session, patch_id, revision).mask_sha256))
+
+
 def newest_of(session: Session, patch_id: str) -> Annotation:
     """Return the newest revision of a patch; raise NoAnnotation."""
     patch = patches.get(session, patch_id)
