@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from models.phantom import PhantomSpec, write
+from tests.support.drawing import PATIENCE
 from tests.support.installation import Installation, embedded
 from tests.support.pathologist import idle
 
+# how fast a busy machine shows what it has been told is no test's business
+expect.set_options(timeout=PATIENCE)
 PASSWORD = "a long enough password"
 OFFLINE = [
     "--no-sandbox",
@@ -77,6 +80,7 @@ def colleague_name(installation: Installation) -> str:
 def signed_in(browser: Browser, installation: Installation, username: str) -> Iterator[Page]:
     """Yield the page of a person in a browser of their own; what its console complains of fails."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))

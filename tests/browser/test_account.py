@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PASSWORD
+from tests.support.drawing import PATIENCE
 from tests.support.installation import Installation
 
 pytestmark = pytest.mark.slow
@@ -16,6 +17,7 @@ NEXT, GIVEN, LAST = "another good password", "given by the admin", "one that onl
 def open_page(browser: Browser, installation: Installation) -> Callable[[], Page]:
     def opened() -> Page:
         page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
+        page.set_default_timeout(PATIENCE)
         page.goto(f"http://127.0.0.1:{installation.port}/")
         return page
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_annotator import open_next, open_slide
-from tests.support.drawing import PATIENCE, stroke
+from tests.support.drawing import PATIENCE, expect_written, stroke
 from tests.support.installation import Installation
 
 pytestmark = pytest.mark.slow
@@ -50,6 +50,7 @@ def test_a_draft_goes_on_counting_and_a_second_save_begins_anew(
     page.wait_for_timeout(1200)
     page.get_by_test_id("tool-brush").click()
     stroke(page, (40, 90), (200, 90))
+    expect_written(page)
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     editor = page.get_by_test_id("editor")

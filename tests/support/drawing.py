@@ -50,6 +50,13 @@ def draw_row(page: Page, row: int) -> None:
     page.get_by_test_id("tool-brush").click()
     stroke(page, (40, row), (200, row))
     expect_state(page, "unsaved")
+    expect_written(page)
+
+
+def expect_written(page: Page) -> None:
+    """Wait until the browser has what was drawn: only then a tab may be killed and lose nothing."""
+    written = page.get_by_test_id("save-state")
+    expect(written).to_have_attribute("data-written", "true", timeout=PATIENCE)
 
 
 def expect_state(page: Page, state: str) -> None:

@@ -132,7 +132,9 @@ test("a disk that runs full keeps the newest strokes in the page, and empties it
     editing.endStroke();
   };
   row(40);
-  await vi.waitFor(async () => expect(await tab.draftsOf("me")).toHaveLength(1));
+  expect(editing.written).toBe(false);
+  await vi.waitFor(() => expect(editing.written).toBe(true));
+  expect(await tab.draftsOf("me")).toHaveLength(1);
   const store = (await import("fake-indexeddb")).IDBObjectStore;
   const full = vi.spyOn(store.prototype, "put").mockImplementation(() => {
     throw new DOMException("full", "QuotaExceededError");

@@ -496,6 +496,16 @@ describe("the same mask saved by another", () => {
   });
 });
 
+test("a lease that the service ends while a save over it is under way stays ended", async () => {
+  const editing = await open();
+  const lease = { user_id: "n", username: "noor", mine: false, expires_at: "2999-01-01T00:00:00Z" };
+  editing.update({ lease });
+  server.afterPut = () => editing.update({ lease: null }); // its event is faster than the answer
+  await editing.save();
+  expect(editing.state).toBe("saved");
+  expect(editing.patch.lease).toBe(null);
+});
+
 test("strokes made while a save is under way stay unsaved and go into the next", async () => {
   const editing = await open();
   draw(editing, 120);

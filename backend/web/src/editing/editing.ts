@@ -126,13 +126,16 @@ export async function openEditing(
     version += 1;
     maskChanged();
     if (!conflict && baseline && sameMask(mask, baseline)) {
-      setState("clean", ""); // every stroke is undone
+      set({ state: "clean", message: "", written: true }); // every stroke is undone
       void own.forget();
       return;
     }
     if (!conflict) setState("unsaved", STORED);
+    const written = version;
+    set({ written: false });
     void own.store(draftNow(false)).then((stored) => {
       if (!stored && editing.state === "unsaved") setState("unsaved", NOT_STORED);
+      if (written === version) set({ written: true });
     });
   }
 
@@ -148,7 +151,8 @@ export async function openEditing(
     const own = !by || (by.author.id === userId && revision === revisionOf(editing.etag) + 1);
     conflict = null;
     model = shown;
-    const saved: Patch = { ...patch, state: "annotated", revision, unseen_px: 0 };
+    // the service may have said more of it since it was opened, whose lease it is not any more
+    const saved: Patch = { ...editing.patch, state: "annotated", revision, unseen_px: 0 };
     set({ etag, theirs: null, restored: null, patch: saved });
     clock.saved(own && sent.version === EARLIER ? (by?.seconds_spent ?? 0) : undefined);
     fromScratch = false;
@@ -251,6 +255,7 @@ export async function openEditing(
     etag: draft?.etag ?? content.etag,
     state: draft ? (draft.pending ? "waiting" : "unsaved") : "clean",
     message: draft ? (draft.pending ? SENT_LATER : STORED) : "",
+    written: true,
     restored: draft?.changedAt ?? null,
     beside: NOTHING_BESIDE,
   });
@@ -272,6 +277,7 @@ export async function openEditing(
     get etag() { return facts.value.etag; },
     get state() { return facts.value.state; },
     get message() { return facts.value.message; },
+    get written() { return facts.value.written; },
     get restored() { return facts.value.restored; },
     get beside() { return facts.value.beside; },
     id: own.key.id,

@@ -23,6 +23,8 @@ export interface EditingFacts {
   etag: string;
   state: SaveState;
   message: string;
+  /** The journal has answered for the newest stroke: it is kept as well as it will be. */
+  written: boolean;
   /** When the draft was drawn that came back; null if none did. */
   restored: string | null;
   /** What other tabs hold of this patch, or have left. */

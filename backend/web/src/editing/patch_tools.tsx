@@ -163,6 +163,7 @@ export function Saving({ editing }: { editing: Editing }) {
         class={`save-state ${editing.state}`}
         data-testid="save-state"
         data-state={editing.state}
+        data-written={editing.written}
         role="status"
       >
         <i aria-hidden="true" />
