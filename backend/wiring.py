@@ -7,6 +7,7 @@ from backend.exchange.masks import import_jobs
 from backend.exchange.masks import routes as exports
 from backend.exchange.reports import routes as report_files
 from backend.her2.regions import routes as regions
+from backend.her2.reports import overrides as report_overrides
 from backend.her2.reports import routes as reports
 from backend.her2.reports import service as report_service
 from backend.her2.scores import changes as score_changes
@@ -29,6 +30,7 @@ from backend.learning.review import routes as review
 from backend.learning.rounds import lifecycle as round_lifecycle
 from backend.learning.rounds import routes as rounds
 from backend.learning.rounds import service as round_service
+from backend.learning.statistics import routes as statistics
 from backend.people.accounts import routes as auth
 from backend.people.audit import routes as audit
 from backend.slides.catalogue import routes as slides
@@ -53,6 +55,7 @@ ROUTES = (
     rounds,
     model_versions,
     label_issues,
+    statistics,
     report_files,
     reports,
     scores,
@@ -69,6 +72,8 @@ LISTENERS = (
     prediction_failures,
     # a mask, a verdict on one, regions or a whole prediction: the slide's live score follows
     score_changes,
+    # statistics: who signed another category than was computed
+    report_overrides,
     # a mask: perhaps enough for the next round
     round_service,
     # a job failed for good: what waits for it hears of it (`jobs.on_failure`)

@@ -18,6 +18,7 @@ from backend.learning.model_versions.facts import ModelActivated
 from backend.learning.predictions.facts import PredictionFinished
 from backend.learning.queue.facts import InfluenceWanted
 from backend.learning.review.facts import MaskReviewed
+from backend.learning.statistics.facts import ReportsSigned
 from backend.settings import Settings
 from backend.slides.catalogue.facts import WhyUnseen
 
@@ -32,6 +33,7 @@ FOLLOWED = {
     RegionsChanged: ["backend.her2.scores.changes.follow"],
     ModelActivated: ["backend.learning.predictions.service.predict_again"],
     InfluenceWanted: ["backend.her2.scores.service.require_computed"],
+    ReportsSigned: ["backend.her2.reports.overrides.signed_reports"],
     WhyUnseen: ["backend.learning.predictions.failures.why_unseen"],
 }
 """Every fact and question of the house, and who follows or answers it, in this order."""

@@ -66,6 +66,23 @@ export interface components {
             created_at: string;
         };
         /**
+         * AnnotationStatistics
+         * @description `by_reader` holds everybody for administrators, and for others themselves alone.
+         *
+         *     `by_round` is the learning curve: the work by the model whose proposals were shown.
+         */
+        AnnotationStatistics: {
+            overall: components["schemas"]["Figures"];
+            /** By Reader */
+            by_reader: components["schemas"]["GroupOut"][];
+            /** By Round */
+            by_round: components["schemas"]["GroupOut"][];
+            /** By Slide */
+            by_slide: components["schemas"]["GroupOut"][];
+            /** By Mode */
+            by_mode: components["schemas"]["GroupOut"][];
+        };
+        /**
          * AreaOut
          * @description A box in analysis px from the patch's corner, and how much doubt its area holds, in bits.
          */
@@ -527,6 +544,59 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /**
+         * Figures
+         * @description Rates are null where there is nothing to rate; what is counted stands in `Sums`.
+         *
+         *     `minutes_per_patch`: of active work, over the masks with a time. `acceptance_rate`: of the masks
+         *     begun from a proposal, those left as proposed. `edited_membrane_share`: pixels that differ from
+         *     the proposal, of those that are membrane in either (1 - IoU); `edited_pixel_share`: of all that
+         *     was looked at. `override_rate`: masks with more that differs than agrees.
+         *     `category_override_rate`: of signed reports, those signed with another category than computed.
+         */
+        Figures: {
+            /**
+             * Patches
+             * @description Patches times people: the newest mask of each counts.
+             */
+            patches: number;
+            /** Revisions */
+            revisions: number;
+            /** Seconds */
+            seconds: number;
+            /** Timed */
+            timed: number;
+            /** Assisted */
+            assisted: number;
+            /** Accepted */
+            accepted: number;
+            /** Compared */
+            compared: number;
+            /** Overridden */
+            overridden: number;
+            /** Differing Px */
+            differing_px: number;
+            /** Membrane Px */
+            membrane_px: number;
+            /** Unseen Px */
+            unseen_px: number;
+            /** Signed */
+            signed: number;
+            /** Category Overridden */
+            category_overridden: number;
+            /** Minutes Per Patch */
+            minutes_per_patch: number | null;
+            /** Acceptance Rate */
+            acceptance_rate: number | null;
+            /** Edited Pixel Share */
+            edited_pixel_share: number | null;
+            /** Edited Membrane Share */
+            edited_membrane_share: number | null;
+            /** Override Rate */
+            override_rate: number | null;
+            /** Category Override Rate */
+            category_override_rate: number | null;
+        };
         /** Flag */
         Flag: {
             /** Code */
@@ -568,6 +638,17 @@ export interface components {
         GoldVerdict: {
             active?: components["schemas"]["GoldMetrics"];
             candidate?: components["schemas"]["GoldMetrics"];
+        };
+        /**
+         * GroupOut
+         * @description id: of a reader, slide or round; null where there is none (see `name`).
+         */
+        GroupOut: {
+            /** Id */
+            id: string | null;
+            /** Name */
+            name: string;
+            figures: components["schemas"]["Figures"];
         };
         /**
          * Head
@@ -2460,6 +2541,7 @@ export interface components {
 }
 export type AmendmentIn = components['schemas']['AmendmentIn'];
 export type AnnotationOut = components['schemas']['AnnotationOut'];
+export type AnnotationStatistics = components['schemas']['AnnotationStatistics'];
 export type AreaOut = components['schemas']['AreaOut'];
 export type Assay = components['schemas']['Assay'];
 export type AssayIn = components['schemas']['AssayIn'];
@@ -2491,11 +2573,13 @@ export type EnteredIsh = components['schemas']['EnteredIsh'];
 export type Entry = components['schemas']['Entry'];
 export type Estimate = components['schemas']['Estimate'];
 export type Failure = components['schemas']['Failure'];
+export type Figures = components['schemas']['Figures'];
 export type Flag = components['schemas']['Flag'];
 export type Format = components['schemas']['Format'];
 export type Geometry = components['schemas']['Geometry'];
 export type GoldMetrics = components['schemas']['GoldMetrics'];
 export type GoldVerdict = components['schemas']['GoldVerdict'];
+export type GroupOut = components['schemas']['GroupOut'];
 export type Head = components['schemas']['Head'];
 export type ImportOut = components['schemas']['ImportOut'];
 export type IshIn = components['schemas']['IshIn'];
