@@ -11,8 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from sqlalchemy import Select, and_, case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend.kit.facts import ask
 from backend.learning.annotations.tables import Annotation, AnnotationProposal, Source
@@ -100,10 +100,10 @@ def counted(session: Session, window: Window) -> list[Cell]:
     compared = and_(assisted, AnnotationProposal.annotation_id.is_not(None))
     mode = case((assisted, Mode.ASSISTED.value), else_=Mode.MANUAL.value)
 
-    def count(condition: object) -> object:
+    def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
         return func.sum(case((condition, 1), else_=0))
 
-    def pixels(column: object) -> object:
+    def pixels(column: InstrumentedAttribute[int] | ColumnElement[int]) -> ColumnElement[int]:
         return func.coalesce(func.sum(case((compared, column), else_=0)), 0)
 
     rows = session.execute(
@@ -156,7 +156,7 @@ SUMMED = (
 
 def newest_masks(window: Window) -> Select[*tuple[object, ...]]:
     """Select masks with their place among those of the patch and person, the newest drawn first."""
-    own = {"partition_by": (Annotation.patch_id, Annotation.author_id)}
+    own = (Annotation.patch_id, Annotation.author_id)
     statement = select(
         Annotation.id,
         Annotation.author_id,
@@ -165,10 +165,13 @@ def newest_masks(window: Window) -> Select[*tuple[object, ...]]:
         Annotation.unseen_px,
         Patch.slide_id,
         func.row_number()
-        .over(**own, order_by=(Annotation.restores.is_(None).desc(), Annotation.revision.desc()))
+        .over(
+            partition_by=own,
+            order_by=(Annotation.restores.is_(None).desc(), Annotation.revision.desc()),
+        )
         .label("place"),
-        func.count().over(**own).label("revisions"),
-        func.sum(Annotation.seconds_spent).over(**own).label("seconds"),
+        func.count().over(partition_by=own).label("revisions"),
+        func.sum(Annotation.seconds_spent).over(partition_by=own).label("seconds"),
     ).join(Patch, Patch.id == Annotation.patch_id)
     if window.slide_id is not None:
         statement = statement.where(Patch.slide_id == window.slide_id)
