@@ -9,7 +9,7 @@ import argparse
 import numpy as np
 
 from benchmarks.record import record
-from models.metrics.bootstrap import paired
+from models.metrics.differences import paired
 
 GROUPS = (2, 3, 5, 10, 20)
 TRUTH, SPREAD = 0.01, 0.03

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from documents import (
+    differences,
     facts,
     her2,
     her2_cells,
@@ -29,6 +30,7 @@ PASSAGES: Mapping[str, Callable[[], str]] = {
     "before": methods_tables.before,
     "compiled": training_tables.compiled,
     "controls": her2.controls,
+    "differences": differences.differences,
     "doubt": learner_tables.doubt,
     "facts": facts.facts,
     "false-cells": her2_cells.false_cells,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from models.metrics.bootstrap import paired
+from models.metrics.differences import paired
 from models.study.all_figures import all_figures, of, spread, values
 from models.study.contenders import contenders
 from models.study.protocol import whole
@@ -39,7 +39,7 @@ def markdown(results: Mapping[str, Any], judge: str = "test") -> str:
 
     judge: the patches whose figures are shown, `test` or `validation`. Raises ValueError if no
     training of the file was judged on them. The last column is the difference in Dice to the
-    supervised method: the mean over groups with a 95 % interval of a bootstrap over them. A second
+    supervised method: the mean over groups with a 95 % interval by Student's t. A second
     table has all figures of eugmt.md §6.3.
     """
     parts = [described(results["protocol"])]
@@ -140,7 +140,7 @@ def averaged(runs: Sequence[Run], name: str, digits: int) -> str:
 def against(mine: Sequence[Run], theirs: Sequence[Run]) -> str:
     """Return the difference to the baseline on the groups and seeds that both have.
 
-    Seeds of a group are no independent witnesses: they are averaged, and the groups resampled.
+    Seeds of a group are no independent witnesses: they are averaged, and the groups counted.
     """
     other = {(run["seed"], group): d for run in theirs for group, d in groups(run).items()}
     differences: dict[str, list[float]] = {}

@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import binary_erosion, generate_binary_structure, label
 
 from models.metrics import IGNORE, compare
-from models.metrics.bootstrap import paired
+from models.metrics.differences import holm, paired
 from models.metrics.evaluation import evaluate
 from models.metrics.surface import between, boundary_f1, distances, surface
 from models.metrics.thin import cl_dice, skeleton
@@ -175,7 +175,7 @@ def test_a_document_is_json():
     assert json.loads(json.dumps(document)) == document
 
 
-def test_a_paired_bootstrap_knows_a_difference_from_none():
+def test_paired_differences_are_told_from_none():
     rng = np.random.default_rng(0)
     base = rng.uniform(0.3, 0.9, 20)
     better = paired(base + 0.05 + rng.normal(0, 0.01, 20), base)
@@ -187,5 +187,17 @@ def test_a_paired_bootstrap_knows_a_difference_from_none():
     # the variance of the groups themselves plays no part: pairs
     assert better.high - better.low < 0.02
     assert paired(base, base + 0.05).high < 0
-    with pytest.raises(ValueError, match="as many"):
-        paired([], [])
+    # by hand: 0.02 and 0.04 are 0.03 with an error of 0.01, and t of one degree is 12.706
+    few = paired([0.52, 0.54], [0.5, 0.5])
+    assert (few.low, few.high) == pytest.approx((0.03 - 0.12706, 0.03 + 0.12706), abs=1e-5)
+    assert few.p == pytest.approx(0.2048, abs=1e-4)
+    for pairs_of in ([], [0.5]):
+        with pytest.raises(ValueError, match="as many"):
+            paired(pairs_of, pairs_of)
+
+
+def test_of_several_differences_the_smallest_chance_is_paid_for_with_their_number():
+    # Holm 1979: 0.01 x 4, then 0.02 x 3 and 0.03 x 2, which may not fall below it
+    adjusted = holm({"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.02})
+    assert adjusted == pytest.approx({"b": 0.04, "d": 0.06, "c": 0.06, "a": 0.06})
+    assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}

@@ -91,7 +91,7 @@ def test_seeds_do_not_make_an_interval_narrower():
         base = [run("supervised", seed, (0.5, 0.5)) for seed in range(seeds)]
         return rows(table.markdown(results(*cps, *base)))["**cps**"][-1]
 
-    assert interval(1) == interval(5) == "+0.250 (+0.100 … +0.400; 2 groups)"
+    assert interval(1) == interval(5) == "+0.250 (-1.656 … +2.156; 2 groups)"
 
 
 def test_one_group_has_no_interval():
