@@ -77,6 +77,9 @@ chromium:
 lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml \
 	  --group dev --no-emit-package openvino-telemetry -o requirements/lock.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header pyproject.toml \
+	  --constraints requirements/lock.txt --no-annotate --no-emit-package openvino-telemetry \
+	  -o requirements/service.txt
 
 # the data folder stays: it is people's work
 clean:

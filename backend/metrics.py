@@ -1,7 +1,11 @@
-"""Figures for Prometheus: requests by route, received bytes, and jobs, slides, workers as rows."""
+"""Figures for Prometheus: requests by route, this process, and jobs, slides, workers as rows.
+
+`deploy/prometheus/alerts.yml` and `deploy/grafana/membrana.json` are made of them.
+"""
 
 import logging
 import re
+import shutil
 import time
 from http import HTTPStatus
 
@@ -13,6 +17,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     generate_latest,
 )
 from sqlalchemy.orm import Session
@@ -22,8 +27,8 @@ from structlog.contextvars import bound_contextvars
 
 from backend.jobs import service as jobs
 from backend.jobs import workers
-from backend.kit.db.base import new_id
-from backend.kit.dependencies import ReadSession
+from backend.kit.db.base import new_id, now
+from backend.kit.dependencies import CurrentSettings, ReadSession
 from backend.people.users.guards import Viewer
 from backend.slides.catalogue import service as slides
 
@@ -39,6 +44,7 @@ LATENCY = Histogram(
     registry=None,
 )
 RECEIVED = Counter("membrana_received_bytes", "Bytes of bodies received.", ["route"], registry=None)
+PROCESS = ProcessCollector(registry=None)
 
 
 @router.get(
@@ -46,13 +52,15 @@ RECEIVED = Counter("membrana_received_bytes", "Bytes of bodies received.", ["rou
     response_class=PlainTextResponse,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def figures(session: ReadSession, _: Viewer) -> Response:
+def figures(session: ReadSession, settings: CurrentSettings, _: Viewer) -> Response:
     """Return the process's own figures and the rows' as they are now."""
     registry = CollectorRegistry()
-    registry.register(LATENCY)
-    registry.register(RECEIVED)
+    for own in (LATENCY, RECEIVED, PROCESS):
+        registry.register(own)
     for count in (count_jobs, count_slides, count_workers):
         count(session, registry)
+    free = Gauge("membrana_free_bytes", "Bytes free in the data folder.", registry=registry)
+    free.set(shutil.disk_usage(settings.data).free)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -60,6 +68,14 @@ def count_jobs(session: Session, registry: CollectorRegistry) -> None:
     gauge = Gauge("membrana_jobs", "Jobs.", ["kind", "state"], registry=registry)
     for kind, state, count in jobs.counts(session):
         gauge.labels(str(kind), str(state)).set(count)
+    waiting = Gauge(
+        "membrana_oldest_queued_seconds",
+        "Since the oldest queued job was asked for.",
+        ["kind"],
+        registry=registry,
+    )
+    for kind, asked_at in jobs.waiting_since(session):
+        waiting.labels(str(kind)).set((now() - asked_at).total_seconds())
 
 
 def count_slides(session: Session, registry: CollectorRegistry) -> None:

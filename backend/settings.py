@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 GIB = 1024**3
 
@@ -18,14 +23,40 @@ def hours_by_kind(text: str) -> dict[str, float]:
     return {kind.strip(): float(hours) for kind, _, hours in pairs}
 
 
+def with_password(url: str, password: str) -> str:
+    """Return a URL with a password, whatever characters it has; ValueError: the URL has no user."""
+    # costs a tenth of a second, which who has no password need not wait for
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        address = None
+    if address is None or not address.username:
+        msg = "the address must name the user whose password it is"
+        raise ValueError(msg)
+    return address.set(password=password).render_as_string(hide_password=False)
+
+
 class Settings(BaseSettings):
     """The installation. Derived defaults (database, broker) live inside the data folder."""
 
     model_config = SettingsConfigDict(env_prefix="MEMBRANA_", frozen=True, extra="ignore")
 
+    secrets: Path | None = Field(
+        None,
+        description="Folder of files that each hold one setting and are named after it, as "
+        "`membrana_admin_password`: what containers are given as secrets. A variable goes first.",
+    )
     data: Path = Field(Path("data"), description="Folder that holds everything that must survive.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder.")
+    database_password: str = Field(
+        "",
+        description="Password for MEMBRANA_DATABASE_URL, as it is: in here no character is quoted.",
+    )
     broker_url: str = Field("", description="Celery broker; empty: files in the data folder.")
+    broker_password: str = Field("", description="Password for MEMBRANA_BROKER_URL, likewise.")
     host: str = Field("127.0.0.1", description="Address the service listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the service listens on.")
     admin_password: str = Field("", description="Password of `admin` at an unattended first start.")
@@ -156,6 +187,37 @@ class Settings(BaseSettings):
         "int8, the masks too: quicker, and other masks. The log says what it costs.",
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        folder = os.environ.get("MEMBRANA_SECRETS")
+        if not folder or not Path(folder).is_dir():
+            return init_settings, env_settings
+        files = SecretsSettingsSource(settings_cls, secrets_dir=folder)
+        return init_settings, env_settings, files
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def folder_of_secrets(cls, value: str | Path | None) -> str | Path | None:
+        if value and not Path(value).is_dir():
+            msg = f"there is no folder {value}"
+            raise ValueError(msg)
+        return value or None
+
+    @field_validator("database_password", "broker_password")
+    @classmethod
+    def has_an_address(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            with_password(info.data[str(info.field_name).replace("password", "url")], value)
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def addresses(cls, value: str) -> str:
@@ -192,7 +254,11 @@ class Settings(BaseSettings):
 
     @property
     def sqlalchemy_url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data.resolve() / 'membrana.db'}"
+        if not self.database_url:
+            return f"sqlite:///{self.data.resolve() / 'membrana.db'}"
+        if not self.database_password:
+            return self.database_url
+        return with_password(self.database_url, self.database_password)
 
     @property
     def processes_of_cpu(self) -> int:
@@ -208,6 +274,8 @@ class Settings(BaseSettings):
 
     @property
     def celery_broker(self) -> str:
+        if self.broker_password:
+            return with_password(self.broker_url, self.broker_password)
         return self.broker_url or "filesystem://"
 
     @property

@@ -6,7 +6,7 @@ nothing, because a job is run by whoever wins its row, while its lease lasts.
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -183,6 +183,12 @@ def counts(session: Session) -> list[tuple[JobKind, JobState, int]]:
     """Return how many jobs of each kind are in each state."""
     statement = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
     return [(kind, state, count) for kind, state, count in session.execute(statement)]
+
+
+def waiting_since(session: Session) -> list[tuple[JobKind, datetime]]:
+    """Return when the oldest queued job of each kind was asked for."""
+    oldest = select(Job.kind, func.min(Job.created_at)).where(Job.state == JobState.QUEUED)
+    return [(kind, moment) for kind, moment in session.execute(oldest.group_by(Job.kind))]
 
 
 def active_ids(session: Session, kind: JobKind) -> Sequence[str]:

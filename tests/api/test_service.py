@@ -42,6 +42,9 @@ def test_figures_count_what_is_there_now(service: Service) -> None:
     service.client.get("/metrics")
     figures = service.client.get("/metrics").text
     assert 'membrana_jobs{kind="cleanup",state="queued"} 1.0' in figures
+    assert 0 <= float(figures.split('oldest_queued_seconds{kind="cleanup"} ')[1].split()[0]) < 900
+    assert float(figures.split("\nmembrana_free_bytes ")[1].split()[0]) > 0
+    assert float(figures.split("\nprocess_resident_memory_bytes ")[1].split()[0]) > 0
     assert 'membrana_workers{queues="gpu"} 1.0' in figures
     assert 'queues="cpu"' not in figures
     assert 'membrana_request_seconds_count{method="GET",route="/metrics",status="200"}' in figures
