@@ -1,11 +1,14 @@
 """What makes the two students differ, and what it costs: short trainings, on validation groups.
 
-`python -m benchmarks.students [--sets dsb em] [--rows …] [--budget 6000]`. The selector doubts
-where a student and the teacher part, so of two students that are nearly one network it flags
-nothing. Each row is `eugmt-plus` with what its students' origin hangs on turned, on 5 % of the
-labels and half of the tables' passes. Judged are validation patches alone: the Dice at the
-threshold that is best there, the share of pixels on which the students differ and that the selector
-flags, and the AUROC of errors by the selector's doubt beside that by the entropy.
+`python -m benchmarks.students [--sets dsb em] [--rows …] [--draws 0 1 2] [--budget 6000]`. The
+selector doubts where a student and the teacher part, so of two students that are nearly one network
+it flags nothing. Each row is `eugmt-plus` with what its students' origin hangs on turned, on 5 % of
+the labels and half of the tables' passes. Of the sets of `benchmarks.own_slide` twelve labelled
+patches are learned from, as in a laboratory's first round, and there are rows that go on from the
+starter: its two students are nearly one network, so of the second the decoder can be drawn anew.
+Judged are validation patches alone: the Dice at the threshold that is best there, the share of
+pixels on which the students differ and that the selector flags, and the AUROC of errors by the
+selector's doubt beside that by the entropy.
 
 What is done is kept in the result file and not done again.
 """
@@ -19,15 +22,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.doubt import LABELLED, figures
 from benchmarks.doubt import read as read_set
+from benchmarks.own_slide import WRITTEN
 from benchmarks.record import RESULTS, record
+from benchmarks.rounds import learned_from, read
 from benchmarks.tables import DATA
 from models.metrics.threshold import best_threshold
-from models.networks import Ensemble, load_ensemble
+from models.networks import Ensemble, SmallUNet, load_ensemble, save_ensemble
 from models.semisup.eugmt_options import EugmtOptions
+from models.starter import weights_path
 from models.study import dataset, runs
 from models.study.contenders import chosen
 from models.study.dataset import Dataset
@@ -38,7 +45,11 @@ from models.training import TrainingConfig, train
 SHIPPED = "eugmt-plus"
 OWN_WAYS = {"fork": False, "student_mix": 0.99}
 """Two students from the beginning, and a teacher that follows the first."""
+LABELLED_IN_HAND = 12
 KINDS = ("selector", "entropy", "disagreement")
+STARTER, REDRAWN = "starter", "starter, redrawn"
+"""Begun with the starter's weights; and with a second student that has the encoder of them only."""
+DECODER = ("narrow", "up", "head")
 RESTARTED = 1e-3
 """Learning rate of a second phase."""
 
@@ -47,12 +58,14 @@ RESTARTED = 1e-3
 class Row:
     """A training. switches: options turned; second: those of a second phase, on half of the passes.
 
-    A second phase begins with the first one's weights, and its own rate.
+    A second phase begins with the first one's weights, and its own rate. start: weights that the
+    first begins with; empty: none.
     """
 
     switches: Mapping[str, Any] = field(default_factory=dict)
     second: Mapping[str, Any] = field(default_factory=dict)
     method: str = SHIPPED
+    start: str = ""
 
 
 ROWS = {
@@ -66,10 +79,30 @@ ROWS = {
     ),
     "features, as its row": Row(method="eugmt-plus-features"),
     "features, apart from the start": Row(OWN_WAYS, method="eugmt-plus-features"),
+    "as shipped, from the starter": Row(start=STARTER),
+    "apart, from the starter": Row(OWN_WAYS, start=STARTER),
+    "apart, from the starter, second decoder drawn anew": Row(OWN_WAYS, start=REDRAWN),
 }
+"""Rows that go on from the starter are for images like those that it learned from."""
 
 
-def configured(row: Row, switches: Mapping[str, Any], passes: int, strong: str) -> TrainingConfig:
+def begun_with(row: Row, draw: int, path: Path) -> Path | None:
+    """Write the weights that a row begins with."""
+    if not row.start:
+        return None
+    starter = load_ensemble(weights_path())
+    if row.start == REDRAWN:
+        torch.manual_seed(draw)
+        fresh, second = SmallUNet(), starter.students[-1]
+        for name in DECODER:
+            second.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
+    save_ensemble(starter, path)
+    return path
+
+
+def configured(
+    row: Row, switches: Mapping[str, Any], passes: int, strong: str, draw: int
+) -> TrainingConfig:
     (contender,) = chosen([row.method])
     protocol = Protocol(
         passes=passes,
@@ -80,21 +113,24 @@ def configured(row: Row, switches: Mapping[str, Any], passes: int, strong: str) 
         strong=strong,
     )
     turned = replace(contender, switches={**contender.switches, **switches})
-    return runs.configured(Cell(turned, LABELLED, 0), protocol, threads=1)
+    return runs.configured(Cell(turned, LABELLED, draw), protocol, threads=1)
 
 
-def trained(row: Row, data: Dataset, strong: str, passes: int, folder: Path) -> Ensemble:
+def trained(row: Row, data: Dataset, strong: str, passes: int, draw: int, folder: Path) -> Ensemble:
     """Train a row on a set's labels, in one phase or two."""
     part = dataset.split(data)
-    labelled = dataset.labelled(part, LABELLED, seed=0)
+    if data.name in WRITTEN:
+        labelled, rest = learned_from(part, LABELLED_IN_HAND, draw)
+    else:
+        labelled = dataset.labelled(part, LABELLED, seed=draw)
+        rest = np.setdiff1d(part.train, labelled)
     phases = [row.switches, row.second] if row.second else [row.switches]
-    weights = None
+    weights = begun_with(row, draw, folder / "start.safetensors")
     for number, switches in enumerate(phases):
-        config = configured(row, switches, passes // len(phases), strong)
+        config = configured(row, switches, passes // len(phases), strong, draw)
         assert isinstance(config.options, EugmtOptions)
-        if weights:
+        if number:
             config = replace(config, learning_rate=RESTARTED)
-        rest = [index for index in part.train if index not in set(labelled)]
         weights = train(
             config,
             data.images[labelled],
@@ -107,12 +143,12 @@ def trained(row: Row, data: Dataset, strong: str, passes: int, folder: Path) -> 
     return load_ensemble(weights)
 
 
-def measured(row: Row, data: Dataset, strong: str, passes: int) -> dict[str, Any]:
+def measured(row: Row, data: Dataset, strong: str, passes: int, draw: int) -> dict[str, Any]:
     """Train, and look at the validation patches as `benchmarks.doubt` looks at the test patches."""
     part = dataset.split(data)
     began = time.process_time()
     with TemporaryDirectory() as folder:
-        ensemble = trained(row, data, strong, passes, Path(folder))
+        ensemble = trained(row, data, strong, passes, draw, Path(folder))
     seconds = time.process_time() - began
     # of the test patches nothing is seen here
     doubts = figures(ensemble, data, replace(part, test=part.validation))
@@ -138,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="+", default=["dsb", "em"])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--draws", type=int, nargs="+", default=[0])
     parser.add_argument("--budget", type=int, default=6_000)
     arguments = parser.parse_args()
     if not DATA.is_dir():
@@ -146,12 +183,14 @@ def main() -> None:
     stored = RESULTS / "students.json"
     done = json.loads(stored.read_text())["sets"] if stored.is_file() else {}
     for name in arguments.sets:
-        data, strong = read_set(name)
-        of_set = done.setdefault(name, {})
-        for row in arguments.rows:
-            if row not in of_set:
-                of_set[row] = measured(ROWS[row], data, strong, arguments.budget)
-                record("students", {"passes": arguments.budget, "seed": 0, "sets": done})
+        data, strong = (read(name), "stain") if name in WRITTEN else read_set(name)
+        for draw in arguments.draws:
+            for row in arguments.rows:
+                of_row = done.setdefault(name, {}).setdefault(row, {})
+                if str(draw) not in of_row:
+                    cell = ROWS[row], data, strong, arguments.budget, draw
+                    of_row[str(draw)] = measured(*cell)
+                    record("students", {"passes": arguments.budget, "sets": done})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 
 from documents.methods_tables import UNLABELLED, result, source
 from documents.passages import table
+from models.study.all_figures import spread
 from models.study.table import dice, judged, methods_of, ordered
 
 FEATURED = ("em", "drive", "dsb", "phantom")
@@ -170,3 +171,35 @@ def met_of(areas: dict[str, float]) -> str:
 
 def located(figures: dict[str, float]) -> str:
     return f"{figures['errors_in_most_doubtful_5_percent']:.0f} %; {figures['auroc']:.2f}"
+
+
+KINDS, PARTED = (
+    ("selector", "entropy", "disagreement"),
+    ("students_differ_percent", "flagged_percent"),
+)
+
+
+def students() -> str:
+    """What two students of different origin cost, and what they see: validation groups."""
+    document = result("students")
+    lines = []
+    for name, of_set in document["sets"].items():
+        for row, draws in of_set.items():
+            each = list(draws.values())
+            shares = [f"{mean(one[key] for one in each):.2f} %" for key in PARTED]
+            kinds = [found_by(each, kind) for kind in KINDS]
+            dices = spread([one["dice"] for one in each], 3)
+            lines.append([name, row, dices, *shares, *kinds, str(len(each))])
+    titles = ["set", "row", "Dice", "students differ", "flagged"]
+    titles += [f"{kind}: errors in 5 %; AUROC" for kind in KINDS]
+    caption = (
+        f"{document['passes']:,} passes; 5 % of the patches labelled, and 12 patches where a row "
+        "goes on from the starter. "
+    )
+    return "\n\n".join([table([*titles, "draws"], lines), caption + source("students.json")])
+
+
+def found_by(draws: list[dict[str, Any]], kind: str) -> str:
+    """Return the share of errors in the most doubtful 5 %, and the AUROC of a kind of doubt."""
+    share = mean(each["errors_in_most_doubtful_5_percent"][kind] for each in draws)
+    return f"{share:.0f} %; {mean(each['auroc'][kind] for each in draws):.2f}"

@@ -1,9 +1,11 @@
 """The table of docs/rounds.md: how long a person waits for a round, and what it is worth."""
 
+from statistics import mean
 from typing import Any
 
 from documents.methods_tables import RESULTS, result, source
 from documents.passages import table
+from models.study.all_figures import spread
 
 LOOPS = {
     "loop": "as the service comes",
@@ -49,4 +51,36 @@ def waited(runs: list[dict[str, Any]]) -> list[str]:
         of("proposed"),
         of("proposed", "processor_seconds"),
         ", ".join(filter(None, dices)),
+    ]
+
+
+def kinds() -> str:
+    """What each kind of round comes to on few labelled patches: validation and test groups."""
+    cells = result("rounds")["cells"]
+    columns = sorted({(each["set"], each["asked"]) for each in cells})
+    rows = list(dict.fromkeys(each["row"] for each in cells))
+    parts = []
+    for title, key in (("validation groups", "validation"), ("test groups", "test")):
+        lines = []
+        for row in rows:
+            shown = [
+                spread([each[key] for each in of(cells, row, *column)], 3) for column in columns
+            ]
+            seconds = [each["processor_seconds"] for each in cells if each["row"] == row]
+            lines.append([row, *shown, f"{mean(seconds):.0f}"])
+        titles = [f"Dice on {title}", *(f"{name}, {asked}" for name, asked in columns), "CPU s"]
+        parts.append(table(titles, lines))
+    sizes = []
+    for name in dict.fromkeys(name for name, _ in columns):
+        mine = [each for each in cells if each["set"] == name and each["labelled"]]
+        draws = sorted({each["seed"] for each in mine})
+        most = max(each["labelled"] for each in mine)
+        sizes.append(f"{name}: at most {most} labelled, draws {', '.join(map(str, draws))}")
+    caption = f"Mean ± standard deviation of the draws; {'; '.join(sizes)}. "
+    return "\n\n".join([*parts, caption + source("rounds.json")])
+
+
+def of(cells: list[dict[str, Any]], row: str, name: str, asked: int) -> list[dict[str, Any]]:
+    return [
+        each for each in cells if (each["row"], each["set"], each["asked"]) == (row, name, asked)
     ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 
@@ -32,9 +32,9 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / len(differences) ** 0.5
     freedom = len(differences) - 1
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    reach = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
     if error:
-        p = 2 * float(stats.t.sf(abs(mean) / error, freedom))
+        p = 2 * float(special.stdtr(freedom, -abs(mean) / error))
     else:
         p = 0.0 if mean else 1.0
     return Difference(mean, mean - reach, mean + reach, p)
