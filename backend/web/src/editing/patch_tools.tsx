@@ -1,7 +1,7 @@
 /** The parts of an open patch's panel: tools, display, saving. */
 
 import { bench, page, setPreferences } from "../store";
-import { LARGEST_BRUSH, SMALLEST_BRUSH, type Tool } from "../viewer/painting";
+import { SLIDER_BRUSH, SMALLEST_BRUSH, type Tool } from "../viewer/painting";
 import type { Editing, SaveState } from "./editing_state";
 import { accept, complete, save } from "./queue";
 import { Button, Check, Slider } from "../shell/controls";
@@ -43,7 +43,7 @@ export function Tools({ editing }: { editing: Editing }) {
       <Slider
         word="Size"
         min={SMALLEST_BRUSH}
-        max={LARGEST_BRUSH}
+        max={SLIDER_BRUSH}
         value={diameter}
         testid="brush-size"
         onInput={(value) => setPreferences({ diameter: value })}

@@ -1,7 +1,7 @@
 /** Resumable upload by tus: drop files or choose them; a broken or reloaded page goes on. */
 
 import { useRef, useState } from "preact/hooks";
-import { DetailedError, Upload } from "tus-js-client";
+import type { DetailedError, Upload } from "tus-js-client";
 import {
   apiUrl,
   csrfHeaders,
@@ -14,6 +14,8 @@ import { notify } from "../shell/notices";
 import type { Problem, UploadOut } from "../api/types";
 import { Button } from "../shell/controls";
 
+const NOT_READ =
+  "What uploads files could not be read from the service. Load this page anew, then choose the file again.";
 const CHUNK_BYTES = 8 * 1024 * 1024;
 
 interface Item {
@@ -30,27 +32,34 @@ interface Item {
 
 let number = 0;
 
+/** Read when the first file is chosen: nobody needs it to look at slides. */
+const tus = () => import("tus-js-client");
+
 /** Whether an answer (status 0: none came) says nothing of the content itself. */
 const passing = (status: number): boolean =>
   status === 0 || status === 409 || status === 423 || status === 429 || status >= 500;
 
-const statusOf = (error: Error): number =>
-  error instanceof DetailedError ? (error.originalResponse?.getStatus() ?? 0) : 0;
+/** What the service answered, if it did. */
+const answerTo = (error: Error | DetailedError) =>
+  "originalResponse" in error ? error.originalResponse : null;
+
+const statusOf = (error: Error): number => answerTo(error)?.getStatus() ?? 0;
 
 function codeOf(error: Error): string | undefined {
-  if (!(error instanceof DetailedError) || !error.originalResponse) return undefined;
+  const answer = answerTo(error);
   try {
-    return (JSON.parse(error.originalResponse.getBody()) as Problem).code;
+    return answer ? (JSON.parse(answer.getBody()) as Problem).code : undefined;
   } catch {
     return undefined;
   }
 }
 
 function whyFailed(error: Error): string {
-  if (error instanceof DetailedError && error.originalResponse) {
-    const status = error.originalResponse.getStatus();
+  const answer = answerTo(error);
+  if (answer) {
+    const status = answer.getStatus();
     try {
-      return sentence(JSON.parse(error.originalResponse.getBody()) as Problem, status);
+      return sentence(JSON.parse(answer.getBody()) as Problem, status);
     } catch {
       return sentence({}, status);
     }
@@ -79,6 +88,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
     setItems((old) => old.map((item) => (item.id === id ? { ...item, ...part } : item)));
 
   async function add(file: File): Promise<void> {
+    const { Upload } = await tus();
     const id = (number += 1);
     let slide = "";
     let known = false;
@@ -133,7 +143,7 @@ export function UploadBox({ onSlide }: { onSlide: (id: string) => void }) {
   }
 
   function take(files: FileList | null | undefined): void {
-    for (const file of files ?? []) void add(file);
+    for (const file of files ?? []) add(file).catch(() => notify(NOT_READ, "bad"));
   }
 
   return (

@@ -9,8 +9,10 @@ import type { MaskLayer } from "./mask_layer";
 export type Tool = PaintTool | "pan";
 
 export const SMALLEST_BRUSH = 1;
-/** As wide as a patch: nobody meets a limit before. */
-export const LARGEST_BRUSH = 256;
+/** Wider than any screen shows tissue that can be judged: brackets meet no limit before. */
+export const LARGEST_BRUSH = 4096;
+/** As far as the slider goes, which has to be aimed at; brackets go on. */
+export const SLIDER_BRUSH = 256;
 
 /** One step larger or smaller: single pixels while thin, then by a fifth. */
 export function nextDiameter(diameter: number, direction: 1 | -1): number {

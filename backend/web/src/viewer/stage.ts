@@ -15,9 +15,6 @@ import { createViewer, OVERLAYS, type SlideViewer } from "./viewer";
 /** Room around a patch when it is shown, as a share of its size. */
 const MARGIN = 0.12;
 
-/** How strongly overlays show around an open patch: its neighbours step back. */
-const NEIGHBOURS = 0.35;
-
 function openAt({ x, y }: Point): void {
   const patch = bench.patches.value.find(
     (each) => x >= each.x && y >= each.y && x < each.x + each.size && y < each.y + each.size,
@@ -62,8 +59,7 @@ export function useStage(
       effect(() => {
         const { layers, opacity } = page.preferences.value;
         // peeking hides everything that was drawn over the tissue; the tiles stay loaded
-        const share = bench.peeking.value ? 0 : inHand.value ? NEIGHBOURS : 1;
-        viewer.setLayers({ shown: layers, opacity: (share * opacity) / 100 });
+        viewer.setLayers({ shown: layers, opacity: bench.peeking.value ? 0 : opacity / 100 });
       }),
       effect(() => setScene(layer)),
       effect(() => {
