@@ -15,6 +15,12 @@ export interface PatchServer {
   /** Called when a save arrives, before it is looked at. */
   onPut: (patch: string) => Promise<void> | void;
   puts: string[];
+  /** Where patches lie, by their ids; any other at the origin. */
+  places: Map<string, { x: number; y: number }>;
+  /** What each edit wrote: the places of its tiles. */
+  edits: string[][];
+  /** The next edit is taken, but its answer never arrives. */
+  losesEdit: boolean;
 }
 
 const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
@@ -23,9 +29,74 @@ const json = (body: unknown, status = 200, headers: Record<string, string> = {})
     headers: { "Content-Type": "application/problem+json", ...headers },
   });
 
+interface TileIn {
+  x: number;
+  y: number;
+  base_revision: number;
+  mask_png_base64?: string;
+  diff?: string;
+}
+
+const UNSEEN = 63;
+const UNCHANGED = 191;
+
+/** Tiles painted together, as the service takes them: all, or none. */
+async function edit(server: PatchServer, tiles: TileIn[]): Promise<Response> {
+  if (server.broken) throw new TypeError("Failed to fetch");
+  const idAt = ({ x, y }: TileIn): string =>
+    [...server.places].find(([, at]) => at.x === x && at.y === y)?.[0] ?? `made ${x},${y}`;
+  // a corner that is not whole is reckoned otherwise here than in the page
+  const told = ({ x, y }: TileIn) => ({ x: x + 1e-9, y: y - 1e-9 });
+  const revisions = (tile: TileIn) => server.revisions.get(idAt(tile)) ?? [];
+  const written = await Promise.all(
+    tiles.map(async (tile) => {
+      const png = Uint8Array.from(atob(tile.mask_png_base64 ?? tile.diff!), (c) => c.charCodeAt(0));
+      const mask = await decodeGray(png);
+      const base = revisions(tile)[tile.base_revision - 1]?.mask.data;
+      const data = mask.data.map((value, i) =>
+        value === UNCHANGED ? (base?.[i] ?? UNSEEN) : value,
+      );
+      return { ...mask, data };
+    }),
+  );
+  const isAgain = tiles.every((tile, n) => {
+    const newest = revisions(tile).at(-1);
+    const same = newest?.author === "me" && newest.mask.data.every((v, i) => v === written[n]!.data[i]);
+    return same && revisions(tile).length === tile.base_revision + 1;
+  });
+  const moved = tiles.filter((tile) => revisions(tile).length !== tile.base_revision);
+  if (!isAgain && moved.length > 0) {
+    const now = moved.map((tile) => ({
+      ...{ ...told(tile), patch_id: idAt(tile), revision: revisions(tile).length },
+      author: { id: revisions(tile).at(-1)?.author, username: revisions(tile).at(-1)?.author },
+    }));
+    return json({ title: "Stale", code: "stale", tiles: now }, 412);
+  }
+  if (!isAgain) {
+    server.edits.push(tiles.map(({ x, y }) => `${x},${y}`));
+    tiles.forEach((tile, n) => {
+      const [id, mask] = [idAt(tile), written[n]!];
+      server.places.set(id, { x: tile.x, y: tile.y });
+      server.revisions.set(id, [...revisions(tile), { author: "me", mask }]);
+    });
+  }
+  if (server.losesEdit) {
+    server.losesEdit = false;
+    throw new TypeError("Failed to fetch");
+  }
+  const saved = tiles.map((tile) => {
+    const revision = revisions(tile).length;
+    return { ...told(tile), patch_id: idAt(tile), revision, etag: `"r${revision}"` };
+  });
+  return json({ tiles: saved }, 201);
+}
+
 async function answer(server: PatchServer, url: string, init: RequestInit): Promise<Response> {
   if (server.broken) throw new TypeError("Failed to fetch");
   const { pathname } = new URL(url);
+  if (pathname.endsWith("/edits")) {
+    return edit(server, (JSON.parse(init.body as string) as { tiles: TileIn[] }).tiles);
+  }
   const [, patch = "", what = ""] = /\/patches\/([^/]+)(?:\/(.*))?$/.exec(pathname) ?? [];
   if (init.method === "PUT") {
     server.puts.push(patch);
@@ -46,6 +117,8 @@ async function answer(server: PatchServer, url: string, init: RequestInit): Prom
   if (what === "annotation.png" && saved.length > 0) {
     return new Response(await encodeGray(saved.at(-1)!.mask));
   }
+  const revision = /^annotations\/(\d+)\.png$/.exec(what)?.[1];
+  if (revision) return new Response(await encodeGray(saved[Number(revision) - 1]!.mask));
   if (what.endsWith(".png")) return json({ title: "Nothing here" }, 404);
   if (what.startsWith("annotations")) {
     const items = saved.map(({ author }, i) => ({
@@ -60,6 +133,7 @@ async function answer(server: PatchServer, url: string, init: RequestInit): Prom
   }
   const row = {
     ...{ id: patch, slide_id: "s", x: 0, y: 0, size: 256, state: "proposed" },
+    ...server.places.get(patch),
     model_version_id: null,
   };
   return json({ ...row, revision: saved.length }, 200, etag);
@@ -74,6 +148,9 @@ export function servePatches(): PatchServer {
     silent: new Set(),
     onPut: () => undefined,
     puts: [],
+    places: new Map(),
+    edits: [],
+    losesEdit: false,
   };
   vi.stubGlobal("document", { baseURI: "http://lab.example/" });
   vi.stubGlobal("window", globalThis);

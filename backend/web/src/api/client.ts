@@ -29,6 +29,8 @@ export class ApiError extends Error {
     message: string,
     /** What the service says of single fields, by their names. */
     readonly fields: Readonly<Record<string, string>> = {},
+    /** All that the service says of it. */
+    readonly problem: Readonly<Partial<Problem>> = {},
   ) {
     super(message);
   }
@@ -155,6 +157,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
     problem.code ?? "unknown",
     text,
     Object.fromEntries(fields) as Record<string, string>,
+    problem,
   );
 }
 

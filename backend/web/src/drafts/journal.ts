@@ -6,7 +6,7 @@
 
 import { asked, within, type Stores } from "./database";
 import { askToPersist } from "./persistence";
-import type { Outcome } from "./saving";
+import type { Outcome, SavedTile } from "./saving";
 import { broadcast, onTabMessage } from "./browser_tabs";
 import type { Source } from "../api/types";
 
@@ -15,6 +15,29 @@ export interface DraftKey {
   userId: string;
   patchId: string;
   id: string;
+}
+
+/** A tile's upper left corner, level-0 px. */
+export interface Corner {
+  x: number;
+  y: number;
+}
+
+/** The same tile: corners that are not whole are reckoned here and by the service. */
+export function isSameTile(a: Corner, b: Corner): boolean {
+  return Math.abs(a.x - b.x) < 0.5 && Math.abs(a.y - b.y) < 0.5;
+}
+
+/** What is painted on a tile around the patch in hand. */
+export interface TileDraft extends Corner {
+  row: number;
+  column: number;
+  /** Null where there is no patch yet. */
+  patchId: string | null;
+  /** The revision that `diff` goes on top of. */
+  base: number;
+  /** What its pixels become; UNCHANGED where they stay. */
+  diff: Uint8Array;
 }
 
 export interface Draft extends DraftKey {
@@ -35,6 +58,15 @@ export interface Draft extends DraftKey {
   pending: boolean;
   /** States sent on top of `etag` as PNG bytes, oldest first: any of them may have arrived. */
   unanswered?: Uint8Array<ArrayBuffer>[];
+  /** Tiles that were painted in the same strokes: saved with the patch in hand, all or none. */
+  around?: Around;
+  /** The tiles that were sent with any state in `unanswered`. */
+  tilesSent?: Corner[];
+}
+
+/** Where the patch in hand lies, level-0 px, and what is painted around it. */
+export interface Around extends Corner {
+  tiles: TileDraft[];
 }
 
 /** How many of those are kept: each stroke writes them anew. */
@@ -77,8 +109,9 @@ const keyOf = ({ userId, patchId, id }: DraftKey): IDBValidKey => [userId, patch
 
 /** A draft with what is known of sending it, which who draws does not know. */
 function withUnanswered(draft: Draft, before: Draft | undefined): Draft {
-  const { unanswered } = before ?? {};
-  return unanswered && before?.etag === draft.etag ? { ...draft, unanswered } : draft;
+  const { unanswered, tilesSent } = before ?? {};
+  if (!unanswered || before?.etag !== draft.etag) return draft;
+  return { ...draft, unanswered, ...(tilesSent ? { tilesSent } : {}) };
 }
 
 /** Write a draft; false if it lives in this page's memory only. */
@@ -170,12 +203,31 @@ export function rememberSent(draft: Draft, png: Uint8Array<ArrayBuffer>): Promis
   return change(draft, (now) => {
     if (now.etag !== draft.etag) return now;
     const others = (now.unanswered ?? []).filter((each) => !sameBytes(each, png));
-    return { ...now, unanswered: [...others, png].slice(-MOST_UNANSWERED) };
+    const tiles = [...(now.tilesSent ?? [])];
+    for (const { x, y } of draft.around?.tiles ?? []) {
+      if (!tiles.some((tile) => isSameTile(tile, { x, y }))) tiles.push({ x, y });
+    }
+    return {
+      ...now,
+      unanswered: [...others, png].slice(-MOST_UNANSWERED),
+      ...(tiles.length > 0 ? { tilesSent: tiles } : {}),
+    };
   });
 }
 
 const sameBytes = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && one.every((byte, i) => byte === other[i]);
+
+/** The tiles on top of what was saved of them; one that was merged with others' merges again. */
+function ontoSaved(around: Around | undefined, saved: SavedTile[] = []): { around?: Around } {
+  if (!around) return {};
+  const tiles = around.tiles.map((tile) => {
+    const written = saved.find((each) => isSameTile(each, tile));
+    if (!written || written.merged) return tile;
+    return { ...tile, base: written.revision, patchId: written.patchId };
+  });
+  return { around: { ...around, tiles } };
+}
 
 /**
  * Write down what became of a draft that was sent. What was drawn since then stays, on top of the
@@ -185,8 +237,8 @@ export function conclude(sent: Draft, outcome: Outcome): Promise<void> {
   return change(sent, (now) => {
     const same = now.version === sent.version;
     if (outcome.kind === "saved") {
-      const { unanswered: _, ...rest } = now;
-      return same ? null : { ...rest, etag: outcome.etag };
+      const { unanswered: _, tilesSent: __, ...rest } = now;
+      return same ? null : { ...rest, etag: outcome.etag, ...ontoSaved(now.around, outcome.tiles) };
     }
     if (outcome.kind === "waiting" || !same) return now;
     return { ...now, pending: false };

@@ -1,6 +1,6 @@
 /** Bring masks to the service, now or as soon as it can be reached again. */
 
-import { listAnnotations, putAnnotation, readPatch, readPatchMask } from "../api/client";
+import { putAnnotation } from "../api/client";
 import {
   conclude,
   draftsOf,
@@ -10,9 +10,10 @@ import {
   type Draft,
   type DraftKey,
 } from "./journal";
-import { asLabels, sameMask } from "../masks/mask";
-import { decodeGray, encodeGray } from "../masks/png";
-import { attempt, revisionOf, type Current, type Kinship, type Outcome } from "./saving";
+import { encodeGray } from "../masks/png";
+import { kinshipOf, readCurrent } from "./current";
+import { attemptEdit } from "./edit_sending";
+import { attempt, type Current, type Outcome } from "./saving";
 import { broadcast, exclusively, onTabMessage } from "./browser_tabs";
 
 const RETRY_MS = 5000;
@@ -35,31 +36,6 @@ export function onDelivered(listener: Delivered): () => void {
   };
 }
 
-export async function readCurrent(patch: string): Promise<Current> {
-  const { etag } = await readPatch(patch);
-  const revision = revisionOf(etag);
-  const annotations = await listAnnotations(patch);
-  return {
-    etag,
-    revision,
-    annotation: annotations.find((annotation) => annotation.revision === revision) ?? null,
-  };
-}
-
-/** Compare the newest revision with a draft and with what was sent of it, pixel by pixel. */
-export async function kinshipOf(draft: Draft, current: Current): Promise<Kinship> {
-  const png = current.revision > 0 ? await readPatchMask(draft.patchId, "annotation") : null;
-  if (!png) return "foreign";
-  const newest = asLabels(await decodeGray(png));
-  if (sameMask(newest, draft)) return "same";
-  const mine = current.annotation?.author.id === draft.userId;
-  if (!mine || current.revision !== revisionOf(draft.etag) + 1) return "foreign";
-  for (const sent of (await findDraft(draft))?.unanswered ?? []) {
-    if (sameMask(newest, asLabels(await decodeGray(sent)))) return "earlier";
-  }
-  return "foreign";
-}
-
 /**
  * Write a draft as a new revision; keep it in the journal until the service has it. Never rejects:
  * whatever goes wrong is an outcome.
@@ -69,7 +45,7 @@ export async function deliver(draft: Draft): Promise<Outcome> {
   const outcome = await alone(draft, true, async () => {
     // another tab may have sent an earlier state meanwhile: this one then goes on top of it
     const now = await findDraft(draft);
-    return send(now?.version === draft.version ? { ...draft, etag: now.etag } : draft);
+    return send(now?.version === draft.version ? now : draft);
   });
   return outcome ?? failed(new Error("nobody has sent it"));
 }
@@ -106,6 +82,7 @@ async function tryToSend(draft: Draft): Promise<Outcome> {
   }
   const png = await encodeGray(draft);
   await rememberSent(draft, png);
+  if (draft.around?.tiles.length) return attemptEdit(draft, draft.around, png);
   return attempt(
     (onto) => putAnnotation(draft.patchId, png, onto ? ontoOwn(draft, onto) : draft),
     () => readCurrent(draft.patchId),

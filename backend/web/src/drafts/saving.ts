@@ -19,10 +19,34 @@ export interface Current {
  */
 export type Kinship = "same" | "earlier" | "foreign";
 
+/** A tile that was saved with the patch in hand. */
+export interface SavedTile {
+  x: number;
+  y: number;
+  patchId: string;
+  revision: number;
+  /** Somebody else had changed other pixels of it: both changes are in this revision. */
+  merged: boolean;
+}
+
+/** A tile where somebody else has changed the same pixels. */
+export interface OvertakenTile {
+  x: number;
+  y: number;
+  patchId: string;
+  revision: number;
+  by: { id: string; username: string } | null;
+  at: string | null;
+}
+
 export type Outcome =
-  /** `by`: whose revision has these very pixels, where it is not the one that was sent. */
-  | { kind: "saved"; etag: string; by?: Annotation }
-  | { kind: "conflict"; current: Current }
+  /**
+   * `by`: whose revision has these very pixels, where it is not the one that was sent. `tiles`:
+   * those that went with it.
+   */
+  | { kind: "saved"; etag: string; by?: Annotation; tiles?: SavedTile[] }
+  /** `current`: of the patch in hand, which may not have moved where `tiles` have. */
+  | { kind: "conflict"; current: Current; tiles?: OvertakenTile[] }
   | { kind: "waiting"; message: string }
   | { kind: "refused"; message: string };
 
@@ -63,7 +87,7 @@ export async function attempt(
   }
 }
 
-function unsaved(error: ApiError): Outcome {
+export function unsaved(error: ApiError): Outcome {
   // signed out: after signing in again the draft is sent
   const later = error.passing || error.signedOut;
   return { kind: later ? "waiting" : "refused", message: error.message };
@@ -79,6 +103,16 @@ export function conflictSentence(current: Current, now: Date, userId?: string): 
   const sentence = savedSentence(current.annotation ?? current, userId);
   const since = current.annotation ? ago(current.annotation.created_at, now) : "meanwhile";
   return `${sentence} ${since}. Your pixels are kept here.`;
+}
+
+/** Say what happened in a conflict about tiles around the patch in hand. */
+export function overtakenTilesSentence(tiles: OvertakenTile[], now: Date, userId: string): string {
+  const [{ by, at }] = tiles as [OvertakenTile];
+  const others = new Set(tiles.map((tile) => tile.by?.id));
+  const who = others.size > 1 ? "Others" : !by ? "Somebody else" : by.id === userId ? "You, elsewhere," : by.username;
+  const where = tiles.length === 1 ? "a patch" : `${tiles.length} patches`;
+  const when = at ? ago(at, now) : "meanwhile";
+  return `${who} changed pixels that you have painted on ${where} around this one, ${when}. Your pixels are kept here.`;
 }
 
 type Saved = Pick<Annotation, "revision"> & Partial<Annotation>;

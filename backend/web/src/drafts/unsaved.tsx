@@ -15,6 +15,8 @@ export interface Unsaved extends DraftKey {
   /** Saved by the person, and waiting for the service. */
   pending: boolean;
   stored: boolean;
+  /** The patches around it that its strokes reach. */
+  around: string[];
 }
 
 /** Keep the store's list of unsaved strokes fresh. Returns the stop. */
@@ -24,8 +26,10 @@ export function followUnsaved(userId: string): () => void {
     const ticket = (asked += 1);
     const drafts = await draftsOf(userId);
     if (ticket !== asked) return;
-    work.unsaved.value = drafts.reverse().map(({ patchId, id, slideId, changedAt, pending }) => {
-      return { userId, patchId, id, slideId, changedAt, pending, stored: isStored(id) };
+    work.unsaved.value = drafts.reverse().map((draft) => {
+      const { patchId, id, slideId, changedAt, pending } = draft;
+      const around = (draft.around?.tiles ?? []).flatMap((tile) => tile.patchId ?? []);
+      return { userId, patchId, id, slideId, changedAt, pending, stored: isStored(id), around };
     });
   };
   void read();

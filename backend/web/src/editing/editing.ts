@@ -3,9 +3,8 @@
 import { computed, signal } from "@preact/signals";
 import { createActivityClock } from "./activity";
 import { listAnnotations } from "../api/client";
-import type { Draft } from "../drafts/journal";
+import type { Draft, TileDraft } from "../drafts/journal";
 import type { Editing, EditingFacts, PaintTool, SaveState } from "./editing_state";
-import { createHistory } from "../masks/history";
 import {
   BACKGROUND,
   copyMask,
@@ -13,25 +12,36 @@ import {
   emptyMask,
   IGNORE,
   MEMBRANE,
-  paintSegment,
   sameMask,
-  union,
   wholeMask,
   type Label,
   type Mask,
-  type Rect,
+  type Point,
 } from "../masks/mask";
-import { deliver, kinshipOf, readCurrent, type Sent } from "../drafts/outbox";
+import { keyOf, placeOf, TILE_PX } from "../masks/mask_store";
+import { kinshipOf, readCurrent } from "../drafts/current";
+import { deliver, type Sent } from "../drafts/outbox";
 import { holdDraft, NOTHING_BESIDE } from "../drafts/own_draft";
+import {
+  NOT_STORED,
+  SENT_LATER,
+  SENT_LATER_NOT_STORED,
+  STAYS_HERE,
+  STORED,
+  YOURS_IS_THE_SAME,
+} from "./save_words";
 import { openContent, readMask } from "./patch_reading";
+import { createSurroundings, type SlideAround } from "./surroundings";
 import {
   conflictSentence,
+  overtakenTilesSentence,
   revisionOf,
   saved,
   savedSentence,
   type Current,
   type Kinship,
   type Outcome,
+  type OvertakenTile,
 } from "../drafts/saving";
 import { broadcast } from "../drafts/browser_tabs";
 import type { Annotation, Patch, Source } from "../api/types";
@@ -40,15 +50,8 @@ export type { Editing, PaintTool, SaveState } from "./editing_state";
 
 export const PATCH_PX = 256;
 
-const STORED = "Not saved yet; kept in this browser.";
-const NOT_STORED = "Not saved yet, and this browser keeps no copy: save before you leave the page.";
-const YOURS_IS_THE_SAME = "Your mask is the same, so nothing is left to save.";
-const STAYS_HERE = "Your pixels are kept here.";
-const SENT_LATER = "Your pixels are kept here and sent when the service is back.";
 /** The version of no state: what was sent is an earlier one, strokes have come since. */
 const EARLIER = -1;
-const SENT_LATER_NOT_STORED =
-  "This browser keeps no copy: leave this page open, and they are sent when the service is back.";
 
 const LABEL_OF: Record<PaintTool, Label> = {
   brush: MEMBRANE,
@@ -56,11 +59,15 @@ const LABEL_OF: Record<PaintTool, Label> = {
   ignore: IGNORE,
 };
 
-/** Open a patch. `wanted`: the draft to go on with, of those that tabs which are gone have left. */
+/**
+ * Open a patch. `wanted`: the draft to go on with, of those that tabs which are gone have left.
+ * `slide`: what strokes may reach around it; without it they end at its border.
+ */
 export async function openEditing(
   patchId: string,
   userId: string,
   wanted?: string,
+  slide: SlideAround | null = null,
 ): Promise<Editing> {
   const own = await holdDraft(userId, patchId, wanted);
   const content = await openContent(patchId).catch((error: unknown) => {
@@ -72,20 +79,29 @@ export async function openEditing(
   let baseline: Mask | null = annotation ?? proposal ?? emptyMask(PATCH_PX, PATCH_PX);
   const { width, height, data } = draft ?? baseline;
   const mask: Mask = { width, height, data: data.slice() };
-  const history = createHistory();
+  const place = placeOf(patch);
+  const around = createSurroundings(patch, mask, slide, draft?.around?.tiles ?? [], () => {
+    pixels.value += 1;
+  });
+  const { store } = around;
+  /** What was sent of the tiles around, by the draft's version. */
+  const tilesSent = new Map<number, TileDraft[]>();
+  if (draft) tilesSent.set(draft.version, draft.around?.tiles ?? []);
   const clock = createActivityClock(draft?.seconds ?? 0);
   let fromScratch = draft ? draft.source === "scratch" : !annotation && !proposal;
   const shown = proposal ? patch.model_version_id : null;
   /** Whose proposal was shown to the person who drew the mask in hand. */
   let model = draft ? draft.model : shown;
   let version = draft?.version ?? 0;
-  let conflict: Current | null = null;
-  let before: Uint8Array | null = null;
-  let touched: Rect | null = null;
+  let conflict: { current: Current; tiles: OvertakenTile[] } | null = null;
   let saving: Promise<void> | null = null;
   const pixels = signal(0);
   const edits = signal(0);
-  const whole: Rect = { left: 0, top: 0, right: mask.width, bottom: mask.height };
+
+  /** A point of the patch on the slide's grid. */
+  function onGrid({ x, y }: Point): Point {
+    return { x: x + place.column * TILE_PX, y: y + place.row * TILE_PX };
+  }
 
   function maskChanged(): void {
     pixels.value += 1;
@@ -98,6 +114,7 @@ export async function openEditing(
   }
 
   function draftNow(pending: boolean): Draft {
+    const tiles = around.drafts();
     return {
       ...own.key,
       slideId: patch.slide_id,
@@ -111,6 +128,7 @@ export async function openEditing(
       changedAt: new Date().toISOString(),
       version,
       pending,
+      ...(tiles.length > 0 ? { around: { x: patch.x, y: patch.y, tiles } } : {}),
     };
   }
 
@@ -125,7 +143,8 @@ export async function openEditing(
   function edited(): void {
     version += 1;
     maskChanged();
-    if (!conflict && baseline && sameMask(mask, baseline)) {
+    const now = draftNow(false);
+    if (!conflict && isAsBefore(now)) {
       set({ state: "clean", message: "", written: true }); // every stroke is undone
       void own.forget();
       return;
@@ -133,17 +152,18 @@ export async function openEditing(
     if (!conflict) setState("unsaved", STORED);
     const written = version;
     set({ written: false });
-    void own.store(draftNow(false)).then((stored) => {
+    void own.store(now).then((stored) => {
       if (!stored && editing.state === "unsaved") setState("unsaved", NOT_STORED);
       if (written === version) set({ written: true });
     });
   }
 
-  /** Replace the whole mask as one step that can be undone. */
+  const isAsBefore = (now: Draft): boolean =>
+    !now.around && baseline !== null && sameMask(mask, baseline);
+
+  /** Replace the whole mask of the patch as one step that can be undone. */
   function replace(data: Uint8Array): void {
-    const old = mask.data.slice();
-    mask.data.set(data);
-    if (history.record(old, mask, whole)) edited();
+    if (store.replace(new Map([[keyOf(place), data]]))) edited();
   }
 
   function adopt(sent: Sent, etag: string, by?: Annotation): void {
@@ -157,7 +177,7 @@ export async function openEditing(
     clock.saved(own && sent.version === EARLIER ? (by?.seconds_spent ?? 0) : undefined);
     fromScratch = false;
     // strokes made while the save was under way are not in it
-    const whole = sent.version === version;
+    const whole = sent.version === version && around.drafts().length === 0;
     baseline = whole ? copyMask(mask) : null;
     if (whole && own) setState("saved", `Saved as revision ${revision}.`);
     else if (whole) setState("saved", `${savedSentence(by!, userId)}. ${YOURS_IS_THE_SAME}`);
@@ -169,12 +189,15 @@ export async function openEditing(
     if (outcome.kind === "saved") {
       // told late, of a state before the one that is saved
       if (revisionOf(outcome.etag) <= revisionOf(editing.etag)) return;
+      const tiles = tilesSent.get(sent.version) ?? [];
+      // what can't be read now is put together when it is saved
+      await around.adopt(tiles, outcome.tiles ?? []).catch(() => undefined);
       adopt(sent, outcome.etag, outcome.by);
       await listAnnotations(patchId).then((revisions) => set({ revisions }), () => undefined);
     } else if (sent.version !== version && editing.state !== "saving") {
       return; // decided on pixels that have changed since
     } else if (outcome.kind === "conflict") {
-      await contradict(outcome.current);
+      await contradict(outcome.current, outcome.tiles);
     } else if (outcome.kind === "waiting") {
       setState("waiting", `${outcome.message} ${own.isStored() ? SENT_LATER : SENT_LATER_NOT_STORED}`);
     } else {
@@ -185,6 +208,7 @@ export async function openEditing(
   async function send(): Promise<void> {
     editing.endStroke();
     const sent = draftNow(true);
+    tilesSent.set(sent.version, sent.around?.tiles ?? []);
     clock.sending();
     setState("saving", "Saving…");
     try {
@@ -195,21 +219,28 @@ export async function openEditing(
     }
   }
 
-  /** Ask the person at once; the mask to choose follows, or can be asked for again. */
-  async function contradict(current: Current): Promise<void> {
-    conflict = current;
-    const message = conflictSentence(current, new Date(), userId);
-    set({ state: "conflict", message, theirs: null, theirsUnread: false });
-    const theirs = await readMask(patchId, "annotation").catch(() => null);
-    if (conflict !== current) return; // decided, or overtaken, meanwhile
-    set({ theirs: theirs && wholeMask(theirs, proposal), theirsUnread: theirs === null });
+  /** Ask the person at once; the masks to choose follow, or can be asked for again. */
+  async function contradict(current: Current, tiles: OvertakenTile[] = []): Promise<void> {
+    const asked = (conflict = { current, tiles });
+    const isMoved = current.revision > revisionOf(editing.etag);
+    const message = isMoved
+      ? conflictSentence(current, new Date(), userId)
+      : overtakenTilesSentence(tiles, new Date(), userId);
+    set({ state: "conflict", message, theirs: null, theirsUnread: false, theirsReady: false });
+    const [theirs, areRead] = await Promise.all([
+      isMoved ? readMask(patchId, "annotation").catch(() => null) : null,
+      around.oppose(tiles),
+    ]);
+    if (conflict !== asked) return; // decided, or overtaken, meanwhile
+    const theirsReady = areRead && (!isMoved || theirs !== null);
+    set({ theirs: theirs && wholeMask(theirs, proposal), theirsUnread: !theirsReady, theirsReady });
   }
 
   async function catchUp(): Promise<boolean> {
     if (saving) await saving; // theirs may have come on top of it
     const isWaiting = (): boolean => editing.state === "waiting"; // the outbox finds out
     if (isWaiting()) return false;
-    const known = (): number => revisionOf((conflict ?? editing).etag);
+    const known = (): number => revisionOf((conflict?.current ?? editing).etag);
     const current = await readCurrent(patchId);
     const mine = draftNow(false);
     const news = current.revision > known() && editing.isUnsaved();
@@ -218,14 +249,15 @@ export async function openEditing(
     if (saving) return catchUp();
     if (current.revision <= known() || isWaiting()) return false;
     if (!editing.isUnsaved()) return true; // a stroke under way counts
-    if (!resolve(mine, current, kin)) await contradict(current);
+    if (!resolve(mine, current, kin)) await contradict(current, conflict?.tiles);
     return false;
   }
 
   /** Whether a newer revision is no conflict: what was drawn is in it, or goes on top of one's own. */
   function resolve(mine: Draft, current: Current, kin: Kinship | null): boolean {
     if (kin !== "same" && kin !== "earlier") return false;
-    const all = kin === "same" && mine.version === version && before === null;
+    // the tiles around it may not be there
+    const all = kin === "same" && mine.version === version && !store.painting() && !mine.around;
     if (all) void own.forget();
     const sent = { ...own.key, version: all ? version : EARLIER };
     adopt(sent, current.etag, current.annotation ?? undefined);
@@ -237,10 +269,11 @@ export async function openEditing(
     if (revisionOf(old.etag) >= patch.revision) return;
     const current = await readCurrent(patchId);
     const kin = await kinshipOf(old, current);
-    if (kin === "earlier" && old.pending) return; // the outbox writes it on top
+    const isSent = kin === "earlier" || (kin === "same" && old.around !== undefined);
+    if (isSent && old.pending) return; // the outbox writes the rest on top
     if (!resolve(old, current, kin)) return contradict(current);
     const sent = { ...own.key, version: old.version };
-    if (kin === "same") broadcast({ kind: "delivered", draft: sent, outcome: saved(current) });
+    if (kin === "same" && !old.around) broadcast({ kind: "delivered", draft: sent, outcome: saved(current) });
   }
 
   async function look(): Promise<void> {
@@ -251,6 +284,7 @@ export async function openEditing(
     patch,
     theirs: null,
     theirsUnread: false,
+    theirsReady: false,
     revisions: content.revisions,
     etag: draft?.etag ?? content.etag,
     state: draft ? (draft.pending ? "waiting" : "unsaved") : "clean",
@@ -263,8 +297,8 @@ export async function openEditing(
   const ofMask = computed(() => {
     edits.value;
     return {
-      canUndo: history.canUndo(),
-      canRedo: history.canRedo(),
+      canUndo: store.canUndo(),
+      canRedo: store.canRedo(),
       isProposal: proposal !== null && sameMask(mask, proposal),
       counts: countLabels(mask),
     };
@@ -273,6 +307,7 @@ export async function openEditing(
     get patch() { return facts.value.patch; },
     get theirs() { return facts.value.theirs; },
     get theirsUnread() { return facts.value.theirsUnread; },
+    get theirsReady() { return facts.value.theirsReady; },
     get revisions() { return facts.value.revisions; },
     get etag() { return facts.value.etag; },
     get state() { return facts.value.state; },
@@ -286,30 +321,29 @@ export async function openEditing(
     proposal,
     uncertain,
     pixels,
+    tiles: around.shown,
+    painted: around.painted,
+    takeDirty: store.takeDirty,
     canUndo: () => ofMask.value.canUndo,
     canRedo: () => ofMask.value.canRedo,
-    isProposal: () => ofMask.value.isProposal && before === null,
-    isUnsaved: () => before !== null || !["clean", "saved"].includes(editing.state),
+    isProposal: () => ofMask.value.isProposal && !store.painting(),
+    isUnsaved: () => store.painting() || !["clean", "saved"].includes(editing.state),
     isStored: own.isStored,
     counts: () => ofMask.value.counts,
     update: (part) => set({ patch: { ...editing.patch, ...part } }),
     moveTo: (revision) => set({ etag: `"r${revision}"` }),
     stroke(tool, from, to, diameter) {
-      before ??= mask.data.slice();
-      touched = union(touched, paintSegment(mask, from, to, diameter, LABEL_OF[tool]));
+      store.paint(onGrid(from), onGrid(to), diameter, LABEL_OF[tool]);
       pixels.value += 1;
     },
     endStroke() {
-      const recorded = before && history.record(before, mask, touched);
-      before = null;
-      touched = null;
-      if (recorded) edited();
+      if (store.end()) edited();
     },
     undo() {
-      if (!before && history.undo(mask)) edited();
+      if (!store.painting() && store.undo()) edited();
     },
     redo() {
-      if (!before && history.redo(mask)) edited();
+      if (!store.painting() && store.redo()) edited();
     },
     clear() {
       fromScratch = true;
@@ -328,27 +362,38 @@ export async function openEditing(
     async keepMine() {
       if (saving) await saving; // it still reads what it met
       if (!conflict) return;
-      set({ etag: conflict.etag, state: "unsaved" });
+      const { current, tiles } = conflict;
+      try {
+        await around.keepMine(tiles);
+      } catch {
+        return set({ theirsUnread: true }); // what to go on top of can't be read now
+      }
+      if (tiles.length > 0) version += 1;
+      set({ etag: current.etag, state: "unsaved" });
       conflict = null;
       await editing.save();
     },
     async readTheirs() {
-      if (conflict) await contradict(conflict);
+      if (conflict) await contradict(conflict.current, conflict.tiles);
     },
     takeTheirs() {
       editing.endStroke();
-      if (!conflict || !editing.theirs) return;
-      const old = mask.data.slice();
-      mask.data.set(editing.theirs.data);
-      history.record(old, mask, whole); // undo brings one's own pixels back
-      baseline = editing.theirs;
-      set({ etag: conflict.etag, theirs: null, restored: null });
+      if (!conflict || !editing.theirsReady) return;
+      const theirs = around.takeTheirs(conflict.tiles);
+      if (editing.theirs) {
+        theirs.set(keyOf(place), editing.theirs.data);
+        baseline = editing.theirs;
+      }
+      store.replace(theirs); // undo brings one's own pixels back
+      set({ etag: conflict.current.etag, theirs: null, theirsReady: false, restored: null });
       conflict = null;
+      if (!isAsBefore(draftNow(false))) return edited(); // strokes elsewhere
       version += 1;
       void own.forget();
       maskChanged();
       setState("clean", "Their revision is shown. Undo brings your pixels back.");
     },
+    heard: around.heard,
     receive,
     catchUp,
     look,

@@ -1,11 +1,12 @@
 /** What an open patch is to the rest of the page. */
 
 import type { ReadonlySignal } from "@preact/signals";
-import type { Mask, Point } from "../masks/mask";
+import type { Mask, Point, Rect } from "../masks/mask";
 import type { Sent } from "../drafts/outbox";
 import type { Beside } from "../drafts/own_draft";
 import type { Outcome } from "../drafts/saving";
 import type { Annotation, Patch } from "../api/types";
+import type { Tile } from "./surroundings";
 
 export type PaintTool = "brush" | "eraser" | "ignore";
 export type SaveState =
@@ -18,6 +19,8 @@ export interface EditingFacts {
   theirs: Mask | null;
   /** It could not be read: it can be asked for again. */
   theirsUnread: boolean;
+  /** All that others have saved in between has been read, and can be taken. */
+  theirsReady: boolean;
   revisions: Annotation[];
   /** Of the revision that the mask goes on top of. */
   etag: string;
@@ -41,6 +44,12 @@ export interface Editing extends Readonly<EditingFacts> {
   readonly uncertain: Mask | null;
   /** Counts every change of the mask's pixels, also within a stroke. */
   readonly pixels: ReadonlySignal<number>;
+  /** The tiles around the patch that strokes have reached. */
+  readonly tiles: ReadonlySignal<readonly Tile[]>;
+  /** How many of them hold strokes that are not saved. */
+  readonly painted: ReadonlySignal<number>;
+  /** Where pixels changed since it was last asked, for whoever draws them. */
+  takeDirty(): [Mask, Rect][];
   canUndo(): boolean;
   canRedo(): boolean;
   isProposal(): boolean;
@@ -53,6 +62,7 @@ export interface Editing extends Readonly<EditingFacts> {
   update(part: Partial<Patch>): void;
   /** A revision of one's own, written without this editing, is the newest now. */
   moveTo(revision: number): void;
+  /** Paint a segment of a stroke, in the patch's pixels; it may lie outside of it. */
   stroke(tool: PaintTool, from: Point, to: Point, diameter: number): void;
   endStroke(): void;
   undo(): void;
@@ -64,6 +74,8 @@ export interface Editing extends Readonly<EditingFacts> {
   keepMine(): Promise<void>;
   readTheirs(): Promise<void>;
   takeTheirs(): void;
+  /** Somebody has saved a revision of some patch: it may be one around this. */
+  heard(patchId: string, revision: number): void;
   /** What became of a state of this editing's own draft that somebody sent. */
   receive(sent: Sent, outcome: Outcome): Promise<void>;
   /**

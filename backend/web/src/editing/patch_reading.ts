@@ -26,7 +26,7 @@ export async function readMask(
   return png && asLabels(await decodeGray(png));
 }
 
-async function readImage(id: string): Promise<HTMLImageElement> {
+export async function readImage(id: string): Promise<HTMLImageElement> {
   const image = new Image();
   image.src = patchImageUrl(id);
   await image.decode().catch(() => undefined); // the slide's own tiles still show below

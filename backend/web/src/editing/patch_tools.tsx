@@ -101,9 +101,22 @@ export function Outlines({ editing }: { editing: Editing }) {
         {editing.uncertain ? "Areas worth a look" : "No areas in doubt are known here"}
       </Check>
       <p class="quiet">
-        Hold <kbd>H</kbd> to see bare tissue, <kbd>Space</kbd> to pan.
+        Hold <kbd>H</kbd> to see bare tissue, <kbd>Space</kbd> to pan or to click another patch open.
       </p>
     </section>
+  );
+}
+
+/** Strokes reach over the patch's border: what Save does with them. */
+function Around({ editing }: { editing: Editing }) {
+  const count = editing.painted.value;
+  if (count === 0) return null;
+  return (
+    <p class="quiet" role="status" data-testid="painted-around" data-count={count}>
+      Strokes on {count === 1 ? "a patch" : `${count} patches`} around this one are saved with it, all
+      or none. There they count where you painted, until somebody completes{" "}
+      {count === 1 ? "it" : "them"}.
+    </p>
   );
 }
 
@@ -122,7 +135,7 @@ function ConflictBox({ editing }: { editing: Editing }) {
             Read theirs again
           </Button>
         ) : (
-          <Button testid="conflict-theirs" disabled={!editing.theirs} onClick={editing.takeTheirs}>
+          <Button testid="conflict-theirs" disabled={!editing.theirsReady} onClick={editing.takeTheirs}>
             Use theirs
           </Button>
         )}
@@ -140,6 +153,7 @@ export function Saving({ editing }: { editing: Editing }) {
   return (
     <section class="saving" aria-label="Save">
       {conflict && <ConflictBox editing={editing} />}
+      <Around editing={editing} />
       <div class="button-row main-row">
         <Button
           testid="accept"

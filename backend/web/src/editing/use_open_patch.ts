@@ -1,17 +1,28 @@
 /** The open patch as a hook: opened, followed, guarded and handed back. */
 
+import { computed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { openEditing, type Editing } from "./editing";
 import { subscribe, type ServerEvent } from "../api/events";
 import { guardLeaving, type LeftBehind } from "../shell/leaving";
 import { notify, notifyWhile } from "../shell/notices";
 import { onDelivered } from "../drafts/outbox";
-import { bench, mayEdit, page, userId } from "../store";
+import { keyOf } from "../masks/mask_store";
+import { bench, mayEdit, openSlide, page, userId } from "../store";
+import type { SlideAround } from "./surroundings";
 import { followPatch, overtakenSentence } from "./taken_over";
 
 /** Open the patch anew, with the draft of that id if one is named. */
 export function reopen(draft?: string): void {
   bench.wanted.value = draft ? { draft } : {};
+}
+
+const byPlace = computed(() => new Map(bench.patches.value.map((patch) => [keyOf(patch), patch])));
+
+function slideAround(): SlideAround | null {
+  const { width, height } = openSlide.value ?? {};
+  if (!width || !height) return null;
+  return { width, height, patchAt: (place) => byPlace.value.get(keyOf(place)), say: notify };
 }
 
 export function useOpenPatch(): void {
@@ -26,7 +37,7 @@ export function useOpenPatch(): void {
     let current = true;
     let opened: Editing | null = null;
     bench.opening.value = true;
-    openEditing(patchId, user, wanted.draft)
+    openEditing(patchId, user, wanted.draft, slideAround())
       .then(
         (ready) => {
           if (!current) return ready.close();
@@ -55,7 +66,9 @@ export function useOpenPatch(): void {
       }),
       subscribe(
         (topic, event) => {
-          if (topic === "annotation" && event.id === editing.patch.id) catchUp(editing, event);
+          if (topic !== "annotation") return;
+          if (event.id === editing.patch.id) catchUp(editing, event);
+          else if (event.revision) editing.heard(event.id, event.revision);
         },
         () => catchUp(editing),
       ),

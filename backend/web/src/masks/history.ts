@@ -1,73 +1,100 @@
-/** Undo and redo of mask edits: one step a stroke, kept as the changed rectangle before and after. */
+/**
+ * Undo and redo of strokes over the tiles of a mask: one step a stroke, kept as the pixels that
+ * it changed, with what they were and what they became.
+ */
 
-import type { Mask, Rect } from "./mask";
+import { UNCHANGED, type Mask, type Rect } from "./mask";
 
-interface Step {
-  rect: Rect;
+/** What a stroke changed of one tile: `at` holds indices, y · width + x. */
+export interface Piece {
+  tile: string;
+  at: Uint16Array;
   before: Uint8Array;
   after: Uint8Array;
+  rect: Rect;
 }
+export type Step = Piece[];
 
 export interface History {
-  /** Remember what a stroke changed, given the mask before it. Unchanged pixels make no step. */
-  record(before: Uint8Array, mask: Mask, rect: Rect | null): boolean;
-  /** Put the mask back by one step; the changed rectangle, or null when there is none. */
-  undo(mask: Mask): Rect | null;
-  redo(mask: Mask): Rect | null;
+  /** Remember a stroke. False if it changed nothing: that makes no step. */
+  record(step: Step): boolean;
+  /** Put the tiles back by one step; it, or null when there is none. */
+  undo(tileOf: (tile: string) => Mask): Step | null;
+  redo(tileOf: (tile: string) => Mask): Step | null;
   canUndo(): boolean;
   canRedo(): boolean;
+  /** A tile's own pixels are known now: steps hold those where they held that they stay. */
+  resolve(tile: string, pixels: Uint8Array): void;
 }
 
-export function createHistory(limit = 200): History {
+/** Of all steps together, 4 bytes each: more strokes than a person makes on a patch. */
+const MOST_PIXELS = 16_000_000;
+
+const sizeOf = (step: Step): number => step.reduce((sum, { at }) => sum + at.length, 0);
+
+export function createHistory(limit = 2000, mostPixels = MOST_PIXELS): History {
   const done: Step[] = [];
   const undone: Step[] = [];
+  const pixels = (): number => [...done, ...undone].reduce((sum, step) => sum + sizeOf(step), 0);
+  const write = (step: Step, side: "before" | "after", tileOf: (tile: string) => Mask): Step => {
+    for (const piece of step) {
+      const { data } = tileOf(piece.tile);
+      piece.at.forEach((i, n) => (data[i] = piece[side][n]!));
+    }
+    return step;
+  };
   return {
-    record(before, mask, rect) {
-      if (!rect) return false;
-      const step: Step = {
-        rect,
-        before: cut(before, mask.width, rect),
-        after: cut(mask.data, mask.width, rect),
-      };
-      if (step.before.every((value, i) => value === step.after[i])) return false;
-      done.push(step);
-      if (done.length > limit) done.shift();
+    record(step) {
+      const changed = step.filter(({ at }) => at.length > 0);
+      if (changed.length === 0) return false;
+      done.push(changed);
       undone.length = 0;
+      while (done.length > limit || (done.length > 1 && pixels() > mostPixels)) done.shift();
       return true;
     },
-    undo(mask) {
+    undo(tileOf) {
       const step = done.pop();
       if (!step) return null;
-      paste(mask, step.rect, step.before);
       undone.push(step);
-      return step.rect;
+      return write(step, "before", tileOf);
     },
-    redo(mask) {
+    redo(tileOf) {
       const step = undone.pop();
       if (!step) return null;
-      paste(mask, step.rect, step.after);
       done.push(step);
-      return step.rect;
+      return write(step, "after", tileOf);
     },
     canUndo: () => done.length > 0,
     canRedo: () => undone.length > 0,
+    resolve(tile, pixels) {
+      for (const piece of [...done, ...undone].flat()) {
+        if (piece.tile !== tile) continue;
+        for (const values of [piece.before, piece.after]) fillIn(values, (n) => pixels[piece.at[n]!]!);
+      }
+    },
   };
 }
 
-function cut(data: Uint8Array, width: number, rect: Rect): Uint8Array {
-  const columns = rect.right - rect.left;
-  const piece = new Uint8Array(columns * (rect.bottom - rect.top));
-  for (let y = rect.top; y < rect.bottom; y++) {
-    const start = y * width + rect.left;
-    piece.set(data.subarray(start, start + columns), (y - rect.top) * columns);
-  }
-  return piece;
+/** Put the pixels that stay as they are in their places. */
+export function fillIn(values: Uint8Array, pixel: (n: number) => number): void {
+  for (let n = 0; n < values.length; n++) if (values[n] === UNCHANGED) values[n] = pixel(n);
 }
 
-function paste(mask: Mask, rect: Rect, piece: Uint8Array): void {
-  const columns = rect.right - rect.left;
+/** What changed of a tile within a rectangle, given its pixels before. */
+export function pieceOf(tile: string, before: Uint8Array, mask: Mask, rect: Rect): Piece {
+  const at: number[] = [];
   for (let y = rect.top; y < rect.bottom; y++) {
-    const from = (y - rect.top) * columns;
-    mask.data.set(piece.subarray(from, from + columns), y * mask.width + rect.left);
+    for (let x = rect.left; x < rect.right; x++) {
+      const i = y * mask.width + x;
+      if (before[i] !== mask.data[i]) at.push(i);
+    }
   }
+  const places = Uint16Array.from(at);
+  return {
+    tile,
+    at: places,
+    before: Uint8Array.from(places, (i) => before[i]!),
+    after: Uint8Array.from(places, (i) => mask.data[i]!),
+    rect,
+  };
 }

@@ -8,6 +8,8 @@ export const BACKGROUND = 0;
 export const UNSEEN = 63;
 export const IGNORE = 127;
 export const MEMBRANE = 255;
+/** In what is to be changed of a mask: the pixel stays as it is. */
+export const UNCHANGED = 191;
 export type Label = typeof BACKGROUND | typeof IGNORE | typeof MEMBRANE;
 
 export interface Mask {
@@ -79,6 +81,50 @@ export function union(a: Rect | null, b: Rect | null): Rect | null {
   };
 }
 
+/** Where a capsule can lie in a mask; null where it lies outside. */
+function reach(mask: Mask, from: Point, to: Point, radius: number): Rect | null {
+  const left = clamp(Math.floor(Math.min(from.x, to.x) - radius), 0, mask.width);
+  const right = clamp(Math.ceil(Math.max(from.x, to.x) + radius), 0, mask.width);
+  const top = clamp(Math.floor(Math.min(from.y, to.y) - radius), 0, mask.height);
+  const bottom = clamp(Math.ceil(Math.max(from.y, to.y) + radius), 0, mask.height);
+  return left < right && top < bottom ? { left, top, right, bottom } : null;
+}
+
+/**
+ * Call `row` with the pixels [start, end) of each row whose centres lie within `radius` of the
+ * segment: a capsule is convex, so they are one run.
+ */
+function capsule(
+  { left, top, right, bottom }: Rect,
+  from: Point,
+  to: Point,
+  radius: number,
+  row: (y: number, start: number, end: number) => void,
+): void {
+  const dx = to.x - from.x;
+  const dy = to.y - from.y;
+  const length2 = dx * dx + dy * dy;
+  const reach2 = radius * radius;
+  const inside = (x: number, y: number): boolean => {
+    const px = x + 0.5 - from.x;
+    const py = y + 0.5 - from.y;
+    const along = length2 === 0 ? 0 : clamp((px * dx + py * dy) / length2, 0, 1);
+    const ex = px - along * dx;
+    const ey = py - along * dy;
+    return ex * ex + ey * ey <= reach2;
+  };
+  for (let y = top; y < bottom; y++) {
+    let start = left;
+    while (start < right && !inside(start, y)) start += 1;
+    if (start === right) continue;
+    let end = right;
+    while (!inside(end - 1, y)) end -= 1;
+    row(y, start, end);
+  }
+}
+
+const radiusOf = (diameter: number): number => Math.max(diameter, 1) / 2;
+
 /**
  * Paint every pixel whose centre lies within `diameter / 2` of the segment from → to
  * (a capsule, so a fast pointer leaves no gaps). Points are in mask pixels, where pixel (0, 0)
@@ -92,62 +138,52 @@ export function paintSegment(
   diameter: number,
   label: Label,
 ): Rect | null {
-  const radius = Math.max(diameter, 1) / 2;
-  const left = clamp(Math.floor(Math.min(from.x, to.x) - radius), 0, mask.width);
-  const right = clamp(Math.ceil(Math.max(from.x, to.x) + radius), 0, mask.width);
-  const top = clamp(Math.floor(Math.min(from.y, to.y) - radius), 0, mask.height);
-  const bottom = clamp(Math.ceil(Math.max(from.y, to.y) + radius), 0, mask.height);
-  if (left >= right || top >= bottom) return null;
-  const dx = to.x - from.x;
-  const dy = to.y - from.y;
-  const length2 = dx * dx + dy * dy;
-  const reach2 = radius * radius;
-  for (let y = top; y < bottom; y++) {
-    for (let x = left; x < right; x++) {
-      const px = x + 0.5 - from.x;
-      const py = y + 0.5 - from.y;
-      const along = length2 === 0 ? 0 : clamp((px * dx + py * dy) / length2, 0, 1);
-      const ex = px - along * dx;
-      const ey = py - along * dy;
-      if (ex * ex + ey * ey <= reach2) mask.data[y * mask.width + x] = label;
-    }
-  }
+  const rect = reach(mask, from, to, radiusOf(diameter));
+  if (!rect) return null;
+  capsule(rect, from, to, radiusOf(diameter), (y, start, end) =>
+    mask.data.fill(label, y * mask.width + start, y * mask.width + end),
+  );
   paintUnder(mask, from, label);
   paintUnder(mask, to, label);
-  return { left, top, right, bottom };
+  return rect;
 }
+
+/** Whether `paintSegment` would paint any pixel. */
+export function touches(mask: Mask, from: Point, to: Point, diameter: number): boolean {
+  const rect = reach(mask, from, to, radiusOf(diameter));
+  if (!rect) return false;
+  if (isInside(mask, from) || isInside(mask, to)) return true;
+  let any = false;
+  capsule(rect, from, to, radiusOf(diameter), () => (any = true));
+  return any;
+}
+
+const isInside = ({ width, height }: Mask, { x, y }: Point): boolean =>
+  x >= 0 && y >= 0 && x < width && y < height;
 
 /** The pixel under the pointer itself: a thin brush may miss every pixel centre. */
 function paintUnder(mask: Mask, at: Point, label: Label): void {
-  const x = Math.floor(at.x);
-  const y = Math.floor(at.y);
-  if (x >= 0 && y >= 0 && x < mask.width && y < mask.height) mask.data[y * mask.width + x] = label;
+  if (isInside(mask, at)) mask.data[Math.floor(at.y) * mask.width + Math.floor(at.x)] = label;
 }
 
 /**
- * The edges between pixels that pass `inside` and those that don't, as flat x1, y1, x2, y2 runs
- * in mask pixels; straight runs are joined. Outlines drawn from it stay crisp at every zoom.
+ * The edges between pixels that are inside and those that aren't, as flat x1, y1, x2, y2 runs in
+ * mask pixels; straight runs are joined. Outlines drawn from it stay crisp at every zoom.
+ * Of a part of a mask: the edges on the left and upper sides of its pixels, so that parts side by
+ * side give every edge once; those on its right and lower border only where it `closes` there.
  */
-export function outline(mask: Mask, inside: (value: number) => boolean): number[] {
-  const { width, height, data } = mask;
-  // one empty pixel all around, so that no neighbour needs a bounds check
-  const stride = width + 2;
-  const filled = new Uint8Array(stride * (height + 2));
-  let any = false;
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (!inside(data[y * width + x]!)) continue;
-      filled[(y + 1) * stride + x + 1] = 1;
-      any = true;
-    }
-  }
-  if (!any) return [];
+export function outlineOf(
+  part: Rect,
+  at: (x: number, y: number) => boolean,
+  closes: { right: boolean; bottom: boolean },
+): number[] {
+  const right = part.right + Number(closes.right);
+  const bottom = part.bottom + Number(closes.bottom);
   const edges: number[] = [];
-  for (let y = 0; y <= height; y++) {
+  for (let y = part.top; y < bottom; y++) {
     let start = -1;
-    for (let x = 0; x <= width; x++) {
-      const i = (y + 1) * stride + x + 1;
-      const edge = filled[i] !== filled[i - stride];
+    for (let x = part.left; x <= part.right; x++) {
+      const edge = x < part.right && at(x, y) !== at(x, y - 1);
       if (edge && start < 0) start = x;
       if (!edge && start >= 0) {
         edges.push(start, y, x, y);
@@ -155,11 +191,10 @@ export function outline(mask: Mask, inside: (value: number) => boolean): number[
       }
     }
   }
-  for (let x = 0; x <= width; x++) {
+  for (let x = part.left; x < right; x++) {
     let start = -1;
-    for (let y = 0; y <= height; y++) {
-      const i = (y + 1) * stride + x + 1;
-      const edge = filled[i] !== filled[i - 1];
+    for (let y = part.top; y <= part.bottom; y++) {
+      const edge = y < part.bottom && at(x, y) !== at(x - 1, y);
       if (edge && start < 0) start = y;
       if (!edge && start >= 0) {
         edges.push(x, start, x, y);
@@ -168,6 +203,15 @@ export function outline(mask: Mask, inside: (value: number) => boolean): number[
     }
   }
   return edges;
+}
+
+/** All edges of a mask between values that pass `inside` and those that don't. */
+export function outline(mask: Mask, inside: (value: number) => boolean): number[] {
+  const { width, height, data } = mask;
+  const at = (x: number, y: number): boolean =>
+    x >= 0 && y >= 0 && x < width && y < height && inside(data[y * width + x]!);
+  const whole = { left: 0, top: 0, right: width, bottom: height };
+  return outlineOf(whole, at, { right: true, bottom: true });
 }
 
 function clamp(value: number, low: number, high: number): number {

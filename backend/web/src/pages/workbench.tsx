@@ -80,17 +80,19 @@ export function Workbench({ slide }: { slide: Slide }) {
 
 const zoom = computed(() => bench.scale.value.toFixed(4));
 
+function reloadPatches(slideId: string): void {
+  listPatches(slideId).then(
+    (patches) => {
+      if (slideId === page.route.value.slide) bench.patches.value = patches;
+    },
+    (error: Error) => notify(error.message, "bad"),
+  );
+}
+
 /** Keep the slide's patches and their overlays fresh. */
 function usePatches(slideId: string): void {
   useEffect(() => {
-    const reload = (): void => {
-      listPatches(slideId).then(
-        (patches) => {
-          if (slideId === page.route.value.slide) bench.patches.value = patches;
-        },
-        (error: Error) => notify(error.message, "bad"),
-      );
-    };
+    const reload = (): void => reloadPatches(slideId);
     reload();
     let soon: ReturnType<typeof setTimeout> | undefined;
     // a slide's proposals come piece by piece: read once for several
@@ -130,6 +132,8 @@ function useChanges(): void {
     bench.patches.value = bench.patches.value.map((each) =>
       each.id === saved ? { ...each, state: "annotated", unseen_px: 0 } : each,
     );
+    // strokes may have reached patches around it, and made some
+    if (editing && editing.tiles.value.length > 0) reloadPatches(editing.patch.slide_id);
   }, [saved]);
 
   const model = activeModel.value?.name;

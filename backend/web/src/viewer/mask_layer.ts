@@ -1,36 +1,25 @@
 /**
  * One canvas over the viewer: the patch grid, the open patch's own pixels, its mask and outlines,
- * and the brush's true circle. Redrawn when the view moves or the mask changes.
+ * the tiles painted around it, and the brush's true circle. Drawn anew when the view moves; after
+ * a stroke only where it changed something.
  */
 
-import { MEMBRANE, IGNORE, UNSEEN, outline, type Mask, type Point } from "../masks/mask";
-import type { Patch, PatchState } from "../api/types";
+import { MEMBRANE, outline, union, type Mask, type Point, type Rect } from "../masks/mask";
+import { keyOf, placeOf } from "../masks/mask_store";
+import type { Patch } from "../api/types";
+import type { Tile } from "../editing/surroundings";
+import { drawDrafted, drawGrid, isOutside } from "./patch_grid";
+import { createTilePicture, pathOf, type TilePicture } from "./tile_picture";
 import type { SlideViewer } from "./viewer";
 
-const FILL_MEMBRANE = rgba(0, 214, 178);
-const FILL_IGNORE = rgba(150, 160, 170);
-const FILL_ONLY_COMPARED = rgba(255, 122, 217);
-const FILL_ONLY_BESIDE = rgba(255, 157, 61);
 /** Differences are seen even where the mask itself is set to be faint. */
 const LEAST_OPACITY_COMPARED = 0.6;
 const LINE_MEMBRANE = "#00f0c8";
 const LINE_IGNORE = "#dfe5ea";
 const LINE_UNCERTAIN = "#ffe14a";
 const LINE_THEIRS = "#ff7ad9";
-const GRID: Partial<Record<PatchState, string>> = {
-  annotated: "#00d6b2",
-  approved: "#00d6b2",
-  returned: "#ffb13d",
-  in_annotation: "#ffffff",
-  partial: "#8fb8ff",
-};
-/** Not finished: in somebody's hands, or painted only in part. */
-const DASHED: ReadonlySet<PatchState> = new Set(["in_annotation", "partial"]);
-/** Unsaved strokes: a corner, so that the colour of the frame still says the state. */
-const DRAFTED = "#ff5c5c";
-const DRAFTED_PX = 14;
-const GRID_FAINT = "rgba(20, 30, 40, 0.28)";
-const SMALLEST_GRID_PX = 14;
+/** Outlines and frames reach so far beyond what they are of, CSS px. */
+const LINES_PX = 4;
 
 /** What is drawn; the owner changes it and calls `redraw`. */
 export interface Scene {
@@ -47,6 +36,8 @@ export interface Scene {
     theirs: Mask | null;
     /** A revision that the mask is compared with: where they differ is filled. */
     compared: Mask | null;
+    /** The tiles painted around it. */
+    tiles: readonly Tile[];
     opacity: number;
     hidden: boolean;
   } | null;
@@ -54,125 +45,174 @@ export interface Scene {
   brush: { at: Point; diameter: number; erases: boolean } | null;
 }
 
+type Open = NonNullable<Scene["open"]>;
+
 export interface MaskLayer {
   scene: Scene;
-  /** Draw at the next frame; say so when mask pixels or outlines changed. */
-  redraw(what?: "view" | "mask"): void;
+  /** Draw at the next frame; `what`: all of it, or only the brush and what is known to have changed. */
+  redraw(what?: "all" | "changed"): void;
+  /** Pixels of a mask changed within a rectangle: drawn at the next frame. */
+  touch(mask: Mask, rect: Rect): void;
   /** CSS px of the viewer element → patch pixels of the open patch. */
   toPatch(screen: Point): Point;
   fromPatch(point: Point): Point;
   destroy(): void;
 }
 
+/** A path, its colour, its weight in CSS px, its dashes. */
+type Line = [Path2D | null, string, number, number[]];
+
+/** A tile as it lies on the slide. */
+interface Drawn {
+  x: number;
+  y: number;
+  size: number;
+  image: CanvasImageSource | null;
+  mask: Mask;
+  picture: TilePicture;
+  theirs: Mask | null;
+}
+
+interface Pictured {
+  compared: Mask | null;
+  under: Mask | null;
+  picture: TilePicture;
+}
+
 export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer): MaskLayer {
-  const context = canvas.getContext("2d")!;
-  const fill = document.createElement("canvas");
-  let lines: Record<"membrane" | "ignore" | "uncertain" | "theirs", Path2D | null>;
-  let stale = true;
+  const visible = canvas.getContext("2d")!;
+  /** All but the brush: it moves without the rest being drawn anew. */
+  const still = document.createElement("canvas");
+  const context = still.getContext("2d")!;
+  const pictures = new WeakMap<Mask, Pictured>();
+  let drawn: Drawn[] = [];
+  /** Pixels that changed since the last frame, by their masks. */
+  let dirty = new Map<Mask, Rect>();
+  let isStale = true;
+  let view = "";
   let frame = 0;
+  /** Where level-0 px (0, 0) is on the screen, and CSS px per level-0 px, in this frame. */
+  let origin: Point = { x: 0, y: 0 };
+  let scale0 = 1;
 
   /** Screen rectangle of a patch, CSS px. */
-  function place(patch: Patch): { x: number; y: number; size: number } {
-    return { ...pick(viewer.toScreen(patch)), size: patch.size * viewer.scale() };
+  function place({ x, y, size }: { x: number; y: number; size: number }) {
+    return { x: origin.x + x * scale0, y: origin.y + y * scale0, size: size * scale0 };
+  }
+
+  function look(): void {
+    const { x, y } = viewer.toScreen({ x: 0, y: 0 });
+    origin = { x, y };
+    scale0 = viewer.scale();
   }
 
   /** The outline of a mask that does not change while it is shown: made once. */
   const outlines = new WeakMap<Mask, Path2D>();
-  function still(mask: Mask | null): Path2D | null {
+  function unchanging(mask: Mask | null): Path2D | null {
     if (!mask) return null;
-    const known = outlines.get(mask) ?? path(outline(mask, (value) => value === MEMBRANE));
+    const known = outlines.get(mask) ?? pathOf(outline(mask, (value) => value === MEMBRANE));
     outlines.set(mask, known);
     return known;
   }
 
-  function prepare(open: NonNullable<Scene["open"]>): void {
-    const { mask, compared } = open;
-    fill.width = mask.width;
-    fill.height = mask.height;
-    const pixels = new ImageData(mask.width, mask.height);
-    const words = new Uint32Array(pixels.data.buffer);
-    mask.data.forEach((value, i) => {
-      const beside = compared?.data[i] ?? value;
-      words[i] = colourOf(value, beside === UNSEEN ? value : beside); // unseen: nothing to compare
-    });
-    fill.getContext("2d")!.putImageData(pixels, 0, 0);
-    lines = {
-      membrane: path(outline(mask, (value) => value === MEMBRANE)),
-      ignore: path(outline(mask, (value) => value === IGNORE)),
-      uncertain: compared ? null : still(open.uncertain),
-      theirs: still(compared ?? open.theirs),
+  function pictureOf(mask: Mask, compared: Mask | null, under: Mask | null): TilePicture {
+    const known = pictures.get(mask);
+    if (known?.compared === compared && known.under === under) return known.picture;
+    const picture = createTilePicture(mask, compared, under);
+    pictures.set(mask, { compared, under, picture });
+    return picture;
+  }
+
+  function gather(open: Open | null): Drawn[] {
+    if (!open) return [];
+    const { x, y, size } = open.patch;
+    const hand: Drawn = {
+      ...{ x, y, size, image: open.image, mask: open.mask, theirs: null },
+      picture: pictureOf(open.mask, open.compared, null),
     };
-    stale = false;
+    const tiles = open.tiles.map((tile) => ({
+      ...{ x: tile.x, y: tile.y, size: tile.size, image: tile.image, mask: tile.mask },
+      ...{ theirs: tile.theirs, picture: pictureOf(tile.mask, null, tile.proposal) },
+    }));
+    const all = [hand, ...tiles];
+    const byPlace = new Map(all.map((each) => [keyOf(placeOf(each)), each.picture]));
+    for (const each of all) each.picture.join(beside(each, byPlace));
+    return all;
   }
 
-  function drawGrid(width: number, height: number): void {
-    for (const patch of layer.scene.patches) {
-      const { x, y, size } = place(patch);
-      if (x > width || y > height || x + size < 0 || y + size < 0) continue;
-      const colour = GRID[patch.state];
-      if (size < SMALLEST_GRID_PX) {
-        if (!colour) continue;
-        context.fillStyle = colour;
-        context.fillRect(x, y, Math.max(size, 2), Math.max(size, 2));
-        continue;
-      }
-      context.lineWidth = colour ? 2 : 1;
-      context.strokeStyle = colour ?? GRID_FAINT;
-      context.setLineDash(DASHED.has(patch.state) ? [5, 4] : []);
-      const inset = colour ? 1.5 : 0.5;
-      context.strokeRect(x + inset, y + inset, size - 2 * inset, size - 2 * inset);
+  /** Give the pictures what changed of their masks; where that is on the screen. */
+  function takeUp(): Rect | null {
+    let region: Rect | null = null;
+    const byPlace = new Map(drawn.map((each) => [keyOf(placeOf(each)), each.picture]));
+    for (const [mask, rect] of dirty) {
+      const known = pictures.get(mask)?.picture;
+      known?.touch(rect);
+      const tile = drawn.find((each) => each.mask === mask);
+      if (!tile || !known) continue;
+      const { right, below } = beside(tile, byPlace);
+      const reach = { ...rect, right: rect.right + 1, bottom: rect.bottom + 1 };
+      if (rect.right === mask.width) right?.touchBorder({ ...reach, left: 0, right: 1 });
+      if (rect.bottom === mask.height) below?.touchBorder({ ...reach, top: 0, bottom: 1 });
+      const { x, y, size } = place(tile);
+      const pixel = size / mask.width;
+      region = union(region, {
+        left: Math.floor(x + rect.left * pixel) - LINES_PX,
+        top: Math.floor(y + rect.top * pixel) - LINES_PX,
+        right: Math.ceil(x + rect.right * pixel) + LINES_PX,
+        bottom: Math.ceil(y + rect.bottom * pixel) + LINES_PX,
+      });
     }
-    context.setLineDash([]);
+    dirty = new Map();
+    return region;
   }
 
-  /** Shown with the grid hidden, too: nobody must look for unsaved strokes. */
-  function drawDrafted(): void {
-    context.fillStyle = DRAFTED;
-    for (const patch of layer.scene.patches) {
-      if (!layer.scene.drafted.has(patch.id)) continue;
-      const { x, y, size } = place(patch);
-      const side = Math.max(Math.min(size / 2, DRAFTED_PX), 4);
-      context.beginPath();
-      context.moveTo(x, y);
-      context.lineTo(x + side, y);
-      context.lineTo(x, y + side);
-      context.fill();
-    }
-  }
-
-  function drawOpen(open: NonNullable<Scene["open"]>): void {
-    if (stale) prepare(open);
-    const { x, y, size } = place(open.patch);
-    const scale = size / open.mask.width;
+  function drawTile(tile: Drawn, open: Open, within: Rect, lines: Line[]): void {
+    const { x, y, size } = place(tile);
+    if (isOutside(x, y, size, within)) return;
+    const scale = size / tile.mask.width;
     context.imageSmoothingEnabled = scale < 1;
-    if (open.image) context.drawImage(open.image, x, y, size, size);
-    if (!open.hidden) {
-      const least = open.compared ? LEAST_OPACITY_COMPARED : 0;
-      context.globalAlpha = Math.max(open.opacity, least);
-      context.drawImage(fill, x, y, size, size);
-      context.globalAlpha = 1;
-      const stroke = (
-        line: Path2D | null,
-        colour: string,
-        weight: number,
-        dash: number[],
-      ): void => {
-        if (!line) return;
-        context.save();
-        context.translate(x, y);
-        context.scale(scale, scale);
-        context.lineWidth = weight / scale;
-        context.setLineDash(dash.map((length) => length / scale));
-        context.strokeStyle = colour;
-        context.stroke(line);
-        context.restore();
-      };
-      stroke(lines.membrane, LINE_MEMBRANE, 1.25, []);
-      stroke(lines.ignore, LINE_IGNORE, 1.25, [2, 3]);
-      stroke(lines.uncertain, "rgba(30, 20, 0, 0.55)", 2.5, []);
-      stroke(lines.uncertain, LINE_UNCERTAIN, 1.25, []);
-      stroke(lines.theirs, LINE_THEIRS, 1.75, [6, 3]);
-    }
+    if (tile.image) context.drawImage(tile.image, x, y, size, size);
+    if (open.hidden) return;
+    const least = open.compared ? LEAST_OPACITY_COMPARED : 0;
+    context.globalAlpha = Math.max(open.opacity, least);
+    context.drawImage(tile.picture.fill, x, y, size, size);
+    context.globalAlpha = 1;
+    context.save();
+    context.translate(x, y);
+    context.scale(scale, scale);
+    const stroke = (...[line, colour, weight, dash]: Line): void => {
+      if (!line) return;
+      context.lineWidth = weight / scale;
+      context.setLineDash(dash.map((length) => length / scale));
+      context.strokeStyle = colour;
+      context.stroke(line);
+    };
+    const room = LINES_PX / scale;
+    const seen = {
+      left: (within.left - x) / scale - room,
+      top: (within.top - y) / scale - room,
+      right: (within.right - x) / scale + room,
+      bottom: (within.bottom - y) / scale + room,
+    };
+    tile.picture.outlines(seen, (membrane, ignore) => {
+      stroke(membrane, LINE_MEMBRANE, 1.25, []);
+      stroke(ignore, LINE_IGNORE, 1.25, [2, 3]);
+    });
+    for (const line of lines) stroke(...line);
+    stroke(unchanging(tile.theirs), LINE_THEIRS, 1.75, [6, 3]);
+    context.restore();
+  }
+
+  function drawOpen(open: Open, within: Rect): void {
+    const [hand, ...tiles] = drawn;
+    for (const tile of tiles) drawTile(tile, open, within, []);
+    const uncertain = open.compared ? null : unchanging(open.uncertain);
+    drawTile(hand!, open, within, [
+      [uncertain, "rgba(30, 20, 0, 0.55)", 2.5, []],
+      [uncertain, LINE_UNCERTAIN, 1.25, []],
+      [unchanging(open.compared ?? open.theirs), LINE_THEIRS, 1.75, [6, 3]],
+    ]);
+    const { x, y, size } = place(open.patch);
     // dark under light: seen on glass and on tissue, and nothing around it is dimmed
     for (const [colour, weight] of [
       ["rgba(0, 0, 0, 0.65)", 4],
@@ -184,52 +224,76 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     }
   }
 
-  function drawBrush(brush: NonNullable<Scene["brush"]>, open: NonNullable<Scene["open"]>): void {
-    const at = layer.fromPatch(brush.at);
-    const radius = (Math.max(brush.diameter, 1) / 2) * (place(open.patch).size / open.mask.width);
+  function drawBrush(brush: NonNullable<Scene["brush"]>, open: Open): void {
+    const { x, y, size } = place(open.patch);
+    const scale = size / open.mask.width;
+    const radius = (Math.max(brush.diameter, 1) / 2) * scale;
     for (const [colour, weight] of [
       ["rgba(0, 0, 0, 0.65)", 3],
       [brush.erases ? "#ff9a8a" : "#ffffff", 1.25],
     ] as const) {
-      context.beginPath();
-      context.arc(at.x, at.y, radius, 0, 2 * Math.PI);
-      context.strokeStyle = colour;
-      context.lineWidth = weight;
-      context.setLineDash(brush.erases ? [4, 3] : []);
-      context.stroke();
+      visible.beginPath();
+      visible.arc(x + brush.at.x * scale, y + brush.at.y * scale, radius, 0, 2 * Math.PI);
+      visible.strokeStyle = colour;
+      visible.lineWidth = weight;
+      visible.setLineDash(brush.erases ? [4, 3] : []);
+      visible.stroke();
     }
-    context.setLineDash([]);
+    visible.setLineDash([]);
   }
 
   function draw(): void {
     frame = 0;
+    look();
     const { clientWidth: width, clientHeight: height } = canvas;
     const ratio = window.devicePixelRatio || 1;
-    if (
-      canvas.width !== Math.round(width * ratio) ||
-      canvas.height !== Math.round(height * ratio)
-    ) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
+    const now = [origin.x, origin.y, scale0, width, height, ratio].join();
+    for (const each of [canvas, still]) {
+      if (now === view) break;
+      each.width = Math.round(width * ratio);
+      each.height = Math.round(height * ratio);
     }
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
-    const { open, brush, gridShown } = layer.scene;
-    if (gridShown) drawGrid(width, height);
-    if (open) drawOpen(open);
-    drawDrafted();
+    const { open, brush, gridShown, drafted } = layer.scene;
+    const changed = takeUp();
+    const isWhole = isStale || now !== view;
+    if (isWhole) drawn = gather(open);
+    const region = isWhole ? { left: 0, top: 0, right: width, bottom: height } : changed;
+    isStale = false;
+    view = now;
+    if (region) {
+      const { left, top, right, bottom } = region;
+      context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      context.save();
+      context.beginPath();
+      context.rect(left, top, right - left, bottom - top);
+      context.clip();
+      context.clearRect(left, top, right - left, bottom - top);
+      if (gridShown) drawGrid(context, layer.scene.patches, place, region);
+      if (open) drawOpen(open, region);
+      drawDrafted(context, layer.scene.patches.filter(({ id }) => drafted.has(id)), place);
+      context.restore();
+    }
+    visible.setTransform(1, 0, 0, 1, 0, 0);
+    visible.clearRect(0, 0, canvas.width, canvas.height);
+    if (still.width > 0 && still.height > 0) visible.drawImage(still, 0, 0);
+    visible.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (open && brush && !open.hidden) drawBrush(brush, open);
   }
 
   const layer: MaskLayer = {
     scene: { patches: [], drafted: new Set(), gridShown: true, open: null, brush: null },
-    redraw(what = "view") {
-      if (what === "mask") stale = true;
+    redraw(what = "all") {
+      if (what === "all") isStale = true;
       frame ||= requestAnimationFrame(draw);
+    },
+    touch(mask, rect) {
+      dirty.set(mask, union(dirty.get(mask) ?? null, rect)!);
+      layer.redraw("changed");
     },
     toPatch(screen) {
       const { open } = layer.scene;
       if (!open) return { x: -1, y: -1 };
+      look();
       const { x, y, size } = place(open.patch);
       const scale = open.mask.width / size;
       return { x: (screen.x - x) * scale, y: (screen.y - y) * scale };
@@ -237,6 +301,7 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
     fromPatch(point) {
       const { open } = layer.scene;
       if (!open) return { x: 0, y: 0 };
+      look();
       const { x, y, size } = place(open.patch);
       const scale = size / open.mask.width;
       return { x: x + point.x * scale, y: y + point.y * scale };
@@ -245,32 +310,13 @@ export function createMaskLayer(canvas: HTMLCanvasElement, viewer: SlideViewer):
       cancelAnimationFrame(frame);
     },
   };
-  viewer.onMove(() => layer.redraw());
+  viewer.onMove(() => layer.redraw("changed")); // a view that has moved is seen in the frame
   return layer;
 }
 
-/** What fills a pixel of a mask that has `there` in the revision beside it. */
-function colourOf(here: number, there: number): number {
-  if (there === MEMBRANE && here !== MEMBRANE) return FILL_ONLY_COMPARED;
-  if (here === MEMBRANE && there !== MEMBRANE) return FILL_ONLY_BESIDE;
-  if (here === MEMBRANE) return FILL_MEMBRANE;
-  return here === IGNORE || there === IGNORE ? FILL_IGNORE : 0;
-}
-
-/** An opaque colour as a word of ImageData, in this machine's byte order. */
-function rgba(red: number, green: number, blue: number): number {
-  return new Uint32Array(Uint8Array.of(red, green, blue, 255).buffer)[0]!;
-}
-
-function pick({ x, y }: Point): Point {
-  return { x, y };
-}
-
-function path(edges: number[]): Path2D {
-  const line = new Path2D();
-  for (let i = 0; i < edges.length; i += 4) {
-    line.moveTo(edges[i]!, edges[i + 1]!);
-    line.lineTo(edges[i + 2]!, edges[i + 3]!);
-  }
-  return line;
+function beside(tile: Drawn, pictures: ReadonlyMap<string, TilePicture>) {
+  const { row, column } = placeOf(tile);
+  const at = (down: number, right: number): TilePicture | null =>
+    pictures.get(keyOf({ row: row + down, column: column + right })) ?? null;
+  return { left: at(0, -1), above: at(-1, 0), right: at(0, 1), below: at(1, 0) };
 }

@@ -2,7 +2,7 @@
 
 import { computed } from "@preact/signals";
 import type { Editing, PaintTool } from "../editing/editing_state";
-import { bench, inHand, mayEdit, page } from "../store";
+import { bench, inHand, mayEdit, openSlide, page } from "../store";
 import type { Point } from "../masks/mask";
 import type { MaskLayer } from "./mask_layer";
 
@@ -45,13 +45,16 @@ export function createPainting(element: HTMLElement, layer: MaskLayer): Painting
   const ready = (): boolean =>
     brushed.value !== null && bench.tool.value !== "pan" && !bench.panning.value;
 
-  /** Outside the open patch a drag still moves the slide, whatever the tool. */
-  function overPatch(): boolean {
+  /** Beside the slide a drag still moves it, whatever the tool. */
+  function overSlide(): boolean {
     const editing = brushed.value;
-    if (!hover || !editing) return false;
-    const { x, y } = layer.toPatch(hover);
-    const room = diameterNow() / 2;
-    const { width, height } = editing.mask;
+    const slide = openSlide.value;
+    if (!hover || !editing || !slide) return false;
+    const px0 = editing.patch.size / editing.mask.width;
+    const at = layer.toPatch(hover);
+    const [x, y] = [editing.patch.x + at.x * px0, editing.patch.y + at.y * px0];
+    const room = (diameterNow() / 2) * px0;
+    const [width, height] = [slide.width ?? 0, slide.height ?? 0];
     return x >= -room && y >= -room && x < width + room && y < height + room;
   }
 
@@ -61,7 +64,7 @@ export function createPainting(element: HTMLElement, layer: MaskLayer): Painting
   }
 
   function showBrush(): void {
-    const shown = ready() && (stroke !== null || overPatch());
+    const shown = ready() && (stroke !== null || overSlide());
     layer.scene.brush = shown
       ? {
           at: layer.toPatch(hover!),
@@ -70,14 +73,14 @@ export function createPainting(element: HTMLElement, layer: MaskLayer): Painting
         }
       : null;
     element.style.cursor = shown ? "crosshair" : "";
-    layer.redraw();
+    layer.redraw("changed");
   }
 
   function down(event: PointerEvent): void {
     const editing = brushed.value;
     const tool = bench.tool.value;
     hover = at(event);
-    if (event.button !== PRIMARY || !editing || !ready() || tool === "pan" || !overPatch()) return;
+    if (event.button !== PRIMARY || !editing || !ready() || tool === "pan" || !overSlide()) return;
     stroke = event.altKey && tool === "brush" ? "eraser" : tool;
     last = layer.toPatch(at(event));
     painted = editing;
@@ -120,7 +123,7 @@ export function createPainting(element: HTMLElement, layer: MaskLayer): Painting
   window.addEventListener("pointercancel", up, true);
   element.addEventListener("pointerleave", leave);
   return {
-    holds: () => stroke !== null || (ready() && overPatch()),
+    holds: () => stroke !== null || (ready() && overSlide()),
     refresh: showBrush,
     destroy() {
       element.removeEventListener("pointerdown", down, true);

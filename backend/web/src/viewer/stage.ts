@@ -63,8 +63,9 @@ export function useStage(
       }),
       effect(() => setScene(layer)),
       effect(() => {
-        inHand.value?.pixels.value;
-        layer.redraw("mask");
+        const { value: editing } = inHand;
+        editing?.pixels.value;
+        for (const [mask, rect] of editing?.takeDirty() ?? []) layer.touch(mask, rect);
       }),
       effect(painting.refresh),
       effect(() => {
@@ -91,7 +92,9 @@ function setScene(layer: MaskLayer): void {
   const { value: comparison } = bench.comparison;
   const { value: editing } = inHand;
   layer.scene.patches = bench.patches.value;
-  layer.scene.drafted = new Set(unsavedHere.value.map(({ patchId }) => patchId));
+  layer.scene.drafted = new Set(
+    unsavedHere.value.flatMap(({ patchId, around }) => [patchId, ...around]),
+  );
   layer.scene.gridShown = grid && !peeking;
   layer.scene.open = editing && {
     patch: editing.patch,
@@ -100,8 +103,9 @@ function setScene(layer: MaskLayer): void {
     compared: comparison?.mask ?? null,
     uncertain: uncertain ? editing.uncertain : null,
     theirs: editing.theirs,
+    tiles: editing.tiles.value,
     opacity: maskOpacity,
     hidden: peeking,
   };
-  layer.redraw("mask");
+  layer.redraw();
 }

@@ -1,0 +1,154 @@
+/**
+ * A draft that reaches over the borders of its patch, brought to the service as one edit: all of
+ * its tiles are saved, or none. Where somebody else has changed other pixels of a tile meanwhile,
+ * both changes are put together; where they have changed the same, the person is asked.
+ */
+
+import { ApiError } from "../api/client";
+import { base64, movedTiles, saveEdit, type MovedTile, type TileChange } from "../api/edits";
+import { rebased } from "../masks/merging";
+import { TILE_PX } from "../masks/mask_store";
+import { encodeGray } from "../masks/png";
+import { kinshipOf, readCurrent, readRevisionPixels } from "./current";
+import {
+  findDraft,
+  isSameTile,
+  type Around,
+  type Corner,
+  type Draft,
+  type TileDraft,
+} from "./journal";
+import { revisionOf, unsaved, type Outcome, type OvertakenTile, type SavedTile } from "./saving";
+
+/** Others who save the same tiles at the same moment are waited out so often. */
+const TRIES = 6;
+/** The most seconds of work that the service believes. */
+const A_DAY = 24 * 3600;
+
+/** What is to be written now: the draft, on top of what was found there. */
+interface Attempt {
+  etag: string;
+  /** The patch in hand is to be written; not if the service has its very pixels. */
+  hand: boolean;
+  /** What is found is an earlier state of this very draft. */
+  own: boolean;
+  seconds: number;
+  tiles: TileDraft[];
+  /** Tiles where nothing is left to change. */
+  settled: SavedTile[];
+}
+
+export async function attemptEdit(
+  draft: Draft,
+  around: Around,
+  png: Uint8Array<ArrayBuffer>,
+): Promise<Outcome> {
+  const { etag, seconds } = draft;
+  let now: Attempt = { etag, seconds, hand: true, own: false, tiles: around.tiles, settled: [] };
+  for (let tries = 0; tries < TRIES; tries++) {
+    try {
+      let moved: MovedTile[];
+      try {
+        return await write(draft, around, png, now);
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 412) throw error;
+        moved = movedTiles(error);
+      }
+      const next = await onto(draft, around, now, moved);
+      if ("kind" in next) return next;
+      now = next;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return unsaved(error);
+    }
+  }
+  return { kind: "waiting", message: "Others are saving the same patches at this moment." };
+}
+
+async function write(
+  draft: Draft,
+  around: Around,
+  png: Uint8Array<ArrayBuffer>,
+  now: Attempt,
+): Promise<Outcome> {
+  const hand: TileChange = {
+    ...{ x: around.x, y: around.y, base_revision: revisionOf(now.etag) },
+    mask_png_base64: base64(png),
+  };
+  const tiles: TileChange[] = now.hand ? [hand] : [];
+  for (const { x, y, base, diff } of now.tiles) {
+    const change = await encodeGray({ width: TILE_PX, height: TILE_PX, data: diff });
+    tiles.push({ x, y, base_revision: base, diff: base64(change) });
+  }
+  if (tiles.length === 0) return { kind: "saved", etag: now.etag, tiles: now.settled };
+  const written = await saveEdit(draft.slideId, {
+    tiles,
+    source: draft.source,
+    seconds_spent: Math.min(now.seconds, A_DAY),
+    ...(draft.model ? { model_version: draft.model } : {}),
+  });
+  const isHand = (tile: Corner): boolean => isSameTile(tile, around);
+  return {
+    kind: "saved",
+    etag: written.find(isHand)?.etag ?? now.etag,
+    tiles: [
+      ...now.settled,
+      ...written
+        .filter((tile) => !isHand(tile))
+        .map((tile) => ({
+          ...{ x: tile.x, y: tile.y, patchId: tile.patch_id, revision: tile.revision },
+          merged: tile.revision !== (of(around.tiles, tile)?.base ?? 0) + 1,
+        })),
+    ],
+  };
+}
+
+const of = <T extends Corner>(tiles: T[], corner: Corner): T | undefined =>
+  tiles.find((tile) => isSameTile(tile, corner));
+
+/** What is to be written on top of the tiles that have moved; a conflict, if that is not sure. */
+async function onto(
+  draft: Draft,
+  around: Around,
+  now: Attempt,
+  moved: MovedTile[],
+): Promise<Attempt | Outcome> {
+  const next = { ...now, tiles: [] as TileDraft[], settled: [...now.settled] };
+  let isForeign = false;
+  if (of(moved, around)) {
+    const current = await readCurrent(draft.patchId);
+    const kin = await kinshipOf(draft, current);
+    const { annotation } = current;
+    isForeign = kin === "foreign";
+    next.etag = current.etag;
+    next.hand = kin !== "same";
+    next.own =
+      annotation?.author.id === draft.userId && current.revision === revisionOf(draft.etag) + 1;
+    if (next.own) next.seconds = Math.max(0, draft.seconds - (annotation?.seconds_spent ?? 0));
+  }
+  const sent = (await findDraft(draft))?.tilesSent ?? [];
+  const overtaken: OvertakenTile[] = [];
+  for (const tile of now.tiles) {
+    const there = of(moved, tile);
+    const drawn = of(around.tiles, tile)!;
+    if (!there) {
+      next.tiles.push(tile);
+      continue;
+    }
+    const { patch_id: patchId, revision } = there;
+    const own = next.own && of(sent, tile) !== undefined && revision === drawn.base + 1;
+    const [base, theirs] = await Promise.all([
+      readRevisionPixels(patchId, drawn.base),
+      readRevisionPixels(patchId, revision),
+    ]);
+    const { diff, overlap, left } = rebased(drawn.diff, base, theirs, { own });
+    const { x, y } = tile;
+    if (overlap > 0) {
+      const by = there.author ?? null;
+      overtaken.push({ x, y, patchId, revision, by, at: there.created_at ?? null });
+    } else if (left === 0) next.settled.push({ x, y, patchId, revision, merged: true });
+    else next.tiles.push({ ...tile, patchId, base: revision, diff });
+  }
+  if (!isForeign && overtaken.length === 0) return next;
+  return { kind: "conflict", current: await readCurrent(draft.patchId), tiles: overtaken };
+}

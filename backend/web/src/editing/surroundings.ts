@@ -1,0 +1,288 @@
+/**
+ * The tiles around a patch in hand, as far as somebody paints on them: each counts where it is
+ * painted, and the rest of it stays unseen until somebody says that it is complete.
+ */
+
+import { signal, type ReadonlySignal } from "@preact/signals";
+import { readPatch } from "../api/client";
+import type { Patch } from "../api/types";
+import { readRevisionPixels } from "../drafts/current";
+import { isSameTile, type Corner, type TileDraft } from "../drafts/journal";
+import type { OvertakenTile, SavedTile } from "../drafts/saving";
+import { UNCHANGED, type Mask } from "../masks/mask";
+import {
+  createMaskStore,
+  keyOf,
+  placeOf,
+  TILE_PX,
+  type MaskStore,
+  type Place,
+} from "../masks/mask_store";
+import { changedBy, changes, rebased } from "../masks/merging";
+import { readImage, readMask } from "./patch_reading";
+
+/** What the service takes as one edit, the patch in hand among them. */
+export const MOST_TILES = 64;
+
+/** Rounding of a stored resolution, in pixels of the grid. */
+const NOISE = 1e-4;
+
+/** The slide around a patch, as the page knows it. */
+export interface SlideAround {
+  /** Level-0 px. */
+  width: number;
+  height: number;
+  patchAt(place: Place): Patch | undefined;
+  /** Tell the person why something can't be painted. */
+  say(sentence: string): void;
+}
+
+/** A tile that somebody has painted in this editing. */
+export interface Tile {
+  readonly key: string;
+  /** Level-0 px. */
+  readonly x: number;
+  readonly y: number;
+  readonly size: number;
+  /** UNCHANGED where nothing is painted and its pixels are not known yet. */
+  readonly mask: Mask;
+  /** Null while they are read, and where there is none. */
+  image: HTMLImageElement | null;
+  proposal: Mask | null;
+  /** What somebody else has saved of it, while the person is asked. */
+  theirs: Mask | null;
+}
+
+interface Held extends Tile {
+  place: Place;
+  patchId: string | null;
+  /** The revision that its strokes go on top of, and the pixels of that as far as they are known. */
+  base: number;
+  baseline: Uint8Array;
+  isChanged: boolean;
+}
+
+export interface Surroundings {
+  store: MaskStore;
+  /** Those that are drawn; another list when one comes, or its pictures have. */
+  shown: ReadonlySignal<readonly Tile[]>;
+  /** Patches around with strokes that are not saved. */
+  painted: ReadonlySignal<number>;
+  /** What is painted and not saved; asked after each stroke. */
+  drafts(): TileDraft[];
+  /** What was sent as `sent` has been saved. */
+  adopt(sent: TileDraft[], saved: SavedTile[]): Promise<void>;
+  /** Somebody has saved a revision: shown here where nothing of one's own is unsaved. */
+  heard(patchId: string, revision: number): void;
+  /** Show what others have saved of these. False if it can't be read. */
+  oppose(tiles: OvertakenTile[]): Promise<boolean>;
+  /** Paint on top of what others have saved of these. */
+  keepMine(tiles: OvertakenTile[]): Promise<void>;
+  /** Others' pixels of these, by the store's keys; what is painted afterwards goes on top of them. */
+  takeTheirs(tiles: OvertakenTile[]): Map<string, Uint8Array>;
+}
+
+const blank = (): Uint8Array => new Uint8Array(TILE_PX * TILE_PX).fill(UNCHANGED);
+
+/** `drafts`: what was painted before, and comes back. `onPixels`: pixels came that nobody drew. */
+export function createSurroundings(
+  hand: Patch,
+  handMask: Mask,
+  slide: SlideAround | null,
+  drafts: readonly TileDraft[],
+  onPixels: () => void,
+): Surroundings {
+  const home = placeOf(hand);
+  const held = new Map<string, Held>();
+  const masks = new Map<string, Mask>([[keyOf(home), handMask]]);
+  const shown = signal<readonly Tile[]>([]);
+  const painted = signal(0);
+  let refused = "";
+
+  /** Tiles that cover a length, level-0 px: the service's own count. */
+  const count = (length: number): number =>
+    Math.ceil(Math.ceil((length / hand.size) * TILE_PX - NOISE) / TILE_PX);
+  const show = (): void => void (shown.value = [...held.values()]);
+
+  function add(place: Place, patchId: string | null, base: number): Held {
+    const tile: Held = {
+      ...{ key: keyOf(place), place, patchId, base, baseline: blank(), isChanged: true },
+      ...{ x: place.column * hand.size, y: place.row * hand.size, size: hand.size },
+      mask: { width: TILE_PX, height: TILE_PX, data: blank() },
+      ...{ image: null, proposal: null, theirs: null },
+    };
+    held.set(tile.key, tile);
+    masks.set(tile.key, tile.mask);
+    show();
+    return tile;
+  }
+
+  function refuse(sentence: string): null {
+    if (refused !== sentence) slide?.say(sentence);
+    refused = sentence;
+    return null;
+  }
+
+  function open(place: Place): Mask | null {
+    if (keyOf(place) === keyOf(home)) return handMask;
+    if (!slide || place.row < 0 || place.column < 0) return null;
+    if (place.row >= count(slide.height) || place.column >= count(slide.width)) return null;
+    const patch = slide.patchAt(place);
+    if (patch?.state === "approved") {
+      return refuse("A second person has approved a patch here: its mask stays as it is.");
+    }
+    if (patch?.problem) return refuse("The slide can't be read here, so nobody sees what they paint.");
+    let tile = held.get(keyOf(place));
+    if (!tile?.isChanged && countChanged() + 1 >= MOST_TILES) {
+      return refuse(`${MOST_TILES} patches hold unsaved strokes. Save them, then paint on.`);
+    }
+    if (!tile) {
+      tile = add(place, patch?.id ?? null, patch?.revision ?? 0);
+      void read(tile, { newest: true });
+    }
+    tile.isChanged = true;
+    return tile.mask;
+  }
+
+  const countChanged = (): number => [...held.values()].filter(({ isChanged }) => isChanged).length;
+
+  /** Read what lies below the strokes; what can't be read stays unknown, and the strokes hold. */
+  async function read(tile: Held, { newest }: { newest: boolean }): Promise<void> {
+    const { patchId } = tile;
+    if (!patchId) return fill(tile, await readRevisionPixels("", 0));
+    try {
+      const begun = tile.base;
+      const { patch } = await readPatch(patchId);
+      if (newest && tile.base === begun) tile.base = patch.revision;
+      const model = patch.model_version_id;
+      const [pixels, image, proposal] = await Promise.all([
+        readSteady(tile, patchId),
+        readImage(patchId),
+        model ? readMask(patchId, "proposal", model) : null,
+      ]);
+      tile.image = image.naturalWidth > 0 ? image : null;
+      tile.proposal = proposal;
+      fill(tile, pixels);
+    } catch (error) {
+      console.warn("a tile around the patch was not read", error);
+    }
+  }
+
+  /** The pixels of the revision that a tile rests on, which may change meanwhile. */
+  async function readSteady(tile: Held, patchId: string): Promise<Uint8Array> {
+    for (;;) {
+      const { base } = tile;
+      const pixels = await readRevisionPixels(patchId, base);
+      if (base === tile.base) return pixels;
+    }
+  }
+
+  function fill(tile: Held, pixels: Uint8Array): void {
+    tile.baseline = changedBy(pixels, tile.baseline);
+    surroundings.store.resolve(tile.key, pixels);
+    show();
+    onPixels();
+  }
+
+  const at = (corner: Corner): Held | undefined =>
+    [...held.values()].find((tile) => isSameTile(tile, corner));
+
+  const surroundings: Surroundings = {
+    store: createMaskStore(masks, open),
+    shown,
+    painted,
+    drafts() {
+      refused = "";
+      const all = [...held.values()].map((tile) => {
+        const diff = changes(tile.baseline, tile.mask.data);
+        tile.isChanged = diff.some((value) => value !== UNCHANGED);
+        const { x, y, patchId, base, place } = tile;
+        return { x, y, ...place, patchId, base, diff };
+      });
+      painted.value = countChanged();
+      return all.filter((tile) => held.get(keyOf(tile))!.isChanged);
+    },
+    async adopt(sent, saved) {
+      for (const { x, y, patchId, revision, merged } of saved) {
+        const tile = at({ x, y });
+        const was = sent.find((each) => isSameTile(each, { x, y }));
+        if (!tile || !was || tile.base >= revision) continue;
+        const written = changedBy(tile.baseline, was.diff);
+        const pixels = merged ? await readRevisionPixels(patchId, revision) : written;
+        const since = changes(written, tile.mask.data);
+        tile.patchId = patchId;
+        tile.base = revision;
+        tile.baseline = pixels;
+        if (merged) surroundings.store.overwrite(tile.key, changedBy(pixels, since));
+      }
+    },
+    heard(patchId, revision) {
+      const tile = [...held.values()].find((each) => each.patchId === patchId);
+      if (!tile || tile.isChanged || tile.base >= revision) return;
+      readRevisionPixels(patchId, revision).then(
+        (pixels) => {
+          if (tile.isChanged || tile.base >= revision) return;
+          tile.base = revision;
+          tile.baseline = pixels;
+          surroundings.store.overwrite(tile.key, pixels);
+          onPixels();
+        },
+        () => undefined, // saving finds out
+      );
+    },
+    async oppose(tiles) {
+      try {
+        for (const { x, y, patchId, revision } of tiles) {
+          const data = await readRevisionPixels(patchId, revision);
+          const tile = at({ x, y });
+          if (tile) tile.theirs = { width: TILE_PX, height: TILE_PX, data };
+        }
+        return true;
+      } catch {
+        return false;
+      } finally {
+        show();
+      }
+    },
+    async keepMine(tiles) {
+      for (const { x, y, patchId, revision } of tiles) {
+        const tile = at({ x, y });
+        if (!tile) continue;
+        const [base, theirs] = await Promise.all([
+          readRevisionPixels(patchId, tile.base),
+          readRevisionPixels(patchId, revision),
+        ]);
+        const mine = changes(tile.baseline, tile.mask.data);
+        const { diff } = rebased(mine, base, theirs);
+        tile.patchId = patchId;
+        tile.base = revision;
+        tile.baseline = theirs;
+        tile.theirs = null;
+        surroundings.store.overwrite(tile.key, changedBy(theirs, diff));
+      }
+      show();
+    },
+    takeTheirs(tiles) {
+      const taken = new Map<string, Uint8Array>();
+      for (const { x, y, patchId, revision } of tiles) {
+        const tile = at({ x, y });
+        if (!tile?.theirs) continue;
+        taken.set(tile.key, tile.theirs.data);
+        tile.patchId = patchId;
+        tile.base = revision;
+        tile.baseline = tile.theirs.data;
+        tile.theirs = null;
+      }
+      show();
+      return taken;
+    },
+  };
+
+  for (const draft of drafts) {
+    const tile = add(draft, draft.patchId, draft.base);
+    tile.mask.data.set(draft.diff);
+    void read(tile, { newest: false });
+  }
+  painted.value = held.size;
+  return surroundings;
+}
