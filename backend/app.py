@@ -11,7 +11,7 @@ from backend.events.feed import Feed
 from backend.kit.db.session import get_database
 from backend.kit.problems import answer_with_problems, describe_problems
 from backend.kit.security import secure
-from backend.kit.turns import AT_ONCE, Turns, hold_threads
+from backend.kit.turns import AT_ONCE, Turns, hold_threads, turns_for_tiles
 from backend.methods import Methods
 from backend.settings import Settings, get_settings
 from backend.web_page import serve_annotator
@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.database = get_database(settings.sqlalchemy_url)
         app.state.feed = Feed(app.state.database)
         app.state.turns = Turns(AT_ONCE)
+        app.state.tile_turns = turns_for_tiles()
         hold_threads()
         yield
         await app.state.feed.close()

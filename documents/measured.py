@@ -216,6 +216,32 @@ def her2_cells() -> Row:
     )
 
 
+def tile_servers() -> Row:
+    document = result("tiles")
+    figures = []
+    for name, slide in document["slides"].items():
+        for clients, row in slide["clients"].items():
+            ours, example = row["membrana"], row["example"]
+            times = "; ".join(
+                f"{word} {ours[key]:.1f} ms ({example[key]:.1f})"
+                for word, key in (("p50", "p50_ms"), ("p95", "p95_ms"))
+            )
+            figures.append(
+                f"`{name}`, {clients} at once: {ours['requests_per_second']:.0f} a second "
+                f"({example['requests_per_second']:.0f}, ratio {row['ratio']:.1f}); {times}; "
+                f"{ours['cpu_ms_per_tile']:.1f} CPU ms a tile ({example['cpu_ms_per_tile']:.1f})"
+            )
+    return (
+        (
+            "Deep Zoom tiles, one API process, against openslide-python's example server (in "
+            f"brackets) in turn, load average {document['load_average_meanwhile']:.0f}"
+        ),
+        "≥ 1.3× its requests a second, below its p50 and p95",
+        "<br>".join(figures),
+        "python -m benchmarks.tiles",
+    )
+
+
 ROWS: tuple[tuple[str, Callable[[], Row]], ...] = (
     ("learning", learning),
     ("loop", loop),
@@ -224,6 +250,7 @@ ROWS: tuple[tuple[str, Callable[[], Row]], ...] = (
     ("prediction", tiles),
     ("seams", seams),
     ("ingest", ingest),
+    ("tiles", tile_servers),
     ("startup", startup),
     ("training", training),
     ("inference", inference),

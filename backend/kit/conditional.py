@@ -5,9 +5,11 @@ import json
 import re
 from collections.abc import Callable
 
+from anyio import to_thread
 from fastapi import Request, Response, status
 
 from backend.kit.errors import PreconditionRequired
+from backend.kit.turns import Turns
 
 REVISION = re.compile(r'(?:W/)?"?r(\d{1,9})"?')
 NEVER = -1
@@ -71,8 +73,33 @@ def picture(
 
     `If-None-Match: *` is met by whatever there is (RFC 9110, 13.1.2).
     """
-    headers = {"ETag": f'"{etag}"', "Cache-Control": cache}
-    known = tags_in(request.headers.get("If-None-Match", ""))
-    if not known.isdisjoint({headers["ETag"], "*"}):
+    headers = headers_of(etag, cache)
+    if is_known(request, etag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     return Response(render(), media_type=media_type, headers=headers)
+
+
+async def picture_later(
+    request: Request,
+    etag: str,
+    render: Callable[[], bytes],
+    *,
+    media_type: str = "image/png",
+) -> Response:
+    """Do the same from the event loop; it is rendered in a thread, in its turn."""
+    headers = headers_of(etag, REVALIDATE)
+    if is_known(request, etag):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    turns: Turns = request.app.state.tile_turns
+    async with turns.free:
+        content = await to_thread.run_sync(render)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def headers_of(etag: str, cache: str) -> dict[str, str]:
+    return {"ETag": f'"{etag}"', "Cache-Control": cache}
+
+
+def is_known(request: Request, etag: str) -> bool:
+    known = tags_in(request.headers.get("If-None-Match", ""))
+    return not known.isdisjoint({f'"{etag}"', "*"})

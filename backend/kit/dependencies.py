@@ -39,8 +39,21 @@ def writing(request: Request) -> Iterator[Session]:
         yield session
 
 
-CurrentSettings = Annotated[Settings, Depends(settings_of)]
-CurrentDatabase = Annotated[Database, Depends(database_of)]
-BlobStore = Annotated[Blobs, Depends(blobs_of)]
+# not in threads, as nothing here waits: each would cost more than what it is asked for
+async def current_settings(request: Request) -> Settings:
+    return settings_of(request)
+
+
+async def current_database(request: Request) -> Database:
+    return database_of(request)
+
+
+async def blob_store(request: Request) -> Blobs:
+    return blobs_of(request)
+
+
+CurrentSettings = Annotated[Settings, Depends(current_settings)]
+CurrentDatabase = Annotated[Database, Depends(current_database)]
+BlobStore = Annotated[Blobs, Depends(blob_store)]
 ReadSession = Annotated[Session, Depends(reading, scope="function")]
 WriteSession = Annotated[Session, Depends(writing, scope="function")]

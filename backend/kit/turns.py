@@ -4,6 +4,7 @@ Who waits for a turn holds no thread; who leaves meanwhile is forgotten, and not
 """
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -19,6 +20,8 @@ AT_ONCE = 2
 MOST_IN_FLIGHT = 20
 """Each may hold two connections, and a pool on PostgreSQL has 40."""
 THREADS = 80
+TILES_BESIDE_CORES = 2
+"""Tiles made at a time beyond one a core: so many may wait for a disk."""
 MOST_WAITING = 64
 LOOK_SECONDS = 0.5
 
@@ -81,6 +84,11 @@ class InFlight:
             await self.app(scope, receive, answered)
         finally:
             give_back()
+
+
+def turns_for_tiles() -> Turns:
+    """Return the places in which tiles are made: more than cores would only wait for each other."""
+    return Turns(TILES_BESIDE_CORES + (os.cpu_count() or 1))
 
 
 def hold_threads() -> None:

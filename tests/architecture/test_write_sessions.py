@@ -13,7 +13,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from backend import wiring
-from backend.kit.dependencies import BlobStore, WriteSession, blobs_of, writing
+from backend.kit.dependencies import BlobStore, WriteSession, blob_store, writing
 
 
 def called(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
@@ -29,7 +29,7 @@ def both(routers: list[APIRouter]) -> list[str]:
         f"{sorted(route.methods)} {route.path}"
         for router in routers
         for route in router.routes
-        if isinstance(route, APIRoute) and {writing, blobs_of} <= set(called(route.dependant))
+        if isinstance(route, APIRoute) and {writing, blob_store} <= set(called(route.dependant))
     ]
 
 

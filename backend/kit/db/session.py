@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.kit.db import outbox
+from backend.kit.db.changes import Changes
 
 BUSY_MS = 30_000
 """So long a statement waits for what others hold; then it fails, and may be tried again."""
@@ -66,6 +67,7 @@ class Database:
         self._write = sessionmaker(
             self.engine.execution_options(writes=True), expire_on_commit=False
         )
+        self.changes = Changes(self._write)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -80,6 +82,7 @@ class Database:
             with session.begin():
                 yield session
                 outbox.finish(session)
+            self.changes.committed(session)
             outbox.send(session)
 
     def dispose(self) -> None:

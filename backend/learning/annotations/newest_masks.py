@@ -78,20 +78,12 @@ def of_slide(database: Database, slide_id: str) -> Iterator[NewestMask]:
     return (NewestMask(**row) for row in in_grid_order.rows(database, statement))
 
 
-def in_box(
-    session: Session, slide_id: str, rows: range, columns: range
-) -> dict[tuple[int, int], str]:
-    """Return the keys of the newest masks of some patches, by (row, column)."""
+def by_place(session: Session, slide_id: str) -> dict[tuple[int, int], str]:
+    """Return the keys of a slide's newest masks, by (row, column), in the grid's order."""
     masks = session.execute(
         select(Patch.row, Patch.column, Annotation.mask_sha256)
         .join(Annotation, Annotation.patch_id == Patch.id)
-        .where(
-            Patch.slide_id == slide_id,
-            Patch.revision > 0,
-            NEWEST,
-            Patch.row.between(rows.start, rows.stop - 1),
-            Patch.column.between(columns.start, columns.stop - 1),
-        )
+        .where(Patch.slide_id == slide_id, Patch.revision > 0, NEWEST)
         .order_by(Patch.row, Patch.column)
     )
     return {(row, column): sha256 for row, column, sha256 in masks}

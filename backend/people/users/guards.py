@@ -1,6 +1,6 @@
 """Who is asking: routes take `user: Viewer`, `Pathologist` or `Admin` as a parameter."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from secrets import compare_digest
 from typing import Annotated, Any
@@ -110,8 +110,13 @@ def user_of_token(request: Request, database: Database, secret: str) -> User:
 SignedInUser = Annotated[User, Depends(signed_in)]
 
 
-def current_user(user: SignedInUser) -> User:
+async def current_user(user: SignedInUser) -> User:
     """Return the caller who may work."""
+    return may_work(user)
+
+
+def may_work(user: User) -> User:
+    """Return the caller, unless there is a password to be changed first."""
     if user.must_change_password:
         raise Forbidden(
             "An administrator has set your password: choose another one first.",
@@ -122,11 +127,11 @@ def current_user(user: SignedInUser) -> User:
 
 def caller(request: Request, database: Database) -> User:
     """Return who asks, as routes are told; for what asks again while an answer goes on."""
-    return current_user(signed_in(request, database, session_of(request, database)))
+    return may_work(signed_in(request, database, session_of(request, database)))
 
 
-def at_least(role: Role) -> Callable[[User, Any, Any], User]:
-    def check(
+def at_least(role: Role) -> Callable[[User, Any, Any], Awaitable[User]]:
+    async def check(
         user: Annotated[User, Depends(current_user)],
         _token: Annotated[Any, Depends(TOKEN)],
         _session: Annotated[Any, Depends(SESSION)],

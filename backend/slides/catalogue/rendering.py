@@ -1,19 +1,20 @@
 """Pixels on their way to a browser: encoded, and named so that they are sent only once."""
 
-import io
-
-from PIL import Image
+from contextlib import suppress
 
 from backend.kit.conditional import digest
+from backend.slides.catalogue import browser_tiles
 from backend.slides.catalogue.overview import fitting, read_over_gaps, read_overview
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches.images import png
-from backend.slides.reading.reader import RegionUnreadable, Rgb, SlideReader
+from backend.slides.reading.reader import OpenSlideReader, RegionUnreadable, Rgb, SlideReader
+from backend.slides.reading.stored_jpeg import NotPlain
 from backend.slides.reading.tiles import TileBox
 
 JPEG, PNG = "image/jpeg", "image/png"
-JPEG_QUALITY = 85
 THUMBNAIL_PX = 512
+MANNER = 2
+"""Counts the ways in which tiles were made: another way, other bytes, another ETag."""
 
 
 def etag_of(slide: Slide, *place: object) -> str:
@@ -35,11 +36,15 @@ def etag_of(slide: Slide, *place: object) -> str:
 
 def encoded(pixels: Rgb, media_type: str) -> bytes:
     """Encode RGB (h, w, 3) as JPEG or PNG."""
-    if media_type == PNG:
-        return png(pixels)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
+    return png(pixels) if media_type == PNG else browser_tiles.jpeg(pixels)
+
+
+def picture(reader: OpenSlideReader, box: TileBox, media_type: str) -> bytes:
+    """Return a tile for a browser; as PNG in the very pixels that patches have."""
+    if media_type == JPEG:
+        with suppress(NotPlain, RegionUnreadable):
+            return browser_tiles.tile(reader, box)
+    return encoded(tile(reader, box), media_type)
 
 
 def tile(reader: SlideReader, box: TileBox) -> Rgb:

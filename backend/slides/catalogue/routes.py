@@ -9,7 +9,8 @@ from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSessi
 from backend.kit.paging import Page, Paged
 from backend.people.audit import service as audit
 from backend.people.users.guards import Admin, Pathologist, Viewer
-from backend.slides.catalogue import concurrency, rendering, service
+from backend.people.users.looking import Looking
+from backend.slides.catalogue import concurrency, rendering, service, shown
 from backend.slides.catalogue.description import describe
 from backend.slides.catalogue.schemas import SlideChange, SlideOut
 from backend.slides.catalogue.tables import Slide, SlideState
@@ -48,10 +49,10 @@ def describe_pyramid(
 
 
 @router.get("/slides/{slide_id}_files/{level}/{col}_{row}.{tile_format}", response_class=Response)
-def tile(
-    user: Viewer,
+async def tile(
+    user: Looking,
     request: Request,
-    session: ReadSession,
+    database: CurrentDatabase,
     settings: CurrentSettings,
     slide_id: str,
     level: int,
@@ -60,15 +61,16 @@ def tile(
     tile_format: Literal["jpeg", "jpg", "png"],
 ) -> Response:
     """Return a Deep Zoom tile; browsers keep it, and ask whether it is still the one."""
-    slide, width, height = service.visible(session, slide_id)
+    slide, width, height = await shown.visible(database, slide_id)
     box = tile_box(width, height, level, col, row)
     kind = rendering.PNG if tile_format == "png" else rendering.JPEG
-
-    def render() -> bytes:
-        return rendering.encoded(rendering.tile(open_slides.of(slide, settings), box), kind)
-
-    etag = rendering.etag_of(slide, level, col, row, kind)
-    return conditional.picture(request, etag, render, media_type=kind)
+    etag = rendering.etag_of(slide, level, col, row, kind, rendering.MANNER)
+    return await conditional.picture_later(
+        request,
+        etag,
+        lambda: rendering.picture(open_slides.of(slide, settings), box, kind),
+        media_type=kind,
+    )
 
 
 @router.get("/slides/{slide_id}/thumbnail.jpeg", response_class=Response)

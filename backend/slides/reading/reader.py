@@ -8,7 +8,8 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from contextlib import suppress
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
@@ -26,6 +27,7 @@ from backend.slides.reading.colour import ProfileUnusable, ToSrgb, check_size, t
 from backend.slides.reading.damage import DamagedTile, tiles_of
 from backend.slides.reading.formats import HEAD_BYTES, TIFF, vendor_of
 from backend.slides.reading.resampling import drawn
+from backend.slides.reading.stored_tiles import StoredTiles
 
 Rgb = npt.NDArray[np.uint8]
 GLASS = 255
@@ -109,6 +111,7 @@ class OpenSlideReader:
         self.bounds = bounds_of(self.properties, canvas) if bounded else Bounds(0, 0, *canvas)
         self.dimensions: SizePx = self.bounds.size
         self.level_downsamples: tuple[float, ...] = self._handle.level_downsamples
+        self.canvas_dimensions: tuple[SizePx, ...] = self._handle.level_dimensions
         self.level_dimensions: tuple[SizePx, ...] = tuple(
             (math.ceil(self.bounds.width / step), math.ceil(self.bounds.height / step))
             for step in self.level_downsamples
@@ -151,7 +154,7 @@ class OpenSlideReader:
         x, y = location0[0] - self.bounds.x, location0[1] - self.bounds.y
         step = self.level_downsamples[level]
         left, top = location0[0] / step, location0[1] / step
-        if any(tile.meets(level, left, top, *size) for tile in self.damaged):
+        if self.is_damaged(level, left, top, *size):
             raise RegionUnreadable(f"The file is damaged at x {x}, y {y}.")
         handle = self._handle
         try:
@@ -162,6 +165,20 @@ class OpenSlideReader:
                     self._handle = self._open()
             raise RegionUnreadable(f"The file is damaged at x {x}, y {y}: {error}.") from error
         return self._to_srgb(pixels) if self._to_srgb else pixels
+
+    @cached_property
+    def stored(self) -> StoredTiles:
+        """The tiles of the file itself, for pictures."""
+        vendor = self.properties.get("openslide.vendor", "")
+        return StoredTiles(self.path, vendor, self.canvas_dimensions)
+
+    @property
+    def follows_profile(self) -> bool:
+        return self._to_srgb is not None
+
+    def is_damaged(self, level: int, x: float, y: float, width: int, height: int) -> bool:
+        """Say whether a box of a level, from the canvas' corner, has a pixel of a damaged tile."""
+        return any(tile.meets(level, x, y, width, height) for tile in self.damaged)
 
     @property
     def damaged_regions(self) -> list[Region0]:
@@ -255,10 +272,12 @@ class OpenSlides:
         except FileNotFoundError:
             raise SlideUnreadable("The slide's file is gone from the server's disk.") from None
         key = (str(path), facts.st_mtime_ns, facts.st_size, bounded, srgb, damaged)
-        with self._lock:
-            if key in self._open:
+        # a dictionary's own steps are whole ones: no lock for what is asked for every tile
+        known = self._open.get(key)
+        if known is not None:
+            with suppress(KeyError):
                 self._open.move_to_end(key)
-                return self._open[key]
+            return known
         reader = OpenSlideReader(path, bounded=bounded, srgb=srgb, damaged=damaged)
         with self._lock:
             reader = self._open.setdefault(key, reader)

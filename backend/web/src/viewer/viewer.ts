@@ -82,7 +82,8 @@ export function createViewer(
   });
   const images = new Map<OverlayKind, OpenSeadragon.TiledImage>();
   let layers: Layers | null = null;
-  let reading = 0;
+  // a number that no page has named before: the service may remember what one has seen
+  let reading = Date.now();
   let held = (): boolean => false;
   let doubleClick = (): boolean => false;
   let open = false;
