@@ -49,11 +49,12 @@ class Server:
 
     def cpu_seconds(self) -> float:
         processes = [self.process, *self.process.children(recursive=True)]
-        return float(sum(sum(each.cpu_times()[:2]) for each in processes))
+        times = [each.cpu_times() for each in processes]
+        return float(sum(each.user + each.system for each in times))
 
     def mebibytes(self) -> float:
         processes = [self.process, *self.process.children(recursive=True)]
-        return sum(each.memory_info().rss for each in processes) / 2**20
+        return float(sum(each.memory_info().rss for each in processes)) / 2**20
 
 
 def answer_of(port: int, path: str, headers: dict[str, str] | None = None) -> bool:
