@@ -7,16 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from backend.kit.db import remembered
 from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations.tables import Annotation, Source
+from backend.learning.overlays.service import LAYERS
 from backend.people.users import service as users
+from backend.people.users.looking import PEOPLE
 from backend.people.users.tables import Role, User
 from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.shown import SLIDES
+from backend.slides.patches.tables import Patch, PatchState
 from tests.conftest import Service
-from tests.support.intake import core, decoded, ingested
-from tests.support.ready import ready_slide
+from tests.support.intake import core, decoded, encoded, ingested
+from tests.support.ready import patches_of, predicted_slide, ready_slide, some_mask
 
 NAME = b"Erika Mustermann"
 
@@ -39,9 +45,17 @@ def coarse(pixels: np.ndarray) -> np.ndarray:
     return means
 
 
+def test_what_is_remembered_is_of_tables_that_there_are(every_table: list[str]) -> None:
+    for each in (PEOPLE, SLIDES, LAYERS):
+        assert set(each.tables) <= set(every_table)
+
+
 def test_a_tile_asks_no_database(service: Service) -> None:
-    slide_id = ready_slide(service)
+    slide_id = predicted_slide(service)
     service.client.get(tile_of(slide_id)).raise_for_status()
+    overlays = [f"/slides/{slide_id}/overlays/{kind}_files" for kind in ("proposal", "annotation")]
+    for overlay in overlays:
+        service.client.get(f"{overlay}/9/0_0.png?v=1").raise_for_status()
     asked: list[str] = []
 
     def note(*arguments: object) -> None:
@@ -51,6 +65,8 @@ def test_a_tile_asks_no_database(service: Service) -> None:
     for _ in range(3):
         for place in ("9/0_0", "9/1_0", "10/2_1", "8/0_0"):
             service.client.get(tile_of(slide_id, place)).raise_for_status()
+            for overlay in overlays:
+                service.client.get(f"{overlay}/{place}.png?v=1").raise_for_status()
     event.remove(service.database.engine, "before_cursor_execute", note)
     assert asked == []
 
@@ -94,6 +110,33 @@ def test_a_right_that_another_process_takes_away_ends_in_time(
     now += remembered.SECONDS
     assert viewer.get(tile_of(slide_id)).status_code == 404
     assert remembered.SECONDS <= 2
+    elsewhere.dispose()
+
+
+def test_a_mask_that_another_process_saved_is_seen_by_who_asks_anew(
+    service: Service, elsewhere: Database
+) -> None:
+    slide_id = ready_slide(service)
+    patch = patches_of(service.client, slide_id, order="position")[0]
+    place = f"/slides/{slide_id}/overlays/annotation_files/10/0_0.png"
+    before = service.client.get(place, params={"v": "1"}).headers["ETag"]
+    mask = Blobs(service.settings.blob_folder).put(encoded(some_mask(), "PNG"))
+    with elsewhere.writing() as session:
+        row = session.get_one(Patch, patch["id"])
+        row.revision, row.state = 1, PatchState.ANNOTATED
+        author = session.scalars(select(User.id)).first()
+        session.add(
+            Annotation(
+                patch_id=row.id,
+                revision=1,
+                author_id=author,
+                mask_sha256=mask,
+                source=Source.SCRATCH,
+                base_revision=0,
+            )
+        )
+    after = service.client.get(place, params={"v": "2"}).headers["ETag"]
+    assert after != before
     elsewhere.dispose()
 
 

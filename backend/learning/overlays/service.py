@@ -15,20 +15,16 @@ from backend.kit.geometry import Region0, SizePx
 from backend.kit.storage.blobs import Blobs
 from backend.kit.storage.pyramids import Pyramid
 from backend.learning.annotations import newest_masks
-from backend.learning.annotations.tables import Annotation
-from backend.learning.model_versions.tables import ModelVersion
 from backend.learning.overlays import colours
 from backend.learning.overlays.colours import Overlay
 from backend.learning.predictions import service as predictions
 from backend.learning.predictions.service import NoPrediction
-from backend.learning.predictions.tables import Prediction, PredictionShard
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.catalogue.tables import Slide
 from backend.slides.patches import installed_grid
 from backend.slides.patches.grid import scale
 from backend.slides.patches.images import png
-from backend.slides.patches.tables import AnalysisGrid
 from backend.slides.reading.tiles import tile_box
 
 Tile = tuple[str, Callable[[], bytes]]
@@ -67,8 +63,8 @@ class Layer:
 
 
 LAYERS = Remembered[Layer](
-    *(table.__tablename__ for table in (Slide, AnalysisGrid, Annotation, ModelVersion)),
-    *(table.__tablename__ for table in (Prediction, PredictionShard)),
+    *("slides", "analysis_grid", "annotations", "model_versions"),
+    *("predictions", "prediction_shards"),
     # each may hold the names of some thousand masks
     most=32,
 )
