@@ -26,7 +26,9 @@ def answer(response: Response, regions: service.Regions) -> RegionsOut:
     return RegionsOut.of(regions)
 
 
-@router.get("", response_model=RegionsOut)
+@router.get(
+    "", response_model=RegionsOut, responses={200: {"content": {"application/geo+json": {}}}}
+)
 def list_regions(
     session: ReadSession,
     blobs: BlobStore,
