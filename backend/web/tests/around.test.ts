@@ -115,8 +115,25 @@ describe("a stroke over four tiles", () => {
     editing.endStroke();
     expect(editing.tiles.value).toEqual([]);
     expect(sentences).toEqual([expect.stringContaining("approved")]);
+    editing.stroke("brush", { x: 300, y: 20 }, { x: 400, y: 20 }, 9);
+    editing.endStroke();
+    expect(sentences).toHaveLength(2); // once a stroke
     await editing.save();
     expect(editing.state).toBe("saved");
+  });
+
+  test("on what has been approved since is not taken: it says where, and undone it is saved", async () => {
+    const editing = await open(await newTab());
+    editing.stroke("brush", { x: 40, y: 40 }, { x: 90, y: 40 }, 5);
+    editing.endStroke();
+    cross(editing);
+    server.approved.add("q");
+    await editing.save();
+    expect([editing.state, server.edits]).toEqual(["refused", []]);
+    expect(editing.message).toContain("Of a patch around this one: This patch is approved.");
+    editing.undo();
+    await editing.save();
+    expect([editing.state, server.puts]).toEqual(["saved", ["p"]]);
   });
 });
 

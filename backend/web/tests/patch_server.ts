@@ -19,6 +19,8 @@ export interface PatchServer {
   places: Map<string, { x: number; y: number }>;
   /** What each edit wrote: the places of its tiles. */
   edits: string[][];
+  /** Patches whose mask a second person has approved. */
+  approved: Set<string>;
   /** The next edit is taken, but its answer never arrives. */
   losesEdit: boolean;
 }
@@ -71,6 +73,11 @@ async function edit(server: PatchServer, tiles: TileIn[]): Promise<Response> {
       author: { id: revisions(tile).at(-1)?.author, username: revisions(tile).at(-1)?.author },
     }));
     return json({ title: "Stale", code: "stale", tiles: now }, 412);
+  }
+  const refused = tiles.filter((tile) => server.approved.has(idAt(tile)));
+  if (refused.length > 0) {
+    const named = refused.map((tile) => ({ ...told(tile), patch_id: idAt(tile) }));
+    return json({ detail: "This patch is approved.", code: "patch_state", tiles: named }, 409);
   }
   if (!isAgain) {
     server.edits.push(tiles.map(({ x, y }) => `${x},${y}`));
@@ -150,6 +157,7 @@ export function servePatches(): PatchServer {
     puts: [],
     places: new Map(),
     edits: [],
+    approved: new Set(),
     losesEdit: false,
   };
   vi.stubGlobal("document", { baseURI: "http://lab.example/" });

@@ -25,6 +25,8 @@ const TRIES = 6;
 /** The most seconds of work that the service believes. */
 const A_DAY = 24 * 3600;
 
+const UNDO_THERE = "Undo the stroke over it, then save.";
+
 /** What is to be written now: the draft, on top of what was found there. */
 interface Attempt {
   etag: string;
@@ -59,7 +61,12 @@ export async function attemptEdit(
       now = next;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      return unsaved(error);
+      const outcome = unsaved(error);
+      const refused = movedTiles(error);
+      const isAround = refused.length > 0 && !of(refused, around);
+      return isAround && outcome.kind === "refused"
+        ? { ...outcome, message: `Of a patch around this one: ${outcome.message} ${UNDO_THERE}` }
+        : outcome;
     }
   }
   return { kind: "waiting", message: "Others are saving the same patches at this moment." };

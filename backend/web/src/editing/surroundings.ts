@@ -179,7 +179,7 @@ export function createSurroundings(
 
   function fill(tile: Held, pixels: Uint8Array): void {
     tile.baseline = changedBy(pixels, tile.baseline);
-    surroundings.store.resolve(tile.key, pixels);
+    store.resolve(tile.key, pixels);
     show();
     onPixels();
   }
@@ -187,12 +187,20 @@ export function createSurroundings(
   const at = (corner: Corner): Held | undefined =>
     [...held.values()].find((tile) => isSameTile(tile, corner));
 
+  const store = createMaskStore(masks, open);
   const surroundings: Surroundings = {
-    store: createMaskStore(masks, open),
+    store: {
+      ...store,
+      end() {
+        refused = ""; // said once a stroke
+        const isStep = store.end();
+        if (!isStep) surroundings.drafts();
+        return isStep;
+      },
+    },
     shown,
     painted,
     drafts() {
-      refused = "";
       const all = [...held.values()].map((tile) => {
         const diff = changes(tile.baseline, tile.mask.data);
         tile.isChanged = diff.some((value) => value !== UNCHANGED);
@@ -213,7 +221,7 @@ export function createSurroundings(
         tile.patchId = patchId;
         tile.base = revision;
         tile.baseline = pixels;
-        if (merged) surroundings.store.overwrite(tile.key, changedBy(pixels, since));
+        if (merged) store.overwrite(tile.key, changedBy(pixels, since));
       }
     },
     heard(patchId, revision) {
@@ -224,7 +232,7 @@ export function createSurroundings(
           if (tile.isChanged || tile.base >= revision) return;
           tile.base = revision;
           tile.baseline = pixels;
-          surroundings.store.overwrite(tile.key, pixels);
+          store.overwrite(tile.key, pixels);
           onPixels();
         },
         () => undefined, // saving finds out
@@ -258,7 +266,7 @@ export function createSurroundings(
         tile.base = revision;
         tile.baseline = theirs;
         tile.theirs = null;
-        surroundings.store.overwrite(tile.key, changedBy(theirs, diff));
+        store.overwrite(tile.key, changedBy(theirs, diff));
       }
       show();
     },
