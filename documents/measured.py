@@ -242,6 +242,30 @@ def tile_servers() -> Row:
     )
 
 
+def sql_scale() -> Row:
+    document = result("sql_scale")
+    calls = document["calls"]
+    met = sum(document["goal_met"].values())
+    queue = "; ".join(
+        f"{name.removeprefix('queue, ')} {row['p95_ms']:.0f}"
+        for name, row in calls.items()
+        if name.startswith("queue")
+    )
+    lists = "; ".join(
+        f"{name} {row['p95_ms']:.0f}" for name, row in calls.items() if not name.startswith("queue")
+    )
+    return (
+        (
+            f"lists and the queue on PostgreSQL at {document['slides']:,} slides of together "
+            f"{document['patches']:,} patches, p95 in ms, load average "
+            f"{document['load_average_meanwhile']:.0f}"
+        ),
+        f"< {document['goal_p95_ms']:.0f} ms each",
+        f"{met} of {len(calls)} reach it. {lists}. Queue: {queue}",
+        "python -m benchmarks.sql_scale",
+    )
+
+
 ROWS: tuple[tuple[str, Callable[[], Row]], ...] = (
     ("learning", learning),
     ("loop", loop),
@@ -251,6 +275,7 @@ ROWS: tuple[tuple[str, Callable[[], Row]], ...] = (
     ("seams", seams),
     ("ingest", ingest),
     ("tiles", tile_servers),
+    ("sql_scale", sql_scale),
     ("startup", startup),
     ("training", training),
     ("inference", inference),

@@ -13,7 +13,7 @@ from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.kit.db.base import now
 from backend.kit.db.session import Database
-from backend.learning.queue.service import Strategy
+from backend.learning.queue.order import Strategy
 from backend.people.users.tables import Role
 from tests.conftest import Service
 from tests.support.ready import patches_of, predicted_slide, put, some_mask

@@ -8,8 +8,8 @@ from backend.kit.dependencies import CurrentSettings, ReadSession, WriteSession
 from backend.learning.patch_views import service as views
 from backend.learning.patch_views.schemas import PatchOut, Reason
 from backend.learning.queue import put_back, service
+from backend.learning.queue.order import Strategy
 from backend.learning.queue.schemas import Coming, ComingPatch, LeaseTerm, QueueItem
-from backend.learning.queue.service import Strategy
 from backend.people.users.guards import Pathologist
 from backend.slides.patches import leases
 

@@ -4,33 +4,30 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from math import log
 from random import getrandbits
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
 from backend.kit.facts import tell
 from backend.learning.patch_views import service as views
-from backend.learning.patch_views.service import UNRANKED, PatchView
+from backend.learning.patch_views.service import PatchView
 from backend.learning.predictions import service as predictions
-from backend.learning.predictions.tables import PatchPrediction, Prediction
+from backend.learning.predictions.tables import Prediction
 from backend.learning.queue import influence, put_back
 from backend.learning.queue.facts import InfluenceWanted
+from backend.learning.queue.order import Strategy, best_of_slides, first_of, key_of
 from backend.learning.queue.tables import PatchInfluence
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
 from backend.slides.patches import leases
 from backend.slides.patches import service as patches
-from backend.slides.patches.leases import FREE
-from backend.slides.patches.tables import LOT, Patch
+from backend.slides.patches.tables import Patch
 
-Strategy = Literal["uncertainty", "entropy", "random", "clinical"]
 MOST_DOUBT = log(2)
 """Entropy of even odds, nats."""
-WAITS = (Patch.state.in_(FREE), Patch.problem.is_(None))
-AMONG_EQUALS = (-PatchPrediction.score, Patch.row.expression, Patch.column.expression)
 
 
 def take_next(
@@ -113,8 +110,13 @@ def upcoming(
     if held and held.id not in passed and patches.is_held(held):
         coming.append(views.view(session, held))
     for stretch in stretches(strategy, left, place_of(session, left, strategy), user):
-        while len(coming) < limit:
-            best = best_of_slides(shown, strategy, stretch, passed)
+        # the first so many come from the slides whose own first ones are the first so many
+        best = best_of_slides(shown, strategy, stretch, passed)
+        foremost = first_of(best, strategy).with_only_columns(best.c.prediction_id)
+        near = session.scalars(foremost.limit(limit - len(coming))).all()
+        while near and len(coming) < limit:
+            of_these = select(Prediction.id).where(Prediction.id.in_(near))
+            best = best_of_slides(of_these, strategy, stretch, passed)
             patch = session.scalar(first_of(best, strategy))
             if patch is None:
                 break
@@ -158,44 +160,6 @@ def first_waiting(
     return None
 
 
-def first_of(best: Subquery, strategy: Strategy) -> Select[Patch]:
-    """Select the first of the slides' best patches."""
-    statement = (
-        select(Patch)
-        .join(best, best.c.patch_id == Patch.id)
-        .join(
-            PatchPrediction,
-            and_(
-                PatchPrediction.patch_id == best.c.patch_id,
-                PatchPrediction.prediction_id == best.c.prediction_id,
-            ),
-        )
-        .where(*WAITS)
-        .order_by(*order_of(strategy))
-        .limit(1)
-    )
-    return by_influence(statement) if strategy == "clinical" else statement
-
-
-def by_influence(statement: Select[Any]) -> Select[Any]:
-    return statement.join(PatchInfluence, influence.OF_PATCH)
-
-
-def key_of(strategy: Strategy) -> ColumnElement[Any]:
-    """Return what a strategy goes by; the least comes first."""
-    if strategy == "clinical":
-        return PatchInfluence.rank.expression
-    if strategy == "random":
-        return LOT
-    return -PatchPrediction.entropy if strategy == "entropy" else PatchPrediction.rank.expression
-
-
-def order_of(strategy: Strategy) -> list[ColumnElement[Any]]:
-    key = key_of(strategy)
-    first = key if strategy == "random" else func.coalesce(key, UNRANKED)
-    return [first, Patch.slide_id.expression, *AMONG_EQUALS]
-
-
 def stretches(
     strategy: Strategy, left: Patch | None, place: float | None, user: User
 ) -> Iterator[Sequence[ColumnElement[bool]]]:
@@ -229,50 +193,6 @@ def in_order(
     yield ranked
     if strategy == "uncertainty":
         yield [key.is_(None)]
-
-
-def best_of_slides(
-    shown: Select[str],
-    strategy: Strategy,
-    stretch: Sequence[ColumnElement[bool]],
-    passed: Sequence[str],
-) -> Subquery:
-    """Select each slide's first free patch in a stretch of the queue, but those passed over.
-
-    `prediction_id` and `patch_id` of those slides that have one.
-
-    Found by an index that is in a strategy's order, so that only what is done already is walked
-    past, and not a slide's every patch.
-    """
-    first = (
-        select(PatchPrediction.patch_id)
-        .join(Patch, PatchPrediction.patch_id == Patch.id)
-        .where(
-            PatchPrediction.prediction_id == Prediction.id,
-            Patch.id.not_in(passed),
-            *WAITS,
-            *stretch,
-        )
-    )
-    key = key_of(strategy)
-    if strategy == "clinical":
-        first = by_influence(first).where(PatchInfluence.slide_id == Prediction.slide_id)
-    elif strategy == "entropy":
-        # as the index has it
-        key = PatchPrediction.entropy.desc()
-    elif strategy == "random":
-        first = first.where(Patch.slide_id == Prediction.slide_id)
-    of_slide = first.order_by(key, *AMONG_EQUALS).limit(1).correlate(Prediction).scalar_subquery()
-    waits = (
-        select(Patch.id).where(Patch.slide_id == Prediction.slide_id, *WAITS).correlate(Prediction)
-    )
-    best = (
-        select(Prediction.id.label("prediction_id"), of_slide.label("patch_id"))
-        .where(Prediction.id.in_(shown), waits.exists())
-        .subquery()
-    )
-    there = select(best.c.prediction_id, best.c.patch_id).where(best.c.patch_id.is_not(None))
-    return there.subquery("best")
 
 
 def place_of(session: Session, patch: Patch | None, strategy: Strategy) -> float | None:
