@@ -20,7 +20,7 @@ REASONS = {
     "backend.learning.predictions.results": {"Patch": JOINED},
     "backend.learning.predictions.service": {"ModelVersion": JOINED},
     "backend.learning.queue.influence": {"Patch": JOINED},
-    "backend.learning.queue.service": {
+    "backend.learning.queue.order": {
         "PatchPrediction": JOINED,
         "Prediction": JOINED,
         "Patch": JOINED,

@@ -1,14 +1,16 @@
 """What the queue's order is, as statements: each slide's first patch, and the first of these."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from random import getrandbits
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select
 
 from backend.learning.patch_views.service import UNRANKED
 from backend.learning.predictions.tables import PatchPrediction, Prediction
-from backend.learning.queue import influence
+from backend.learning.queue import influence, put_back
 from backend.learning.queue.tables import PatchInfluence
+from backend.people.users.tables import User
 from backend.slides.patches.leases import FREE
 from backend.slides.patches.tables import LOT, Patch
 
@@ -122,3 +124,52 @@ def drawn(stretch: Sequence[ColumnElement[bool]], passed: Sequence[str]) -> Sele
         *stretch,
         seen.is_not(None),
     )
+
+
+def first_unheld(best: Subquery, strategy: Strategy) -> Select[Patch]:
+    """Select the same for a transaction that will take it: what another one holds is left out."""
+    return first_of(best, strategy).with_for_update(of=Patch, skip_locked=True)
+
+
+def foremost(best: Subquery, strategy: Strategy, count: int) -> Select[str]:
+    """Select the predictions of the first so many slides: the first so many patches are theirs."""
+    return first_of(best, strategy).with_only_columns(best.c.prediction_id).limit(count)
+
+
+def among(prediction_ids: Sequence[str]) -> Select[str]:
+    return select(Prediction.id).where(Prediction.id.in_(prediction_ids))
+
+
+def stretches(
+    strategy: Strategy, left: Patch | None, place: float | None, user: User
+) -> Iterator[Sequence[ColumnElement[bool]]]:
+    """Yield the parts of the queue in turn; what the person has put back comes at the end."""
+    later = put_back.by(user, Patch.id.expression)
+    for stretch in in_order(strategy, left, place):
+        yield [*stretch, ~later]
+    for stretch in in_order(strategy, None, None):
+        yield [*stretch, later]
+
+
+def in_order(
+    strategy: Strategy, left: Patch | None, place: float | None
+) -> Iterator[Sequence[ColumnElement[bool]]]:
+    """Yield the parts of the queue in turn: after the patch that was left, then from its start.
+
+    What has no rank comes after all that has. At random: from anywhere on, and round.
+    """
+    key = key_of(strategy)
+    if strategy == "random":
+        yield [key >= f"{getrandbits(32):08x}"]
+        yield []
+        return
+    ranked = [key.is_not(None)]
+    if left is not None and place is not None:
+        yield [*ranked, or_(key > place, and_(key == place, Prediction.slide_id > left.slide_id))]
+        if strategy == "uncertainty":
+            yield [key.is_(None)]
+        yield ranked
+        return
+    yield ranked
+    if strategy == "uncertainty":
+        yield [key.is_(None)]

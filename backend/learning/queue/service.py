@@ -1,12 +1,10 @@
 """The queue: who gets which patch next. A patch is in one person's hands at a time."""
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from math import log
-from random import getrandbits
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.kit.db.base import now
@@ -14,10 +12,17 @@ from backend.kit.facts import tell
 from backend.learning.patch_views import service as views
 from backend.learning.patch_views.service import PatchView
 from backend.learning.predictions import service as predictions
-from backend.learning.predictions.tables import Prediction
 from backend.learning.queue import influence, put_back
 from backend.learning.queue.facts import InfluenceWanted
-from backend.learning.queue.order import Strategy, best_of_slides, first_of, key_of
+from backend.learning.queue.order import (
+    Strategy,
+    among,
+    best_of_slides,
+    first_of,
+    first_unheld,
+    foremost,
+    stretches,
+)
 from backend.learning.queue.tables import PatchInfluence
 from backend.people.users.tables import User
 from backend.settings import Settings
@@ -80,10 +85,14 @@ def take_wanted(
     session: Session, patch_id: str, slide_id: str | None, user: User, until: datetime
 ) -> Patch | None:
     """Lease the patch that a person was shown as the next, if it is still free."""
-    patch = session.get(Patch, patch_id)
+    patch = patch_of(session, patch_id)
     if patch is None or patch.problem is not None or slide_id not in {None, patch.slide_id}:
         return None
     return leases.take(session, patch_id, user, until)
+
+
+def patch_of(session: Session, patch_id: str) -> Patch | None:
+    return next(iter(patches.by_id(session, [patch_id])), None)
 
 
 def upcoming(
@@ -102,7 +111,7 @@ def upcoming(
     """
     if slide_id is not None:
         slides.get(session, slide_id)
-    left = session.get(Patch, after) if after else None
+    left = patch_of(session, after) if after else None
     shown = predictions.shown_on(slides.ready(slide_id))
     passed = [left.id] if left else []
     coming: list[PatchView] = []
@@ -112,11 +121,9 @@ def upcoming(
     for stretch in stretches(strategy, left, place_of(session, left, strategy), user):
         # the first so many come from the slides whose own first ones are the first so many
         best = best_of_slides(shown, strategy, stretch, passed)
-        foremost = first_of(best, strategy).with_only_columns(best.c.prediction_id)
-        near = session.scalars(foremost.limit(limit - len(coming))).all()
+        near = session.scalars(foremost(best, strategy, limit - len(coming))).all()
         while near and len(coming) < limit:
-            of_these = select(Prediction.id).where(Prediction.id.in_(near))
-            best = best_of_slides(of_these, strategy, stretch, passed)
+            best = best_of_slides(among(near), strategy, stretch, passed)
             patch = session.scalar(first_of(best, strategy))
             if patch is None:
                 break
@@ -149,8 +156,7 @@ def first_waiting(
         passed = [left.id] if left else []
         while True:
             best = best_of_slides(shown, strategy, stretch, passed)
-            first = first_of(best, strategy).with_for_update(of=Patch, skip_locked=True)
-            if patch := session.scalar(first):
+            if patch := session.scalar(first_unheld(best, strategy)):
                 return patch.id
             # nothing there, or each slide's best is held by another transaction this moment
             held = session.scalars(select(best.c.patch_id)).all()
@@ -160,49 +166,13 @@ def first_waiting(
     return None
 
 
-def stretches(
-    strategy: Strategy, left: Patch | None, place: float | None, user: User
-) -> Iterator[Sequence[ColumnElement[bool]]]:
-    """Yield the parts of the queue in turn; what the person has put back comes at the end."""
-    later = put_back.by(user, Patch.id.expression)
-    for stretch in in_order(strategy, left, place):
-        yield [*stretch, ~later]
-    for stretch in in_order(strategy, None, None):
-        yield [*stretch, later]
-
-
-def in_order(
-    strategy: Strategy, left: Patch | None, place: float | None
-) -> Iterator[Sequence[ColumnElement[bool]]]:
-    """Yield the parts of the queue in turn: after the patch that was left, then from its start.
-
-    What has no rank comes after all that has. At random: from anywhere on, and round.
-    """
-    key = key_of(strategy)
-    if strategy == "random":
-        yield [key >= f"{getrandbits(32):08x}"]
-        yield []
-        return
-    ranked = [key.is_not(None)]
-    if left is not None and place is not None:
-        yield [*ranked, or_(key > place, and_(key == place, Prediction.slide_id > left.slide_id))]
-        if strategy == "uncertainty":
-            yield [key.is_(None)]
-        yield ranked
-        return
-    yield ranked
-    if strategy == "uncertainty":
-        yield [key.is_(None)]
-
-
 def place_of(session: Session, patch: Patch | None, strategy: Strategy) -> float | None:
     """Return a patch's place in a strategy's order; None if it has none."""
     if patch is None or strategy == "random":
         return None
     if strategy == "clinical":
-        return session.scalar(
-            select(PatchInfluence.rank).join(Patch, influence.OF_PATCH).where(Patch.id == patch.id)
-        )
+        row = session.get(PatchInfluence, (patch.slide_id, patch.row, patch.column))
+        return row.rank if row else None
     prediction = predictions.shown(session, patch.slide_id)
     if prediction is None:
         return None
