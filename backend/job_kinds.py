@@ -18,6 +18,7 @@ class JobKind(StrEnum):
     SCORE = "score"
     EXPORT = "export"
     IMPORT = "import"
+    DELIVER = "deliver"
     CLEANUP = "cleanup"
 
 
@@ -39,6 +40,7 @@ QUEUE_OF: Mapping[JobKind, Queue] = {
     JobKind.SCORE: Queue.INTERACTIVE,
     JobKind.EXPORT: Queue.CPU,
     JobKind.IMPORT: Queue.CPU,
+    JobKind.DELIVER: Queue.CPU,
     JobKind.CLEANUP: Queue.CPU,
 }
 
@@ -53,6 +55,7 @@ HOURS: Mapping[JobKind, float] = {
     JobKind.SCORE: 2,
     JobKind.EXPORT: 2,
     JobKind.IMPORT: 0.5,
+    JobKind.DELIVER: 0.1,
     JobKind.CLEANUP: 2,
 }
 """How long one try may take at most, unless `job_hours` says otherwise: what hangs must end."""
@@ -68,6 +71,7 @@ WITHOUT_ROW = frozenset(
         JobKind.PREDICT_VIEWPORT,
         JobKind.VERIFY_REPORT,
         JobKind.EXPORT,
+        JobKind.DELIVER,
         JobKind.CLEANUP,
     }
 )

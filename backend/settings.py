@@ -2,7 +2,7 @@
 
 import os
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         "",
         description="Addresses or networks of the proxies in front, with commas: what they say in "
         "X-Forwarded-For and X-Forwarded-Proto is believed, and of nobody else.",
+    )
+    webhook_networks: str = Field(
+        "",
+        description="Addresses or networks inside the house, with commas, that webhooks may go to, "
+        "by http as well; to all other private addresses none goes.",
     )
     client_seconds: float = Field(
         30,
@@ -218,7 +223,7 @@ class Settings(BaseSettings):
             with_password(info.data[str(info.field_name).replace("password", "url")], value)
         return value
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def addresses(cls, value: str) -> str:
         for each in filter(None, map(str.strip, value.split(","))):
@@ -251,6 +256,12 @@ class Settings(BaseSettings):
     @property
     def job_hours_by_kind(self) -> dict[str, float]:
         return hours_by_kind(self.job_hours)
+
+    @property
+    def networks_of_webhooks(self) -> list[IPv4Network | IPv6Network]:
+        return [
+            ip_network(each.strip()) for each in self.webhook_networks.split(",") if each.strip()
+        ]
 
     @property
     def sqlalchemy_url(self) -> str:

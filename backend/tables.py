@@ -1,5 +1,6 @@
 """All tables in one place, for Alembic and for a complete metadata."""
 
+from backend.exchange.webhooks import tables as webhooks
 from backend.her2.regions import tables as regions
 from backend.her2.reports import tables as reports
 from backend.her2.scores import tables as scores
@@ -38,4 +39,5 @@ __all__ = [
     "slides",
     "uploads",
     "users",
+    "webhooks",
 ]

@@ -6,6 +6,8 @@ from backend.exchange.masks import geojson_routes as annotations_geojson
 from backend.exchange.masks import import_jobs
 from backend.exchange.masks import routes as exports
 from backend.exchange.reports import routes as report_files
+from backend.exchange.webhooks import routes as webhooks
+from backend.exchange.webhooks import service as webhook_service
 from backend.her2.regions import routes as regions
 from backend.her2.reports import overrides as report_overrides
 from backend.her2.reports import routes as reports
@@ -62,6 +64,7 @@ ROUTES = (
     jobs,
     events,
     audit,
+    webhooks,
     metrics,
 )
 
@@ -83,6 +86,8 @@ LISTENERS = (
     score_service,
     report_service,
     import_jobs,
+    # whatever is announced: programs elsewhere that are told of it
+    webhook_service,
 )
 """Who follows what happens below, in this order; each says with `@on` which facts it follows."""
 

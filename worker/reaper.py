@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from backend import wiring
+from backend.exchange.webhooks import service as webhooks
 from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.jobs import workers
@@ -53,7 +54,13 @@ class Reaper(threading.Thread):
 
     def look(self) -> None:
         """Look once. Each step has its own transaction: what fails in one stops no other."""
-        for step in (self.beat, self.ring_again, self.order_cleanup, self.recover):
+        for step in (
+            self.beat,
+            self.ring_again,
+            self.order_cleanup,
+            self.order_deliveries,
+            self.recover,
+        ):
             try:
                 step()
             except Exception:
@@ -95,6 +102,13 @@ class Reaper(threading.Thread):
             jobs.enqueue(
                 session, self.settings, JobKind.CLEANUP, "installation", idempotency_key=key
             )
+
+    def order_deliveries(self) -> None:
+        with self.database.reading() as session:
+            due = webhooks.due(session)
+        if due:
+            with self.database.writing() as session:
+                jobs.enqueue_all(session, self.settings, JobKind.DELIVER, due)
 
     def recover(self) -> None:
         """Take every lost job back; one that can't be leaves the others alone."""

@@ -86,6 +86,10 @@ def test_every_change_belongs_to_one_scope() -> None:
         "POST /tokens",
         "DELETE /tokens/{token_id}",
         "DELETE /slides/{slide_id}",
+        "POST /webhooks",
+        "DELETE /webhooks/{webhook_id}",
+        "POST /webhooks/{webhook_id}/ping",
+        "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/retry",
     }
 
 

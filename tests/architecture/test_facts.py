@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from backend import wiring
 from backend.her2.regions.facts import RegionsChanged
 from backend.kit import facts
+from backend.kit.events.facts import Announced
 from backend.kit.facts import Fact, Question
 from backend.learning.annotations.facts import MaskSaved
 from backend.learning.model_versions.facts import ModelActivated
@@ -28,6 +29,7 @@ FOLLOWED = {
         "backend.her2.scores.changes.follow",
         "backend.learning.rounds.service.after_mask",
     ],
+    Announced: ["backend.exchange.webhooks.service.follow"],
     MaskReviewed: ["backend.her2.scores.changes.follow"],
     PredictionFinished: ["backend.her2.scores.changes.follow"],
     RegionsChanged: ["backend.her2.scores.changes.follow"],

@@ -1,5 +1,6 @@
 """An audit by real workers: a block that is no membrane is found, and goes when it is erased."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.e2e.conftest import Phantom
 from tests.support.installation import Installation, embedded, finished, production, until
 from tests.support.pathologist import Pathologist, idle, ingested, patches_of, pixels, png, upload
+from tests.support.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.slow
 SETTINGS = {
@@ -19,6 +21,7 @@ SETTINGS = {
     "MEMBRANA_ROUND_ITERATIONS": "25",
     "MEMBRANA_ROUND_ANNOTATIONS": "0",
     "MEMBRANA_AUDIT_FOLDS": "2",
+    "MEMBRANA_WEBHOOK_NETWORKS": "127.0.0.0/8",
 }
 
 
@@ -39,6 +42,15 @@ def draw(client: httpx.Client, patch_id: str, mask: np.ndarray, revision: int) -
     ).raise_for_status()
 
 
+def news_of(receiver: Receiver) -> list[dict[str, str]]:
+    told = [json.loads(body) for _, body in receiver.requests]
+    return [{"type": each["type"], "id": each["data"]["id"]} for each in told]
+
+
+def states(client: httpx.Client, path: str) -> set[str]:
+    return {each["state"] for each in client.get(path).raise_for_status().json()["items"]}
+
+
 def issues(client: httpx.Client, **query: Any) -> dict[str, Any]:
     return client.get("/label-issues", params=query).raise_for_status().json()
 
@@ -47,7 +59,9 @@ def test_a_block_that_is_no_membrane_is_found_until_it_is_erased(
     installation: Installation, make_phantom: Callable[..., Phantom]
 ) -> None:
     path, truth = make_phantom(4, 1536)
-    with installation.running(), installation.client() as client:
+    with installation.running(), installation.client() as client, receiving() as receiver:
+        told = {"url": receiver.url, "events": ["job.succeeded"]}
+        webhook = client.post("/webhooks", json=told).raise_for_status().json()
         slide = ingested(client, upload(client, path)["id"])
         pathologist = Pathologist(client, slide["id"], truth)
         by_membrane = sorted(
@@ -76,3 +90,8 @@ def test_a_block_that_is_no_membrane_is_found_until_it_is_erased(
         assert by_membrane[0]["id"] not in {each["patch"]["id"] for each in left["items"]}
         assert left["not_judged"] == 1
         idle(client)
+        # and a program elsewhere has heard of it from the workers
+        heard = {"type": "job.succeeded", "id": job["id"]}
+        until(lambda: heard in news_of(receiver), "the webhook to be told of the audit")
+        noted = f"/webhooks/{webhook['id']}/deliveries"
+        until(lambda: states(client, noted) == {"delivered"}, "all deliveries to be noted")

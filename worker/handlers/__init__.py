@@ -20,6 +20,7 @@ MODULES: Mapping[JobKind, str] = {
     JobKind.SCORE: "worker.handlers.score",
     JobKind.EXPORT: "worker.handlers.export",
     JobKind.IMPORT: "worker.handlers.import_masks",
+    JobKind.DELIVER: "worker.handlers.deliver",
     JobKind.CLEANUP: "worker.handlers.cleanup",
 }
 

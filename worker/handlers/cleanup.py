@@ -6,6 +6,7 @@ from datetime import timedelta
 from filelock import FileLock, Timeout
 
 from backend.blob_names import blob_names
+from backend.exchange.webhooks import service as webhooks
 from backend.kit.db.base import now
 from backend.kit.events import service as events
 from backend.kit.storage import pyramids, sweeping
@@ -36,6 +37,7 @@ def run(context: JobContext) -> None:
         log.info("nothing is swept while a backup is made")
     with context.finishing() as session:
         events.forget_before(session, now() - EVENTS_KEPT)
+        webhooks.forget_ended(session, now() - webhooks.KEPT)
 
 
 def sweep_files(context: JobContext) -> None:

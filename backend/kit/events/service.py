@@ -7,7 +7,10 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from backend.kit.events.facts import Announced
 from backend.kit.events.tables import Event
+from backend.kit.facts import tell
+from backend.settings import get_settings
 
 Pulse = tuple[int, int, int]
 
@@ -15,6 +18,7 @@ Pulse = tuple[int, int, int]
 def announce(session: Session, topic: str, subject_id: str, data: dict[str, Any]) -> None:
     """Add an event to the caller's transaction: seen only if the change itself is."""
     session.add(Event(topic=topic, subject_id=subject_id, data=data))
+    tell(session, get_settings(), Announced(topic, [(subject_id, data)]))
 
 
 def announce_all(
@@ -24,6 +28,7 @@ def announce_all(
     if subjects:
         rows = [{"topic": topic, "subject_id": each, "data": data} for each, data in subjects]
         session.execute(insert(Event), rows)
+        tell(session, get_settings(), Announced(topic, subjects))
 
 
 def since(session: Session, last_id: int, *, limit: int = 500) -> Sequence[Event]:

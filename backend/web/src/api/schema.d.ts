@@ -383,6 +383,45 @@ export interface components {
             reason: string;
         };
         /**
+         * DeliveryOut
+         * @description next_at: of a pending one, when it is tried; attempts: how often it was.
+         */
+        DeliveryOut: {
+            /** Id */
+            id: string;
+            /** Event */
+            event: string;
+            /** Payload */
+            payload: {
+                [key: string]: unknown;
+            };
+            state: components["schemas"]["DeliveryState"];
+            /** Attempts */
+            attempts: number;
+            /**
+             * Next At
+             * Format: date-time
+             */
+            next_at: string;
+            /** Status */
+            status: number | null;
+            /** Problem */
+            problem: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Delivered At */
+            delivered_at: string | null;
+        };
+        /**
+         * DeliveryState
+         * @description `failed`: tried as often as is tried, or refused for good.
+         * @enum {string}
+         */
+        DeliveryState: "pending" | "delivered" | "failed";
+        /**
          * Distance
          * @description How far a test of the decision table is from turning over.
          */
@@ -828,7 +867,7 @@ export interface components {
          * JobKind
          * @enum {string}
          */
-        JobKind: "ingest" | "predict" | "predict_viewport" | "train" | "audit_labels" | "report" | "verify_report" | "score" | "export" | "import" | "cleanup";
+        JobKind: "ingest" | "predict" | "predict_viewport" | "train" | "audit_labels" | "report" | "verify_report" | "score" | "export" | "import" | "deliver" | "cleanup";
         /** JobOut */
         JobOut: {
             /** Id */
@@ -1007,6 +1046,29 @@ export interface components {
             full_name?: string | null;
         };
         /**
+         * NewWebhook
+         * @description The secret is shown this once.
+         */
+        NewWebhook: {
+            /** Id */
+            id: string;
+            /** Url */
+            url: string;
+            /** Events */
+            events: components["schemas"]["WebhookEvent"][];
+            /** Description */
+            description: string;
+            /** Made By */
+            made_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Secret */
+            secret: string;
+        };
+        /**
          * Outcome
          * @enum {string}
          */
@@ -1038,6 +1100,13 @@ export interface components {
         Page_CellDecisionOut_: {
             /** Items */
             items: components["schemas"]["CellDecisionOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** Page[DeliveryOut] */
+        Page_DeliveryOut_: {
+            /** Items */
+            items: components["schemas"]["DeliveryOut"][];
             /** Next Cursor */
             next_cursor: string | null;
         };
@@ -1108,6 +1177,13 @@ export interface components {
         Page_TokenOut_: {
             /** Items */
             items: components["schemas"]["TokenOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** Page[WebhookOut] */
+        Page_WebhookOut_: {
+            /** Items */
+            items: components["schemas"]["WebhookOut"][];
             /** Next Cursor */
             next_cursor: string | null;
         };
@@ -2486,6 +2562,47 @@ export interface components {
          * @enum {string}
          */
         Verdict: "approved" | "returned";
+        /**
+         * WebhookEvent
+         * @enum {string}
+         */
+        WebhookEvent: "slide.ready" | "slide.needs_mpp" | "slide.failed" | "slide.deleted" | "annotation.saved" | "patch.approved" | "patch.returned" | "round.promoted" | "round.kept_back" | "round.not_judged" | "round.abandoned" | "model_version.active" | "report.draft" | "report.signed" | "report.failed" | "job.succeeded" | "job.failed" | "job.cancelled";
+        /**
+         * WebhookIn
+         * @description events: none are all.
+         */
+        WebhookIn: {
+            /** Url */
+            url: string;
+            /**
+             * Events
+             * @default []
+             */
+            events?: components["schemas"]["WebhookEvent"][];
+            /**
+             * Description
+             * @default
+             */
+            description?: string;
+        };
+        /** WebhookOut */
+        WebhookOut: {
+            /** Id */
+            id: string;
+            /** Url */
+            url: string;
+            /** Events */
+            events: components["schemas"]["WebhookEvent"][];
+            /** Description */
+            description: string;
+            /** Made By */
+            made_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
         /** WithinPatch */
         WithinPatch: {
             /** Row */
@@ -2563,6 +2680,8 @@ export type Credentials = components['schemas']['Credentials'];
 export type CurvePoint = components['schemas']['CurvePoint'];
 export type Cuts = components['schemas']['Cuts'];
 export type DecisionsIn = components['schemas']['DecisionsIn'];
+export type DeliveryOut = components['schemas']['DeliveryOut'];
+export type DeliveryState = components['schemas']['DeliveryState'];
 export type Distance = components['schemas']['Distance'];
 export type Duplicate = components['schemas']['Duplicate'];
 export type EditIn = components['schemas']['EditIn'];
@@ -2602,11 +2721,13 @@ export type ModelVersionState = components['schemas']['ModelVersionState'];
 export type MultiPolygon = components['schemas']['MultiPolygon'];
 export type NewToken = components['schemas']['NewToken'];
 export type NewUser = components['schemas']['NewUser'];
+export type NewWebhook = components['schemas']['NewWebhook'];
 export type Outcome = components['schemas']['Outcome'];
 export type Overlay = components['schemas']['Overlay'];
 export type OwnProfile = components['schemas']['OwnProfile'];
 export type Page_AnnotationOut_ = components['schemas']['Page_AnnotationOut_'];
 export type Page_CellDecisionOut_ = components['schemas']['Page_CellDecisionOut_'];
+export type Page_DeliveryOut_ = components['schemas']['Page_DeliveryOut_'];
 export type Page_EditOut_ = components['schemas']['Page_EditOut_'];
 export type Page_Entry_ = components['schemas']['Page_Entry_'];
 export type Page_JobOut_ = components['schemas']['Page_JobOut_'];
@@ -2617,6 +2738,7 @@ export type Page_RegionRevision_ = components['schemas']['Page_RegionRevision_']
 export type Page_ReportSummary_ = components['schemas']['Page_ReportSummary_'];
 export type Page_SlideOut_ = components['schemas']['Page_SlideOut_'];
 export type Page_TokenOut_ = components['schemas']['Page_TokenOut_'];
+export type Page_WebhookOut_ = components['schemas']['Page_WebhookOut_'];
 export type PasswordChange = components['schemas']['PasswordChange'];
 export type PasswordReset = components['schemas']['PasswordReset'];
 export type PatchImported = components['schemas']['PatchImported'];
@@ -2688,6 +2810,9 @@ export type UploadState = components['schemas']['UploadState'];
 export type UploadedSlide = components['schemas']['UploadedSlide'];
 export type UserChange = components['schemas']['UserChange'];
 export type Verdict = components['schemas']['Verdict'];
+export type WebhookEvent = components['schemas']['WebhookEvent'];
+export type WebhookIn = components['schemas']['WebhookIn'];
+export type WebhookOut = components['schemas']['WebhookOut'];
 export type WithinPatch = components['schemas']['WithinPatch'];
 export type backend__her2__reports__schemas__DecisionIn = components['schemas']['backend__her2__reports__schemas__DecisionIn'];
 export type backend__her2__scores__schemas__DecisionIn = components['schemas']['backend__her2__scores__schemas__DecisionIn'];
