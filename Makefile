@@ -38,13 +38,15 @@ docs: $(VENV)/.ready
 annotator: backend/static/index.html
 
 # one file: the environment is as locked, and the project is in it
-$(VENV)/.ready: requirements/lock.txt pyproject.toml
+$(VENV)/.ready: requirements/lock.txt requirements/monailabel.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Membrana needs Python 3.11 or newer." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Membrana needs Python 3.11 or newer; this is $$($(PYTHON) -V)." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements/lock.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes \
+	  -r requirements/monailabel.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	touch $@
 

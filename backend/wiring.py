@@ -5,6 +5,7 @@ from backend.events import routes as events
 from backend.exchange.masks import geojson_routes as annotations_geojson
 from backend.exchange.masks import import_jobs
 from backend.exchange.masks import routes as exports
+from backend.exchange.monai import routes as monai
 from backend.exchange.reports import routes as report_files
 from backend.exchange.webhooks import routes as webhooks
 from backend.exchange.webhooks import service as webhook_service
@@ -65,6 +66,7 @@ ROUTES = (
     events,
     audit,
     webhooks,
+    monai,
     metrics,
 )
 

@@ -59,8 +59,11 @@ def test_a_scope_opens_its_addresses_and_no_others(service: Service) -> None:
     uploader = with_token(service, service.client, scopes=["upload"])
     assert begin(uploader, 10, **{"Upload-Metadata": "filename YS5zdnM="})
     assert codes(uploader, ("DELETE", "/slides/1"), ("GET", "/audit")) == ["scope_missing"] * 2
+    annotator = with_token(service, service.client, scopes=["annotate"])
+    monai = ("POST", "/monai/activelearning/random"), ("POST", "/monai/train")
+    assert codes(annotator, *monai, ("GET", "/webhooks")) == [None, *["scope_missing"] * 2]
     manager = with_token(service, service.client, scopes=["manage"])
-    assert codes(manager, ("GET", "/users"), ("GET", "/slides")) == [None, "scope_missing"]
+    assert codes(manager, ("GET", "/webhooks"), ("GET", "/slides")) == [None, "scope_missing"]
     # what is limited makes nothing that is not
     limited = manager.post("/tokens", json={"name": "free"})
     assert (limited.status_code, limited.json()["code"]) == (403, "token_limited")

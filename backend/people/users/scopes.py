@@ -28,7 +28,8 @@ ADDRESSES = (
     (
         Scope.ANNOTATE,
         re.compile(
-            r"/(patches|queue|studies)(/.*)?"
+            r"/(patches|queue)(/.*)?"
+            r"|/monai/(activelearning|infer|datastore)(/.*)?"
             r"|/slides/[^/]+/(regions|annotations\.geojson|edits|cells)(/.*)?"
         ),
     ),
@@ -36,7 +37,8 @@ ADDRESSES = (
     (
         Scope.TRAIN,
         re.compile(
-            r"/(rounds|model-versions|label-issues|jobs|monai)(/.*)?|/slides/[^/]+/predictions"
+            r"/(rounds|model-versions|label-issues|jobs|monai/train)(/.*)?"
+            r"|/slides/[^/]+/predictions"
         ),
     ),
 )

@@ -100,6 +100,11 @@ def counts(session: Session) -> list[tuple[SlideState, int, int]]:
     return [(state, count, size) for state, count, size in session.execute(sums)]
 
 
+def patch_total(session: Session) -> int:
+    """Return how many patches there are, of all slides."""
+    return session.scalar(select(func.sum(Slide.patch_count))) or 0
+
+
 def slide_of(job: Job) -> str:
     """Return the slide a job works on: its subject begins with the slide's id."""
     return job.subject.partition(":")[0]

@@ -106,6 +106,22 @@ def is_annotated(session: Session, slide_id: str) -> bool:
     return annotated_id is not None
 
 
+def annotated_count(session: Session) -> int:
+    """Return how many patches people have drawn on; they are the ones with a role."""
+    counted = select(func.count()).select_from(Patch).where(Patch.role.is_not(None))
+    return session.scalar(counted) or 0
+
+
+def some(session: Session, slide_id: str | None, limit: int) -> Sequence[Patch]:
+    """Return a slide's first patches, or those of all slides that people have drawn on."""
+    statement = select(Patch).limit(limit)
+    if slide_id is not None:
+        return session.scalars(
+            statement.where(Patch.slide_id == slide_id).order_by(Patch.row, Patch.column)
+        ).all()
+    return session.scalars(statement.where(Patch.role.is_not(None)).order_by(Patch.id.desc())).all()
+
+
 def counts(session: Session, slide_ids: Sequence[str]) -> dict[str, dict[PatchState, int]]:
     """Return how many patches of each slide are in each state."""
     states: dict[str, dict[PatchState, int]] = {slide_id: {} for slide_id in slide_ids}

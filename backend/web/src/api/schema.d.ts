@@ -732,6 +732,62 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** Info */
+        Info: {
+            /**
+             * Name
+             * @default Membrana
+             */
+            name?: string;
+            /**
+             * Description
+             * @default HER2 membranes. For research use only.
+             */
+            description?: string;
+            /**
+             * Version
+             * @default 0.1.0
+             */
+            version?: string;
+            /**
+             * Labels
+             * @default [
+             *       "membrane"
+             *     ]
+             */
+            labels?: string[];
+            /** Models */
+            models: {
+                [key: string]: components["schemas"]["Model"];
+            };
+            /** Trainers */
+            trainers: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /** Strategies */
+            strategies: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /**
+             * Scoring
+             * @default {}
+             */
+            scoring?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Train Stats
+             * @default {}
+             */
+            train_stats?: {
+                [key: string]: unknown;
+            };
+            datastore: components["schemas"]["Status"];
+        };
         /**
          * IshIn
          * @description In situ hybridisation as somebody read it; the service concludes nothing from it.
@@ -944,6 +1000,11 @@ export interface components {
             expires_at: string;
         };
         /**
+         * Listed
+         * @enum {string}
+         */
+        Listed: "stats" | "all";
+        /**
          * LiveJob
          * @description The job that works on a slide now.
          */
@@ -963,6 +1024,34 @@ export interface components {
          * @enum {string}
          */
         Meaning: "author" | "reviewer" | "approver";
+        /** Model */
+        Model: {
+            /**
+             * Type
+             * @default segmentation
+             */
+            type?: string;
+            /**
+             * Labels
+             * @default {
+             *       "membrane": 255
+             *     }
+             */
+            labels?: {
+                [key: string]: number;
+            };
+            /**
+             * Dimension
+             * @default 2
+             */
+            dimension?: number;
+            /** Description */
+            description: string;
+            /** Config */
+            config: {
+                [key: string]: unknown;
+            };
+        };
         /**
          * ModelKind
          * @enum {string}
@@ -1069,10 +1158,37 @@ export interface components {
             secret: string;
         };
         /**
+         * Objects
+         * @description Images by id, with their labels by tag.
+         */
+        Objects: {
+            /**
+             * Name
+             * @default Membrana
+             */
+            name?: string;
+            /**
+             * Description
+             * @default Patches of slides, and people's masks of them
+             */
+            description?: string;
+            /** Objects */
+            objects: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        /**
          * Outcome
          * @enum {string}
          */
         Outcome: "written" | "unchanged" | "conflict" | "refused";
+        /**
+         * Output
+         * @enum {string}
+         */
+        Output: "all" | "image" | "json";
         /**
          * Overlay
          * @enum {string}
@@ -1817,6 +1933,13 @@ export interface components {
             slide: string | number | null;
         };
         /**
+         * Sample
+         * @description The next image; without `id` nothing waits.
+         */
+        Sample: {
+            [key: string]: unknown;
+        };
+        /**
          * Saved
          * @description taken_from: who else had the patch in hand; they have been told.
          */
@@ -1824,6 +1947,15 @@ export interface components {
             patch: components["schemas"]["PatchOut"];
             annotation: components["schemas"]["AnnotationOut"];
             taken_from: components["schemas"]["Author"] | null;
+        };
+        /** SavedLabel */
+        SavedLabel: {
+            /** Image */
+            image: string;
+            /** Label */
+            label: string;
+            /** Revision */
+            revision: number;
         };
         /**
          * Scope
@@ -2231,6 +2363,20 @@ export interface components {
          */
         Standing: "valid" | "hash_only" | "not_valid" | "unsigned";
         /**
+         * Status
+         * @description Patches, those that people have annotated, and the same by tag.
+         */
+        Status: {
+            /** Total */
+            total: number;
+            /** Completed */
+            completed: number;
+            /** Label Tags */
+            label_tags: {
+                [key: string]: number;
+            };
+        };
+        /**
          * StopInterval
          * @description Share of a test's cells in % once all is reviewed: 95 %.
          */
@@ -2305,6 +2451,17 @@ export interface components {
             learned_from: number;
             /** Text */
             text: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /** Task */
+        Task: {
+            /** Id */
+            id: string;
+            /** Category */
+            category: string;
+            /** Status */
+            status: string;
         } & {
             [key: string]: unknown;
         };
@@ -2701,6 +2858,7 @@ export type GoldVerdict = components['schemas']['GoldVerdict'];
 export type GroupOut = components['schemas']['GroupOut'];
 export type Head = components['schemas']['Head'];
 export type ImportOut = components['schemas']['ImportOut'];
+export type Info = components['schemas']['Info'];
 export type IshIn = components['schemas']['IshIn'];
 export type IssueKind = components['schemas']['IssueKind'];
 export type IssueList = components['schemas']['IssueList'];
@@ -2713,8 +2871,10 @@ export type JobState = components['schemas']['JobState'];
 export type JudgedAnnotation = components['schemas']['JudgedAnnotation'];
 export type Lease = components['schemas']['Lease'];
 export type LeaseTerm = components['schemas']['LeaseTerm'];
+export type Listed = components['schemas']['Listed'];
 export type LiveJob = components['schemas']['LiveJob'];
 export type Meaning = components['schemas']['Meaning'];
+export type Model = components['schemas']['Model'];
 export type ModelKind = components['schemas']['ModelKind'];
 export type ModelVersionOut = components['schemas']['ModelVersionOut'];
 export type ModelVersionState = components['schemas']['ModelVersionState'];
@@ -2722,7 +2882,9 @@ export type MultiPolygon = components['schemas']['MultiPolygon'];
 export type NewToken = components['schemas']['NewToken'];
 export type NewUser = components['schemas']['NewUser'];
 export type NewWebhook = components['schemas']['NewWebhook'];
+export type Objects = components['schemas']['Objects'];
 export type Outcome = components['schemas']['Outcome'];
+export type Output = components['schemas']['Output'];
 export type Overlay = components['schemas']['Overlay'];
 export type OwnProfile = components['schemas']['OwnProfile'];
 export type Page_AnnotationOut_ = components['schemas']['Page_AnnotationOut_'];
@@ -2775,7 +2937,9 @@ export type RoundOut = components['schemas']['RoundOut'];
 export type RoundStarted = components['schemas']['RoundStarted'];
 export type RoundState = components['schemas']['RoundState'];
 export type Said = components['schemas']['Said'];
+export type Sample = components['schemas']['Sample'];
 export type Saved = components['schemas']['Saved'];
+export type SavedLabel = components['schemas']['SavedLabel'];
 export type Scope = components['schemas']['Scope'];
 export type ScoreDocument = components['schemas']['ScoreDocument'];
 export type ScoreIn = components['schemas']['ScoreIn'];
@@ -2794,9 +2958,11 @@ export type SlideOut = components['schemas']['SlideOut'];
 export type SlideState = components['schemas']['SlideState'];
 export type Source = components['schemas']['Source'];
 export type Standing = components['schemas']['Standing'];
+export type Status = components['schemas']['Status'];
 export type StopInterval = components['schemas']['StopInterval'];
 export type StopOut = components['schemas']['StopOut'];
 export type StopRule = components['schemas']['StopRule'];
+export type Task = components['schemas']['Task'];
 export type ThresholdChoice = components['schemas']['ThresholdChoice'];
 export type Thresholds = components['schemas']['Thresholds'];
 export type TileEditIn = components['schemas']['TileEditIn'];
