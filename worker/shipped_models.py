@@ -2,6 +2,7 @@
 
 import logging
 
+from backend import wiring
 from backend.kit.db.session import Database
 from backend.kit.storage.blobs import Blobs
 from backend.learning.model_versions import service as model_versions
@@ -20,6 +21,8 @@ def register_shipped(database: Database, settings: Settings) -> None:
     Safe to call anywhere. An installation in which a version is active keeps it. A package whose
     starter is damaged begins with the cold start, and the log says so.
     """
+    # a version that becomes active is news
+    wiring.listen()
     blobs = Blobs(settings.blob_folder)
     # stored before the transaction that names them: nobody waits for a disk
     versions = [cold_start_version(blobs)]
