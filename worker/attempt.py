@@ -19,6 +19,7 @@ from os import getpid, getppid
 
 from filelock import FileLock, Timeout
 
+from backend import wiring
 from backend.job_kinds import APART, STARTING_SECONDS, JobKind
 from backend.jobs import service as jobs
 from backend.jobs.bell import longest, ring
@@ -110,6 +111,8 @@ def put_back(
     job_id: str, process_id: int, problem: jobs.Problem, database: Database, settings: Settings
 ) -> None:
     """Have a job whose attempt died tried again, or fail it; one that another has is theirs."""
+    # the attempt listened, this process has not: it has only waited
+    wiring.listen()
     with database.writing() as session:
         job = jobs.get(session, job_id)
         if job.state == JobState.RUNNING and (job.owner or "").startswith(owner_of(process_id)):
