@@ -1,5 +1,6 @@
 """Commands that speak REST: slides up, over broken lines too, predictions and rounds."""
 
+import json
 import re
 import socket
 import threading
@@ -10,10 +11,13 @@ from typing import Self
 
 import pytest
 
-from backend import client
+from backend import client, wiring
+from backend.kit.db.session import Database
+from backend.kit.storage.blobs import Blobs
 from models.phantom import PhantomSpec, write
 from tests.cli.conftest import Membrana
 from tests.support.installation import Installation
+from worker.predictors import register_cold_start
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +168,21 @@ def hang_up(end: socket.socket) -> None:
         end.shutdown(socket.SHUT_RDWR)
     except OSError:
         return
+
+
+def test_a_model_that_nobody_has_has_no_card(remote: Membrana) -> None:
+    said = remote("models", "card", "none")
+    assert (said.code, said.out) == (1, "")
+    assert "(model_version_not_found)" in said.err
+
+
+def test_a_model_versions_card_is_the_services(remote: Membrana, served: Installation) -> None:
+    wiring.listen()
+    database = Database(f"sqlite:///{served.data / 'membrana.db'}")
+    with database.writing() as session:
+        register_cold_start(session, Blobs(served.data / "blobs"))
+    database.dispose()
+    with served.client() as client:
+        [version] = client.get("/model-versions").raise_for_status().json()["items"]
+    for name in ("cold-start", version["id"]):
+        assert json.loads(remote("models", "card", name).out) == version
