@@ -15,13 +15,16 @@ import type {
 
 export type {
   AnnotationOut as Annotation,
+  AnnotationStatistics,
   Assay,
   CellOut as Cell,
   CellAction,
   ComingPatch,
   Distance,
   EnteredIsh,
+  Figures,
   Flag,
+  GroupOut as FigureGroup,
   JobState,
   LiveJob as Job,
   ModelVersionOut as ModelVersion,

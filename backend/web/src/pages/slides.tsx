@@ -5,6 +5,7 @@ import { deleteSlide, readSlide, setPixelSize, thumbnailUrl } from "../api/clien
 import { MaskDownloads } from "./mask_downloads";
 import { notify } from "../shell/notices";
 import { RoundsPanel } from "../learning/rounds";
+import { StatisticsFold } from "../learning/statistics_fold";
 import { go } from "../route";
 import { dropSlide, putSlide, reloadSlides } from "./slide_list";
 import { mayEdit, page, work } from "../store";
@@ -58,6 +59,7 @@ export function SlidesPage() {
       </main>
       <aside aria-label="Learning">
         <RoundsPanel open />
+        <StatisticsFold />
       </aside>
     </div>
   );
