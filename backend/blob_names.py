@@ -22,6 +22,7 @@ SILENT = frozenset(
         "audit_entries",
         "audit_head",
         "events",
+        "webhook_deliveries",
         # hashes of pixels in pyramids, and numbers: many rows and no blob
         "predictions",
         "prediction_shards",

@@ -14,6 +14,7 @@ from backend.learning.predictions import tables as predictions
 from backend.learning.queue import tables as queue
 from backend.learning.review import tables as review
 from backend.learning.rounds import tables as rounds
+from backend.learning.studies import tables as studies
 from backend.people.audit import tables as audit
 from backend.people.users import tables as users
 from backend.slides.catalogue import tables as slides
@@ -37,6 +38,7 @@ __all__ = [
     "rounds",
     "scores",
     "slides",
+    "studies",
     "uploads",
     "users",
     "webhooks",

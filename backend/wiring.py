@@ -34,6 +34,8 @@ from backend.learning.rounds import lifecycle as round_lifecycle
 from backend.learning.rounds import routes as rounds
 from backend.learning.rounds import service as round_service
 from backend.learning.statistics import routes as statistics
+from backend.learning.studies import routes as studies
+from backend.learning.studies import service as study_service
 from backend.people.accounts import routes as auth
 from backend.people.audit import routes as audit
 from backend.slides.catalogue import routes as slides
@@ -59,6 +61,7 @@ ROUTES = (
     model_versions,
     label_issues,
     statistics,
+    studies,
     report_files,
     reports,
     scores,
@@ -88,6 +91,8 @@ LISTENERS = (
     score_service,
     report_service,
     import_jobs,
+    # an annotation: none of a patch that is read blind
+    study_service,
     # whatever is announced: programs elsewhere that are told of it
     webhook_service,
 )

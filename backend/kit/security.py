@@ -24,6 +24,7 @@ HEADERS = {
 LARGEST_BODY = 1 << 20
 LARGE = re.compile(
     r"/api/v1/(slides(/[^/]*/annotations\.geojson)?|uploads(/[^/]*)?|patches/[^/]*/annotation"
+    r"|studies/[^/]*/patches/[^/]*/reading"
     r"|monai/(infer/[^/]*|datastore/label))"
 )
 """Addresses that read large bodies as a stream and hold their own limits."""

@@ -29,7 +29,10 @@ FOLLOWED = {
         "backend.her2.scores.changes.follow",
         "backend.learning.rounds.service.after_mask",
     ],
-    Announced: ["backend.exchange.webhooks.service.follow"],
+    Announced: [
+        "backend.learning.studies.service.keep_blind",
+        "backend.exchange.webhooks.service.follow",
+    ],
     MaskReviewed: ["backend.her2.scores.changes.follow"],
     PredictionFinished: ["backend.her2.scores.changes.follow"],
     RegionsChanged: ["backend.her2.scores.changes.follow"],

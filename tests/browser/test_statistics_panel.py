@@ -41,5 +41,5 @@ def test_the_work_is_shown_in_figures(
         expect(panel.get_by_role("rowheader", name=name, exact=True).first).to_be_visible()
     with page.expect_download() as waiting:
         page.get_by_test_id("statistics-csv").click()
-    rows = list(csv.DictReader(Path(waiting.value.path()).open()))
+    rows = list(csv.DictReader(Path(waiting.value.path()).read_text().splitlines()))
     assert rows[0]["patches"] == shown[0]

@@ -28,7 +28,7 @@ ADDRESSES = (
     (
         Scope.ANNOTATE,
         re.compile(
-            r"/(patches|queue)(/.*)?"
+            r"/(patches|queue|studies)(/.*)?"
             r"|/monai/(activelearning|infer|datastore)(/.*)?"
             r"|/slides/[^/]+/(regions|annotations\.geojson|edits|cells)(/.*)?"
         ),

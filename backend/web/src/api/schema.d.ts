@@ -7,6 +7,62 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AdjudicationIn
+         * @description Either a reader, whose mask is taken, or another mask (PNG in base64).
+         */
+        AdjudicationIn: {
+            /** Study Id */
+            study_id: string;
+            /** Reader Id */
+            reader_id?: string | null;
+            /** Mask Png Base64 */
+            mask_png_base64?: string | null;
+            /**
+             * Comment
+             * @default
+             */
+            comment?: string;
+        };
+        /**
+         * AdjudicationOut
+         * @description revision: the patch's newest, which the decision, or its undoing, has written.
+         */
+        AdjudicationOut: {
+            /** Id */
+            id: string;
+            /** Study Id */
+            study_id: string;
+            /** Patch Id */
+            patch_id: string;
+            /** Reader Id */
+            reader_id: string | null;
+            /** Comment */
+            comment: string;
+            /** Made By */
+            made_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Undone At */
+            undone_at: string | null;
+            /** Undone By */
+            undone_by: string | null;
+            /** Revision */
+            revision: number;
+        };
+        /**
+         * AgreementOut
+         * @description patches: those that differ most first.
+         */
+        AgreementOut: {
+            /** Pairs */
+            pairs: components["schemas"]["PairAgreement"][];
+            /** Patches */
+            patches: components["schemas"]["PatchAgreement"][];
+        };
         /** AmendmentIn */
         AmendmentIn: {
             /** @default asco_cap_2023_breast */
@@ -1289,6 +1345,13 @@ export interface components {
             /** Next Cursor */
             next_cursor: string | null;
         };
+        /** Page[StudySummary] */
+        Page_StudySummary_: {
+            /** Items */
+            items: components["schemas"]["StudySummary"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
         /** Page[TokenOut] */
         Page_TokenOut_: {
             /** Items */
@@ -1302,6 +1365,27 @@ export interface components {
             items: components["schemas"]["WebhookOut"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * PairAgreement
+         * @description Of two readers, over pixels that both have judged. Null: nothing to agree on.
+         */
+        PairAgreement: {
+            /** Readers */
+            readers: [
+                string,
+                string
+            ];
+            /** Patches */
+            patches: number;
+            /** Pixels */
+            pixels: number;
+            /** Differing Px */
+            differing_px: number;
+            /** Dice */
+            dice: number | null;
+            /** Kappa */
+            kappa: number | null;
         };
         /**
          * PasswordChange
@@ -1320,6 +1404,18 @@ export interface components {
         PasswordReset: {
             /** Password */
             password: string;
+        };
+        /**
+         * PatchAgreement
+         * @description disagreement: the address of its map (255: readers differ).
+         */
+        PatchAgreement: {
+            /** Patch Id */
+            patch_id: string;
+            /** Pairs */
+            pairs: components["schemas"]["PairAgreement"][];
+            /** Disagreement */
+            disagreement: string;
         };
         /**
          * PatchImported
@@ -1454,6 +1550,26 @@ export interface components {
             patch: components["schemas"]["PatchOut"];
             reason: components["schemas"]["Reason"];
             lease: components["schemas"]["LeaseTerm"];
+        };
+        /** ReadingOut */
+        ReadingOut: {
+            /** Id */
+            id: string;
+            /** Patch Id */
+            patch_id: string;
+            /** Reader Id */
+            reader_id: string;
+            /** Revision */
+            revision: number;
+            /** Mask Sha256 */
+            mask_sha256: string;
+            /** Seconds Spent */
+            seconds_spent: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
         };
         /**
          * Reason
@@ -2454,6 +2570,81 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /**
+         * StudyIn
+         * @description readers: ids of the people who read; patch_ids: of predicted patches without a mask.
+         */
+        StudyIn: {
+            /** Name */
+            name: string;
+            /** Readers */
+            readers: string[];
+            /** Patch Ids */
+            patch_ids: string[];
+        };
+        /** StudyOut */
+        StudyOut: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            state: components["schemas"]["StudyState"];
+            /** Made By */
+            made_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Closed At */
+            closed_at: string | null;
+            /** Readers */
+            readers: components["schemas"]["StudyReaderOut"][];
+            /** Patches */
+            patches: components["schemas"]["StudyPatchOut"][];
+        };
+        /**
+         * StudyPatchOut
+         * @description readings: the newest revision by reader's id; only one's own while the study is open.
+         */
+        StudyPatchOut: {
+            /** Patch Id */
+            patch_id: string;
+            /** Readings */
+            readings: {
+                [key: string]: number;
+            };
+        };
+        /** StudyReaderOut */
+        StudyReaderOut: {
+            /** Id */
+            id: string;
+            /** Username */
+            username: string;
+        };
+        /**
+         * StudyState
+         * @description `open`: its patches are read, each reader blind to the others. `closed`: compared.
+         * @enum {string}
+         */
+        StudyState: "open" | "closed";
+        /** StudySummary */
+        StudySummary: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            state: components["schemas"]["StudyState"];
+            /** Made By */
+            made_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Closed At */
+            closed_at: string | null;
+        };
         /** Task */
         Task: {
             /** Id */
@@ -2813,6 +3004,9 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AdjudicationIn = components['schemas']['AdjudicationIn'];
+export type AdjudicationOut = components['schemas']['AdjudicationOut'];
+export type AgreementOut = components['schemas']['AgreementOut'];
 export type AmendmentIn = components['schemas']['AmendmentIn'];
 export type AnnotationOut = components['schemas']['AnnotationOut'];
 export type AnnotationStatistics = components['schemas']['AnnotationStatistics'];
@@ -2899,10 +3093,13 @@ export type Page_Person_ = components['schemas']['Page_Person_'];
 export type Page_RegionRevision_ = components['schemas']['Page_RegionRevision_'];
 export type Page_ReportSummary_ = components['schemas']['Page_ReportSummary_'];
 export type Page_SlideOut_ = components['schemas']['Page_SlideOut_'];
+export type Page_StudySummary_ = components['schemas']['Page_StudySummary_'];
 export type Page_TokenOut_ = components['schemas']['Page_TokenOut_'];
 export type Page_WebhookOut_ = components['schemas']['Page_WebhookOut_'];
+export type PairAgreement = components['schemas']['PairAgreement'];
 export type PasswordChange = components['schemas']['PasswordChange'];
 export type PasswordReset = components['schemas']['PasswordReset'];
+export type PatchAgreement = components['schemas']['PatchAgreement'];
 export type PatchImported = components['schemas']['PatchImported'];
 export type PatchOut = components['schemas']['PatchOut'];
 export type PatchRole = components['schemas']['PatchRole'];
@@ -2912,6 +3109,7 @@ export type Polygon = components['schemas']['Polygon'];
 export type PredictionIn = components['schemas']['PredictionIn'];
 export type ProtocolName = components['schemas']['ProtocolName'];
 export type QueueItem = components['schemas']['QueueItem'];
+export type ReadingOut = components['schemas']['ReadingOut'];
 export type Reason = components['schemas']['Reason'];
 export type RegionFeature = components['schemas']['RegionFeature'];
 export type RegionKind = components['schemas']['RegionKind'];
@@ -2962,6 +3160,12 @@ export type Status = components['schemas']['Status'];
 export type StopInterval = components['schemas']['StopInterval'];
 export type StopOut = components['schemas']['StopOut'];
 export type StopRule = components['schemas']['StopRule'];
+export type StudyIn = components['schemas']['StudyIn'];
+export type StudyOut = components['schemas']['StudyOut'];
+export type StudyPatchOut = components['schemas']['StudyPatchOut'];
+export type StudyReaderOut = components['schemas']['StudyReaderOut'];
+export type StudyState = components['schemas']['StudyState'];
+export type StudySummary = components['schemas']['StudySummary'];
 export type Task = components['schemas']['Task'];
 export type ThresholdChoice = components['schemas']['ThresholdChoice'];
 export type Thresholds = components['schemas']['Thresholds'];

@@ -1,0 +1,149 @@
+"""Adjudication: a third person decides what a patch's mask is; it can be taken back."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.kit.db.base import now
+from backend.kit.db.session import Database
+from backend.kit.errors import Conflict, Forbidden, NotFound
+from backend.kit.storage.blobs import Blobs
+from backend.learning.annotations import masks, restoring
+from backend.learning.annotations import service as annotations
+from backend.learning.annotations.masks import Mask
+from backend.learning.annotations.service import Draft
+from backend.learning.annotations.tables import Annotation, Source
+from backend.learning.studies import service
+from backend.learning.studies.service import StudyOpen
+from backend.learning.studies.tables import Adjudication, StudyState
+from backend.people.audit import service as audit
+from backend.people.users.tables import User
+from backend.settings import Settings
+from backend.slides.patches import service as patches
+
+
+class OwnReading(Forbidden):
+    code, title = "own_reading", "Somebody else has to decide this"
+
+
+class Adjudicated(Conflict):
+    code = "adjudicated"
+
+
+class NoAdjudication(NotFound):
+    code = "no_adjudication"
+
+
+class AdjudicationPast(Conflict):
+    code = "annotated_since"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A reader's mask is taken, or `mask` is drawn: one of the two."""
+
+    study_id: str
+    reader_id: str | None
+    mask: Mask | None
+    comment: str
+
+
+def standing(session: Session, patch_id: str) -> Adjudication | None:
+    return session.scalar(
+        select(Adjudication).where(
+            Adjudication.patch_id == patch_id, Adjudication.undone_at.is_(None)
+        )
+    )
+
+
+def adjudicate(
+    database: Database, blobs: Blobs, settings: Settings, patch_id: str, wish: Wish, *, by: User
+) -> tuple[Adjudication, Annotation]:
+    """Make the decided mask the patch's next annotation, by the rules of a save."""
+    with database.reading() as session:
+        patch = patches.get(session, patch_id)
+        study = service.get(session, wish.study_id)
+        service.require_in(session, study, patch_id)
+        if study.state != StudyState.CLOSED:
+            raise StudyOpen("Nobody decides while the readers read: close the study first.")
+        if by.id in service.readers_of(session, study.id):
+            raise OwnReading("You have read in this study; a third person decides.")
+        if standing(session, patch_id) is not None:
+            raise Adjudicated("This patch is decided already; take that back first.")
+        sha256 = wish.reader_id and (
+            service.reading_of(session, study.id, patch_id, wish.reader_id, by).mask_sha256
+        )
+    mask = masks.decode(blobs.read(sha256)) if sha256 else wish.mask
+    assert mask is not None
+    base = patch.revision
+    draft = Draft(mask, base, Source.EDITED, None)
+    with database.reading() as session:
+        prepared = annotations.prepare(session, blobs, settings, patch_id, draft)
+    with database.writing() as session:
+        written = annotations.submit(session, settings, patch_id, prepared, by=by)
+        row = Adjudication(
+            study_id=wish.study_id,
+            patch_id=patch_id,
+            made_by=by.id,
+            reader_id=wish.reader_id,
+            comment=wish.comment,
+            base_revision=base,
+            annotation_id=written.annotation.id,
+        )
+        session.add(row)
+        session.flush()
+        audit.record(
+            session,
+            by,
+            "adjudication.made",
+            "patch",
+            patch_id,
+            study_id=wish.study_id,
+            revision=written.annotation.revision,
+            reader_id=wish.reader_id,
+        )
+    return row, written.annotation
+
+
+def undo(
+    database: Database, blobs: Blobs, settings: Settings, patch_id: str, *, by: User
+) -> tuple[Adjudication, Annotation]:
+    """Bring back what was before: the mask of then, or one in which nobody has looked anywhere.
+
+    Raise AdjudicationPast if the patch was annotated since: that is not thrown away.
+    """
+    with database.reading() as session:
+        patch = patches.get(session, patch_id)
+        row = standing(session, patch_id)
+        if row is None:
+            raise NoAdjudication("Nobody has decided on this patch, or it was taken back.")
+        present = annotations.newest_of(session, patch_id)
+        if present.id != row.annotation_id:
+            raise AdjudicationPast(
+                f"The patch is at revision {patch.revision} now, after the decision. Bring an "
+                "earlier revision back instead."
+            )
+    if row.base_revision:
+        draft = restoring.draft_of(
+            database, blobs, patch_id, row.base_revision, patch.revision, None
+        )
+    else:
+        draft = Draft(masks.nothing_seen(), patch.revision, Source.SCRATCH, None)
+    with database.reading() as session:
+        prepared = annotations.prepare(session, blobs, settings, patch_id, draft)
+    with database.writing() as session:
+        undone = session.get_one(Adjudication, row.id)
+        written = annotations.submit(session, settings, patch_id, prepared, by=by)
+        undone.undone_at, undone.undone_by = now(), by.id
+        session.flush()
+        audit.record(
+            session,
+            by,
+            "adjudication.undone",
+            "patch",
+            patch_id,
+            study_id=row.study_id,
+            revision=written.annotation.revision,
+        )
+    return undone, written.annotation
