@@ -46,7 +46,7 @@ def upgrade() -> None:
         sa.Column("reader_id", sa.String(length=36), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("mask_sha256", sa.String(length=64), nullable=False),
-        sa.Column("seconds_spent", sa.Float(), nullable=True),
+        sa.Column("seconds_spent", sa.Double(), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("revision >= 1", name=op.f("ck_study_readings_revision")),
