@@ -1,7 +1,7 @@
 """`membrana models card`: what a model learned from, its licences, what it was measured to do."""
 
 import json
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import typer
@@ -34,7 +34,7 @@ def packaged(name: str) -> dict[str, Any] | None:
     if name in {STARTER, document["name"]}:
         return document
     if name == NUCLEI:
-        file = Path(starter.FOLDER).parent / "nuclei" / "weights" / "nuclei.json"
+        file = files("models") / "nuclei" / "weights" / "nuclei.json"
         nuclei: dict[str, Any] = json.loads(file.read_text())
         return nuclei
     return None
