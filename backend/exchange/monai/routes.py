@@ -26,7 +26,7 @@ from backend.kit.errors import Unprocessable
 from backend.learning.annotations import masks
 from backend.learning.annotations import service as annotations
 from backend.learning.queue import service as queue
-from backend.learning.queue.service import Strategy
+from backend.learning.queue.order import Strategy
 from backend.learning.rounds import service as rounds
 from backend.people.audit import service as audit
 from backend.people.users.guards import Pathologist, Viewer
