@@ -35,9 +35,9 @@ def test_the_stain_rule_tells_strong_from_weak_and_nothing_below() -> None:
     assert len(document["calibration_refused"]) > document["phantoms"] / 2
 
 
-def test_the_negative_controls_lie_above_the_floor() -> None:
-    assert says("her2_validation.md", "These few cells lie above the detection floor of 1 %")
-    assert result("her2_real")["controls"]["nuclear Ki67"]["stained_percent"] > 1
+def test_the_negative_controls_lie_below_the_floor() -> None:
+    assert says("her2_validation.md", "none is called stained, below the detection floor of 1 %")
+    assert result("her2_real")["controls"]["nuclear Ki67"]["stained_percent"] == 0
 
 
 def test_camera_fields_are_scored_too_high() -> None:
