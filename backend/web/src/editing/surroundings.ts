@@ -275,10 +275,13 @@ export function createSurroundings(
       for (const { x, y, patchId, revision } of tiles) {
         const tile = at({ x, y });
         if (!tile?.theirs) continue;
-        taken.set(tile.key, tile.theirs.data);
+        const theirs = tile.theirs.data;
+        // theirs below one's own first: undone, the step brings back one's own pixels, no others
+        store.overwrite(tile.key, changedBy(theirs, changes(tile.baseline, tile.mask.data)));
+        taken.set(tile.key, theirs);
         tile.patchId = patchId;
         tile.base = revision;
-        tile.baseline = tile.theirs.data;
+        tile.baseline = theirs;
         tile.theirs = null;
       }
       show();
