@@ -4,18 +4,20 @@
  * both changes are put together; where they have changed the same, the person is asked.
  */
 
-import { ApiError } from "../api/client";
+import { ApiError, listAnnotations } from "../api/client";
 import { base64, movedTiles, saveEdit, type MovedTile, type TileChange } from "../api/edits";
-import { rebased } from "../masks/merging";
+import { changedBy, rebased } from "../masks/merging";
 import { TILE_PX } from "../masks/mask_store";
-import { encodeGray } from "../masks/png";
+import { decodeGray, encodeGray } from "../masks/png";
 import { kinshipOf, readCurrent, readRevisionPixels } from "./current";
 import {
   findDraft,
   isSameTile,
+  rememberTiles,
   type Around,
   type Corner,
   type Draft,
+  type SentTile,
   type TileDraft,
 } from "./journal";
 import { revisionOf, unsaved, type Outcome, type OvertakenTile, type SavedTile } from "./saving";
@@ -32,8 +34,6 @@ interface Attempt {
   etag: string;
   /** The patch in hand is to be written; not if the service has its very pixels. */
   hand: boolean;
-  /** What is found is an earlier state of this very draft. */
-  own: boolean;
   seconds: number;
   tiles: TileDraft[];
   /** Tiles where nothing is left to change. */
@@ -46,7 +46,9 @@ export async function attemptEdit(
   png: Uint8Array<ArrayBuffer>,
 ): Promise<Outcome> {
   const { etag, seconds } = draft;
-  let now: Attempt = { etag, seconds, hand: true, own: false, tiles: around.tiles, settled: [] };
+  let now: Attempt = { etag, seconds, hand: true, tiles: around.tiles, settled: [] };
+  // what earlier attempts have sent; of this one, what is refused has not arrived
+  const sent = (await findDraft(draft))?.tilesSent ?? [];
   for (let tries = 0; tries < TRIES; tries++) {
     try {
       let moved: MovedTile[];
@@ -56,7 +58,7 @@ export async function attemptEdit(
         if (!(error instanceof ApiError) || error.status !== 412) throw error;
         moved = movedTiles(error);
       }
-      const next = await onto(draft, around, now, moved);
+      const next = await onto(draft, around, now, moved, sent);
       if ("kind" in next) return next;
       now = next;
     } catch (error) {
@@ -83,11 +85,14 @@ async function write(
     mask_png_base64: base64(png),
   };
   const tiles: TileChange[] = now.hand ? [hand] : [];
-  for (const { x, y, base, diff } of now.tiles) {
-    const change = await encodeGray({ width: TILE_PX, height: TILE_PX, data: diff });
-    tiles.push({ x, y, base_revision: base, diff: base64(change) });
+  const sent: SentTile[] = [];
+  for (const { x, y, base, diff: data } of now.tiles) {
+    const diff = await encodeGray({ width: TILE_PX, height: TILE_PX, data });
+    tiles.push({ x, y, base_revision: base, diff: base64(diff) });
+    sent.push({ x, y, base, diff });
   }
   if (tiles.length === 0) return { kind: "saved", etag: now.etag, tiles: now.settled };
+  await rememberTiles(draft, sent);
   const written = await saveEdit(draft.slideId, {
     tiles,
     source: draft.source,
@@ -119,6 +124,7 @@ async function onto(
   around: Around,
   now: Attempt,
   moved: MovedTile[],
+  sent: SentTile[],
 ): Promise<Attempt | Outcome> {
   const next = { ...now, tiles: [] as TileDraft[], settled: [...now.settled] };
   let isForeign = false;
@@ -129,11 +135,10 @@ async function onto(
     isForeign = kin === "foreign";
     next.etag = current.etag;
     next.hand = kin !== "same";
-    next.own =
+    const isOwn =
       annotation?.author.id === draft.userId && current.revision === revisionOf(draft.etag) + 1;
-    if (next.own) next.seconds = Math.max(0, draft.seconds - (annotation?.seconds_spent ?? 0));
+    if (isOwn) next.seconds = Math.max(0, draft.seconds - (annotation?.seconds_spent ?? 0));
   }
-  const sent = (await findDraft(draft))?.tilesSent ?? [];
   const overtaken: OvertakenTile[] = [];
   for (const tile of now.tiles) {
     const there = of(moved, tile);
@@ -143,12 +148,11 @@ async function onto(
       continue;
     }
     const { patch_id: patchId, revision } = there;
-    const own = next.own && of(sent, tile) !== undefined && revision === drawn.base + 1;
-    const [base, theirs] = await Promise.all([
-      readRevisionPixels(patchId, drawn.base),
+    const [mine, theirs] = await Promise.all([
+      drawnOn(drawn, there, draft.userId, sent),
       readRevisionPixels(patchId, revision),
     ]);
-    const { diff, overlap, left } = rebased(drawn.diff, base, theirs, { own });
+    const { diff, overlap, left } = rebased(mine.diff, mine.base, theirs);
     const { x, y } = tile;
     if (overlap > 0) {
       const by = there.author ?? null;
@@ -158,4 +162,33 @@ async function onto(
   }
   if (!isForeign && overtaken.length === 0) return next;
   return { kind: "conflict", current: await readCurrent(draft.patchId), tiles: overtaken };
+}
+
+/**
+ * What is to change of a tile, and on top of which pixels: where an earlier state of this draft has
+ * arrived, on top of that one, whatever others have made of it since.
+ */
+async function drawnOn(
+  drawn: TileDraft,
+  { patch_id: patchId, revision }: MovedTile,
+  userId: string,
+  sent: SentTile[],
+): Promise<{ diff: Uint8Array; base: Uint8Array }> {
+  const inDoubt = sent.filter(
+    (each) => isSameTile(each, drawn) && each.base >= drawn.base && each.base < revision,
+  );
+  const annotations = inDoubt.length > 0 ? await listAnnotations(patchId) : [];
+  for (const { base, diff } of inDoubt.reverse()) {
+    const written = annotations.find((each) => each.revision === base + 1);
+    if (written?.author.id !== userId) continue;
+    const [before, after] = await Promise.all([
+      readRevisionPixels(patchId, base),
+      readRevisionPixels(patchId, base + 1),
+    ]);
+    const wanted = changedBy(before, (await decodeGray(diff)).data);
+    if (wanted.some((value, i) => value !== after[i])) continue;
+    // what was undone since is undone on top of it, too
+    return { base: after, diff: rebased(drawn.diff, before, after, { own: true }).diff };
+  }
+  return { base: await readRevisionPixels(patchId, drawn.base), diff: drawn.diff };
 }

@@ -60,8 +60,16 @@ export interface Draft extends DraftKey {
   unanswered?: Uint8Array<ArrayBuffer>[];
   /** Tiles that were painted in the same strokes: saved with the patch in hand, all or none. */
   around?: Around;
-  /** The tiles that were sent with any state in `unanswered`. */
-  tilesSent?: Corner[];
+  /** What was sent of tiles around, oldest first. */
+  tilesSent?: SentTile[];
+}
+
+/** What was sent of a tile: as its answer may never come, it may have arrived. */
+export interface SentTile extends Corner {
+  /** The revision that it was sent on top of. */
+  base: number;
+  /** What was to become of its pixels, as a PNG. */
+  diff: Uint8Array<ArrayBuffer>;
 }
 
 /** Where the patch in hand lies, level-0 px, and what is painted around it. */
@@ -71,6 +79,8 @@ export interface Around extends Corner {
 
 /** How many of those are kept: each stroke writes them anew. */
 const MOST_UNANSWERED = 16;
+/** Of tiles: an edit has 64 at most. */
+const MOST_TILES_SENT = 64 * MOST_UNANSWERED;
 
 /** Drafts that the browser did not keep, by id; gone with the page. */
 const inMemory = new Map<string, Draft>();
@@ -109,9 +119,9 @@ const keyOf = ({ userId, patchId, id }: DraftKey): IDBValidKey => [userId, patch
 
 /** A draft with what is known of sending it, which who draws does not know. */
 function withUnanswered(draft: Draft, before: Draft | undefined): Draft {
-  const { unanswered, tilesSent } = before ?? {};
-  if (!unanswered || before?.etag !== draft.etag) return draft;
-  return { ...draft, unanswered, ...(tilesSent ? { tilesSent } : {}) };
+  if (before?.etag !== draft.etag) return draft;
+  const { unanswered, tilesSent } = before;
+  return { ...draft, ...(unanswered ? { unanswered } : {}), ...(tilesSent ? { tilesSent } : {}) };
 }
 
 /** Write a draft; false if it lives in this page's memory only. */
@@ -203,17 +213,22 @@ export function rememberSent(draft: Draft, png: Uint8Array<ArrayBuffer>): Promis
   return change(draft, (now) => {
     if (now.etag !== draft.etag) return now;
     const others = (now.unanswered ?? []).filter((each) => !sameBytes(each, png));
-    const tiles = [...(now.tilesSent ?? [])];
-    for (const { x, y } of draft.around?.tiles ?? []) {
-      if (!tiles.some((tile) => isSameTile(tile, { x, y }))) tiles.push({ x, y });
-    }
-    return {
-      ...now,
-      unanswered: [...others, png].slice(-MOST_UNANSWERED),
-      ...(tiles.length > 0 ? { tilesSent: tiles } : {}),
-    };
+    return { ...now, unanswered: [...others, png].slice(-MOST_UNANSWERED) };
   });
 }
+
+/** Write down what is on its way to tiles around: in doubt it is looked for there. */
+export function rememberTiles(draft: Draft, tiles: SentTile[]): Promise<void> {
+  return change(draft, (now) => {
+    if (now.etag !== draft.etag) return now;
+    const again = (one: SentTile): boolean => tiles.some((each) => isSameSent(each, one));
+    const others = (now.tilesSent ?? []).filter((each) => !again(each));
+    return { ...now, tilesSent: [...others, ...tiles].slice(-MOST_TILES_SENT) };
+  });
+}
+
+const isSameSent = (one: SentTile, other: SentTile): boolean =>
+  isSameTile(one, other) && one.base === other.base && sameBytes(one.diff, other.diff);
 
 const sameBytes = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && one.every((byte, i) => byte === other[i]);

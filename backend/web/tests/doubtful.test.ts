@@ -1,0 +1,95 @@
+/** Edits whose answers were lost: what arrived of them is known again, and others' work stays. */
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Editing } from "../src/editing/editing";
+import type { SlideAround } from "../src/editing/surroundings";
+import { MEMBRANE, paintSegment, UNSEEN, type Mask } from "../src/masks/mask";
+import type { Patch } from "../src/api/types";
+import { freshIndexedDB, newTab, type Tab } from "./browser_stubs";
+import { empty, servePatches, type PatchServer } from "./patch_server";
+
+let server: PatchServer;
+let stops: (() => void)[] = [];
+
+const slide: SlideAround = {
+  width: 512,
+  height: 512,
+  patchAt: ({ row, column }) =>
+    row === 0 && column === 1 ? ({ id: "q", revision: 0, state: "proposed" } as Patch) : undefined,
+  say: () => undefined,
+};
+const open = async (tab: Tab): Promise<Editing> => {
+  const editing = await tab.openEditing("p", "me", undefined, slide);
+  stops.push(editing.close);
+  return editing;
+};
+/** A row that is painted from `from` to 300: those beyond 256 lie on the patch to the right. */
+const row = (editing: Editing, y: number, from = 200, to = 300): void => {
+  editing.stroke("brush", { x: from, y: y + 0.5 }, { x: to, y: y + 0.5 }, 5);
+  editing.endStroke();
+};
+const newest = (patch: string): Mask => server.revisions.get(patch)!.at(-1)!.mask;
+/** The pixel of the right patch that a row reaches. */
+const onRight = (y: number): number => newest("q").data[y * 256 + 20]!;
+const byNoor = (patch: string, draw: (mask: Mask) => void): void => {
+  const before = server.revisions.get(patch) ?? [];
+  const mask = structuredClone(before.at(-1)?.mask ?? empty());
+  if (before.length === 0) mask.data.fill(UNSEEN);
+  draw(mask);
+  server.revisions.set(patch, [...before, { author: "noor", mask }]);
+};
+const paints = (y: number, label: 0 | 255) => (mask: Mask) => {
+  paintSegment(mask, { x: 0, y: y + 0.5 }, { x: 120, y: y + 0.5 }, 9, label);
+};
+const read = (editing: Editing): Promise<void> =>
+  vi.waitFor(() => {
+    const unknown = editing.tiles.value.filter(({ mask }) => mask.data.includes(191));
+    expect(unknown).toEqual([]);
+  });
+
+beforeEach(() => {
+  server = servePatches();
+  server.places.set("p", { x: 0, y: 0 });
+  server.places.set("q", { x: 256, y: 0 });
+  freshIndexedDB();
+  vi.spyOn(console, "warn").mockImplementation(() => undefined);
+});
+afterEach(() => {
+  for (const stop of stops) stop();
+  stops = [];
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+describe("others' work on a tile is never taken for one's own", () => {
+  test("when the patch in hand arrived before the tile was painted", async () => {
+    const editing = await open(await newTab());
+    row(editing, 60, 100, 200);
+    server.silent.add("p");
+    await editing.save();
+    server.silent.clear();
+    row(editing, 120);
+    await read(editing);
+    byNoor("q", paints(40, 255));
+    await editing.save();
+    expect(editing.state).toBe("saved");
+    expect([onRight(40), onRight(120)]).toEqual([MEMBRANE, MEMBRANE]);
+  });
+
+  test("when they have erased what arrived: it is not drawn again", async () => {
+    const [one, two] = [await newTab(), await newTab()];
+    const editing = await open(one);
+    row(editing, 60);
+    row(editing, 120);
+    await read(editing);
+    server.losesEdit = true;
+    await editing.save();
+    editing.close(); // the tab is gone
+    byNoor("q", paints(120, 0));
+    const told: string[] = [];
+    stops.push(two.startOutbox("me", (_, outcome) => told.push(outcome.kind)));
+    await vi.waitFor(() => expect(told).toEqual(["saved"]));
+    expect([onRight(60), onRight(120)]).toEqual([MEMBRANE, 0]);
+    expect(server.revisions.get("q")!.map(({ author }) => author)).toEqual(["me", "noor"]);
+  });
+});
