@@ -274,25 +274,6 @@ describe("a colleague on one of the tiles", () => {
     expect(newest("q").data[255 * 256 + 2]).toBe(MEMBRANE);
   });
 
-  test("and theirs is taken: an undo leaves what only they have changed, also once it is saved", async () => {
-    const editing = await open(await newTab());
-    cross(editing);
-    await read(editing);
-    byNoor("q", (mask) => {
-      row(40)(mask);
-      paintSegment(mask, { x: 0, y: 240 }, { x: 60, y: 250 }, 30, 0);
-    });
-    await editing.save();
-    await vi.waitFor(() => expect(editing.theirsReady).toBe(true));
-    editing.takeTheirs();
-    editing.undo();
-    await editing.save();
-    expect(editing.state).toBe("saved");
-    const { data } = newest("q");
-    const [stroke, above, beside] = [255 * 256 + 2, 40 * 256 + 60, 245 * 256 + 50];
-    expect([data[stroke], data[above], data[beside]]).toEqual([MEMBRANE, MEMBRANE, 0]);
-  });
-
   test("who saves one on which nothing is unsaved: it is shown", async () => {
     const editing = await open(await newTab());
     cross(editing);

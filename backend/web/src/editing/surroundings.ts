@@ -18,7 +18,7 @@ import {
   type MaskStore,
   type Place,
 } from "../masks/mask_store";
-import { changedBy, changes, rebased } from "../masks/merging";
+import { changedBy, changes } from "../masks/merging";
 import { readImage, readMask } from "./patch_reading";
 
 /** What the service takes as one edit, the patch in hand among them. */
@@ -184,6 +184,14 @@ export function createSurroundings(
     onPixels();
   }
 
+  /** What is painted and not saved stays, on top of another revision. */
+  function goOnTopOf(tile: Held, patchId: string, revision: number, pixels: Uint8Array): void {
+    store.rebase(tile.key, tile.baseline, pixels);
+    tile.patchId = patchId;
+    tile.base = revision;
+    tile.baseline = pixels;
+  }
+
   const at = (corner: Corner): Held | undefined =>
     [...held.values()].find((tile) => isSameTile(tile, corner));
 
@@ -215,13 +223,11 @@ export function createSurroundings(
         const tile = at({ x, y });
         const was = sent.find((each) => isSameTile(each, { x, y }));
         if (!tile || !was || tile.base >= revision) continue;
+        const theirs = merged ? await readRevisionPixels(patchId, revision) : null;
+        // only now: its own pixels may have come meanwhile
         const written = changedBy(tile.baseline, was.diff);
-        const pixels = merged ? await readRevisionPixels(patchId, revision) : written;
-        const since = changes(written, tile.mask.data);
-        tile.patchId = patchId;
-        tile.base = revision;
-        tile.baseline = pixels;
-        if (merged) store.overwrite(tile.key, changedBy(pixels, since));
+        tile.baseline = written;
+        goOnTopOf(tile, patchId, revision, theirs ?? written);
       }
     },
     heard(patchId, revision) {
@@ -230,9 +236,7 @@ export function createSurroundings(
       readRevisionPixels(patchId, revision).then(
         (pixels) => {
           if (tile.isChanged || tile.base >= revision) return;
-          tile.base = revision;
-          tile.baseline = pixels;
-          store.overwrite(tile.key, pixels);
+          goOnTopOf(tile, patchId, revision, pixels);
           onPixels();
         },
         () => undefined, // saving finds out
@@ -256,17 +260,8 @@ export function createSurroundings(
       for (const { x, y, patchId, revision } of tiles) {
         const tile = at({ x, y });
         if (!tile) continue;
-        const [base, theirs] = await Promise.all([
-          readRevisionPixels(patchId, tile.base),
-          readRevisionPixels(patchId, revision),
-        ]);
-        const mine = changes(tile.baseline, tile.mask.data);
-        const { diff } = rebased(mine, base, theirs);
-        tile.patchId = patchId;
-        tile.base = revision;
-        tile.baseline = theirs;
+        goOnTopOf(tile, patchId, revision, await readRevisionPixels(patchId, revision));
         tile.theirs = null;
-        store.overwrite(tile.key, changedBy(theirs, diff));
       }
       show();
     },
@@ -277,11 +272,8 @@ export function createSurroundings(
         if (!tile?.theirs) continue;
         const theirs = tile.theirs.data;
         // theirs below one's own first: undone, the step brings back one's own pixels, no others
-        store.overwrite(tile.key, changedBy(theirs, changes(tile.baseline, tile.mask.data)));
+        goOnTopOf(tile, patchId, revision, theirs);
         taken.set(tile.key, theirs);
-        tile.patchId = patchId;
-        tile.base = revision;
-        tile.baseline = theirs;
         tile.theirs = null;
       }
       show();

@@ -6,6 +6,7 @@
 
 import { createHistory, fillIn, pieceOf, type Step } from "./history";
 import { paintSegment, touches, union, type Label, type Mask, type Point, type Rect } from "./mask";
+import { changedBy, changes } from "./merging";
 
 export const TILE_PX = 256;
 
@@ -36,8 +37,8 @@ export interface MaskStore {
   canRedo(): boolean;
   /** A tile's own pixels are known now: they stand where nothing was painted. */
   resolve(tile: string, pixels: Uint8Array): void;
-  /** Write pixels without a step: they are no work of this person's. */
-  overwrite(tile: string, pixels: Uint8Array): void;
+  /** What a tile rests on has changed: the new pixels stand where nothing was painted on the old. */
+  rebase(tile: string, from: Uint8Array, onto: Uint8Array): void;
   /** What changed since it was last asked, for whoever draws it. */
   takeDirty(): [Mask, Rect][];
 }
@@ -116,9 +117,12 @@ export function createMaskStore(
       history.resolve(tile, pixels);
       touch(mask, WHOLE);
     },
-    overwrite(tile, pixels) {
+    rebase(tile, from, onto) {
       const mask = tileOf(tile);
-      mask.data.set(pixels);
+      // also below the stroke under way: undone, it leaves them
+      for (const values of [mask.data, stroke.get(tile)?.before]) {
+        values?.set(changedBy(onto, changes(from, values)));
+      }
       touch(mask, WHOLE);
     },
     takeDirty() {
