@@ -270,7 +270,7 @@ describe("a colleague on one of the tiles", () => {
     expect(newest("p").data[250 * 256 + 250]).toBe(MEMBRANE);
     editing.undo();
     await editing.save();
-    expect(editing.state).toBe("saved");
+    expect(editing.state).toBe("clean");
     expect(newest("q").data[255 * 256 + 2]).toBe(MEMBRANE);
   });
 

@@ -93,3 +93,59 @@ describe("others' work on a tile is never taken for one's own", () => {
     expect(server.revisions.get("q")!.map(({ author }) => author)).toEqual(["me", "noor"]);
   });
 });
+
+describe("strokes around the patch alone", () => {
+  test("leave the patch in hand as it was, and say so", async () => {
+    byNoor("p", (mask) => void mask.data.fill(0));
+    server.approved.add("p");
+    const tab = await newTab();
+    const editing = await open(tab);
+    row(editing, 60, 280);
+    await editing.save();
+    expect([editing.state, editing.painted.value]).toEqual(["clean", 0]);
+    expect(editing.message).toContain("The patches around are saved.");
+    expect(onRight(60)).toBe(UNSEEN);
+    expect(newest("q").data[60 * 256 + 40]).toBe(MEMBRANE);
+    expect(server.revisions.get("p")!.map(({ author }) => author)).toEqual(["noor"]);
+    expect(await tab.draftsOf("me")).toEqual([]);
+    // and what comes next goes on top of it
+    row(editing, 120, 280);
+    await editing.save();
+    expect([editing.state, server.edits]).toEqual(["clean", [["256,0"], ["256,0"]]]);
+    editing.undo();
+    editing.undo();
+    await editing.save();
+    expect(newest("q").data.includes(MEMBRANE)).toBe(false);
+  });
+
+  test("go with it where the person says that it is complete", async () => {
+    const editing = await open(await newTab());
+    row(editing, 60, 280);
+    await editing.save(true);
+    expect([editing.state, server.edits]).toEqual(["saved", [["0,0", "256,0"]]]);
+  });
+
+  test("go with it where a state of it may have arrived", async () => {
+    const editing = await open(await newTab());
+    row(editing, 60);
+    server.losesEdit = true;
+    await editing.save();
+    editing.undo();
+    row(editing, 120, 280);
+    await editing.save();
+    expect(editing.state).toBe("saved");
+    expect(newest("p").data.includes(MEMBRANE)).toBe(false);
+    expect(onRight(60)).toBe(UNSEEN);
+  });
+
+  test("are sent later, alone, when the service is away", async () => {
+    const editing = await open(await newTab());
+    row(editing, 60, 280);
+    server.broken = true;
+    await editing.save();
+    expect(editing.state).toBe("waiting");
+    server.broken = false;
+    await editing.save();
+    expect([editing.state, server.edits]).toEqual(["clean", [["256,0"]]]);
+  });
+});

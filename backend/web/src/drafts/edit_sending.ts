@@ -32,7 +32,7 @@ const UNDO_THERE = "Undo the stroke over it, then save.";
 /** What is to be written now: the draft, on top of what was found there. */
 interface Attempt {
   etag: string;
-  /** The patch in hand is to be written; not if the service has its very pixels. */
+  /** The patch in hand is to be written; not if nothing of it was painted, or the service has its pixels. */
   hand: boolean;
   seconds: number;
   tiles: TileDraft[];
@@ -46,7 +46,8 @@ export async function attemptEdit(
   png: Uint8Array<ArrayBuffer>,
 ): Promise<Outcome> {
   const { etag, seconds } = draft;
-  let now: Attempt = { etag, seconds, hand: true, tiles: around.tiles, settled: [] };
+  const hand = !draft.onlyAround;
+  let now: Attempt = { etag, seconds, hand, tiles: around.tiles, settled: [] };
   // what earlier attempts have sent; of this one, what is refused has not arrived
   const sent = (await findDraft(draft))?.tilesSent ?? [];
   for (let tries = 0; tries < TRIES; tries++) {

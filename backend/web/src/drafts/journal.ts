@@ -58,6 +58,8 @@ export interface Draft extends DraftKey {
   pending: boolean;
   /** States sent on top of `etag` as PNG bytes, oldest first: any of them may have arrived. */
   unanswered?: Uint8Array<ArrayBuffer>[];
+  /** Of the patch in hand nothing was painted: it is not written, only what is around it. */
+  onlyAround?: boolean;
   /** Tiles that were painted in the same strokes: saved with the patch in hand, all or none. */
   around?: Around;
   /** What was sent of tiles around, oldest first. */

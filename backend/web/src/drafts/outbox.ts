@@ -81,7 +81,8 @@ async function tryToSend(draft: Draft): Promise<Outcome> {
     throw new Error("the copy in this browser is damaged");
   }
   const png = await encodeGray(draft);
-  await rememberSent(draft, png);
+  // what is not sent can't arrive
+  if (!draft.onlyAround) await rememberSent(draft, png);
   if (draft.around?.tiles.length) return attemptEdit(draft, draft.around, png);
   return attempt(
     (onto) => putAnnotation(draft.patchId, png, onto ? ontoOwn(draft, onto) : draft),

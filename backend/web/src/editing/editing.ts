@@ -24,6 +24,7 @@ import { deliver, type Sent } from "../drafts/outbox";
 import { holdDraft, NOTHING_BESIDE } from "../drafts/own_draft";
 import {
   NOT_STORED,
+  SAVED_AROUND,
   SENT_LATER,
   SENT_LATER_NOT_STORED,
   STAYS_HERE,
@@ -52,6 +53,9 @@ export const PATCH_PX = 256;
 
 /** The version of no state: what was sent is an earlier one, strokes have come since. */
 const EARLIER = -1;
+
+/** The service has said no: what was sent has not arrived. */
+const isAnswered = ({ kind }: Outcome): boolean => kind === "conflict" || kind === "refused";
 
 const LABEL_OF: Record<PaintTool, Label> = {
   brush: MEMBRANE,
@@ -84,6 +88,8 @@ export async function openEditing(
     pixels.value += 1;
   });
   const { store } = around;
+  /** A state of the patch in hand may have arrived, so it is not as it was opened. */
+  let isSent = Boolean(draft && (draft.etag !== content.etag || draft.unanswered));
   /** What was sent of the tiles around, by the draft's version. */
   const tilesSent = new Map<number, TileDraft[]>();
   if (draft) tilesSent.set(draft.version, draft.around?.tiles ?? []);
@@ -113,8 +119,10 @@ export async function openEditing(
     return fromScratch ? "scratch" : "edited";
   }
 
-  function draftNow(pending: boolean): Draft {
+  function draftNow(pending: boolean, complete = false): Draft {
     const tiles = around.drafts();
+    const isLeft = tiles.length > 0 && !complete && !isSent && isHandAsBefore();
+    const how = source();
     return {
       ...own.key,
       slideId: patch.slide_id,
@@ -122,7 +130,9 @@ export async function openEditing(
       height: mask.height,
       data: mask.data.slice(),
       etag: editing.etag,
-      source: source(),
+      // of what is written, nothing is the proposal
+      source: isLeft && how === "proposal" ? "edited" : how,
+      ...(isLeft ? { onlyAround: true } : {}),
       ...(model === undefined ? {} : { model }),
       seconds: clock.seconds(),
       changedAt: new Date().toISOString(),
@@ -158,8 +168,8 @@ export async function openEditing(
     });
   }
 
-  const isAsBefore = (now: Draft): boolean =>
-    !now.around && baseline !== null && sameMask(mask, baseline);
+  const isHandAsBefore = (): boolean => baseline !== null && sameMask(mask, baseline);
+  const isAsBefore = (now: Draft): boolean => !now.around && !isSent && isHandAsBefore();
 
   /** Replace the whole mask of the patch as one step that can be undone. */
   function replace(data: Uint8Array): void {
@@ -170,6 +180,7 @@ export async function openEditing(
     const revision = revisionOf(etag);
     const own = !by || (by.author.id === userId && revision === revisionOf(editing.etag) + 1);
     conflict = null;
+    isSent = false;
     model = shown;
     // the service may have said more of it since it was opened, whose lease it is not any more
     const saved: Patch = { ...editing.patch, state: "annotated", revision, unseen_px: 0 };
@@ -184,14 +195,25 @@ export async function openEditing(
     else edited();
   }
 
+  /** The tiles around are saved; the patch in hand was not sent. */
+  function adoptAround(sent: Sent): void {
+    if (conflict) return; // the person is still asked about the patch in hand
+    clock.saved();
+    set({ restored: null });
+    if (sent.version === version && around.drafts().length === 0) setState("clean", SAVED_AROUND);
+    else edited();
+  }
+
   async function receive(sent: Sent, outcome: Outcome): Promise<void> {
     if (sent.id !== own.key.id) return; // another's revision is never taken for one's own
     if (outcome.kind === "saved") {
-      // told late, of a state before the one that is saved
-      if (revisionOf(outcome.etag) <= revisionOf(editing.etag)) return;
       const tiles = tilesSent.get(sent.version) ?? [];
+      for (const each of tilesSent.keys()) if (each <= sent.version) tilesSent.delete(each);
       // what can't be read now is put together when it is saved
       await around.adopt(tiles, outcome.tiles ?? []).catch(() => undefined);
+      const news = revisionOf(outcome.etag) - revisionOf(editing.etag);
+      if (news === 0 && tiles.length > 0) return adoptAround(sent);
+      if (news <= 0) return; // told late, of a state before the one that is saved
       adopt(sent, outcome.etag, outcome.by);
       await listAnnotations(patchId).then((revisions) => set({ revisions }), () => undefined);
     } else if (sent.version !== version && editing.state !== "saving") {
@@ -205,14 +227,18 @@ export async function openEditing(
     }
   }
 
-  async function send(): Promise<void> {
+  async function send(complete: boolean): Promise<void> {
     editing.endStroke();
-    const sent = draftNow(true);
+    const sent = draftNow(true, complete);
+    const wasSent = isSent;
+    isSent ||= !sent.onlyAround;
     tilesSent.set(sent.version, sent.around?.tiles ?? []);
     clock.sending();
     setState("saving", "Saving…");
     try {
-      await receive(sent, await deliver(sent));
+      const outcome = await deliver(sent);
+      if (isAnswered(outcome)) isSent = wasSent;
+      await receive(sent, outcome);
     } finally {
       // whatever went wrong: Save must stay within reach
       if (editing.state === "saving") setState("unsaved", own.isStored() ? STORED : NOT_STORED);
@@ -354,9 +380,9 @@ export async function openEditing(
       model = shown;
       if (proposal) replace(proposal.data);
     },
-    async save() {
+    async save(complete = false) {
       if (editing.state === "conflict") return;
-      saving ??= send().finally(() => (saving = null));
+      saving ??= send(complete).finally(() => (saving = null));
       await saving;
     },
     async keepMine() {
@@ -369,9 +395,10 @@ export async function openEditing(
         return set({ theirsUnread: true }); // what to go on top of can't be read now
       }
       if (tiles.length > 0) version += 1;
+      const overHand = current.revision > revisionOf(editing.etag);
       set({ etag: current.etag, state: "unsaved" });
       conflict = null;
-      await editing.save();
+      await editing.save(overHand);
     },
     async readTheirs() {
       if (conflict) await contradict(conflict.current, conflict.tiles);
@@ -383,6 +410,7 @@ export async function openEditing(
       if (editing.theirs) {
         theirs.set(keyOf(place), editing.theirs.data);
         baseline = editing.theirs;
+        isSent = false;
       }
       store.replace(theirs); // undo brings one's own pixels back
       set({ etag: conflict.current.etag, theirs: null, theirsReady: false, restored: null });

@@ -69,8 +69,11 @@ export interface Editing extends Readonly<EditingFacts> {
   redo(): void;
   clear(): void;
   reset(): void;
-  /** Save, or wait for the save that is under way. */
-  save(): Promise<void>;
+  /**
+   * Save, or wait for the save that is under way. Where strokes lie around the patch alone, it is
+   * left as it was, unless the person says of it that it is `complete`.
+   */
+  save(complete?: boolean): Promise<void>;
   keepMine(): Promise<void>;
   readTheirs(): Promise<void>;
   takeTheirs(): void;

@@ -108,19 +108,19 @@ export async function complete(): Promise<void> {
   if (editing.state === "conflict") return save();
   const { state, unseen_px } = editing.patch;
   const done = (state === "annotated" || state === "approved") && unseen_px === 0;
-  if (!done || editing.isUnsaved()) await editing.save();
+  if (!done || editing.isUnsaved()) await editing.save(!done);
   if (!editing.isUnsaved() || editing.state === "waiting") await next();
 }
 
 /** Save the open patch; go on if the person wants that. */
-export async function save(): Promise<void> {
+export async function save(complete = false): Promise<void> {
   const editing = bench.editing.value;
   if (!editing) return;
   if (editing.state === "conflict") {
     notify("First say what becomes of your strokes: use theirs, or save mine on top.");
     return;
   }
-  await editing.save();
+  await editing.save(complete);
   if (editing.state === "saved" && page.preferences.value.advance) await next();
 }
 
@@ -132,5 +132,5 @@ export async function accept(): Promise<void> {
     notify("You have changed the proposal: save it, or go back to the proposal first.");
     return;
   }
-  await save();
+  await save(true);
 }
