@@ -10,6 +10,8 @@ import { empty, servePatches, type PatchServer } from "./patch_server";
 
 let server: PatchServer;
 let editing: Editing;
+/** What the page's list says of the patch on the right. */
+let q: Patch;
 
 beforeEach(async () => {
   server = servePatches();
@@ -17,7 +19,7 @@ beforeEach(async () => {
   server.places.set("q", { x: 256, y: 0 });
   freshIndexedDB();
   vi.spyOn(console, "warn").mockImplementation(() => undefined);
-  const q = { id: "q", revision: 0, state: "proposed" } as Patch;
+  q = { id: "q", revision: 0, state: "proposed" } as Patch;
   editing = await (await newTab()).openEditing("p", "me", undefined, {
     width: 512,
     height: 256,
@@ -119,4 +121,42 @@ test("the pixels of a patch may come while its first save is put together with a
   await saving;
   expect(editing.state).toBe("saved");
   expect(around().mask.data).toEqual(newest().data);
+});
+
+describe("a patch around that could not be read", () => {
+  let isAway: boolean;
+  beforeEach(() => {
+    byNoor(along(200, 0));
+    q = { ...q, revision: 1 };
+    isAway = true;
+    const ask = fetch;
+    vi.stubGlobal("fetch", (url: string, init?: RequestInit) =>
+      isAway && url.includes("patches/q") ? Promise.reject(new TypeError("away")) : ask(url, init),
+    );
+  });
+
+  test("is read when its strokes are saved, so that they can be undone", async () => {
+    stroke(60);
+    await vi.waitFor(() => expect(console.warn).toHaveBeenCalled());
+    isAway = false;
+    await editing.save();
+    expect([editing.state, near(newest(), 60)]).toEqual(["saved", MEMBRANE]);
+    await read();
+    editing.undo();
+    expect(editing.state).toBe("unsaved");
+    await editing.save();
+    expect([near(newest(), 60), near(newest(), 200)]).toEqual([UNSEEN, 0]);
+  });
+
+  test.each([
+    ["with the next stroke", () => stroke(100)],
+    ["when the line is back", () => void editing.catchUp()],
+  ])("is read %s", async (_, again) => {
+    stroke(60);
+    await vi.waitFor(() => expect(console.warn).toHaveBeenCalled());
+    isAway = false;
+    again();
+    await read();
+    expect([near(around().mask, 60), near(around().mask, 200)]).toEqual([MEMBRANE, 0]);
+  });
 });

@@ -263,6 +263,7 @@ export async function openEditing(
   }
 
   async function catchUp(): Promise<boolean> {
+    around.readAgain();
     if (saving) await saving; // theirs may have come on top of it
     const isWaiting = (): boolean => editing.state === "waiting"; // the outbox finds out
     if (isWaiting()) return false;

@@ -3,55 +3,24 @@
  * painted, and the rest of it stays unseen until somebody says that it is complete.
  */
 
-import { signal, type ReadonlySignal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { readPatch } from "../api/client";
 import type { Patch } from "../api/types";
 import { readRevisionPixels } from "../drafts/current";
 import { isSameTile, type Corner, type TileDraft } from "../drafts/journal";
-import type { OvertakenTile, SavedTile } from "../drafts/saving";
 import { UNCHANGED, type Mask } from "../masks/mask";
-import {
-  createMaskStore,
-  keyOf,
-  placeOf,
-  TILE_PX,
-  type MaskStore,
-  type Place,
-} from "../masks/mask_store";
+import { createMaskStore, keyOf, placeOf, TILE_PX, type Place } from "../masks/mask_store";
 import { changedBy, changes } from "../masks/merging";
 import { readImage, readMask } from "./patch_reading";
+import type { SlideAround, Surroundings, Tile } from "./surroundings_state";
+
+export type { SlideAround, Surroundings, Tile } from "./surroundings_state";
 
 /** What the service takes as one edit, the patch in hand among them. */
 export const MOST_TILES = 64;
 
 /** Rounding of a stored resolution, in pixels of the grid. */
 const NOISE = 1e-4;
-
-/** The slide around a patch, as the page knows it. */
-export interface SlideAround {
-  /** Level-0 px. */
-  width: number;
-  height: number;
-  patchAt(place: Place): Patch | undefined;
-  /** Tell the person why something can't be painted. */
-  say(sentence: string): void;
-}
-
-/** A tile that somebody has painted in this editing. */
-export interface Tile {
-  readonly key: string;
-  /** Level-0 px. */
-  readonly x: number;
-  readonly y: number;
-  readonly size: number;
-  /** UNCHANGED where nothing is painted and its pixels are not known yet. */
-  readonly mask: Mask;
-  /** Null while they are read, and where there is none. */
-  image: HTMLImageElement | null;
-  proposal: Mask | null;
-  /** What somebody else has saved of it, while the person is asked. */
-  theirs: Mask | null;
-}
 
 interface Held extends Tile {
   place: Place;
@@ -60,26 +29,8 @@ interface Held extends Tile {
   base: number;
   baseline: Uint8Array;
   isChanged: boolean;
-}
-
-export interface Surroundings {
-  store: MaskStore;
-  /** Those that are drawn; another list when one comes, or its pictures have. */
-  shown: ReadonlySignal<readonly Tile[]>;
-  /** Patches around with strokes that are not saved. */
-  painted: ReadonlySignal<number>;
-  /** What is painted and not saved; asked after each stroke. */
-  drafts(): TileDraft[];
-  /** What was sent as `sent` has been saved. */
-  adopt(sent: TileDraft[], saved: SavedTile[]): Promise<void>;
-  /** Somebody has saved a revision: shown here where nothing of one's own is unsaved. */
-  heard(patchId: string, revision: number): void;
-  /** Show what others have saved of these. False if it can't be read. */
-  oppose(tiles: OvertakenTile[]): Promise<boolean>;
-  /** Paint on top of what others have saved of these. */
-  keepMine(tiles: OvertakenTile[]): Promise<void>;
-  /** Others' pixels of these, by the store's keys; what is painted afterwards goes on top of them. */
-  takeTheirs(tiles: OvertakenTile[]): Map<string, Uint8Array>;
+  /** Whether all pixels of `baseline` are known, or asked for. */
+  pixels: "unread" | "coming" | "known";
 }
 
 const blank = (): Uint8Array => new Uint8Array(TILE_PX * TILE_PX).fill(UNCHANGED);
@@ -109,7 +60,7 @@ export function createSurroundings(
       ...{ key: keyOf(place), place, patchId, base, baseline: blank(), isChanged: true },
       ...{ x: place.column * hand.size, y: place.row * hand.size, size: hand.size },
       mask: { width: TILE_PX, height: TILE_PX, data: blank() },
-      ...{ image: null, proposal: null, theirs: null },
+      ...{ image: null, proposal: null, theirs: null, pixels: "unread" },
     };
     held.set(tile.key, tile);
     masks.set(tile.key, tile.mask);
@@ -140,6 +91,7 @@ export function createSurroundings(
       tile = add(place, patch?.id ?? null, patch?.revision ?? 0);
       void read(tile, { newest: true });
     }
+    if (tile.pixels === "unread") void read(tile, { newest: false });
     tile.isChanged = true;
     return tile.mask;
   }
@@ -149,6 +101,7 @@ export function createSurroundings(
   /** Read what lies below the strokes; what can't be read stays unknown, and the strokes hold. */
   async function read(tile: Held, { newest }: { newest: boolean }): Promise<void> {
     const { patchId } = tile;
+    tile.pixels = "coming";
     if (!patchId) return fill(tile, await readRevisionPixels("", 0));
     try {
       const begun = tile.base;
@@ -165,6 +118,7 @@ export function createSurroundings(
       fill(tile, pixels);
     } catch (error) {
       console.warn("a tile around the patch was not read", error);
+      if (tile.pixels === "coming") tile.pixels = "unread";
     }
   }
 
@@ -179,6 +133,7 @@ export function createSurroundings(
 
   function fill(tile: Held, pixels: Uint8Array): void {
     tile.baseline = changedBy(pixels, tile.baseline);
+    tile.pixels = "known";
     store.resolve(tile.key, pixels);
     show();
     onPixels();
@@ -190,6 +145,7 @@ export function createSurroundings(
     tile.patchId = patchId;
     tile.base = revision;
     tile.baseline = pixels;
+    tile.pixels = "known";
   }
 
   const at = (corner: Corner): Held | undefined =>
@@ -222,13 +178,22 @@ export function createSurroundings(
       for (const { x, y, patchId, revision, merged } of saved) {
         const tile = at({ x, y });
         const was = sent.find((each) => isSameTile(each, { x, y }));
-        if (!tile || !was || tile.base >= revision) continue;
+        if (!tile || !was) continue;
+        if (tile.pixels !== "known") {
+          // an undo writes what lay below the strokes: what is saved now holds them
+          fill(tile, await readRevisionPixels(patchId, was.base));
+          tile.base = was.base;
+        }
+        if (tile.base >= revision) continue;
         const theirs = merged ? await readRevisionPixels(patchId, revision) : null;
         // only now: its own pixels may have come meanwhile
         const written = changedBy(tile.baseline, was.diff);
         tile.baseline = written;
         goOnTopOf(tile, patchId, revision, theirs ?? written);
       }
+    },
+    readAgain() {
+      for (const tile of held.values()) if (tile.pixels === "unread") void read(tile, { newest: false });
     },
     heard(patchId, revision) {
       const tile = [...held.values()].find((each) => each.patchId === patchId);
