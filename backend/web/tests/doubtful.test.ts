@@ -149,3 +149,74 @@ describe("strokes around the patch alone", () => {
     expect([editing.state, server.edits]).toEqual(["clean", [["256,0"]]]);
   });
 });
+
+describe("what was undone while the answer was missing is undone at the service, too", () => {
+  const lost = async (tab: Tab): Promise<Editing> => {
+    const editing = await open(tab);
+    row(editing, 60, 100, 200);
+    row(editing, 120);
+    await read(editing);
+    server.losesEdit = true;
+    await editing.save();
+    expect(editing.state).toBe("waiting");
+    return editing;
+  };
+
+  test("where nothing is left on the neighbour", async () => {
+    const editing = await lost(await newTab());
+    editing.undo();
+    await editing.save();
+    expect([editing.state, editing.painted.value]).toEqual(["saved", 0]);
+    expect(newest("p").data[60 * 256 + 150]).toBe(MEMBRANE);
+    expect([newest("p").data[120 * 256 + 230], onRight(120)]).toEqual([0, UNSEEN]);
+  });
+
+  test("where nothing is left at all, on a patch that was made by it", async () => {
+    const editing = await open(await newTab());
+    editing.stroke("brush", { x: 60, y: 280 }, { x: 90, y: 280 }, 5);
+    editing.endStroke();
+    await read(editing);
+    server.losesEdit = true;
+    await editing.save();
+    editing.undo();
+    expect([editing.state, editing.painted.value]).toEqual(["unsaved", 0]);
+    await editing.save();
+    expect(editing.state).toBe("clean");
+    expect(newest("made 0,256").data.includes(MEMBRANE)).toBe(false);
+  });
+
+  test("where nothing had arrived: nothing is written", async () => {
+    const editing = await open(await newTab());
+    row(editing, 60, 280);
+    await read(editing);
+    server.broken = true;
+    await editing.save();
+    server.broken = false;
+    editing.undo();
+    await editing.save();
+    expect([editing.state, server.edits]).toEqual(["clean", []]);
+  });
+
+  test("where the page looks before it saves", async () => {
+    const editing = await lost(await newTab());
+    editing.undo();
+    await editing.catchUp();
+    await editing.save();
+    expect(editing.state).toBe("saved");
+    expect([newest("p").data[120 * 256 + 230], onRight(120)]).toEqual([0, UNSEEN]);
+  });
+
+  test("where the tab is gone, and the next one saves", async () => {
+    const [one, two] = [await newTab(), await newTab()];
+    const first = await lost(one);
+    first.undo();
+    await vi.waitFor(() => expect(first.written).toBe(true));
+    first.close();
+    const second = await open(two);
+    expect(second.state).toBe("unsaved");
+    await read(second);
+    await second.save();
+    expect(second.state).toBe("saved");
+    expect([newest("p").data[120 * 256 + 230], onRight(120)]).toEqual([0, UNSEEN]);
+  });
+});

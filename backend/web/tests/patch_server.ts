@@ -100,9 +100,15 @@ async function edit(server: PatchServer, tiles: TileIn[]): Promise<Response> {
 
 async function answer(server: PatchServer, url: string, init: RequestInit): Promise<Response> {
   if (server.broken) throw new TypeError("Failed to fetch");
-  const { pathname } = new URL(url);
+  const pathname = decodeURIComponent(new URL(url).pathname);
   if (pathname.endsWith("/edits")) {
     return edit(server, (JSON.parse(init.body as string) as { tiles: TileIn[] }).tiles);
+  }
+  if (pathname.endsWith("/slides/s/patches")) {
+    const items = [...server.places].map(([id, place]) => ({
+      ...{ id, ...place, revision: server.revisions.get(id)?.length ?? 0 },
+    }));
+    return json({ items, next_cursor: null });
   }
   const [, patch = "", what = ""] = /\/patches\/([^/]+)(?:\/(.*))?$/.exec(pathname) ?? [];
   if (init.method === "PUT") {

@@ -4,9 +4,10 @@
  * both changes are put together; where they have changed the same, the person is asked.
  */
 
-import { ApiError, listAnnotations } from "../api/client";
+import { ApiError, listAnnotations, listPatches, readPatch } from "../api/client";
 import { base64, movedTiles, saveEdit, type MovedTile, type TileChange } from "../api/edits";
 import { changedBy, rebased } from "../masks/merging";
+import { UNCHANGED } from "../masks/mask";
 import { TILE_PX } from "../masks/mask_store";
 import { decodeGray, encodeGray } from "../masks/png";
 import { kinshipOf, readCurrent, readRevisionPixels } from "./current";
@@ -52,6 +53,11 @@ export async function attemptEdit(
   const sent = (await findDraft(draft))?.tilesSent ?? [];
   for (let tries = 0; tries < TRIES; tries++) {
     try {
+      if (tries === 0) {
+        const next = await withDoubtful(draft, around, now, sent);
+        if ("kind" in next) return next;
+        now = next;
+      }
       let moved: MovedTile[];
       try {
         return await write(draft, around, png, now);
@@ -118,6 +124,28 @@ async function write(
 
 const of = <T extends Corner>(tiles: T[], corner: Corner): T | undefined =>
   tiles.find((tile) => isSameTile(tile, corner));
+
+/** Tiles where all is undone are written only where an earlier state of them has arrived. */
+async function withDoubtful(
+  draft: Draft,
+  around: Around,
+  now: Attempt,
+  sent: SentTile[],
+): Promise<Attempt | Outcome> {
+  const isUndone = ({ diff }: TileDraft): boolean => diff.every((value) => value === UNCHANGED);
+  const undone = now.tiles.filter(isUndone);
+  if (undone.length === 0) return now;
+  const listed = undone.every(({ patchId }) => patchId) ? [] : await listPatches(draft.slideId);
+  const moved: MovedTile[] = [];
+  for (const { x, y, patchId, base } of undone) {
+    const patch = patchId ? (await readPatch(patchId)).patch : of(listed, { x, y });
+    if (!patch || patch.revision <= base) continue;
+    moved.push({ x, y, patch_id: patch.id, revision: patch.revision });
+  }
+  const next = await onto(draft, around, now, moved, sent);
+  if ("kind" in next) return next;
+  return { ...next, tiles: next.tiles.filter((tile) => !isUndone(tile)) };
+}
 
 /** What is to be written on top of the tiles that have moved; a conflict, if that is not sure. */
 async function onto(

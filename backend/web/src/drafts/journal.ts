@@ -254,8 +254,13 @@ export function conclude(sent: Draft, outcome: Outcome): Promise<void> {
   return change(sent, (now) => {
     const same = now.version === sent.version;
     if (outcome.kind === "saved") {
-      const { unanswered: _, tilesSent: __, ...rest } = now;
-      return same ? null : { ...rest, etag: outcome.etag, ...ontoSaved(now.around, outcome.tiles) };
+      if (same) return null;
+      const { unanswered: _, tilesSent = [], ...rest } = now;
+      // those that were merged are still on top of what they were drawn on
+      const merged = (outcome.tiles ?? []).filter((tile) => tile.merged);
+      const kept = tilesSent.filter((tile) => merged.some((each) => isSameTile(each, tile)));
+      const on = ontoSaved(now.around, outcome.tiles);
+      return { ...rest, etag: outcome.etag, ...on, ...(kept.length > 0 ? { tilesSent: kept } : {}) };
     }
     if (outcome.kind === "waiting" || !same) return now;
     return { ...now, pending: false };

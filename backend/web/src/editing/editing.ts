@@ -88,6 +88,7 @@ export async function openEditing(
     pixels.value += 1;
   });
   const { store } = around;
+  around.setSent(draft?.tilesSent ?? [], true);
   /** A state of the patch in hand may have arrived, so it is not as it was opened. */
   let isSent = Boolean(draft && (draft.etag !== content.etag || draft.unanswered));
   /** What was sent of the tiles around, by the draft's version. */
@@ -231,13 +232,17 @@ export async function openEditing(
     editing.endStroke();
     const sent = draftNow(true, complete);
     const wasSent = isSent;
+    const tilesNew = around.setSent(sent.around?.tiles ?? [], true);
     isSent ||= !sent.onlyAround;
     tilesSent.set(sent.version, sent.around?.tiles ?? []);
     clock.sending();
     setState("saving", "Saving…");
     try {
       const outcome = await deliver(sent);
-      if (isAnswered(outcome)) isSent = wasSent;
+      if (isAnswered(outcome)) {
+        isSent = wasSent;
+        around.setSent(tilesNew, false);
+      }
       await receive(sent, outcome);
     } finally {
       // whatever went wrong: Save must stay within reach
@@ -283,8 +288,9 @@ export async function openEditing(
   /** Whether a newer revision is no conflict: what was drawn is in it, or goes on top of one's own. */
   function resolve(mine: Draft, current: Current, kin: Kinship | null): boolean {
     if (kin !== "same" && kin !== "earlier") return false;
-    // the tiles around it may not be there
-    const all = kin === "same" && mine.version === version && !store.painting() && !mine.around;
+    // all tiles go on top of what arrived of them when they are saved, this one with them
+    if (mine.around) return true;
+    const all = kin === "same" && mine.version === version && !store.painting();
     if (all) void own.forget();
     const sent = { ...own.key, version: all ? version : EARLIER };
     adopt(sent, current.etag, current.annotation ?? undefined);
@@ -296,8 +302,8 @@ export async function openEditing(
     if (revisionOf(old.etag) >= patch.revision) return;
     const current = await readCurrent(patchId);
     const kin = await kinshipOf(old, current);
-    const isSent = kin === "earlier" || (kin === "same" && old.around !== undefined);
-    if (isSent && old.pending) return; // the outbox writes the rest on top
+    const goesOn = kin === "earlier" || (kin === "same" && old.around !== undefined);
+    if (goesOn && old.pending) return; // the outbox writes the rest on top
     if (!resolve(old, current, kin)) return contradict(current);
     const sent = { ...own.key, version: old.version };
     if (kin === "same" && !old.around) broadcast({ kind: "delivered", draft: sent, outcome: saved(current) });

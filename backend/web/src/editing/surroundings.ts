@@ -31,6 +31,8 @@ interface Held extends Tile {
   isChanged: boolean;
   /** Whether all pixels of `baseline` are known, or asked for. */
   pixels: "unread" | "coming" | "known";
+  /** A state of it was sent and not answered: though it is undone, it may have arrived. */
+  isSent: boolean;
 }
 
 const blank = (): Uint8Array => new Uint8Array(TILE_PX * TILE_PX).fill(UNCHANGED);
@@ -57,7 +59,8 @@ export function createSurroundings(
 
   function add(place: Place, patchId: string | null, base: number): Held {
     const tile: Held = {
-      ...{ key: keyOf(place), place, patchId, base, baseline: blank(), isChanged: true },
+      ...{ key: keyOf(place), place, patchId, base, baseline: blank() },
+      ...{ isChanged: true, isSent: false },
       ...{ x: place.column * hand.size, y: place.row * hand.size, size: hand.size },
       mask: { width: TILE_PX, height: TILE_PX, data: blank() },
       ...{ image: null, proposal: null, theirs: null, pixels: "unread" },
@@ -146,6 +149,7 @@ export function createSurroundings(
     tile.base = revision;
     tile.baseline = pixels;
     tile.pixels = "known";
+    tile.isSent = false;
   }
 
   const at = (corner: Corner): Held | undefined =>
@@ -172,9 +176,16 @@ export function createSurroundings(
         return { x, y, ...place, patchId, base, diff };
       });
       painted.value = countChanged();
-      return all.filter((tile) => held.get(keyOf(tile))!.isChanged);
+      const isDraft = ({ isChanged, isSent }: Held): boolean => isChanged || isSent;
+      return all.filter((tile) => isDraft(held.get(keyOf(tile))!));
+    },
+    setSent(tiles, isSent) {
+      const news = tiles.filter((tile) => at(tile) && at(tile)!.isSent !== isSent);
+      for (const tile of news) at(tile)!.isSent = isSent;
+      return news;
     },
     async adopt(sent, saved) {
+      for (const tile of held.values()) tile.isSent = false;
       for (const { x, y, patchId, revision, merged } of saved) {
         const tile = at({ x, y });
         const was = sent.find((each) => isSameTile(each, { x, y }));
@@ -197,10 +208,10 @@ export function createSurroundings(
     },
     heard(patchId, revision) {
       const tile = [...held.values()].find((each) => each.patchId === patchId);
-      if (!tile || tile.isChanged || tile.base >= revision) return;
+      if (!tile || tile.isChanged || tile.isSent || tile.base >= revision) return;
       readRevisionPixels(patchId, revision).then(
         (pixels) => {
-          if (tile.isChanged || tile.base >= revision) return;
+          if (tile.isChanged || tile.isSent || tile.base >= revision) return;
           goOnTopOf(tile, patchId, revision, pixels);
           onPixels();
         },
@@ -249,8 +260,9 @@ export function createSurroundings(
   for (const draft of drafts) {
     const tile = add(draft, draft.patchId, draft.base);
     tile.mask.data.set(draft.diff);
+    tile.isChanged = draft.diff.some((value) => value !== UNCHANGED);
     void read(tile, { newest: false });
   }
-  painted.value = held.size;
+  painted.value = countChanged();
   return surroundings;
 }

@@ -2,7 +2,7 @@
 
 import type { ReadonlySignal } from "@preact/signals";
 import type { Patch } from "../api/types";
-import type { TileDraft } from "../drafts/journal";
+import type { Corner, TileDraft } from "../drafts/journal";
 import type { OvertakenTile, SavedTile } from "../drafts/saving";
 import type { Mask } from "../masks/mask";
 import type { MaskStore, Place } from "../masks/mask_store";
@@ -39,8 +39,10 @@ export interface Surroundings {
   shown: ReadonlySignal<readonly Tile[]>;
   /** Patches around with strokes that are not saved. */
   painted: ReadonlySignal<number>;
-  /** What is painted and not saved; asked after each stroke. */
+  /** What is painted and not saved, or may be there and is undone; asked after each stroke. */
   drafts(): TileDraft[];
+  /** These are on their way, or have not arrived for sure. Returns those that it was news of. */
+  setSent(tiles: readonly Corner[], isSent: boolean): Corner[];
   /** What was sent as `sent` has been saved. */
   adopt(sent: TileDraft[], saved: SavedTile[]): Promise<void>;
   /** Read what could not be read before. */
