@@ -102,6 +102,60 @@ describe("what a colleague has saved stays when one's own strokes are undone", (
   });
 });
 
+describe("an undo after one's own strokes were saved", () => {
+  beforeEach(async () => {
+    stroke(60);
+    await read();
+    await editing.save();
+    expect(editing.state).toBe("saved");
+  });
+  const hear = async (): Promise<void> => {
+    editing.heard("q", server.revisions.get("q")!.length);
+    await vi.waitFor(() => expect(around().mask.data).toEqual(newest().data));
+  };
+
+  test("leaves a patch that a colleague has completed since", async () => {
+    byNoor(({ data }) => void data.set(data.map((value) => (value === UNSEEN ? 0 : value))));
+    await hear();
+    editing.undo();
+    await editing.save();
+    expect([near(newest(), 60), far(newest(), 60)]).toEqual([MEMBRANE, 0]);
+  });
+
+  test("leaves it also where the undo came first", async () => {
+    byNoor(({ data }) => void data.set(data.map((value) => (value === UNSEEN ? 0 : value))));
+    editing.undo();
+    await editing.save();
+    expect(editing.state).toBe("saved");
+    expect(newest().data.includes(UNSEEN)).toBe(false);
+    expect(around().mask.data).toEqual(newest().data);
+  });
+
+  test("leaves pixels that a colleague has corrected since, and so does a redo", async () => {
+    byNoor((mask) => void paintSegment(mask, { x: 15, y: 60 }, { x: 60, y: 60 }, 9, 0));
+    await hear();
+    editing.undo();
+    const start = 60 * 256 + 4;
+    expect([around().mask.data[start], near(around().mask, 60)]).toEqual([UNSEEN, 0]);
+    editing.redo();
+    expect([around().mask.data[start], near(around().mask, 60)]).toEqual([MEMBRANE, 0]);
+  });
+});
+
+test("strokes that were kept on top of a colleague's are undone to theirs, and done again", async () => {
+  stroke(60);
+  await read();
+  byNoor(along(60, 0));
+  await editing.save();
+  await vi.waitFor(() => expect(editing.theirsReady).toBe(true));
+  await editing.keepMine();
+  expect([editing.state, near(newest(), 60)]).toEqual(["saved", MEMBRANE]);
+  editing.undo();
+  expect(near(around().mask, 60)).toBe(0);
+  editing.redo();
+  expect(near(around().mask, 60)).toBe(MEMBRANE);
+});
+
 test("the pixels of a patch may come while its first save is put together with a colleague's", async () => {
   byNoor(along(200, 0));
   let show = (): void => undefined;

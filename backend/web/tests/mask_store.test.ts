@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { emptyMask, IGNORE, MEMBRANE, paintSegment, UNCHANGED, type Label, type Mask } from "../src/masks/mask";
+import { emptyMask, IGNORE, MEMBRANE, paintSegment, UNCHANGED, UNSEEN, type Label, type Mask } from "../src/masks/mask";
 import { createMaskStore, keyOf, TILE_PX, type MaskStore } from "../src/masks/mask_store";
 import { changedBy, changes, rebased } from "../src/masks/merging";
 
@@ -133,6 +133,24 @@ describe("strokes over the borders of tiles", () => {
     store.undo();
     store.undo();
     expect(data.every((value) => value === IGNORE)).toBe(true);
+  });
+
+  test("undone, unsee nothing of a tile that somebody has completed below them", () => {
+    const { store, tiles } = createRaster(UNSEEN);
+    for (const y of [40, 60]) {
+      store.paint({ x: 10, y }, { x: 90, y }, 5, MEMBRANE);
+      store.end();
+    }
+    const { data } = tiles.get("0,0")!;
+    const saved = data.slice();
+    const complete = saved.map((value) => (value === UNSEEN ? IGNORE : value));
+    store.undo();
+    store.rebase("0,0", saved, complete);
+    expect(data).toEqual(complete);
+    store.undo();
+    store.redo();
+    store.redo();
+    expect(data).toEqual(complete);
   });
 
   test("say which pixels are to be drawn anew, and no others", () => {

@@ -3,7 +3,7 @@
  * it changed, with what they were and what they became.
  */
 
-import { UNCHANGED, type Mask, type Rect } from "./mask";
+import { UNCHANGED, UNSEEN, type Mask, type Rect } from "./mask";
 
 /** What a stroke changed of one tile: `at` holds indices, y · width + x. */
 export interface Piece {
@@ -25,6 +25,11 @@ export interface History {
   canRedo(): boolean;
   /** A tile's own pixels are known now: steps hold those where they held that they stay. */
   resolve(tile: string, pixels: Uint8Array): void;
+  /**
+   * Somebody else has written `onto` where this person knew `from`, and the tile is `now`: no step
+   * writes over what they have changed, or unsees a pixel of a tile that is complete.
+   */
+  rebase(tile: string, from: Uint8Array, onto: Uint8Array, now: Uint8Array): void;
 }
 
 /** Of all steps together, 4 bytes each: more strokes than a person makes on a patch. */
@@ -70,6 +75,23 @@ export function createHistory(limit = 2000, mostPixels = MOST_PIXELS): History {
       for (const piece of [...done, ...undone].flat()) {
         if (piece.tile !== tile) continue;
         for (const values of [piece.before, piece.after]) fillIn(values, (n) => pixels[piece.at[n]!]!);
+      }
+    },
+    rebase(tile, from, onto, now) {
+      const isComplete = !onto.includes(UNSEEN);
+      const isVoid = (value: number): boolean =>
+        value === UNCHANGED || (isComplete && value === UNSEEN);
+      for (const steps of [done, undone]) {
+        for (const { tile: its, at, before, after } of steps.flat()) {
+          if (its !== tile) continue;
+          at.forEach((i, n) => {
+            const isTheirs = from[i] !== UNCHANGED && from[i] !== onto[i];
+            // painted on top of theirs and not saved: done again, it is there again
+            const isMine = steps === done && now[i] !== onto[i];
+            if (isTheirs || isVoid(before[n]!)) before[n] = onto[i]!;
+            if ((isTheirs && !isMine) || isVoid(after[n]!)) after[n] = onto[i]!;
+          });
+        }
       }
     },
   };

@@ -6,7 +6,7 @@
 
 import { createHistory, fillIn, pieceOf, type Step } from "./history";
 import { paintSegment, touches, union, type Label, type Mask, type Point, type Rect } from "./mask";
-import { changedBy, changes } from "./merging";
+import { changedBy, changes, rebased } from "./merging";
 
 export const TILE_PX = 256;
 
@@ -121,8 +121,9 @@ export function createMaskStore(
       const mask = tileOf(tile);
       // also below the stroke under way: undone, it leaves them
       for (const values of [mask.data, stroke.get(tile)?.before]) {
-        values?.set(changedBy(onto, changes(from, values)));
+        values?.set(changedBy(onto, rebased(changes(from, values), from, onto).diff));
       }
+      history.rebase(tile, from, onto, mask.data);
       touch(mask, WHOLE);
     },
     takeDirty() {

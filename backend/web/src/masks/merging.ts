@@ -3,7 +3,7 @@
  * top of a revision, and somebody else has written another revision on top of the same meanwhile.
  */
 
-import { UNCHANGED } from "./mask";
+import { UNCHANGED, UNSEEN } from "./mask";
 
 export interface Merged {
   /** What is left to change on top of theirs; UNCHANGED elsewhere. */
@@ -27,7 +27,10 @@ export function rebased(
   const diff = new Uint8Array(mine.length).fill(UNCHANGED);
   let overlap = 0;
   let left = 0;
+  // what they say is complete is not unseen again by an undo that did not know of it
+  const isComplete = !own && !theirs.includes(UNSEEN);
   for (let i = 0; i < mine.length; i++) {
+    if (isComplete && mine[i] === UNSEEN) continue;
     const wanted = mine[i] === UNCHANGED ? (own ? base[i]! : theirs[i]!) : mine[i]!;
     if (wanted === theirs[i]) continue;
     diff[i] = wanted;
