@@ -197,6 +197,30 @@ def test_a_third_person_decides_and_can_take_it_back(service: Service) -> None:
     } <= kept
 
 
+def test_a_slide_that_is_read_keeps_its_patches(service: Service) -> None:
+    study = begun(service)
+    study.save(study.first, 0, some_mask(1)).raise_for_status()
+    patch = service.client.get(f"/patches/{study.patch_ids[0]}").raise_for_status().json()
+    slide = f"/slides/{patch['slide_id']}"
+    present = service.client.get(slide).json()["mpp"]
+    for _ in ("open", "closed"):
+        assert code(service.client.patch(slide, json={"mpp": 0.5})) == (409, "slide_in_use")
+        assert code(service.client.delete(slide)) == (409, "slide_in_use")
+        service.client.post(f"/studies/{study.id}/close")
+    assert service.client.patch(slide, json={"mpp": present}).status_code == 200, "none is changed"
+    np.testing.assert_array_equal(pixels(study.mask_of(study.first, study.first)), some_mask(1))
+
+
+def test_no_study_begins_on_a_slide_that_is_read_anew(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    ids = [each["id"] for each in patches_of(service.client, slide_id)[:2]]
+    readers = [me(service.client_of(Role.PATHOLOGIST)) for _ in range(2)]
+    # its patches are still there, and go when the worker comes to it
+    service.client.patch(f"/slides/{slide_id}", json={"mpp": 0.5}).raise_for_status()
+    wish = {"name": "Round 1", "readers": readers, "patch_ids": ids}
+    assert code(service.client.post("/studies", json=wish)) == (409, "slide_not_ready")
+
+
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_what_can_not_be_a_study(service: Service) -> None:
     study = begun(service)

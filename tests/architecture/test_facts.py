@@ -21,7 +21,7 @@ from backend.learning.queue.facts import InfluenceWanted
 from backend.learning.review.facts import MaskReviewed
 from backend.learning.statistics.facts import ReportsSigned
 from backend.settings import Settings
-from backend.slides.catalogue.facts import WhyUnseen
+from backend.slides.catalogue.facts import ReadInStudy, WhyUnseen
 
 ROOT = Path(__file__).parents[2]
 FOLLOWED = {
@@ -40,6 +40,7 @@ FOLLOWED = {
     InfluenceWanted: ["backend.her2.scores.service.require_computed"],
     ReportsSigned: ["backend.her2.reports.overrides.signed_reports"],
     WhyUnseen: ["backend.learning.predictions.failures.why_unseen"],
+    ReadInStudy: ["backend.learning.studies.service.is_read"],
 }
 """Every fact and question of the house, and who follows or answers it, in this order."""
 ANNOUNCED = """

@@ -23,6 +23,8 @@ from backend.people.users import service as users
 from backend.people.users.tables import Role, User
 from backend.settings import Settings
 from backend.slides.catalogue import service as slides
+from backend.slides.catalogue.facts import ReadInStudy
+from backend.slides.catalogue.tables import SlideState
 from backend.slides.patches import leases
 from backend.slides.patches import service as patches
 from backend.slides.patches.tables import PatchState
@@ -88,6 +90,7 @@ def make(
     study = Study(name=name, made_by=by.id)
     session.add(study)
     session.flush()
+    require_at_rest(session, patch_ids)
     for patch_id in sorted(patch_ids):
         alone(session, f"study {patch_id}")
         patch = patches.get(session, patch_id)
@@ -113,6 +116,26 @@ def make(
         patches=len(patch_ids),
     )
     return study
+
+
+def require_at_rest(session: Session, patch_ids: Sequence[str]) -> None:
+    """Hold the patches' slides, and raise SlideNotVisible if one is being read anew.
+
+    Its patches are still there, but go when the worker comes to it, and the readings with them.
+    """
+    for slide_id in sorted({patch.slide_id for patch in patches.by_id(session, patch_ids)}):
+        slides.lock(session, slide_id, key_share=True)
+        if slides.get(session, slide_id).state not in {SlideState.READY, SlideState.ARCHIVED}:
+            raise slides.SlideNotVisible(
+                "A slide of these patches is being read anew: begin the study when it is ready."
+            )
+
+
+@on(ReadInStudy)
+def is_read(session: Session, question: ReadInStudy) -> bool:
+    """Say whether any study, open or closed, has a patch of the slide."""
+    of_it = StudyPatch.patch_id.in_(patches.ids_of(question.slide_id))
+    return session.scalar(select(StudyPatch.patch_id).where(of_it).limit(1)) is not None
 
 
 def open_study_of(session: Session, patch_id: str) -> str | None:

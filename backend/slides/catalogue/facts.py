@@ -11,3 +11,10 @@ class WhyUnseen(Question[dict[str, Failure]]):
     """Why have slides no proposals that should have some? Answered by slide."""
 
     slide_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReadInStudy(Question[bool]):
+    """Do people's readings rest on patches of this slide, or will they?"""
+
+    slide_id: str

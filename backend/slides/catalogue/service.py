@@ -15,12 +15,14 @@ from backend.kit.db.outbox import after_commit
 from backend.kit.db.session import get_database
 from backend.kit.errors import Conflict, NotFound
 from backend.kit.events.service import announce
+from backend.kit.facts import ask
 from backend.kit.states import move, move_or_conflict
 from backend.kit.storage.sweeping import remove as remove_path
 from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.catalogue import leftovers
+from backend.slides.catalogue.facts import ReadInStudy
 from backend.slides.catalogue.tables import Slide, SlideState, Split
 from backend.slides.patches import service as patches
 from backend.slides.reading.reader import open_slides, slide_path
@@ -43,7 +45,7 @@ class SlideAnnotated(Conflict):
 
 
 class SlideInUse(Conflict):
-    code, title = "slide_in_use", "A round or a signed report rests on this slide"
+    code, title = "slide_in_use", "A round, a study or a signed report rests on this slide"
 
 
 class SlideNotVisible(Conflict):
@@ -236,7 +238,23 @@ def change_pixel_size(session: Session, settings: Settings, slide: Slide, mpp: f
                 "The slide has annotations drawn at its present pixel size, so the size stays. "
                 "An administrator may delete the slide and upload it anew."
             )
+    if slide.mpp != mpp:
+        require_no_study(session, slide.id, "its pixel size stays")
     ingest_again(session, settings, slide, mpp=mpp)
+
+
+def require_no_study(session: Session, slide_id: str, stays: str) -> None:
+    """Raise SlideInUse if the slide's patches are of a study: its readings would go with them.
+
+    The row is held first, as who makes a study holds it: none begins after the question.
+    """
+    lock(session, slide_id, key_share=True)
+    answers = ask(session, ReadInStudy(slide_id))
+    if any(answers):
+        raise SlideInUse(
+            f"Several people read patches of this slide in a study, so {stays}: their readings "
+            "would be lost. Archive the slide instead."
+        )
 
 
 def archive(session: Session, slide: Slide, *, archived: bool) -> None:
@@ -252,6 +270,7 @@ def archive(session: Session, slide: Slide, *, archived: bool) -> None:
 def remove(session: Session, slide_id: str, settings: Settings, *, by: User) -> None:
     """Delete a slide with all that was drawn and computed on it; files go after the commit."""
     slide = get(session, slide_id)
+    require_no_study(session, slide_id, "it stays")
     for job in active_jobs(session):
         if slide_of(job) == slide_id:
             jobs.cancel(session, settings, job.id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -45,6 +45,11 @@ def places(session: Session, slide_id: str) -> Sequence[tuple[int, int]]:
     """Return row and column of each patch of a slide."""
     rows = session.execute(select(Patch.row, Patch.column).where(Patch.slide_id == slide_id))
     return [(row, column) for row, column in rows]
+
+
+def ids_of(slide_id: str) -> Select[str]:
+    """Select the patches of a slide, to be asked for in a statement of others."""
+    return select(Patch.id).where(Patch.slide_id == slide_id)
 
 
 def by_id(session: Session, patch_ids: Iterable[str]) -> list[Patch]:
