@@ -170,6 +170,7 @@ def test_a_third_person_decides_and_can_take_it_back(service: Service) -> None:
     )
     assert service.client.get(f"/patches/{patch_id}").json()["state"] == "annotated"
     assert code(study.third.post(place, json=taken)) == (409, "adjudicated")
+    assert code(study.first.delete(place)) == (403, "own_reading"), "nor takes it back"
     undone = study.third.delete(place).raise_for_status().json()
     assert (undone["revision"], undone["undone_by"]) == (2, me(study.third))
     after = service.client.get(f"/patches/{patch_id}").json()

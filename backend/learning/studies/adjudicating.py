@@ -57,6 +57,12 @@ def standing(session: Session, patch_id: str) -> Adjudication | None:
     )
 
 
+def require_third(session: Session, study_id: str, user: User) -> None:
+    """Raise OwnReading for a reader: who could take a decision back would have decided, too."""
+    if user.id in service.readers_of(session, study_id):
+        raise OwnReading("You have read in this study; a third person decides.")
+
+
 def adjudicate(
     database: Database, blobs: Blobs, settings: Settings, patch_id: str, wish: Wish, *, by: User
 ) -> tuple[Adjudication, Annotation]:
@@ -67,8 +73,7 @@ def adjudicate(
         service.require_in(session, study, patch_id)
         if study.state != StudyState.CLOSED:
             raise StudyOpen("Nobody decides while the readers read: close the study first.")
-        if by.id in service.readers_of(session, study.id):
-            raise OwnReading("You have read in this study; a third person decides.")
+        require_third(session, study.id, by)
         if standing(session, patch_id) is not None:
             raise Adjudicated("This patch is decided already; take that back first.")
         sha256 = wish.reader_id and (
@@ -118,6 +123,7 @@ def undo(
         row = standing(session, patch_id)
         if row is None:
             raise NoAdjudication("Nobody has decided on this patch, or it was taken back.")
+        require_third(session, row.study_id, by)
         present = annotations.newest_of(session, patch_id)
         if present.id != row.annotation_id:
             raise AdjudicationPast(
