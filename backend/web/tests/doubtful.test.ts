@@ -9,6 +9,7 @@ import { freshIndexedDB, newTab, type Tab } from "./browser_stubs";
 import { empty, servePatches, type PatchServer } from "./patch_server";
 
 let server: PatchServer;
+let factory: ReturnType<typeof freshIndexedDB>;
 let stops: (() => void)[] = [];
 
 const slide: SlideAround = {
@@ -51,7 +52,7 @@ beforeEach(() => {
   server = servePatches();
   server.places.set("p", { x: 0, y: 0 });
   server.places.set("q", { x: 256, y: 0 });
-  freshIndexedDB();
+  factory = freshIndexedDB();
   vi.spyOn(console, "warn").mockImplementation(() => undefined);
 });
 afterEach(() => {
@@ -219,4 +220,38 @@ describe("what was undone while the answer was missing is undone at the service,
     expect(second.state).toBe("saved");
     expect([newest("p").data[120 * 256 + 230], onRight(120)]).toEqual([0, UNSEEN]);
   });
+});
+
+/** What a page finds that knows nothing of strokes around a patch. */
+const foundByOlder = (): Promise<unknown[]> =>
+  new Promise((resolve) => {
+    const asked = factory.open("membrana-drafts", 1);
+    asked.onsuccess = () => {
+      const range = IDBKeyRange.bound(["me"], ["me", []]);
+      const all = asked.result.transaction("drafts").objectStore("drafts").getAll(range);
+      all.onsuccess = () => {
+        asked.result.close();
+        resolve(all.result);
+      };
+    };
+  });
+
+test("a page of before never sends a draft that reaches over the border", async () => {
+  const tab = await newTab();
+  const editing = await open(tab);
+  const stored = () => vi.waitFor(() => expect(editing.written).toBe(true));
+  row(editing, 60, 100, 200);
+  await stored();
+  expect(await foundByOlder()).toHaveLength(1);
+  row(editing, 120);
+  await read(editing);
+  await stored();
+  expect(await foundByOlder()).toEqual([]);
+  expect(await tab.draftsOf("me")).toEqual([expect.objectContaining({ userId: "me", patchId: "p" })]);
+  editing.undo();
+  await stored();
+  expect(await foundByOlder()).toHaveLength(1);
+  expect(await tab.draftsOf("me")).toHaveLength(1);
+  editing.undo();
+  await vi.waitFor(async () => expect(await tab.draftsOf("me")).toEqual([]));
 });

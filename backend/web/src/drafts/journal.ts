@@ -4,9 +4,10 @@
  * not keep stays in this page's memory, and the page can say so.
  */
 
-import { asked, within, type Stores } from "./database";
+import { within, type Stores } from "./database";
 import { askToPersist } from "./persistence";
 import type { Outcome, SavedTile } from "./saving";
+import { dropDraft, newer, readDraft, readDrafts, writeDraft } from "./shelf";
 import { broadcast, onTabMessage } from "./browser_tabs";
 import type { Source } from "../api/types";
 
@@ -117,8 +118,6 @@ export function anyUnstored(): boolean {
   return inMemory.size > 0;
 }
 
-const keyOf = ({ userId, patchId, id }: DraftKey): IDBValidKey => [userId, patchId, id];
-
 /** A draft with what is known of sending it, which who draws does not know. */
 function withUnanswered(draft: Draft, before: Draft | undefined): Draft {
   if (before?.etag !== draft.etag) return draft;
@@ -131,11 +130,8 @@ export async function storeDraft(draft: Draft): Promise<boolean> {
   let stored = true;
   try {
     await within("readwrite", async ({ drafts }) => {
-      const before = newer(
-        await asked<Draft | undefined>(drafts.get(keyOf(draft))),
-        inMemory.get(draft.id),
-      );
-      return asked(drafts.put(withUnanswered(draft, before)));
+      const before = newer(await readDraft(drafts, draft), inMemory.get(draft.id));
+      return writeDraft(drafts, withUnanswered(draft, before));
     });
     inMemory.delete(draft.id);
   } catch (error) {
@@ -148,14 +144,10 @@ export async function storeDraft(draft: Draft): Promise<boolean> {
   return stored;
 }
 
-const newer = (a: Draft | undefined, b: Draft | undefined): Draft | undefined =>
-  a && b ? (b.version > a.version ? b : a) : (a ?? b);
-
 /** All drafts of a person in this browser, newest first. */
 export async function draftsOf(userId: string): Promise<Draft[]> {
-  const range = (): IDBKeyRange => IDBKeyRange.bound([userId], [userId, []]);
   const stored = await within<Draft[]>("readonly", ({ drafts }) =>
-    asked(drafts.getAll(range())),
+    readDrafts(drafts, userId),
   ).catch(() => []);
   const all = new Map(stored.map((draft) => [draft.id, draft]));
   for (const draft of inMemory.values()) {
@@ -167,21 +159,20 @@ export async function draftsOf(userId: string): Promise<Draft[]> {
 /** Change what is kept under a key, seen as it is at that moment; null takes it away. */
 async function change(
   key: DraftKey,
-  by: (now: Draft, stores: Stores | null) => Draft | null,
+  by: (now: Draft, stores: Stores | null) => Draft | null | Promise<null>,
 ): Promise<void> {
   let left: Draft | null | undefined;
   await within("readwrite", async (stores) => {
-    const now = newer(await asked<Draft | undefined>(stores.drafts.get(keyOf(key))), inMemory.get(key.id));
+    const now = newer(await readDraft(stores.drafts, key), inMemory.get(key.id));
     if (!now) return;
-    left = by(now, stores);
-    if (left) stores.drafts.put(left);
-    else stores.drafts.delete(keyOf(key));
+    left = await by(now, stores);
+    await (left ? writeDraft(stores.drafts, left) : dropDraft(stores.drafts, key));
   }).then(
     () => inMemory.delete(key.id),
-    () => {
+    async () => {
       const now = inMemory.get(key.id);
       if (!now) return;
-      left = by(now, null);
+      left = await by(now, null);
       if (left) inMemory.set(key.id, left);
       else inMemory.delete(key.id);
     },
@@ -191,7 +182,7 @@ async function change(
 
 export async function findDraft(key: DraftKey): Promise<Draft | null> {
   const stored = await within<Draft | undefined>("readonly", ({ drafts }) =>
-    asked(drafts.get(keyOf(key))),
+    readDraft(drafts, key),
   ).catch(() => undefined);
   return newer(stored, inMemory.get(key.id)) ?? null;
 }
@@ -201,9 +192,9 @@ export const forgetDraft = (key: DraftKey): Promise<void> => change(key, () => n
 /** Give the draft of an editing that is no more to another; null if somebody else has it now. */
 export async function takeOver(from: DraftKey, id: string): Promise<Draft | null> {
   let taken: Draft | null = null;
-  await change(from, (now, stores) => {
+  await change(from, async (now, stores) => {
     taken = { ...now, id };
-    if (stores) stores.drafts.put(taken);
+    if (stores) await writeDraft(stores.drafts, taken);
     else inMemory.set(id, taken);
     return null;
   });
