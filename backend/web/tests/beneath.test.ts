@@ -202,6 +202,19 @@ describe("a patch around that could not be read", () => {
     expect([near(newest(), 60), near(newest(), 200)]).toEqual([UNSEEN, 0]);
   });
 
+  test("nor when they were saved: it stays to be saved, and shows what is there then", async () => {
+    stroke(60);
+    await vi.waitFor(() => expect(console.warn).toHaveBeenCalled());
+    await editing.save();
+    expect([editing.state, editing.painted.value]).toEqual(["unsaved", 1]);
+    editing.undo();
+    expect(editing.state).toBe("unsaved");
+    isAway = false;
+    await editing.save();
+    expect(editing.state).toBe("saved");
+    expect(around().mask.data).toEqual(newest().data);
+  });
+
   test.each([
     ["with the next stroke", () => stroke(100)],
     ["when the line is back", () => void editing.catchUp()],

@@ -210,8 +210,7 @@ export async function openEditing(
     if (outcome.kind === "saved") {
       const tiles = tilesSent.get(sent.version) ?? [];
       for (const each of tilesSent.keys()) if (each <= sent.version) tilesSent.delete(each);
-      // what can't be read now is put together when it is saved
-      await around.adopt(tiles, outcome.tiles ?? []).catch(() => undefined);
+      await around.adopt(tiles, outcome.tiles ?? []);
       const news = revisionOf(outcome.etag) - revisionOf(editing.etag);
       if (news === 0 && tiles.length > 0) return adoptAround(sent);
       if (news <= 0) return; // told late, of a state before the one that is saved

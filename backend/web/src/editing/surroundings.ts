@@ -8,6 +8,7 @@ import { readPatch } from "../api/client";
 import type { Patch } from "../api/types";
 import { readRevisionPixels } from "../drafts/current";
 import { isSameTile, type Corner, type TileDraft } from "../drafts/journal";
+import type { SavedTile } from "../drafts/saving";
 import { UNCHANGED, type Mask } from "../masks/mask";
 import { createMaskStore, keyOf, placeOf, TILE_PX, type Place } from "../masks/mask_store";
 import { changedBy, changes } from "../masks/merging";
@@ -152,6 +153,21 @@ export function createSurroundings(
     tile.isSent = false;
   }
 
+  async function adoptTile(tile: Held, was: TileDraft, saved: SavedTile): Promise<void> {
+    const { patchId, revision, merged } = saved;
+    if (tile.pixels !== "known") {
+      // an undo writes what lay below the strokes: what is saved now holds them
+      fill(tile, await readRevisionPixels(patchId, was.base));
+      tile.base = was.base;
+    }
+    if (tile.base >= revision) return;
+    const theirs = merged ? await readRevisionPixels(patchId, revision) : null;
+    // only now: its own pixels may have come meanwhile
+    const written = changedBy(tile.baseline, was.diff);
+    tile.baseline = written;
+    goOnTopOf(tile, patchId, revision, theirs ?? written);
+  }
+
   const at = (corner: Corner): Held | undefined =>
     [...held.values()].find((tile) => isSameTile(tile, corner));
 
@@ -186,21 +202,15 @@ export function createSurroundings(
     },
     async adopt(sent, saved) {
       for (const tile of held.values()) tile.isSent = false;
-      for (const { x, y, patchId, revision, merged } of saved) {
-        const tile = at({ x, y });
-        const was = sent.find((each) => isSameTile(each, { x, y }));
+      for (const each of saved) {
+        const tile = at(each);
+        const was = sent.find((one) => isSameTile(one, each));
         if (!tile || !was) continue;
-        if (tile.pixels !== "known") {
-          // an undo writes what lay below the strokes: what is saved now holds them
-          fill(tile, await readRevisionPixels(patchId, was.base));
-          tile.base = was.base;
+        try {
+          await adoptTile(tile, was, each);
+        } catch {
+          tile.isSent = true; // what can't be read now is put together when it is saved
         }
-        if (tile.base >= revision) continue;
-        const theirs = merged ? await readRevisionPixels(patchId, revision) : null;
-        // only now: its own pixels may have come meanwhile
-        const written = changedBy(tile.baseline, was.diff);
-        tile.baseline = written;
-        goOnTopOf(tile, patchId, revision, theirs ?? written);
       }
     },
     readAgain() {
