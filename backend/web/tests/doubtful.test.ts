@@ -255,3 +255,23 @@ test("a page of before never sends a draft that reaches over the border", async 
   editing.undo();
   await vi.waitFor(async () => expect(await tab.draftsOf("me")).toEqual([]));
 });
+
+test("a draft that comes back over a patch approved since can be saved without its strokes there", async () => {
+  const [one, two] = [await newTab(), await newTab()];
+  const first = await open(one);
+  row(first, 60);
+  await read(first);
+  await vi.waitFor(() => expect(first.written).toBe(true));
+  first.close();
+  server.approved.add("q");
+  const second = await open(two);
+  await read(second);
+  await second.save();
+  expect([second.state, second.refused]).toEqual(["refused", [expect.objectContaining({})]]);
+  second.leaveOut();
+  expect([second.state, second.painted.value, second.refused]).toEqual(["unsaved", 0, []]);
+  await second.save();
+  expect([second.state, server.puts]).toEqual(["saved", ["p"]]);
+  second.undo();
+  expect([second.state, second.painted.value]).toEqual(["unsaved", 1]);
+});

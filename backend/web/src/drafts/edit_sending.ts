@@ -28,7 +28,7 @@ const TRIES = 6;
 /** The most seconds of work that the service believes. */
 const A_DAY = 24 * 3600;
 
-const UNDO_THERE = "Undo the stroke over it, then save.";
+const UNDO_THERE = "Leave out the strokes there, or undo them; then save.";
 
 /** What is to be written now: the draft, on top of what was found there. */
 interface Attempt {
@@ -73,9 +73,9 @@ export async function attemptEdit(
       const outcome = unsaved(error);
       const refused = movedTiles(error);
       const isAround = refused.length > 0 && !of(refused, around);
-      return isAround && outcome.kind === "refused"
-        ? { ...outcome, message: `Of a patch around this one: ${outcome.message} ${UNDO_THERE}` }
-        : outcome;
+      if (!isAround || outcome.kind !== "refused") return outcome;
+      const message = `Of a patch around this one: ${outcome.message} ${UNDO_THERE}`;
+      return { ...outcome, message, tiles: refused.map(({ x, y }) => ({ x, y })) };
     }
   }
   return { kind: "waiting", message: "Others are saving the same patches at this moment." };

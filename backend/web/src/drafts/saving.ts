@@ -48,7 +48,8 @@ export type Outcome =
   /** `current`: of the patch in hand, which may not have moved where `tiles` have. */
   | { kind: "conflict"; current: Current; tiles?: OvertakenTile[] }
   | { kind: "waiting"; message: string }
-  | { kind: "refused"; message: string };
+  /** `tiles`: those around the patch in hand that are why, where it is they. */
+  | { kind: "refused"; message: string; tiles?: Pick<OvertakenTile, "x" | "y">[] };
 
 /** The number in an ETag `"r7"`; 0 for anything else, which no newest revision equals. */
 export function revisionOf(etag: string): number {

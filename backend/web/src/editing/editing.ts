@@ -148,7 +148,7 @@ export async function openEditing(
   }
 
   function setState(state: SaveState, message: string): void {
-    set({ state, message });
+    set({ state, message, refused: [] });
   }
 
   function edited(): void {
@@ -156,7 +156,7 @@ export async function openEditing(
     maskChanged();
     const now = draftNow(false);
     if (!conflict && isAsBefore(now)) {
-      set({ state: "clean", message: "", written: true }); // every stroke is undone
+      set({ state: "clean", message: "", written: true, refused: [] }); // every stroke is undone
       void own.forget();
       return;
     }
@@ -224,6 +224,7 @@ export async function openEditing(
       setState("waiting", `${outcome.message} ${own.isStored() ? SENT_LATER : SENT_LATER_NOT_STORED}`);
     } else {
       setState("refused", `${outcome.message} ${own.isStored() ? STAYS_HERE : NOT_STORED}`);
+      set({ refused: outcome.tiles ?? [] });
     }
   }
 
@@ -317,6 +318,7 @@ export async function openEditing(
     theirs: null,
     theirsUnread: false,
     theirsReady: false,
+    refused: [],
     revisions: content.revisions,
     etag: draft?.etag ?? content.etag,
     state: draft ? (draft.pending ? "waiting" : "unsaved") : "clean",
@@ -340,6 +342,7 @@ export async function openEditing(
     get theirs() { return facts.value.theirs; },
     get theirsUnread() { return facts.value.theirsUnread; },
     get theirsReady() { return facts.value.theirsReady; },
+    get refused() { return facts.value.refused; },
     get revisions() { return facts.value.revisions; },
     get etag() { return facts.value.etag; },
     get state() { return facts.value.state; },
@@ -408,6 +411,12 @@ export async function openEditing(
     },
     async readTheirs() {
       if (conflict) await contradict(conflict.current, conflict.tiles);
+    },
+    leaveOut() {
+      editing.endStroke();
+      if (editing.refused.length === 0) return;
+      store.replace(around.leaveOut(editing.refused));
+      edited();
     },
     takeTheirs() {
       editing.endStroke();

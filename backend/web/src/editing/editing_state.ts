@@ -3,6 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 import type { Mask, Point, Rect } from "../masks/mask";
 import type { Sent } from "../drafts/outbox";
+import type { Corner } from "../drafts/journal";
 import type { Beside } from "../drafts/own_draft";
 import type { Outcome } from "../drafts/saving";
 import type { Annotation, Patch } from "../api/types";
@@ -21,6 +22,8 @@ export interface EditingFacts {
   theirsUnread: boolean;
   /** All that others have saved in between has been read, and can be taken. */
   theirsReady: boolean;
+  /** Tiles around because of which a save was refused: their strokes can be left out. */
+  refused: readonly Corner[];
   revisions: Annotation[];
   /** Of the revision that the mask goes on top of. */
   etag: string;
@@ -77,6 +80,8 @@ export interface Editing extends Readonly<EditingFacts> {
   keepMine(): Promise<void>;
   readTheirs(): Promise<void>;
   takeTheirs(): void;
+  /** Take back the strokes on the tiles around because of which a save was refused; undo brings them back. */
+  leaveOut(): void;
   /** Somebody has saved a revision of some patch: it may be one around this. */
   heard(patchId: string, revision: number): void;
   /** What became of a state of this editing's own draft that somebody sent. */

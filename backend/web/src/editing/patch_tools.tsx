@@ -154,6 +154,11 @@ export function Saving({ editing }: { editing: Editing }) {
     <section class="saving" aria-label="Save">
       {conflict && <ConflictBox editing={editing} />}
       <Around editing={editing} />
+      {editing.refused.length > 0 && (
+        <Button class="wide" testid="leave-out" onClick={editing.leaveOut}>
+          Leave out the strokes there
+        </Button>
+      )}
       <div class="button-row main-row">
         <Button
           testid="accept"

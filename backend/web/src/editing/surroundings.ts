@@ -251,6 +251,11 @@ export function createSurroundings(
       }
       show();
     },
+    leaveOut(tiles) {
+      const left = tiles.flatMap((corner) => at(corner) ?? []);
+      surroundings.setSent(left, false);
+      return new Map(left.map(({ key, baseline }) => [key, baseline]));
+    },
     takeTheirs(tiles) {
       const taken = new Map<string, Uint8Array>();
       for (const { x, y, patchId, revision } of tiles) {

@@ -53,6 +53,8 @@ export interface Surroundings {
   oppose(tiles: OvertakenTile[]): Promise<boolean>;
   /** Paint on top of what others have saved of these. */
   keepMine(tiles: OvertakenTile[]): Promise<void>;
+  /** These without what is painted on them, by the store's keys. */
+  leaveOut(tiles: readonly Corner[]): Map<string, Uint8Array>;
   /** Others' pixels of these, by the store's keys; what is painted afterwards goes on top of them. */
   takeTheirs(tiles: OvertakenTile[]): Map<string, Uint8Array>;
 }
