@@ -177,6 +177,28 @@ test("the pixels of a patch may come while its first save is put together with a
   expect(around().mask.data).toEqual(newest().data);
 });
 
+test("a patch that is read while its strokes are saved is not taken for what lay below them", async () => {
+  const readPatch = hold(/patches\/q$/);
+  let answer = (): void => undefined;
+  const isAnswered = new Promise<void>((resolve) => (answer = resolve));
+  const ask = fetch;
+  vi.stubGlobal("fetch", async (url: string, init?: RequestInit) => {
+    const got = await ask(url, init);
+    if (url.endsWith("/edits")) await isAnswered;
+    return got;
+  });
+  stroke(60);
+  const saving = editing.save();
+  await vi.waitFor(() => expect(server.edits).toHaveLength(1));
+  readPatch();
+  await read();
+  answer();
+  await saving;
+  editing.undo();
+  await editing.save();
+  expect([editing.state, near(newest(), 60)]).toEqual(["saved", UNSEEN]);
+});
+
 describe("a patch around that could not be read", () => {
   let isAway: boolean;
   beforeEach(() => {

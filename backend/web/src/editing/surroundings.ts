@@ -110,7 +110,8 @@ export function createSurroundings(
     try {
       const begun = tile.base;
       const { patch } = await readPatch(patchId);
-      if (newest && tile.base === begun) tile.base = patch.revision;
+      // once it is sent, the newest may be one's own, which is not what lies below the strokes
+      if (newest && tile.base === begun && !tile.isSent) tile.base = patch.revision;
       const model = patch.model_version_id;
       const [pixels, image, proposal] = await Promise.all([
         readSteady(tile, patchId),
