@@ -207,6 +207,18 @@ describe("what was undone while the answer was missing is undone at the service,
     expect([newest("p").data[120 * 256 + 230], onRight(120)]).toEqual([0, UNSEEN]);
   });
 
+  test("where a colleague has saved the patch in hand since, and mine goes on top", async () => {
+    const editing = await lost(await newTab());
+    editing.undo();
+    byNoor("p", paints(200, 255));
+    await editing.save();
+    expect(editing.state).toBe("conflict");
+    await vi.waitFor(() => expect(editing.theirsReady).toBe(true));
+    await editing.keepMine();
+    expect(editing.state).toBe("saved");
+    expect(onRight(120)).toBe(UNSEEN);
+  });
+
   test("where the tab is gone, and the next one saves", async () => {
     const [one, two] = [await newTab(), await newTab()];
     const first = await lost(one);

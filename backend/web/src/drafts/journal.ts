@@ -120,8 +120,9 @@ export function anyUnstored(): boolean {
 
 /** A draft with what is known of sending it, which who draws does not know. */
 function withUnanswered(draft: Draft, before: Draft | undefined): Draft {
-  if (before?.etag !== draft.etag) return draft;
-  const { unanswered, tilesSent } = before;
+  const { tilesSent } = before ?? {};
+  const unanswered = before?.etag === draft.etag ? before?.unanswered : undefined;
+  // tiles around have revisions of their own
   return { ...draft, ...(unanswered ? { unanswered } : {}), ...(tilesSent ? { tilesSent } : {}) };
 }
 
@@ -213,7 +214,6 @@ export function rememberSent(draft: Draft, png: Uint8Array<ArrayBuffer>): Promis
 /** Write down what is on its way to tiles around: in doubt it is looked for there. */
 export function rememberTiles(draft: Draft, tiles: SentTile[]): Promise<void> {
   return change(draft, (now) => {
-    if (now.etag !== draft.etag) return now;
     const again = (one: SentTile): boolean => tiles.some((each) => isSameSent(each, one));
     const others = (now.tilesSent ?? []).filter((each) => !again(each));
     return { ...now, tilesSent: [...others, ...tiles].slice(-MOST_TILES_SENT) };
