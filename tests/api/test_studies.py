@@ -1,6 +1,7 @@
 """Two readers: blind until the study is closed, compared then, and decided by a third."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 from starlette.testclient import TestClient
 
+from backend.learning.annotations import service as annotations
 from backend.learning.studies.agreement import Counts, compared
 from backend.people.users.tables import Role
 from tests.conftest import Service
@@ -46,6 +48,14 @@ class Reading:
     def mask_of(self, by: TestClient, whose: TestClient, patch: int = 0) -> Any:
         place = f"/studies/{self.id}/patches/{self.patch_ids[patch]}/readings"
         return by.get(f"{place}/{me(whose)}.png")
+
+
+def decide(by: TestClient, place: str, wish: dict[str, Any], base: int = 0) -> Any:
+    return by.post(place, json=wish, headers={"If-Match": f'"r{base}"'})
+
+
+def take_back(by: TestClient, place: str, base: int) -> Any:
+    return by.delete(place, headers={"If-Match": f'"r{base}"'})
 
 
 def me(client: TestClient) -> str:
@@ -159,32 +169,32 @@ def test_a_third_person_decides_and_can_take_it_back(service: Service) -> None:
     patch_id, other_id = study.patch_ids
     place = f"/patches/{patch_id}/adjudication"
     taken = {"study_id": study.id, "reader_id": me(study.second), "comment": "Tangential cut."}
-    assert code(study.third.post(place, json=taken)) == (409, "study_open")
+    assert code(decide(study.third, place, taken)) == (409, "study_open")
     service.client.post(f"/studies/{study.id}/close").raise_for_status()
-    assert code(study.first.post(place, json=taken)) == (403, "own_reading")
-    assert code(study.third.delete(place)) == (404, "no_adjudication")
-    decided = study.third.post(place, json=taken)
+    assert code(decide(study.first, place, taken)) == (403, "own_reading")
+    assert code(take_back(study.third, place, 0)) == (404, "no_adjudication")
+    decided = decide(study.third, place, taken)
     assert (decided.status_code, decided.json()["revision"]) == (201, 1)
     np.testing.assert_array_equal(
         pixels(study.third.get(f"/patches/{patch_id}/annotation.png")), some_mask(3)
     )
     assert service.client.get(f"/patches/{patch_id}").json()["state"] == "annotated"
-    assert code(study.third.post(place, json=taken)) == (409, "adjudicated")
-    assert code(study.first.delete(place)) == (403, "own_reading"), "nor takes it back"
-    undone = study.third.delete(place).raise_for_status().json()
+    assert code(decide(study.third, place, taken)) == (409, "adjudicated")
+    assert code(take_back(study.first, place, 1)) == (403, "own_reading"), "nor takes it back"
+    undone = take_back(study.third, place, 1).raise_for_status().json()
     assert (undone["revision"], undone["undone_by"]) == (2, me(study.third))
     after = service.client.get(f"/patches/{patch_id}").json()
     assert (after["state"], after["unseen_px"]) == ("partial", 256 * 256), "counts for nothing"
     assert len(service.client.get(f"/patches/{patch_id}/annotations").json()["items"]) == 2
     # decided anew by a mask that nobody has drawn before, and what was before comes back
     drawn = {"study_id": study.id, "mask_png_base64": base64.b64encode(png(some_mask(9))).decode()}
-    assert study.third.post(place, json=drawn).json()["revision"] == 3
+    assert decide(study.third, place, drawn, 2).json()["revision"] == 3
     put(study.third, patch_id, some_mask(5), if_match='"r3"').raise_for_status()
-    assert code(study.third.delete(place)) == (409, "annotated_since")
+    assert code(take_back(study.third, place, 4)) == (409, "annotated_since")
     put(study.third, other_id, some_mask(7)).raise_for_status()
     other = f"/patches/{other_id}/adjudication"
-    study.third.post(other, json=drawn).raise_for_status()
-    study.third.delete(other).raise_for_status()
+    decide(study.third, other, drawn, 1).raise_for_status()
+    take_back(study.third, other, 2).raise_for_status()
     np.testing.assert_array_equal(
         pixels(study.third.get(f"/patches/{other_id}/annotation.png")), some_mask(7)
     )
@@ -196,6 +206,58 @@ def test_a_third_person_decides_and_can_take_it_back(service: Service) -> None:
         "adjudication.made",
         "adjudication.undone",
     } <= kept
+
+
+def closed(service: Service) -> tuple[Reading, str, dict[str, Any]]:
+    """Return a study that was read and closed, where its first patch is decided, and as what."""
+    study = begun(service)
+    for number, reader in enumerate((study.first, study.second)):
+        study.save(reader, 0, some_mask(number)).raise_for_status()
+    service.client.post(f"/studies/{study.id}/close").raise_for_status()
+    taken = {"study_id": study.id, "reader_id": me(study.second)}
+    return study, f"/patches/{study.patch_ids[0]}/adjudication", taken
+
+
+def test_a_decision_is_made_on_what_its_maker_has_seen(service: Service) -> None:
+    study, place, taken = closed(service)
+    patch_id = study.patch_ids[0]
+    for blind in (study.third.post(place, json=taken), study.third.delete(place)):
+        assert code(blind) == (428, "precondition_required")
+    put(study.first, patch_id, some_mask(5)).raise_for_status()
+    late = decide(study.third, place, taken)
+    assert (code(late), late.headers["ETag"]) == ((412, "stale"), '"r1"')
+    mask = f"/patches/{patch_id}/annotation.png"
+    np.testing.assert_array_equal(pixels(study.third.get(mask)), some_mask(5))
+    # one's own mask of a moment ago is no decision either
+    put(study.third, patch_id, some_mask(1), if_match='"r1"').raise_for_status()
+    assert code(decide(study.third, place, taken, 1)) == (412, "stale")
+    decide(study.third, place, taken, 2).raise_for_status()
+    assert code(take_back(study.third, place, 2)) == (412, "stale")
+    take_back(study.third, place, 3).raise_for_status()
+
+
+def test_of_two_who_decide_at_once_one_is_told(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, place, taken = closed(service)
+    prepare = annotations.prepare
+    meanwhile: list[Callable[[], Any]] = []
+
+    def slowly(*args: Any) -> Any:
+        prepared = prepare(*args)
+        if meanwhile:
+            meanwhile.pop()().raise_for_status()
+        return prepared
+
+    monkeypatch.setattr(annotations, "prepare", slowly)
+    # the second click overtakes the first
+    meanwhile.append(lambda: decide(study.third, place, taken))
+    assert code(decide(study.third, place, taken)) == (409, "adjudicated")
+    meanwhile.append(lambda: take_back(study.third, place, 1))
+    assert code(take_back(study.third, place, 1)) == (409, "annotated_since")
+    assert service.client.get(f"/patches/{study.patch_ids[0]}").json()["revision"] == 2
+    kept = [row["action"] for row in service.client.get("/audit?limit=200").json()["items"]]
+    assert [kept.count(f"adjudication.{each}") for each in ("made", "undone")] == [1, 1]
 
 
 def test_a_slide_that_is_read_keeps_its_patches(service: Service) -> None:
@@ -247,7 +309,7 @@ def test_what_can_not_be_a_study(service: Service) -> None:
     assert code(study.save(study.first, 0, np.zeros((8, 8), np.uint8))) == (422, "mask_wrong_size")
     place = f"/patches/{study.patch_ids[0]}/adjudication"
     for both in ({}, {"reader_id": readers[0], "mask_png_base64": "AAAA"}):
-        answer = study.third.post(place, json={"study_id": study.id, **both})
+        answer = decide(study.third, place, {"study_id": study.id, **both})
         assert code(answer) == (422, "invalid")
     elsewhere = f"/studies/{study.id}/patches/{unseen}/readings/{readers[0]}.png"
     assert code(study.first.get(elsewhere)) == (404, "patch_not_in_study")

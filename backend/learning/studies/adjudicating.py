@@ -21,6 +21,7 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings
 from backend.slides.patches import service as patches
+from backend.slides.patches.tables import Patch
 
 
 class OwnReading(Forbidden):
@@ -41,12 +42,16 @@ class AdjudicationPast(Conflict):
 
 @dataclass(frozen=True)
 class Wish:
-    """A reader's mask is taken, or `mask` is drawn: one of the two."""
+    """A reader's mask is taken, or `mask` is drawn: one of the two.
+
+    base_revision: of the patch, which its maker has seen.
+    """
 
     study_id: str
     reader_id: str | None
     mask: Mask | None
     comment: str
+    base_revision: int
 
 
 def standing(session: Session, patch_id: str) -> Adjudication | None:
@@ -63,6 +68,26 @@ def require_third(session: Session, study_id: str, user: User) -> None:
         raise OwnReading("You have read in this study; a third person decides.")
 
 
+def require_undecided(session: Session, patch_id: str) -> None:
+    if standing(session, patch_id) is not None:
+        raise Adjudicated("This patch is decided already; take that back first.")
+
+
+def require_seen(session: Session, patch: Patch, base_revision: int) -> None:
+    """Raise AnnotationStale if the patch is at another revision than the one that was seen.
+
+    A save may be sent twice; who decides by the same mask as their last save has seen another one.
+    """
+    if patch.revision != base_revision:
+        raise annotations.stale(session, patch)
+
+
+def held(session: Session, patch_id: str) -> Patch:
+    """Return a patch as it is now, held against other writers until the transaction ends."""
+    patches.hold(session, [patch_id])
+    return patches.get(session, patch_id)
+
+
 def adjudicate(
     database: Database, blobs: Blobs, settings: Settings, patch_id: str, wish: Wish, *, by: User
 ) -> tuple[Adjudication, Annotation]:
@@ -74,18 +99,21 @@ def adjudicate(
         if study.state != StudyState.CLOSED:
             raise StudyOpen("Nobody decides while the readers read: close the study first.")
         require_third(session, study.id, by)
-        if standing(session, patch_id) is not None:
-            raise Adjudicated("This patch is decided already; take that back first.")
+        require_undecided(session, patch_id)
+        require_seen(session, patch, wish.base_revision)
         sha256 = wish.reader_id and (
             service.reading_of(session, study.id, patch_id, wish.reader_id, by).mask_sha256
         )
     mask = masks.decode(blobs.read(sha256)) if sha256 else wish.mask
     assert mask is not None
-    base = patch.revision
-    draft = Draft(mask, base, Source.EDITED, None)
+    draft = Draft(mask, wish.base_revision, Source.EDITED, None)
     with database.reading() as session:
         prepared = annotations.prepare(session, blobs, settings, patch_id, draft)
     with database.writing() as session:
+        # again, and now nobody else writes: a second click may have been faster
+        patch = held(session, patch_id)
+        require_undecided(session, patch_id)
+        require_seen(session, patch, wish.base_revision)
         written = annotations.submit(session, settings, patch_id, prepared, by=by)
         row = Adjudication(
             study_id=wish.study_id,
@@ -93,7 +121,7 @@ def adjudicate(
             made_by=by.id,
             reader_id=wish.reader_id,
             comment=wish.comment,
-            base_revision=base,
+            base_revision=wish.base_revision,
             annotation_id=written.annotation.id,
         )
         session.add(row)
@@ -112,7 +140,13 @@ def adjudicate(
 
 
 def undo(
-    database: Database, blobs: Blobs, settings: Settings, patch_id: str, *, by: User
+    database: Database,
+    blobs: Blobs,
+    settings: Settings,
+    patch_id: str,
+    base_revision: int,
+    *,
+    by: User,
 ) -> tuple[Adjudication, Annotation]:
     """Bring back what was before: the mask of then, or one in which nobody has looked anywhere.
 
@@ -124,6 +158,7 @@ def undo(
         if row is None:
             raise NoAdjudication("Nobody has decided on this patch, or it was taken back.")
         require_third(session, row.study_id, by)
+        require_seen(session, patch, base_revision)
         present = annotations.newest_of(session, patch_id)
         if present.id != row.annotation_id:
             raise AdjudicationPast(
@@ -132,14 +167,18 @@ def undo(
             )
     if row.base_revision:
         draft = restoring.draft_of(
-            database, blobs, patch_id, row.base_revision, patch.revision, None
+            database, blobs, patch_id, row.base_revision, base_revision, None
         )
     else:
-        draft = Draft(masks.nothing_seen(), patch.revision, Source.SCRATCH, None)
+        draft = Draft(masks.nothing_seen(), base_revision, Source.SCRATCH, None)
     with database.reading() as session:
         prepared = annotations.prepare(session, blobs, settings, patch_id, draft)
     with database.writing() as session:
-        undone = session.get_one(Adjudication, row.id)
+        patch = held(session, patch_id)
+        undone = standing(session, patch_id)
+        if undone is None or undone.id != row.id:
+            raise AdjudicationPast("Somebody took this decision back in this moment.")
+        require_seen(session, patch, base_revision)
         written = annotations.submit(session, settings, patch_id, prepared, by=by)
         undone.undone_at, undone.undone_by = now(), by.id
         session.flush()

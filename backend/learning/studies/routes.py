@@ -193,10 +193,15 @@ def adjudicate_patch(
     settings: CurrentSettings,
     user: Pathologist,
     patch_id: str,
+    if_match: Annotated[str | None, Header()] = None,
 ) -> AdjudicationOut:
-    """Decide a patch of a closed study: a reader's mask, or another, becomes its annotation."""
+    """Decide a patch of a closed study: a reader's mask, or another, becomes its annotation.
+
+    If-Match names the patch's revision, as in a save; 412 if somebody was faster.
+    """
+    base = conditional.base_revision(if_match)
     mask = masks.decode(decided.mask_png_base64) if decided.mask_png_base64 is not None else None
-    wish = Wish(decided.study_id, decided.reader_id, mask, decided.comment)
+    wish = Wish(decided.study_id, decided.reader_id, mask, decided.comment, base)
     row, annotation = adjudicating.adjudicate(database, blobs, settings, patch_id, wish, by=user)
     return shown(row, annotation)
 
@@ -208,9 +213,14 @@ def undo_adjudication(
     settings: CurrentSettings,
     user: Pathologist,
     patch_id: str,
+    if_match: Annotated[str | None, Header()] = None,
 ) -> AdjudicationOut:
-    """Take a decision back: what was before is the newest revision again; both stay."""
-    row, annotation = adjudicating.undo(database, blobs, settings, patch_id, by=user)
+    """Take a decision back: what was before is the newest revision again; both stay.
+
+    If-Match names the patch's revision, as in a save; 412 if somebody was faster.
+    """
+    base = conditional.base_revision(if_match)
+    row, annotation = adjudicating.undo(database, blobs, settings, patch_id, base, by=user)
     return shown(row, annotation)
 
 
