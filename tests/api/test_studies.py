@@ -149,6 +149,16 @@ def test_agreement_is_of_what_both_have_judged(service: Service) -> None:
     np.testing.assert_array_equal(shown == 255, differ)
 
 
+def test_the_trail_of_an_open_study_shows_no_mask(service: Service) -> None:
+    study = begun(service)
+    study.save(study.first, 0, some_mask(1)).raise_for_status()
+    study.save(study.first, 0, some_mask(2), base=1).raise_for_status()
+    trail = service.client.get("/audit", params={"subject_id": study.id}).json()["items"]
+    read = [row["details"] for row in trail if row["action"] == "study.read"]
+    # an administrator may be a reader: equal hashes are equal masks
+    assert read == [{"patch_id": study.patch_ids[0]}] * 2
+
+
 def test_agreement_of_nothing_is_no_number() -> None:
     empty = np.zeros((256, 256), np.uint8)
     nothing = compared(empty, empty)
