@@ -30,6 +30,7 @@ BLOBS = {
     ("reports", "inputs"),
     ("slide_scores", "files"),
     ("slide_scores", "inputs"),
+    ("study_readings", "mask_sha256"),
 }
 """Columns that name blobs. Every other one that could is known not to (a test holds the list)."""
 NO_BLOBS = {

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from backend.people.users.tables import Role
 from tests.conftest import Service
+from tests.support.edits import UNCHANGED, complete, difference, post
 from tests.support.ready import code, patches_of, pixels, predicted_slide, put, ready_slide
 from tests.support.scoring import computed, pathologist, report_of, sign, slide_with_tumour
 
@@ -90,6 +91,27 @@ def test_windows_and_overrides(service: Service) -> None:
     figures = read(reader, slide_id=slide_id)["overall"]
     assert (figures["overridden"], figures["override_rate"]) == (1, 1)
     assert figures["edited_membrane_share"] == 1
+
+
+def test_what_is_painted_in_part_is_no_patch_but_its_time_counts(service: Service) -> None:
+    reader = service.client_of(Role.PATHOLOGIST)
+    slide_id = work(service, reader)
+    before = read(reader)["overall"]
+    neighbour = patches_of(reader, slide_id)[3]
+    # a stroke that agrees with the proposal: nobody has accepted it by that
+    shown = pixels(reader.get(f"/patches/{neighbour['id']}/proposal.png"))
+    stroke = np.full((256, 256), UNCHANGED, np.uint8)
+    stroke[:9, :9] = shown[:9, :9]
+    edit = post(reader, slide_id, difference(neighbour, stroke), seconds_spent=60)
+    assert edit.status_code == 201
+    after = read(reader)["overall"]
+    assert (after.pop("painted_in_part"), before.pop("painted_in_part")) == (1, 0)
+    assert (after.pop("revisions"), before.pop("revisions")) == (5, 4)
+    assert (after.pop("seconds"), before.pop("seconds")) == (300, 240)
+    assert (after.pop("minutes_per_patch"), before.pop("minutes_per_patch")) == (5 / 3, 4 / 3)
+    assert after == before
+    complete(reader, neighbour["id"], 1).raise_for_status()
+    assert read(reader)["overall"]["patches"] == 4
 
 
 def test_of_others_only_administrators_see_the_figures(service: Service) -> None:

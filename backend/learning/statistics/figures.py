@@ -10,13 +10,16 @@ PATCH_PIXELS = 256 * 256
 class Sums:
     """What is counted of some people's newest masks, each of a patch and a person.
 
-    seconds: of active work, over `timed` masks: those with a time. assisted: a proposal was shown
-    and the mask begun from it; accepted: it was left as it was, pixel for pixel; overridden: more
-    of the membrane of either differs than agrees (intersection over union below one half).
-    differing_px, membrane_px, looked_at_px: of the assisted ones whose proposal is known.
+    patches: complete masks; painted_in_part: those in which pixels are left that nobody has said to
+    have looked at: they count for nothing else but their time. seconds: of all active work; timed:
+    patches with a time. assisted: a proposal was shown and the mask begun from it; accepted: it was
+    left as it was, pixel for pixel; overridden: more of the membrane of either differs than agrees
+    (intersection over union below one half).
+    differing_px, membrane_px: of the assisted ones whose proposal is known.
     """
 
     patches: int = 0
+    painted_in_part: int = 0
     revisions: int = 0
     seconds: float = 0.0
     timed: int = 0
@@ -26,7 +29,6 @@ class Sums:
     overridden: int = 0
     differing_px: int = 0
     membrane_px: int = 0
-    unseen_px: int = 0
     signed: int = 0
     category_overridden: int = 0
 
@@ -48,7 +50,7 @@ class Sums:
 
     @property
     def edited_pixel_share(self) -> float | None:
-        return share(self.differing_px, self.compared * PATCH_PIXELS - self.unseen_px)
+        return share(self.differing_px, self.compared * PATCH_PIXELS)
 
     @property
     def edited_membrane_share(self) -> float | None:

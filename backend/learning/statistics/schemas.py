@@ -18,7 +18,12 @@ class Figures(BaseModel):
 
     model_config = OF_ROW
 
-    patches: int = Field(description="Patches times people: the newest mask of each counts.")
+    patches: int = Field(
+        description="Patches times people: the newest mask of each counts, once it is complete."
+    )
+    painted_in_part: int = Field(
+        description="The same, with pixels that nobody has said to have looked at: only the time."
+    )
     revisions: int
     seconds: float
     timed: int
@@ -28,7 +33,6 @@ class Figures(BaseModel):
     overridden: int
     differing_px: int
     membrane_px: int
-    unseen_px: int
     signed: int
     category_overridden: int
     minutes_per_patch: float | None

@@ -96,8 +96,10 @@ def of_work(session: Session, window: Window) -> Statistics:
 def counted(session: Session, window: Window) -> list[Cell]:
     """Return one row for each person, slide, model version and mode."""
     newest = newest_masks(window).subquery()
+    # strokes that reach into a neighbour took time there, and decided nothing on it yet
+    whole = newest.c.unseen_px == 0
     assisted = and_(newest.c.model_version_id.is_not(None), newest.c.source != Source.SCRATCH)
-    compared = and_(assisted, AnnotationProposal.annotation_id.is_not(None))
+    compared = and_(whole, assisted, AnnotationProposal.annotation_id.is_not(None))
     mode = case((assisted, Mode.ASSISTED.value), else_=Mode.MANUAL.value)
 
     def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -112,19 +114,19 @@ def counted(session: Session, window: Window) -> list[Cell]:
             newest.c.slide_id,
             newest.c.model_version_id,
             mode.label("mode"),
-            func.count().label("patches"),
+            count(whole).label("patches"),
+            count(~whole).label("painted_in_part"),
             func.sum(newest.c.revisions).label("revisions"),
             func.coalesce(func.sum(newest.c.seconds), 0.0).label("seconds"),
-            count(newest.c.seconds.is_not(None)).label("timed"),
-            count(assisted).label("assisted"),
-            count(and_(assisted, newest.c.source == Source.PROPOSAL)).label("accepted"),
+            count(and_(whole, newest.c.seconds.is_not(None))).label("timed"),
+            count(and_(whole, assisted)).label("assisted"),
+            count(and_(whole, assisted, newest.c.source == Source.PROPOSAL)).label("accepted"),
             count(compared).label("compared"),
             count(
                 and_(compared, 2 * AnnotationProposal.differing_px > AnnotationProposal.membrane_px)
             ).label("overridden"),
             pixels(AnnotationProposal.differing_px).label("differing_px"),
             pixels(AnnotationProposal.membrane_px).label("membrane_px"),
-            pixels(newest.c.unseen_px).label("unseen_px"),
         )
         .outerjoin(
             AnnotationProposal,
@@ -149,8 +151,8 @@ def counted(session: Session, window: Window) -> list[Cell]:
 
 
 SUMMED = (
-    *("patches", "revisions", "timed", "assisted", "accepted", "compared", "overridden"),
-    *("differing_px", "membrane_px", "unseen_px"),
+    *("patches", "painted_in_part", "revisions", "timed", "assisted", "accepted", "compared"),
+    *("overridden", "differing_px", "membrane_px"),
 )
 
 

@@ -652,9 +652,14 @@ export interface components {
         Figures: {
             /**
              * Patches
-             * @description Patches times people: the newest mask of each counts.
+             * @description Patches times people: the newest mask of each counts, once it is complete.
              */
             patches: number;
+            /**
+             * Painted In Part
+             * @description The same, with pixels that nobody has said to have looked at: only the time.
+             */
+            painted_in_part: number;
             /** Revisions */
             revisions: number;
             /** Seconds */
@@ -673,8 +678,6 @@ export interface components {
             differing_px: number;
             /** Membrane Px */
             membrane_px: number;
-            /** Unseen Px */
-            unseen_px: number;
             /** Signed */
             signed: number;
             /** Category Overridden */
