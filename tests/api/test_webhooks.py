@@ -129,6 +129,24 @@ def test_a_receiver_that_is_ill_is_asked_again_and_nothing_is_lost(
     assert len(set(ids)) == 2, "a receiver knows by its id what it has had"
 
 
+def test_what_is_refused_stops_no_other_and_nobody_there_puts_all_off(
+    receiver: Receiver, service: Service
+) -> None:
+    made = added(service, receiver.url)
+    receiver.answers[:] = [400]
+    service.client.post(f"/webhooks/{made['id']}/ping").raise_for_status()
+    mask_saved(service)
+    service.run_jobs(DELIVER)
+    states = {each["event"]: each["state"] for each in deliveries(service, made["id"])}
+    assert states == {"ping": "pending", "annotation.saved": "delivered"}
+    gone = added(service, "http://127.0.0.1:1/")
+    for _ in range(2):
+        service.client.post(f"/webhooks/{gone['id']}/ping").raise_for_status()
+    service.run_jobs(DELIVER)
+    with service.database.reading() as session:
+        assert webhooks.due(session) == [], "one try has found that nobody is there"
+
+
 def test_a_delivery_that_nobody_takes_fails_and_can_be_tried_anew(
     receiver: Receiver, service: Service
 ) -> None:
@@ -197,6 +215,7 @@ REFUSED = (
     "http://127.0.0.1/",
     "https://127.0.0.1:8000/",
     "https://[::1]/",
+    "https://[fec0::1]/",
     "https://[::ffff:10.0.0.1]/",
     "https://[64:ff9b::7f00:1]/",
     "https://169.254.169.254/latest/meta-data",

@@ -12,7 +12,7 @@ SECONDS = 60.0
 
 
 def run(context: JobContext) -> None:
-    """Send until nothing is due, time is up, or the receiver does not take one: it may be ill."""
+    """Send until nothing is due, time is up, or the receiver is ill; what is refused stops none."""
     webhook_id, end = context.subject, time.monotonic() + SECONDS
     while time.monotonic() < end:
         context.check()
@@ -24,7 +24,7 @@ def run(context: JobContext) -> None:
         outcome = tried(context, webhook.url, webhook.sealed_secret, delivery.id, delivery.payload)
         with context.writing() as session:
             service.note(session, delivery.id, outcome)
-        if outcome.problem is not None:
+        if outcome.is_ill:
             return
 
 

@@ -170,7 +170,11 @@ def draft_of(
             **error.extra,
         )
     base = patch.revision if seen is None else seen
-    return Draft(mask, base, Source.EDITED, None if seconds is None else float(seconds))
+    try:
+        spent = None if seconds is None else float(seconds)
+    except OverflowError:
+        raise Unprocessable("`seconds_spent` is longer than this slide is here.") from None
+    return Draft(mask, base, Source.EDITED, spent)
 
 
 def is_theirs(session: Session, patch: Patch, user: User) -> bool:

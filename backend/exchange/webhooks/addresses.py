@@ -67,7 +67,13 @@ def require(address: Address, scheme: str, settings: Settings) -> None:
     if any(address in network for network in settings.networks_of_webhooks):
         return
     innermost = inside(address)
-    if not innermost.is_global or innermost.is_multicast or innermost.is_reserved:
+    # the last: private addresses of IPv6 as they once were, which Python takes for public ones
+    if (
+        not innermost.is_global
+        or innermost.is_multicast
+        or innermost.is_reserved
+        or getattr(innermost, "is_site_local", False)
+    ):
         raise UrlRefused(
             "This address is not a public one. MEMBRANA_WEBHOOK_NETWORKS says which addresses "
             "inside the house webhooks may go to."

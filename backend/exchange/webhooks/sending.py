@@ -20,6 +20,7 @@ from backend.settings import Settings
 
 SECONDS, SECONDS_IN_ALL = 10.0, 20.0
 GONE = 410
+TOO_MANY, ILL = 429, 500
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Outcome:
     status: int | None
     problem: str | None
     final: bool = False
+
+    @property
+    def is_ill(self) -> bool:
+        """Say whether another delivery would fare no better now."""
+        return self.status is None or self.status == TOO_MANY or self.status >= ILL
 
 
 def body_of(payload: dict[str, Any]) -> bytes:

@@ -1,10 +1,13 @@
 """Webhooks: an event's deliveries are written with it, and tried until they are taken."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.exchange.webhooks import kinds
@@ -14,6 +17,7 @@ from backend.job_kinds import JobKind
 from backend.jobs import service as jobs
 from backend.kit.db import outbox
 from backend.kit.db.base import now
+from backend.kit.db.session import get_database
 from backend.kit.errors import Conflict, NotFound
 from backend.kit.events.facts import Announced
 from backend.kit.facts import on
@@ -21,12 +25,15 @@ from backend.people.audit import service as audit
 from backend.people.users.tables import User
 from backend.settings import Settings, get_settings
 
+log = logging.getLogger("membrana.webhooks")
 MOST = 20
 WAITS = tuple(
     timedelta(seconds=seconds)
     for seconds in (10, 60, 5 * 60, 30 * 60, 2 * 3600, 6 * 3600, 12 * 3600, 24 * 3600)
 )
 """After each try that failed, until the next: nine tries in two days; then it has failed."""
+LONGEST = timedelta(days=4)
+"""Until what waits behind others that are not taken has failed as well."""
 KEPT = timedelta(days=30)
 TOLD = "webhooks_told"
 
@@ -101,15 +108,31 @@ def write(session: Session, webhook_id: str, event: str, facts: dict[str, Any]) 
     payload = {"type": event, "timestamp": now().isoformat(), "data": facts}
     delivery = WebhookDelivery(webhook_id=webhook_id, event=event, payload=payload)
     session.add(delivery)
-    session.info.setdefault(TOLD, set()).add(webhook_id)
-    outbox.before_commit(session, order)
+    order(session, webhook_id)
     return delivery
 
 
-def order(session: Session) -> None:
-    """Have a worker go through the outbox of each webhook that is told of something."""
-    for webhook_id in sorted(session.info.pop(TOLD, ())):
-        jobs.enqueue(session, get_settings(), JobKind.DELIVER, webhook_id)
+def order(session: Session, webhook_id: str) -> None:
+    """Have a worker go through a webhook's outbox once this is committed, once for all of it.
+
+    In a transaction of its own: what a person saves waits for no other's order, and does not fail
+    with it. The reaper orders what is lost here.
+    """
+    told: set[str] = session.info.setdefault(TOLD, set())
+    if not told:
+        outbox.after_commit(session, partial(order_now, told))
+    told.add(webhook_id)
+
+
+def order_now(told: set[str]) -> None:
+    settings = get_settings()
+    webhook_ids = sorted(told)
+    told.clear()
+    try:
+        with get_database(settings.sqlalchemy_url).writing() as session:
+            jobs.enqueue_all(session, settings, JobKind.DELIVER, webhook_ids)
+    except SQLAlchemyError:
+        log.warning("deliveries of %d webhooks not ordered now", len(webhook_ids), exc_info=True)
 
 
 def due(session: Session) -> Sequence[str]:
@@ -144,6 +167,10 @@ def note(session: Session, delivery_id: str, outcome: Outcome) -> None:
         delivery.state = DeliveryState.FAILED
     else:
         delivery.next_at = now() + WAITS[delivery.attempts - 1]
+        if outcome.status is None:
+            # nobody is there: the others need not find that out one by one
+            others = WebhookDelivery.webhook_id == delivery.webhook_id, *is_due()
+            session.execute(update(WebhookDelivery).where(*others).values(next_at=delivery.next_at))
 
 
 def ping(session: Session, webhook_id: str, *, by: User) -> WebhookDelivery:
@@ -163,14 +190,21 @@ def retry(session: Session, webhook_id: str, delivery_id: str, *, by: User) -> W
     if delivery.state == DeliveryState.DELIVERED:
         raise Conflict("This was delivered already.", code="already_delivered")
     delivery.state, delivery.attempts, delivery.next_at = DeliveryState.PENDING, 0, now()
-    session.info.setdefault(TOLD, set()).add(webhook_id)
-    outbox.before_commit(session, order)
+    order(session, webhook_id)
     audit.record(session, by, "webhook.retried", "webhook", webhook_id, delivery_id=delivery_id)
     return delivery
 
 
 def forget_ended(session: Session, before: datetime) -> None:
-    """Forget what was delivered, or failed, long ago."""
+    """Forget what was delivered, or failed, long ago; what nobody takes for days has failed."""
+    session.execute(
+        update(WebhookDelivery)
+        .where(
+            WebhookDelivery.state == DeliveryState.PENDING,
+            WebhookDelivery.created_at < now() - LONGEST,
+        )
+        .values(state=DeliveryState.FAILED)
+    )
     session.execute(
         delete(WebhookDelivery).where(
             WebhookDelivery.state != DeliveryState.PENDING, WebhookDelivery.created_at < before

@@ -166,9 +166,14 @@ class OpenSlideReader:
             raise RegionUnreadable(f"The file is damaged at x {x}, y {y}: {error}.") from error
         return self._to_srgb(pixels) if self._to_srgb else pixels
 
-    @cached_property
+    @property
     def stored(self) -> StoredTiles:
-        """The tiles of the file itself, for pictures."""
+        """The tiles of the file itself, for pictures; looked for once, whoever asks at once."""
+        with self._lock:
+            return self._stored
+
+    @cached_property
+    def _stored(self) -> StoredTiles:
         vendor = self.properties.get("openslide.vendor", "")
         return StoredTiles(self.path, vendor, self.canvas_dimensions)
 

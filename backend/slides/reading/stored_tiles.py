@@ -25,6 +25,7 @@ JPEG, YCBCR, RGB_COLOURS, CHUNKY = 7, 6, 2, 1
 VENDORS = frozenset({"aperio", "generic-tiff"})
 """Of OpenSlide, those whose levels are single pages of tiles without a gap between them."""
 MOST_TILES = 1_000_000
+LONGEST_TABLES = 1 << 16
 """Of a level: their places are kept in memory, 16 bytes each."""
 LARGEST_BYTES = 1 << 20
 """Of a stored tile that is handed on."""
@@ -60,8 +61,11 @@ class StoredTiles:
         self.levels: list[StoredLevel | None] = [None] * len(level_dimensions)
         if vendor in VENDORS:
             tree = tiff.pages(path, wanted=frozenset(Tag) - PLACES)
-            if any(is_fit(page) and size_of(page) in level_dimensions for page in tree):
-                tree = tiff.pages(path)
+            fit = [page for page in tree if is_fit(page) and size_of(page) in level_dimensions]
+            if fit:
+                # a page may say that it has millions; the tables are longer than few tiles' places
+                most = max(LONGEST_TABLES, *(number_of_tiles(page) + 1 for page in fit))
+                tree = tiff.pages(path, most=most)
             self.levels = [level_of(tree, size) for size in level_dimensions]
 
     def jpeg(self, level: int, column: int, row: int) -> bytes:

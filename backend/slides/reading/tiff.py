@@ -177,15 +177,21 @@ def is_complete(file: BinaryIO, size: int) -> bool:
     return bool(offsets) and None not in offsets
 
 
-def pages(path: Path, *, wanted: frozenset[int] = frozenset(Tag)) -> list[Page]:
-    """Return a TIFF's pages in their order, with the wanted tags; none of another file."""
+def pages(
+    path: Path, *, wanted: frozenset[int] = frozenset(Tag), most: int = MANY_VALUES
+) -> list[Page]:
+    """Return a TIFF's pages in their order, with the wanted tags; none of another file.
+
+    most: values read of a tag, however many it says to have.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         layout = layout_of(file)
         if layout is None:
             return []
         offsets = list(directories(file, size))
-        return [page_at(file, layout, each, size, wanted) for each in offsets if each is not None]
+        there = [each for each in offsets if each is not None]
+        return [page_at(file, layout, each, size, wanted, most) for each in there]
 
 
 def trees(path: Path, *, with_places: bool = False) -> list[tuple[Page, list[Page]]]:
@@ -210,7 +216,14 @@ def trees(path: Path, *, with_places: bool = False) -> list[tuple[Page, list[Pag
         return page_trees
 
 
-def page_at(file: BinaryIO, layout: Layout, offset: int, size: int, wanted: frozenset[int]) -> Page:
+def page_at(
+    file: BinaryIO,
+    layout: Layout,
+    offset: int,
+    size: int,
+    wanted: frozenset[int],
+    most: int = MANY_VALUES,
+) -> Page:
     file.seek(offset)
     count = number(file, layout.number) or 0
     table = file.read(min(count, 65_535) * layout.entry)
@@ -220,16 +233,18 @@ def page_at(file: BinaryIO, layout: Layout, offset: int, size: int, wanted: froz
         tag, kind = struct.unpack_from(f"{layout.order}HH", entry)
         if tag not in wanted or kind not in FORMS | RATIONALS:
             continue
-        value = value_of(file, layout, kind, entry[4:], size)
+        value = value_of(file, layout, kind, entry[4:], size, most)
         if value is not None:
             tags[tag] = value
     return Page(tags)
 
 
-def value_of(file: BinaryIO, layout: Layout, kind: int, entry: bytes, size: int) -> Value | None:
+def value_of(
+    file: BinaryIO, layout: Layout, kind: int, entry: bytes, size: int, most: int
+) -> Value | None:
     """Read a tag's values, which lie in its entry or where that points to."""
     (many,) = struct.unpack_from(layout.offset, entry)
-    many = min(many, MANY_VALUES)
+    many = min(many, most)
     inline = entry[struct.calcsize(layout.offset) :]
     per_value, letter = (2, RATIONALS[kind]) if kind in RATIONALS else (1, FORMS[kind])
     form = f"{layout.order}{many * per_value}{letter}"
