@@ -44,6 +44,7 @@ def brown(pixels: np.ndarray) -> np.ndarray:
 def weights(tmp_path: Path) -> Path:
     config = NetworkConfig("unet-small")
     path = tmp_path / "model.safetensors"
+    torch.manual_seed(0)
     save_ensemble(Ensemble(config, build(config), ()), path)
     return path
 
@@ -100,8 +101,9 @@ def test_networks_draw_with_their_tiles_blended(
     assert said.code == 0, said.err
     predictor = load(weights, threads=1)
     blended = predict_region(predictor, pixels).probability[0]
-    np.testing.assert_array_equal(
-        read(out / "probability" / "part.png"), np.rint(blended * 255).astype(np.uint8)
+    # the last bit of a sum may be another in another process, and so a rounded half
+    np.testing.assert_allclose(
+        read(out / "probability" / "part.png").astype(int), np.rint(blended * 255), atol=1
     )
     [document] = told(said)
     assert document["predictor"] == predictor.backend
