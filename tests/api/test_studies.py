@@ -1,18 +1,23 @@
 """Two readers: blind until the study is closed, compared then, and decided by a third."""
 
 import base64
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from backend.kit.db.locks import alone
 from backend.learning.annotations import service as annotations
 from backend.learning.studies.agreement import Counts, compared
 from backend.people.users.tables import Role
+from backend.slides.patches import service as patches
 from tests.conftest import Service
 from tests.support.ready import (
     Mask,
@@ -292,6 +297,33 @@ def test_no_study_begins_on_a_slide_that_is_read_anew(service: Service) -> None:
     service.client.patch(f"/slides/{slide_id}", json={"mpp": 0.5}).raise_for_status()
     wish = {"name": "Round 1", "readers": readers, "patch_ids": ids}
     assert code(service.client.post("/studies", json=wish)) == (409, "slide_not_ready")
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_who_makes_a_study_and_who_saves_take_turns(service: Service) -> None:
+    slide_id = predicted_slide(service)
+    ids = [each["id"] for each in patches_of(service.client, slide_id)[:2]]
+    readers = [me(service.client_of(Role.PATHOLOGIST)) for _ in range(2)]
+    wish = {"name": "Round 1", "readers": readers, "patch_ids": ids}
+    with ThreadPoolExecutor(1) as other:
+        # as a save does: the patch, and what keeps its study's readers blind when it is written
+        with service.database.writing() as session:
+            patches.hold(session, ids[:1])
+            made = other.submit(service.client.post, "/studies", json=wish)
+            wait_for_lock(service)
+            alone(session, f"study {ids[0]}")
+        assert made.result().status_code == 201, made.result().text
+
+
+def wait_for_lock(service: Service) -> None:
+    """Return when a connection waits for what another one holds."""
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    for _ in range(200):
+        with service.database.reading() as session:
+            if session.scalar(waits):
+                return
+        time.sleep(0.05)
+    pytest.fail("nobody waits")
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

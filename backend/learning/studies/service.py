@@ -90,6 +90,8 @@ def make(
     study = Study(name=name, made_by=by.id)
     session.add(study)
     session.flush()
+    # first the patches, as a save does: in the other order each would wait for the other
+    patches.hold(session, patch_ids)
     require_at_rest(session, patch_ids)
     for patch_id in sorted(patch_ids):
         alone(session, f"study {patch_id}")
