@@ -13,8 +13,11 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from backend.kit import turns
 from backend.kit.db.locks import alone
+from backend.learning.annotations import masks
 from backend.learning.annotations import service as annotations
+from backend.learning.studies import agreement
 from backend.learning.studies.agreement import Counts, compared
 from backend.people.users.tables import Role
 from backend.slides.patches import service as patches
@@ -162,6 +165,34 @@ def test_the_trail_of_an_open_study_shows_no_mask(service: Service) -> None:
     read = [row["details"] for row in trail if row["action"] == "study.read"]
     # an administrator may be a reader: equal hashes are equal masks
     assert read == [{"patch_id": study.patch_ids[0]}] * 2
+
+
+def test_agreement_takes_turns_and_goes_patch_by_patch(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = begun(service)
+    for number, reader in enumerate((study.first, study.second)):
+        for patch in (0, 1):
+            study.save(reader, patch, some_mask(2 * patch + number)).raise_for_status()
+    service.client.post(f"/studies/{study.id}/close").raise_for_status()
+    steps: list[str] = []
+
+    def noted(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def noting(*args: Any) -> Any:
+            steps.append(name)
+            return function(*args)
+
+        monkeypatch.setattr(module, name, noting)
+
+    noted(masks, "decode")
+    noted(agreement, "compared")
+    study.third.get(f"/studies/{study.id}/agreement").raise_for_status()
+    assert steps == ["decode", "decode", "compared"] * 2, "no more than one patch's at a time"
+    monkeypatch.setattr(turns, "MOST_WAITING", 0)
+    full = study.third.get(f"/studies/{study.id}/agreement")
+    assert (code(full), full.headers["Retry-After"]) == ((503, "too_busy"), "5")
 
 
 def test_agreement_of_nothing_is_no_number() -> None:

@@ -1,6 +1,8 @@
 """Studies and adjudication over HTTP."""
 
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, groupby
+from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response, status
@@ -14,6 +16,7 @@ from backend.kit.dependencies import (
     WriteSession,
 )
 from backend.kit.paging import Page, Paged
+from backend.kit.turns import InTurn
 from backend.learning.annotations import masks
 from backend.learning.annotations.routes import SecondsSpent, body_of
 from backend.learning.annotations.tables import Annotation
@@ -130,13 +133,17 @@ def get_reading(
 
 @router.get("/studies/{study_id}/agreement")
 def get_agreement(
-    request: Request, database: CurrentDatabase, blobs: BlobStore, user: Viewer, study_id: str
+    request: Request,
+    database: CurrentDatabase,
+    blobs: BlobStore,
+    user: Viewer,
+    study_id: str,
+    _: InTurn,
 ) -> AgreementOut:
     """Compare the readers two by two, over all patches that both have read, and patch by patch."""
-    by_patch = masks_of(database, blobs, study_id)
     overall: dict[tuple[str, str], tuple[Counts, int]] = {}
     listed = []
-    for patch_id, read in by_patch.items():
+    for patch_id, read in masks_of(database, blobs, study_id):
         pairs = []
         for first, second in combinations(sorted(read), 2):
             counts = agreement.compared(read[first], read[second])
@@ -160,7 +167,7 @@ def get_disagreement(
     database: CurrentDatabase, blobs: BlobStore, user: Viewer, study_id: str, patch_id: str
 ) -> Response:
     """Return where the readers of a patch differ: 255, 127 where all ignored, else 0."""
-    read = masks_of(database, blobs, study_id, patch_id).get(patch_id)
+    read = dict(masks_of(database, blobs, study_id, patch_id)).get(patch_id)
     if not read:
         raise service.ReadingNotFound("Nobody has read this patch.")
     return Response(images.png(agreement.disagreement(read.values())), media_type="image/png")
@@ -168,8 +175,11 @@ def get_disagreement(
 
 def masks_of(
     database: CurrentDatabase, blobs: BlobStore, study_id: str, patch_id: str | None = None
-) -> dict[str, dict[str, masks.Mask]]:
-    """Return the masks of a closed study by patch and reader; raise StudyOpen."""
+) -> Iterator[tuple[str, dict[str, masks.Mask]]]:
+    """Yield each patch of a closed study with its masks by reader; raise StudyOpen.
+
+    One patch's at a time: a study may have hundreds.
+    """
     with database.reading() as session:
         study = service.get(session, study_id)
         if study.state != StudyState.CLOSED:
@@ -177,12 +187,12 @@ def masks_of(
         if patch_id is not None:
             service.require_in(session, study, patch_id)
         readings = service.all_newest(session, study_id)
-    read: dict[str, dict[str, masks.Mask]] = {}
-    for each in readings:
-        if patch_id in {None, each.patch_id}:
-            mask = masks.decode(blobs.read(each.mask_sha256))
-            read.setdefault(each.patch_id, {})[each.reader_id] = mask
-    return read
+    for read_id, of_patch in groupby(readings, key=attrgetter("patch_id")):
+        if patch_id in {None, read_id}:
+            yield (
+                read_id,
+                {each.reader_id: masks.decode(blobs.read(each.mask_sha256)) for each in of_patch},
+            )
 
 
 @router.post("/patches/{patch_id}/adjudication", status_code=status.HTTP_201_CREATED)
