@@ -183,8 +183,6 @@ def on_slide(slide: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         env = environment(Path(folder) / "data") | {"MEMBRANA_PORT": str(port)}
         slide_id, token = installation(slide, env)
         command = [sys.executable, "-m", "backend.cli", "api"]
-        if arguments.workers > 1:
-            command += ["--workers", str(arguments.workers)]
         ours = stack.enter_context(running(command, port, "/api/v1/health/live", env))
         example = [str(arguments.python), str(arguments.example), "-p", str(other), str(slide)]
         theirs = stack.enter_context(running(example, other, "/slide.dzi", dict(os.environ)))
@@ -212,16 +210,14 @@ def main() -> None:
     parser.add_argument("--slide", type=Path, action="append", required=True)
     parser.add_argument("--example", type=Path, required=True, help="deepzoom_server.py")
     parser.add_argument("--python", type=Path, required=True, help="of an environment with Flask")
-    parser.add_argument("--workers", type=int, default=1, help="processes of our API")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=1, help="times that each tile is asked for")
     arguments = parser.parse_args()
     slides = {slide.name: on_slide(slide, arguments) for slide in arguments.slide}
     record(
-        "tiles" if arguments.workers == 1 else f"tiles_{arguments.workers}_processes",
+        "tiles",
         {
             "goal": f"{GOAL} times the example's requests a second, p50 and p95 below its own",
-            "processes": arguments.workers,
             "turns": arguments.turns,
             "load_average_meanwhile": round(os.getloadavg()[0], 1),
             "slides": slides,

@@ -4,13 +4,15 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from typing import Annotated
 
 from anyio import to_thread
-from fastapi import Request, Response, status
+from fastapi import Header, Request, Response, status
 
 from backend.kit.errors import PreconditionRequired
 from backend.kit.turns import Turns
 
+IfMatch = Annotated[str | None, Header()]
 REVISION = re.compile(r'(?:W/)?"?r(\d{1,9})"?')
 NEVER = -1
 """A revision that no patch has."""

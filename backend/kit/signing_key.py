@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.kit.canonical import canonical
 from backend.kit.errors import Unavailable
-from backend.kit.storage.whole_files import to_disk
+from backend.kit.storage.whole_files import private_file, to_disk
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -100,24 +100,14 @@ def create(path: Path) -> SigningKey:
 
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    drafted = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(drafted, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - by descriptor
-            file.write(pem)
-            to_disk(file)
-        try:
-            os.link(drafted, path)
-        except FileExistsError:
-            return load(path)
-        finally:
-            drafted.unlink()
+        made = private_file(path, pem)
     except OSError as error:
         raise SigningKeyMissing(
             f"No key to sign with could be made at {path}: {error.strerror}. Let "
             "MEMBRANA_SIGNING_KEY name a file in a folder that this account may write."
         ) from None
-    return SigningKey(private)
+    return SigningKey(private) if made else load(path)
 
 
 def begin(path: Path) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
@@ -15,6 +15,7 @@ from backend.exchange.masks.placing import TooManyPatches
 from backend.exchange.masks.schemas import ImportOut
 from backend.exchange.masks.work import OF_REQUEST, TooMuchWork, Work
 from backend.jobs.schemas import JobOut
+from backend.kit.conditional import IfMatch
 from backend.kit.db.base import new_id
 from backend.kit.db.session import Database
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
@@ -137,7 +138,7 @@ def import_annotations(
     slide_id: str,
     body: Annotated[bytes | str, Depends(body_of)],
     _: InTurn,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """Draw polygons classified Membrane (and Ignore*) onto the patches they touch.
 

@@ -5,13 +5,12 @@ kept as a hash, as passwords are: every delivery is signed with it.
 """
 
 import base64
-import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.kit.errors import Unavailable
-from backend.kit.storage.whole_files import to_disk
+from backend.kit.storage.whole_files import private_file
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -54,25 +53,10 @@ def box(path: Path, *, make: bool) -> "Fernet":
 
     try:
         if make and not path.exists():
-            create(path, Fernet.generate_key())
+            private_file(path, Fernet.generate_key())
         return Fernet(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no key"
         raise SecretsUnreadable(
             f"The key that locks the webhooks' secrets can't be read from {path}: {reason}."
         ) from None
-
-
-def create(path: Path, key: bytes) -> None:
-    """Write a key that only this account can read; of two who make it at once both use the one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    drafted = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.draft")
-    with open(os.open(drafted, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - by descriptor
-        file.write(key)
-        to_disk(file)
-    try:
-        os.link(drafted, path)
-    except FileExistsError:
-        return
-    finally:
-        drafted.unlink()

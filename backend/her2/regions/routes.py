@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Response, status
+from fastapi import APIRouter, Body, Depends, Query, Response, status
 from fastapi.responses import JSONResponse
 
 from backend.her2.regions import service
@@ -17,7 +17,6 @@ from backend.slides.catalogue import frame
 from backend.slides.catalogue import service as slides
 
 router = APIRouter(prefix="/slides/{slide_id}/regions", tags=["her2"])
-IfMatch = Annotated[str | None, Header()]
 GeoJson = Annotated[Any, Body(description="A GeoJSON Feature or FeatureCollection of polygons.")]
 
 
@@ -69,7 +68,7 @@ def editor(
     settings: CurrentSettings,
     user: Pathologist,
     slide_id: str,
-    if_match: IfMatch = None,
+    if_match: conditional.IfMatch = None,
 ) -> service.Editor:
     base = None if if_match is None else conditional.base_revision(if_match)
     return service.Editor(database, blobs, settings, slide_id, user, base)
@@ -78,7 +77,7 @@ def editor(
 Adder = Annotated[service.Editor, Depends(editor)]
 
 
-def of_revision(editor: Adder, if_match: IfMatch = None) -> service.Editor:
+def of_revision(editor: Adder, if_match: conditional.IfMatch = None) -> service.Editor:
     """Return who changes the set that If-Match names; raise PreconditionRequired without one."""
     conditional.base_revision(if_match)
     return editor

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from tempfile import NamedTemporaryFile
 from typing import IO
 
@@ -55,6 +56,23 @@ def draft(folder: Path, *, prefix: str = ".") -> Iterator[IO[bytes]]:
             yield file
         finally:
             Path(file.name).unlink(missing_ok=True)
+
+
+def private_file(target: Path, content: bytes) -> bool:
+    """Make a file that only this account can read; False if it is there, whoever made it."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    drafted = target.with_name(f".{target.name}.{os.getpid()}.{token_hex(4)}.draft")
+    descriptor = os.open(drafted, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - by descriptor
+            file.write(content)
+            to_disk(file)
+        os.link(drafted, target)
+    except FileExistsError:
+        return False
+    finally:
+        drafted.unlink()
+    return True
 
 
 def to_disk(file: IO[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response, status
+from fastapi import APIRouter, Query, Response, status
 
 from backend.kit import conditional
 from backend.kit.dependencies import BlobStore, CurrentDatabase, CurrentSettings
@@ -67,7 +67,7 @@ def complete_patch(
         str | None,
         Query(description="Whose proposal is shown; without it the one that the patch shows now."),
     ] = None,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> Saved:
     """Say that a patch is complete: everything unseen in it becomes what is shown.
 

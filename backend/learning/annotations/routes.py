@@ -68,7 +68,7 @@ def put_annotation(
             "the patch shows now."
         ),
     ] = None,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Saved:
     """Save a mask (PNG body) as the next immutable revision; 412 if somebody was faster."""
@@ -156,7 +156,7 @@ def restore_revision(
     revision: int,
     response: Response,
     seconds_spent: SecondsSpent = None,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> Saved:
     """Bring a revision's mask back as the newest one, by the rules of a save.
 

@@ -1,8 +1,6 @@
 """Review over HTTP."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header, Response, status
+from fastapi import APIRouter, Response, status
 
 from backend.kit import conditional
 from backend.kit.dependencies import CurrentSettings, WriteSession
@@ -24,7 +22,7 @@ def review_patch(
     patch_id: str,
     verdict: ReviewIn,
     response: Response,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> Reviewed:
     """Approve or return the newest annotation; its author can't. With If-Match: the one seen."""
     base = None if if_match is None else conditional.base_revision(if_match)

@@ -5,7 +5,7 @@ from itertools import combinations, groupby
 from operator import attrgetter
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 
 from backend.kit import conditional
 from backend.kit.dependencies import (
@@ -91,7 +91,7 @@ def save_reading(
     response: Response,
     body: Annotated[bytes, Depends(body_of)],
     seconds_spent: SecondsSpent = None,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> ReadingOut:
     """Save one's own mask (PNG) of a patch; If-Match names one's last revision, "r0" at first."""
     base = conditional.base_revision(if_match)
@@ -203,7 +203,7 @@ def adjudicate_patch(
     settings: CurrentSettings,
     user: Pathologist,
     patch_id: str,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> AdjudicationOut:
     """Decide a patch of a closed study: a reader's mask, or another, becomes its annotation.
 
@@ -223,7 +223,7 @@ def undo_adjudication(
     settings: CurrentSettings,
     user: Pathologist,
     patch_id: str,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> AdjudicationOut:
     """Take a decision back: what was before is the newest revision again; both stay.
 

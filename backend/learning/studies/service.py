@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from backend.kit.conditional import revision_etag
 from backend.kit.db.base import now
 from backend.kit.db.locks import alone
 from backend.kit.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Unprocessable
@@ -280,7 +281,7 @@ def read(
     if revision != base_revision:
         raise ReadingStale(
             f"Your newest mask of this patch is revision {revision}, saved elsewhere.",
-            headers={"ETag": f'"r{revision}"'},
+            headers={"ETag": revision_etag(revision)},
             current={"revision": revision},
         )
     slide = slides.get(session, patches.get(session, patch_id).slide_id)

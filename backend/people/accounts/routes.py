@@ -1,8 +1,6 @@
 """Sign in and out, users, API tokens."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header, Request, Response, status
+from fastapi import APIRouter, Request, Response, status
 
 from backend.kit import conditional
 from backend.kit.db.session import Database
@@ -193,7 +191,7 @@ def change_user(
     session: WriteSession,
     admin: Admin,
     response: Response,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> Person:
     """Change a role, a password or a full name, lock out or let in.
 

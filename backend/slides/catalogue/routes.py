@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from backend.kit import conditional
 from backend.kit.dependencies import CurrentDatabase, CurrentSettings, ReadSession, WriteSession
@@ -104,7 +104,7 @@ def change_slide(
     slide_id: str,
     changes: SlideChange,
     response: Response,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: conditional.IfMatch = None,
 ) -> SlideOut:
     """Set the pixel size, case, block, stain or archive flag; a pixel size makes ingest go on.
 

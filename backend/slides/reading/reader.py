@@ -103,6 +103,7 @@ class OpenSlideReader:
         self.path = path
         self.damaged = damaged
         self._lock = threading.Lock()
+        self._stored: StoredTiles | None = None
         self._handle = self._open()
         self.has_odd_profile = False
         self._to_srgb: ToSrgb | None = self._colours() if srgb else None
@@ -166,16 +167,14 @@ class OpenSlideReader:
             raise RegionUnreadable(f"The file is damaged at x {x}, y {y}: {error}.") from error
         return self._to_srgb(pixels) if self._to_srgb else pixels
 
-    @property
+    @cached_property
     def stored(self) -> StoredTiles:
         """The tiles of the file itself, for pictures; looked for once, whoever asks at once."""
         with self._lock:
+            if self._stored is None:
+                vendor = self.properties.get("openslide.vendor", "")
+                self._stored = StoredTiles(self.path, vendor, self.canvas_dimensions)
             return self._stored
-
-    @cached_property
-    def _stored(self) -> StoredTiles:
-        vendor = self.properties.get("openslide.vendor", "")
-        return StoredTiles(self.path, vendor, self.canvas_dimensions)
 
     @property
     def follows_profile(self) -> bool:
